@@ -1,0 +1,55 @@
+"""Errors and warnings of the package.
+
+One base class, :class:`ImpsError`; each error also inherits the built-in one a
+reader would expect. A message says what, where, found against allowed, and
+what to do next.
+"""
+
+from collections.abc import Iterable
+
+
+class ImpsError(Exception):
+    """Base of every error that the package raises on purpose."""
+
+
+class LabelError(ImpsError, ValueError):
+    """Labels (sex, age, age group, year) are missing, unknown or in another order."""
+
+
+class MissingCellError(ImpsError, ValueError):
+    """A source has cells without a value; a missing cell is not a zero."""
+
+
+class SourceError(ImpsError, ValueError):
+    """A source cannot be used as given, or sources contradict each other."""
+
+
+class DefinitionError(ImpsError, ValueError):
+    """Two figures that differ in definition, period, vintage or area are mixed."""
+
+
+class PriorError(ImpsError, ValueError):
+    """A prior is unknown, unused, missing or not a distribution."""
+
+
+class UnknownCaseError(ImpsError, ValueError):
+    """No shipped case has that name."""
+
+
+class NotFittedError(ImpsError, TypeError):
+    """A function that needs a fit was given something else."""
+
+
+class OutputExistsError(ImpsError, FileExistsError):
+    """A folder of results is already there and is not overwritten."""
+
+
+class ImpsWarning(UserWarning):
+    """Something that the user can decide about."""
+
+
+def some(labels: Iterable[object], limit: int = 5) -> str:
+    """List at most `limit` labels in words, with the number left out."""
+    items = [str(label) for label in labels]
+    shown = ", ".join(items[:limit])
+    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"

@@ -1,0 +1,370 @@
+"""The published figures of one account, gathered and checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from imps.dims import AGE, AGE_GROUP, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
+from imps.errors import DefinitionError, LabelError, SourceError, some
+from imps.periods import mid_year_interval, share_after
+from imps.sources.admin import (
+    EXPECTED,
+    AdministrativeFlow,
+    KnownSum,
+    MirrorSeries,
+    Register,
+    asylum_seekers,
+    irish_flows,
+    migrant_switchers,
+    visitor_switchers,
+)
+from imps.sources.census import BY_SEX, BY_SEX_AND_AGE, TOTAL, RolledForward, Stock
+from imps.sources.labels import check_ages, check_years
+from imps.sources.survey import SurveyFlow
+from imps.sources.vital import Births, Deaths, to_mid_years
+
+COMPOSITION_TOLERANCE = 1_000.0
+"""Persons by which a published TIM may differ from its parts: figures rounded to 0.1 thousand."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything that was published about one intercensal period of one area.
+
+    Attributes
+    ----------
+    area : str
+        Area of every figure, for example "United Kingdom".
+    base : Stock
+        The population that the roll-forward starts from.
+    census : Stock
+        The census at the other end, on its own date.
+    births, deaths : Births, Deaths
+        Registered counts of the mid-year intervals between.
+    immigration, emigration : SurveyFlow
+        Survey estimates by calendar year, sex and age group.
+    administrative : tuple of AdministrativeFlow
+        Irish flows, asylum, visitor and migrant switchers, by direction.
+    known_sums : tuple of KnownSum
+        Published sums of the parts with status "expected".
+    total_migration : DataArray (flow, year), persons per calendar year
+        TIM or LTIM as published later than the roll-forward.
+    rolled_forward : RolledForward
+        Official totals as carried at the time.
+    extra : tuple
+        Sources of the user's own: registers, mirror series, or any object with a
+        `name` and a method `observe(account)` (see :mod:`imps.data_models`).
+    """
+
+    area: str
+    base: Stock
+    census: Stock
+    births: Births
+    deaths: Deaths
+    immigration: SurveyFlow
+    emigration: SurveyFlow
+    administrative: tuple[AdministrativeFlow, ...]
+    known_sums: tuple[KnownSum, ...]
+    total_migration: xr.DataArray
+    rolled_forward: RolledForward
+    extra: tuple[object, ...] = ()
+
+    def __post_init__(self) -> None:
+        ages, years = self.ages, self.years
+        for stock in (self.base, self.census):
+            check_ages(stock.count, stock.name, ages)
+        check_ages(self.deaths.count, "deaths", ages)
+        check_years(self.births.count, "births", years)
+        check_years(self.deaths.count, "deaths", years)
+        check_years(self.rolled_forward.total, "rolled_forward", self.mid_years)
+        self._check_dates()
+        self._check_calendar_years()
+        self._check_parts()
+        self._check_composition()
+
+    @property
+    def years(self) -> np.ndarray:
+        """Mid-years at which the intervals of the account end."""
+        return np.arange(self.base.date.year + 1, self.last_year + 1)
+
+    @property
+    def mid_years(self) -> np.ndarray:
+        """Mid-years from the base to the census."""
+        return np.arange(self.base.date.year, self.last_year + 1)
+
+    @property
+    def last_year(self) -> int:
+        """Year of the mid-year at which the roll-forward meets the census."""
+        return self.census.date.year
+
+    @property
+    def ages(self) -> np.ndarray:
+        """Single years of age; the last is the open group."""
+        return self.base.count[AGE].values
+
+    @property
+    def survey_flows(self) -> dict[str, SurveyFlow]:
+        """The two directions of the survey by name."""
+        return {IMMIGRATION: self.immigration, EMIGRATION: self.emigration}
+
+    @property
+    def natural_change(self) -> xr.DataArray:
+        """Registered births minus deaths, (year), persons per year."""
+        return self.births.count.sum(SEX) - self.deaths.count.sum((SEX, AGE))
+
+    @property
+    def gap(self) -> float:
+        """Rolled-forward estimate minus census as counted, persons."""
+        return float(self.rolled_forward.total[-1]) - self.census.total
+
+    @property
+    def share_after_census(self) -> float:
+        """Share of the last interval that lies between census day and mid-year."""
+        if self.census.at_mid_year:
+            return 0.0
+        return share_after(self.census.date, mid_year_interval(self.last_year))
+
+    def at_mid_years(self, flow: xr.DataArray) -> xr.DataArray:
+        """Official rule: a mid-year flow is the mean of its two calendar years, (..., year)."""
+        moved = flow.transpose(YEAR, ...)
+        other = tuple(str(d) for d in moved.dims[1:])
+        labels: dict[str, object] = {d: moved[d].values for d in other if d in moved.coords}
+        years = range(int(self.years[0]), int(self.years[-1]) + 1)
+        return to_mid_years(moved.values, moved[YEAR].values, years, other, labels)
+
+    @property
+    def later_net_migration(self) -> xr.DataArray:
+        """Net migration of the later series at mid-years, (year), persons per year."""
+        total = self.total_migration
+        return self.at_mid_years(
+            total.sel({FLOW: IMMIGRATION}, drop=True) - total.sel({FLOW: EMIGRATION}, drop=True)
+        )
+
+    @property
+    def survey_net_migration(self) -> xr.DataArray:
+        """Net migration of the survey alone at mid-years, (year), persons per year."""
+        net = self.immigration.estimate.sum((SEX, AGE_GROUP)) - self.emigration.estimate.sum(
+            (SEX, AGE_GROUP)
+        )
+        return self.at_mid_years(net)
+
+    @property
+    def flows_revised_since(self) -> xr.DataArray:
+        """Net migration carried in the roll-forward minus the later series, (year), persons.
+
+        Known arithmetic, not inference: what the official flows lost by revision.
+        """
+        implied = self.rolled_forward.implied_net_migration(self.natural_change)
+        return implied - self.later_net_migration
+
+    def composition(self) -> pd.DataFrame:
+        """TIM = survey + Irish + asylum + visitor switchers - migrant switchers, by direction.
+
+        Returns
+        -------
+        DataFrame
+            One row a flow and calendar year: survey, each part with its sign and
+            status, their sum, the published total and the difference, in persons.
+        """
+        rows = []
+        for flow, survey in self.survey_flows.items():
+            parts = [part for part in self.administrative if part.flow == flow]
+            for year in survey.years:
+                row: dict[str, object] = {"flow": flow, "year": int(year)}
+                row["survey"] = float(survey.estimate.sel({YEAR: year}).sum())
+                for part in parts:
+                    row[part.name] = part.sign * float(part.count.sel({YEAR: year}))
+                row["sum"] = sum(v for v in row.values() if isinstance(v, float))
+                row["published"] = float(self.total_migration.sel({FLOW: flow, YEAR: year}))
+                row["difference"] = float(row["published"]) - float(row["sum"])  # type: ignore[arg-type]
+                row["split_known"] = not any(part.status == EXPECTED for part in parts)
+                rows.append(row)
+        return pd.DataFrame(rows)
+
+    def roll_forward_check(self) -> pd.DataFrame:
+        """Deterministic roll-forward of the totals, with two sets of flows.
+
+        Returns
+        -------
+        DataFrame
+            One row a mid-year, persons: published total; the total with the flows
+            implied by it (equal by the balancing equation) and its difference; the
+            total with the later flows and by how much it differs.
+        """
+        natural = self.natural_change.values
+        implied = self.rolled_forward.implied_net_migration(self.natural_change).values
+        later = self.later_net_migration.values
+        published = self.rolled_forward.total.values
+        with_implied = published[0] + np.r_[0, np.cumsum(natural + implied)]
+        with_later = published[0] + np.r_[0, np.cumsum(natural + later)]
+        return pd.DataFrame(
+            {
+                "year": self.mid_years,
+                "published": published,
+                "with_implied_flows": with_implied,
+                "difference_implied": with_implied - published,
+                "with_later_flows": with_later,
+                "difference_later": with_later - published,
+                "natural_change": np.r_[np.nan, natural],
+                "implied_net_migration": np.r_[np.nan, implied],
+                "later_net_migration": np.r_[np.nan, later],
+                "by_rule": [y in self.rolled_forward.by_rule for y in self.mid_years],
+            }
+        )
+
+    def add(self, *sources: object) -> Sources:
+        """The same sources with others of the user's own beside them."""
+        return replace(self, extra=self.extra + sources)
+
+    def table(self) -> pd.DataFrame:
+        """One row a source: what it is, the detail observed, vintage and reference."""
+        rows = [_describe(s) for s in (self.base, self.census)]
+        rows += [
+            ("births", "mid-year intervals by sex", self.births.vintage, self.births.reference)
+        ]
+        rows += [
+            (
+                "deaths",
+                "mid-year intervals by sex and age",
+                self.deaths.vintage,
+                self.deaths.reference,
+            )
+        ]
+        for survey in (self.immigration, self.emigration):
+            detail = f"{survey.definition}, calendar years by sex and age group"
+            rows.append((survey.name, detail, survey.vintage, survey.reference))
+        for part in self.administrative:
+            rows.append(
+                (part.label, f"calendar years, {part.status}", part.vintage, part.reference)
+            )
+        for known in self.known_sums:
+            rows.append(
+                (
+                    f"sum of adjustments ({known.flow})",
+                    "calendar years",
+                    known.vintage,
+                    known.reference,
+                )
+            )
+        rolled = self.rolled_forward
+        rows.append((rolled.name, "mid-year totals", rolled.vintage, rolled.reference))
+        for own in self.extra:
+            rows.append(
+                (
+                    getattr(own, "name", "?"),
+                    type(own).__name__,
+                    getattr(own, "vintage", ""),
+                    getattr(own, "reference", ""),
+                )
+            )
+        return pd.DataFrame(rows, columns=["source", "detail", "vintage", "reference"])
+
+    def _check_dates(self) -> None:
+        if not self.base.at_mid_year:
+            raise DefinitionError(
+                f"source 'base': its date is {self.base.date}, not a mid-year (30 June). Move it "
+                "to the mid-year first; the account starts there."
+            )
+        if self.last_year <= self.base.date.year:
+            raise DefinitionError(
+                f"census {self.census.date} does not lie after the base {self.base.date}."
+            )
+
+    def _check_calendar_years(self) -> None:
+        needed = np.arange(self.base.date.year, self.last_year + 1)
+        series = {s.name: s.years for s in (self.immigration, self.emigration)}
+        series |= {part.label: part.count[YEAR].values for part in self.administrative}
+        series["total_migration"] = self.total_migration[YEAR].values
+        for name, years in series.items():
+            missing = [int(y) for y in needed if y not in years]
+            if missing:
+                raise LabelError(
+                    f"source '{name}': calendar years {some(missing)} are missing; the account "
+                    f"from mid-{needed[0]} to mid-{needed[-1]} needs {needed[0]} to {needed[-1]}."
+                )
+
+    def _check_parts(self) -> None:
+        labels = [part.label for part in self.administrative]
+        double = sorted({x for x in labels if labels.count(x) > 1})
+        names = [getattr(own, "name", None) for own in self.extra]
+        double += sorted({str(x) for x in names if names.count(x) > 1})
+        if double:
+            raise SourceError(f"source {some(double)} is given twice.")
+        sums = {known.flow for known in self.known_sums}
+        lost = [p.label for p in self.administrative if p.status == EXPECTED and p.flow not in sums]
+        if lost:
+            raise SourceError(
+                f"{some(lost)} have status 'expected' but no published sum of their direction "
+                "is given: add a KnownSum, or give published parts."
+            )
+
+    def _check_composition(self) -> None:
+        table = self.composition()
+        off = table[table["difference"].abs() > COMPOSITION_TOLERANCE]
+        if len(off):
+            worst = off.loc[off["difference"].abs().idxmax()]
+            raise DefinitionError(
+                f"total migration is not survey + Irish + asylum + visitor switchers - migrant "
+                f"switchers in {len(off)} of {len(table)} cells; worst {worst['flow']} "
+                f"{worst['year']}: published {worst['published']:,.0f}, parts {worst['sum']:,.0f}. "
+                "Are survey (IPS) and total (TIM, LTIM) of the same vintage, and do the parts "
+                "stand in the survey already?"
+            )
+
+
+def _describe(stock: Stock) -> tuple[str, str, str, str]:
+    detail = (
+        f"{stock.date:%d %B %Y}, by {stock.observed}"
+        if stock.observed != TOTAL
+        else (f"{stock.date:%d %B %Y}, total only; ages are a schedule")
+    )
+    return stock.name, detail.lstrip("0"), stock.vintage, stock.reference
+
+
+def expected_parts(
+    known: KnownSum, shares: Iterable[tuple[object, float]], **fields: object
+) -> tuple[AdministrativeFlow, ...]:
+    """Expected parts of a known sum, from the share of each; the split stays unknown.
+
+    Parameters
+    ----------
+    known : KnownSum
+    shares : pairs of a source function and a signed share of the sum
+        Signed shares (negative for migrant switchers) sum to one.
+    """
+    pairs = list(shares)
+    total = sum(share for _, share in pairs)
+    if abs(total - 1) > 1e-9:
+        raise SourceError(f"shares of the known sum ({known.flow}) add to {total:g}, not 1.")
+    return tuple(
+        make(known.flow, abs(share) * known.count, status=EXPECTED, **fields)  # type: ignore[operator]
+        for make, share in pairs
+    )
+
+
+__all__ = [
+    "BY_SEX",
+    "BY_SEX_AND_AGE",
+    "FLOWS",
+    "TOTAL",
+    "AdministrativeFlow",
+    "Births",
+    "Deaths",
+    "KnownSum",
+    "MirrorSeries",
+    "Register",
+    "RolledForward",
+    "Sources",
+    "Stock",
+    "SurveyFlow",
+    "asylum_seekers",
+    "expected_parts",
+    "irish_flows",
+    "migrant_switchers",
+    "visitor_switchers",
+]

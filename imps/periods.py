@@ -1,0 +1,146 @@
+"""Periods and dates: calendar years, mid-year intervals, census days.
+
+Time is counted in decimal years by month: a date is year + (month - 1 + share
+of the month gone) / 12. A calendar year then lies half in each of the two
+mid-year intervals it meets, which is the rule of the official estimates, and a
+day inside a month is placed by its share of that month.
+
+A flow in a calendar year is an observation on two adjoining mid-year
+intervals; :func:`overlap` is the operator between the two.
+
+References
+----------
+ONS, Mid-year population estimates QMI: components run from 1 July to 30 June.
+"""
+
+import calendar
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imps.errors import DefinitionError, some
+
+MID_YEAR = 0.5  # 30 June, at its end
+
+
+@dataclass(frozen=True, order=True)
+class Period:
+    """A span of time over which a flow is counted.
+
+    Attributes
+    ----------
+    start, end : float
+        Decimal years; `end` is not part of the period.
+    label : str
+        How the period is named in messages and tables.
+    """
+
+    start: float
+    end: float
+    label: str
+
+    def __post_init__(self) -> None:
+        if not self.end > self.start:
+            raise DefinitionError(
+                f"period '{self.label}' ends at {self.end} and starts at {self.start}: "
+                "give an end after the start."
+            )
+
+    @property
+    def length(self) -> float:
+        """Length in years."""
+        return self.end - self.start
+
+    def __str__(self) -> str:
+        return self.label
+
+
+def decimal_date(day: dt.date) -> float:
+    """Start of a day in decimal years by month."""
+    days = calendar.monthrange(day.year, day.month)[1]
+    return day.year + (day.month - 1 + (day.day - 1) / days) / 12
+
+
+def mid_year(year: int) -> float:
+    """The mid-year of a year, the end of 30 June, in decimal years."""
+    return year + MID_YEAR
+
+
+def calendar_year(year: int) -> Period:
+    """1 January to 31 December."""
+    return Period(float(year), float(year + 1), f"calendar year {year}")
+
+
+def mid_year_interval(year: int) -> Period:
+    """1 July of the year before to 30 June of `year`: the year ending mid-`year`."""
+    return Period(mid_year(year - 1), mid_year(year), f"year to mid-{year}")
+
+
+def overlap(observed: Sequence[Period], intervals: Sequence[Period]) -> np.ndarray:
+    """Share of each interval's flow that falls in each observed period.
+
+    Parameters
+    ----------
+    observed : sequence of Period
+        Periods for which figures were published, such as calendar years.
+    intervals : sequence of Period
+        Intervals of the account, without gaps; within one, a flow is spread evenly.
+
+    Returns
+    -------
+    ndarray (observed, interval)
+        Flow in the observed periods = this matrix times the flow in the intervals.
+
+    Raises
+    ------
+    DefinitionError
+        If an observed period is not wholly covered by the intervals.
+    """
+    share = np.array(
+        [
+            [max(0.0, min(o.end, i.end) - max(o.start, i.start)) / i.length for i in intervals]
+            for o in observed
+        ]
+    ).reshape(len(observed), len(intervals))
+    covered = share @ np.array([i.length for i in intervals])
+    short = [o.label for o, c in zip(observed, covered, strict=True) if c < o.length - 1e-9]
+    if short:
+        raise DefinitionError(
+            f"{some(short)} not wholly inside the account, which runs from "
+            f"{intervals[0]} to {intervals[-1]}: leave the period out or lengthen the account."
+        )
+    return share
+
+
+def mid_year_average(years: Sequence[int], intervals: Sequence[Period]) -> np.ndarray:
+    """Official rule for mid-year flows: the mean of the two calendar years an interval meets.
+
+    Returns
+    -------
+    ndarray (interval, calendar year)
+        Rows of an interval whose two calendar years are not both given are all zero.
+    """
+    rows = np.zeros((len(intervals), len(years)))
+    position = {year: j for j, year in enumerate(years)}
+    for i, interval in enumerate(intervals):
+        pair = (int(np.floor(interval.start)), int(np.floor(interval.end)))
+        if all(year in position for year in pair):
+            for year in pair:
+                rows[i, position[year]] += 0.5
+    return rows
+
+
+def share_after(day: dt.date, interval: Period) -> float:
+    """Share of an interval that is still to come at the start of `day`.
+
+    Examples
+    --------
+    >>> round(share_after(dt.date(2001, 4, 29), mid_year_interval(2001)), 4)
+    0.1722
+    """
+    moment = decimal_date(day)
+    if not interval.start <= moment <= interval.end:
+        raise DefinitionError(f"{day} does not lie in the {interval}.")
+    return (interval.end - moment) / interval.length

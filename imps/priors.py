@@ -1,0 +1,245 @@
+"""Priors: one table with a name, a distribution, what it says, and a reason.
+
+Every prior is a relative error or a spread in natural units: per cent of the
+figure it belongs to, or years of age. Two forms suffice. A `normal` prior has a
+mean and a standard deviation. A `scale` prior is for a standard deviation that
+is itself unknown: median times exp(0.5 h) with h standard normal, so that it
+lies within a factor of 2.7 of its median with probability 0.95.
+
+Bias (a persistent error that repeats year after year) and accuracy (sampling
+error) are different things: accuracy stands with each source as its standard
+error, only bias has a prior here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from imps.errors import PriorError, some
+
+LOG_SD_OF_SCALES = 0.5
+
+
+@dataclass(frozen=True)
+class Prior:
+    """One row of the table of priors.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"normal", "scale"}
+        Normal(mean, sd), or an unknown standard deviation with median `sd`.
+    mean, sd : float
+        In the stated unit; per cent are written as shares (0.05 is 5 per cent).
+    unit : str
+        What one unit is a share of.
+    meaning : str
+        What the prior says in plain words.
+    reference : str
+    """
+
+    name: str
+    kind: str
+    mean: float
+    sd: float
+    unit: str
+    meaning: str
+    reference: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("normal", "scale"):
+            raise PriorError(f"prior '{self.name}': kind is '{self.kind}', not normal or scale.")
+        if not (math.isfinite(self.mean) and math.isfinite(self.sd) and self.sd >= 0):
+            raise PriorError(
+                f"prior '{self.name}': mean {self.mean} and sd {self.sd} must be finite and "
+                "the sd not negative."
+            )
+        if self.kind == "scale" and (self.mean != 0 or self.sd == 0):
+            raise PriorError(
+                f"prior '{self.name}' is a scale: give mean 0 and a median above 0 as sd."
+            )
+
+    @property
+    def distribution(self) -> str:
+        """The distribution in words, for tables."""
+        if self.kind == "normal":
+            return f"Normal({self.mean:g}, {self.sd:g})"
+        return f"Normal(0, s), s = {self.sd:g} exp(0.5 h), h ~ Normal(0, 1)"
+
+
+_JUDGEMENT = "Judgement of the package; show its sensitivity"
+_SMALLWOOD = "ONS (2003), Summary of the impact of revisions: 83 % of the revision were men 25-34"
+
+
+def _row(name: str, kind: str, mean: float, sd: float, unit: str, meaning: str, ref: str) -> Prior:
+    return Prior(name, kind, mean, sd, unit, meaning, ref)
+
+
+def _flow_rows(flow: str, bias: tuple[float, float, float, float], years: float) -> list[Prior]:
+    mean, level, young, drift = bias
+    published, true = f"share of the published {flow}", f"share of the true {flow}"
+    survey_ref = (
+        "ONS (2003): net migration 1992-2001 revised by 305 thousand; "
+        "ONS (2014): 346 thousand for 2001-2011; emigrants are harder to sample"
+    )
+    return [
+        _row(f"{flow}_bias_level", "normal", mean, level, published,
+             "persistent survey bias, the same at all ages and in all years", survey_ref),
+        _row(f"{flow}_bias_young", "normal", 0.0, young, published,
+             "further bias at young adult ages (peak at 28), each sex its own", survey_ref),
+        _row(f"{flow}_bias_drift", "normal", 0.0, drift, published,
+             "slow change of the bias over the years, AR(1) with 0.8",
+             "ONS (2014): revisions of 2004-2011 rose and fell over four years"),
+        _row(f"{flow}_level", "normal", 0.0, 0.5, true,
+             "level of the flow before the survey is seen", "Weak: the survey decides"),
+        _row(f"{flow}_years", "scale", 0.0, years, true,
+             "year-to-year change of the total, AR(1) with 0.9",
+             "Spread of the published totals 1975-1990"),
+        _row(f"{flow}_age", "scale", 0.0, 0.12, true,
+             "departure of the age-sex shape from the pooled published one",
+             "Chosen so that under 1 % of prior cells are negative"),
+        _row(f"{flow}_age_years", "scale", 0.0, 0.10, true,
+             "change of the age-sex shape over the years, AR(1) with 0.9", _JUDGEMENT),
+        _row(f"{flow}_schedule", "normal", 0.0, 0.7, "years of age",
+             "error in the mean age and the width of the schedule, each sex its own", _JUDGEMENT),
+    ]  # fmt: skip
+
+
+_PRIORS = [
+    _row("base_level", "normal", 0.0, 0.004, "share of the published base",
+         "base too high or too low at all ages",
+         "ONS (2003): the mid-1991 base was lowered by 351 thousand, 0.7 %"),
+    _row("base_young", "normal", 0.0, 0.02, "share of the published base",
+         "base too high or too low at young adult ages, each sex its own",
+         "OPCS (1993): 572 thousand added in 1991 without evidence from a survey"),
+    _row("base_age", "scale", 0.0, 0.004, "share of the published base",
+         "smooth error of the base over age", _JUDGEMENT),
+    _row("births", "normal", 0.0, 0.001, "share of registered births",
+         "births registered too often or too rarely", "Registration is near complete"),
+    _row("deaths", "normal", 0.0, 0.002, "share of registered deaths",
+         "deaths registered too often or too rarely, deaths abroad",
+         "Registration is near complete"),
+    *_flow_rows("immigration", (0.0, 0.05, 0.06, 0.02), 0.15),
+    *_flow_rows("emigration", (-0.05, 0.12, 0.10, 0.03), 0.12),
+    _row("asylum_seekers", "normal", 0.0, 0.20, "share of the flow added for asylum",
+         "asylum seekers and dependants who should have been added or not",
+         "About 85 % of applicants enter the adjustment (regression on 1991-2007)"),
+    _row("irish_flows", "normal", 0.0, 0.25, "share of the flow added for Ireland",
+         "error of the Irish household survey", "Sample size of the Irish survey"),
+    _row("visitor_switchers", "normal", 0.0, 0.35, "share of the flow added for visitor switchers",
+         "visitors who stayed longer than they said",
+         "Assumptions revised in 2007 and 2018; sd at least a third of the mean"),
+    _row("migrant_switchers", "normal", 0.0, 0.35,
+         "share of the flow taken off for migrant switchers",
+         "migrants who stayed for less than they said",
+         "Assumptions revised in 2007 and 2018; sd at least a third of the mean"),
+    _row("split_of_known_sum", "normal", 0.0, 0.5, "share of the expected part",
+         "how the published sum of the adjustments divides into its parts",
+         "Only the sum was published; the parts are unknown within it"),
+    _row("census_level", "normal", 0.0, 0.003, "share of the census count",
+         "net undercoverage left after adjustment, the same at all ages",
+         "ONS (2003, 2004): the 2001 base was raised by 253 thousand, 0.5 %"),
+    _row("census_young", "normal", 0.0, 0.010, "share of the census count",
+         "further undercoverage at young adult ages, each sex its own", _SMALLWOOD),
+    _row("census_age", "scale", 0.0, 0.002, "share of the census count",
+         "smooth error of coverage over age", _JUDGEMENT),
+    _row("residual", "scale", 0.0, 0.001, "share of the base carried forward",
+         "what none of the sources explains; kept tight so that it hides no misfit", _JUDGEMENT),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Priors(Mapping[str, Prior]):
+    """The table of priors of a model; every row can be replaced.
+
+    Examples
+    --------
+    >>> wide = default_priors().widen("emigration_bias_level", 2)
+    >>> wide["emigration_bias_level"].sd
+    0.24
+    """
+
+    rows: tuple[Prior, ...]
+
+    def __getitem__(self, name: str) -> Prior:
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise PriorError(self._unknown([name]))
+
+    def __iter__(self) -> Iterator[str]:
+        return (row.name for row in self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __contains__(self, name: object) -> bool:
+        return any(row.name == name for row in self.rows)
+
+    def replace(self, **changes: tuple[float, float] | Mapping[str, float]) -> Priors:
+        """Change priors by name: `name=(mean, sd)` or `name={"sd": 0.1}`.
+
+        Raises
+        ------
+        PriorError
+            If a name is not in the table; the nearest name is proposed.
+        """
+        unknown = [name for name in changes if name not in self]
+        if unknown:
+            raise PriorError(self._unknown(unknown))
+        rows = []
+        for row in self.rows:
+            change = changes.get(row.name)
+            if change is None:
+                rows.append(row)
+            elif isinstance(change, Mapping):
+                rows.append(replace(row, **change))  # type: ignore[arg-type]
+            else:
+                rows.append(replace(row, mean=change[0], sd=change[1]))
+        return Priors(tuple(rows))
+
+    def widen(self, name: str, factor: float) -> Priors:
+        """Multiply the standard deviation of one prior, or of all that begin with `name_`."""
+        names = [n for n in self if n == name or n.startswith(f"{name}_")]
+        if not names:
+            raise PriorError(self._unknown([name]))
+        return self.replace(**{n: {"sd": self[n].sd * factor} for n in names})
+
+    def add(self, *rows: Prior) -> Priors:
+        """Add priors for sources of the user's own."""
+        double = [row.name for row in rows if row.name in self]
+        if double:
+            raise PriorError(f"prior {some(double)} is already there: use replace().")
+        return Priors(self.rows + rows)
+
+    def table(self) -> pd.DataFrame:
+        """One row a prior: name, distribution, 95 per cent range, unit, meaning, reference."""
+        return pd.DataFrame(
+            {
+                "name": [r.name for r in self.rows],
+                "distribution": [r.distribution for r in self.rows],
+                "mean": [r.mean for r in self.rows],
+                "sd": [r.sd for r in self.rows],
+                "unit": [r.unit for r in self.rows],
+                "meaning": [r.meaning for r in self.rows],
+                "reference": [r.reference for r in self.rows],
+            }
+        )
+
+    def _unknown(self, names: list[str]) -> str:
+        near = [m for name in names for m in difflib.get_close_matches(name, list(self), n=1)]
+        hint = f" Did you mean {some(near)}?" if near else ""
+        return (
+            f"no prior is called {some(names)}.{hint} "
+            f"Known: {', '.join(self)}. A misspelt prior is never ignored."
+        )
+
+
+def default_priors() -> Priors:
+    """The weakly informative priors of the package, each with its reason."""
+    return Priors(tuple(_PRIORS))

@@ -1,0 +1,163 @@
+"""Age schedules and smooth shapes over age and time.
+
+A schedule says how a flow whose total is known is spread over single years of
+age; it is never data. Ages are ages reached at the end of the interval, so that
+the mean age at the move is the age itself and the move falls half before and
+half after the birthday.
+
+References
+----------
+Rogers and Castro (1981), Model migration schedules, IIASA RR-81-30.
+Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, 4.2.
+"""
+
+import numpy as np
+
+YOUNG_ADULT_AGE = 28.0
+YOUNG_ADULT_WIDTH = 6.0
+
+
+def rogers_castro(
+    age: np.ndarray,
+    *,
+    peak: float = 22.0,
+    decline: float = 0.12,
+    rise: float = 0.45,
+    childhood: float = 0.012,
+    childhood_decline: float = 0.10,
+    labour: float = 0.06,
+    level: float = 0.0005,
+) -> np.ndarray:
+    """Model migration schedule: childhood, labour-force peak and a constant.
+
+    m(x) = a1 exp(-alpha1 x) + a2 exp(-alpha2 (x - mu) - exp(-lambda (x - mu))) + c,
+    with mu = `peak`, alpha2 = `decline`, lambda = `rise`, a1 = `childhood`,
+    alpha1 = `childhood_decline`, a2 = `labour`, c = `level`. Above age 45 the
+    constant is made to fade, by 4 per cent a year of age: long-distance
+    migrants without a retirement peak.
+    """
+    x = np.asarray(age, dtype=float)
+    hump = labour * np.exp(-decline * (x - peak) - np.exp(-rise * (x - peak)))
+    curve = childhood * np.exp(-childhood_decline * x) + hump + level
+    return curve * np.where(x > 45, np.exp(-0.04 * (x - 45)), 1.0)
+
+
+def migration_schedule(n_ages: int, flow: str) -> np.ndarray:
+    """Generic shape (sex, age) of a flow, each sex summing to one half.
+
+    Emigrants are about two years older at the peak and decline more slowly than
+    immigrants; women move a little younger than men. Age 0 is halved: those born
+    in the interval have been at risk for half of it.
+    """
+    later, slower = (2.0, 0.02) if flow == "emigration" else (0.0, 0.0)
+    ages = np.arange(n_ages, dtype=float)
+    rows = []
+    for younger in (0.0, 0.8):
+        curve = rogers_castro(ages, peak=22.0 + later - younger, decline=0.12 - slower)
+        curve[0] *= 0.5
+        rows.append(0.5 * curve / curve.sum())
+    return np.stack(rows)
+
+
+def group_matrix(lower_ages: np.ndarray, n_ages: int) -> np.ndarray:
+    """Share of each age reached that is counted in each age group at the move.
+
+    Parameters
+    ----------
+    lower_ages : ndarray (sex, age group)
+        First age of each group; the last group is open.
+    n_ages : int
+
+    Returns
+    -------
+    ndarray (sex, age group, age)
+        Those who reach age a moved half at age a - 1 and half at age a; those
+        who reach age 0 were born in the interval; each column sums to one.
+    """
+    n_sex, n_group = lower_ages.shape
+    out = np.zeros((n_sex, n_group, n_ages))
+    for s in range(n_sex):
+        group = np.searchsorted(lower_ages[s], np.arange(n_ages), side="right") - 1
+        for a in range(n_ages):
+            out[s, group[a], a] += 0.5
+            out[s, group[max(a - 1, 0)], a] += 0.5
+    return out
+
+
+def pull_to_groups(schedule: np.ndarray, groups: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """Bend a generic schedule so that its age groups reach given totals, smoothly.
+
+    Parameters
+    ----------
+    schedule : ndarray (sex, age)
+        Generic shape.
+    groups : ndarray (sex, age group, age)
+        As from :func:`group_matrix`.
+    totals : ndarray (sex, age group), persons per year
+        Pooled published flow.
+
+    Returns
+    -------
+    ndarray (sex, age), persons per year
+        The log of the correction is linear between the centres of the groups; five
+        rounds bring the groups close to their totals, and a last
+        proportional step within each sex makes the totals by sex exact.
+    """
+    n_ages = schedule.shape[1]
+    ages = np.arange(n_ages)
+    out = schedule * totals.sum() / schedule.sum()
+    floor = 1e-3 * totals.sum() / totals.size
+    for s in range(schedule.shape[0]):
+        weight = groups[s] * schedule[s]
+        centre = (weight * ages).sum(axis=1) / weight.sum(axis=1)
+        for _ in range(5):
+            ratio = np.maximum(totals[s], floor) / np.maximum(groups[s] @ out[s], floor)
+            out[s] *= np.exp(np.interp(ages, centre, np.log(ratio)))
+        out[s] *= totals[s].sum() / out[s].sum()
+    return out
+
+
+def spreading_rule(schedule: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Official rule that spreads a published age group over single years of age.
+
+    Returns
+    -------
+    ndarray (sex, age group, age)
+        Within a sex and group, proportional to the generic schedule; sums to one over age.
+    """
+    weight = groups * schedule[:, None, :]
+    return weight / weight.sum(axis=-1, keepdims=True)
+
+
+def young_adults(n_ages: int) -> np.ndarray:
+    """Bell over young adult ages (age,), one at age 28 and six years wide."""
+    return np.exp(-0.5 * ((np.arange(n_ages) - YOUNG_ADULT_AGE) / YOUNG_ADULT_WIDTH) ** 2)
+
+
+def smooth_shapes(
+    n_ages: int, n_shapes: int, *, young: float = 4.5, old: float = 14.0
+) -> np.ndarray:
+    """Leading smooth shapes over age, (age, shape), finer at 15-38 than elsewhere.
+
+    Eigenfunctions of a Matern-5/2 kernel on age warped by a length scale of
+    `young` years at ages 15-38 and `old` years elsewhere (shorter under 3).
+    Scaled so that their squares sum to one on average over age: a coefficient
+    of standard deviation s makes a pointwise standard deviation of about s.
+    """
+    ages = np.arange(n_ages, dtype=float)
+    length = np.where((ages >= 15) & (ages <= 38), young, old) * np.where(ages < 3, 0.6, 1.0)
+    length = np.convolve(np.pad(length, 2, mode="edge"), np.ones(5) / 5, "valid")
+    warped = np.cumsum(1 / length)
+    distance = np.sqrt(5) * np.abs(warped[:, None] - warped[None])
+    kernel = (1 + distance + distance**2 / 3) * np.exp(-distance)
+    values, vectors = np.linalg.eigh(kernel)
+    order = np.argsort(-values)[:n_shapes]
+    shapes = vectors[:, order] * np.sqrt(values[order])
+    shapes *= np.sign(shapes.sum(axis=0) + 1e-12)
+    return shapes / np.sqrt((shapes**2).sum(axis=1).mean())
+
+
+def autoregressive(n: int, correlation: float) -> np.ndarray:
+    """Cholesky factor of the stationary AR(1) correlation matrix over n years."""
+    lag = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    return np.linalg.cholesky(correlation**lag)

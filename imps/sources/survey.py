@@ -1,0 +1,202 @@
+"""Flows from a passenger survey, with the sampling error of each cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from imps.dims import AGE_GROUP, FLOWS, SEX, SEXES, YEAR
+from imps.errors import LabelError, SourceError
+from imps.sources.census import BY_SEX_AND_AGE, TOTAL
+from imps.sources.labels import check_complete, check_dims, check_positive, check_sexes
+
+
+@dataclass(frozen=True)
+class SurveyFlow:
+    """One direction of migration as estimated by a survey, by calendar year.
+
+    Attributes
+    ----------
+    flow : {"immigration", "emigration"}
+    estimate : DataArray (year, sex, age_group), persons per calendar year
+    standard_error : DataArray, same labels, persons per calendar year
+        Sampling error of each cell (accuracy); bias has a prior.
+    contacts : DataArray, same labels
+        Migrants interviewed.
+    lower_ages : DataArray (sex, age_group)
+        First age of each group; the last group is open.
+    definition : str
+        What is counted, for example "IPS long-term migrants".
+    vintage, reference : str
+    observed : {"sex and age", "total"}
+        "total": only all ages and both sexes were published; the cells are a
+        schedule scaled to it, and so are their standard errors, which give the
+        published one as the root of their sum of squares.
+    """
+
+    flow: str
+    estimate: xr.DataArray
+    standard_error: xr.DataArray
+    contacts: xr.DataArray
+    lower_ages: xr.DataArray
+    definition: str
+    vintage: str
+    reference: str
+    observed: str = BY_SEX_AND_AGE
+
+    def __post_init__(self) -> None:
+        if self.observed not in (BY_SEX_AND_AGE, TOTAL):
+            raise SourceError(
+                f"survey flow '{self.flow}': observed is '{self.observed}', expected "
+                f"'{BY_SEX_AND_AGE}' or '{TOTAL}'."
+            )
+        if self.flow not in FLOWS:
+            raise SourceError(f"survey flow '{self.flow}': expected one of {FLOWS}.")
+        for what, array in (
+            ("estimate", self.estimate),
+            ("standard error", self.standard_error),
+            ("number of contacts", self.contacts),
+        ):
+            check_dims(array, (YEAR, SEX, AGE_GROUP), self.flow)
+            check_sexes(array, self.flow)
+            check_complete(array, self.flow, what)
+            self._same_cells(array)
+        check_positive(self.standard_error, self.flow, "standard error")
+
+    def _same_cells(self, array: xr.DataArray) -> None:
+        for dim in (YEAR, AGE_GROUP):
+            if not np.array_equal(array[dim].values, self.estimate[dim].values):
+                raise LabelError(
+                    f"source '{self.flow}': cells disagree on '{dim}': "
+                    f"{array[dim].values.tolist()} against {self.estimate[dim].values.tolist()}."
+                )
+
+    @property
+    def name(self) -> str:
+        """Name of the source in messages: its direction."""
+        return self.flow
+
+    @property
+    def years(self) -> np.ndarray:
+        """Calendar years of the survey."""
+        return self.estimate[YEAR].values
+
+    @property
+    def design_effect(self) -> float:
+        """Ratio of published variance to that of a simple random sample of the contacts."""
+        weight = self.estimate.sum((SEX, AGE_GROUP)) / self.contacts.sum((SEX, AGE_GROUP))
+        simple = (self.estimate * weight).sum()
+        return float((self.standard_error**2).sum() / simple)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pd.DataFrame,
+        flow: str,
+        *,
+        definition: str,
+        vintage: str,
+        reference: str,
+    ) -> SurveyFlow:
+        """Build from a tidy table of published cells.
+
+        Parameters
+        ----------
+        table : DataFrame
+            Columns year, flow, sex, age_group, estimate, half_width_95 (persons),
+            contacts. Age groups are written "0-14", "45-59/64" (women/men where
+            the bounds differ) or "60/65+".
+        """
+        rows = table[table["flow"] == flow]
+        if rows.empty:
+            raise SourceError(f"the survey table has no rows with flow '{flow}'.")
+        groups = list(dict.fromkeys(rows["age_group"]))
+        cells = {
+            what: _cells(rows, what, groups) for what in ("estimate", "half_width_95", "contacts")
+        }
+        return cls(
+            flow=flow,
+            estimate=cells["estimate"],
+            standard_error=smoothed_standard_errors(
+                cells["estimate"], cells["half_width_95"], cells["contacts"]
+            ),
+            contacts=cells["contacts"],
+            lower_ages=_lower_ages(groups),
+            definition=definition,
+            vintage=vintage,
+            reference=reference,
+        )
+
+
+def smoothed_standard_errors(
+    estimate: xr.DataArray, half_width_95: xr.DataArray, contacts: xr.DataArray
+) -> xr.DataArray:
+    """Standard errors smoothed over cells, so that a small cell is not thought certain.
+
+    The published standard error of a small cell is itself noisy and goes with
+    its estimate: a cell that came out low by chance also looks precise and
+    would pull the fit down. The variance of a grossed count is the grossing
+    weight times the estimate times a design effect, so
+
+        se^2 = deff * (weight of the year) * (pooled share of the cell) * (total of the year)
+
+    with deff = sum of published variances / sum of weight * share * total.
+
+    Parameters
+    ----------
+    estimate, half_width_95 : DataArray (year, sex, age_group), persons per year
+    contacts : DataArray, same labels
+
+    Returns
+    -------
+    DataArray (year, sex, age_group), persons per year
+
+    References
+    ----------
+    Wolter (2007), Introduction to Variance Estimation, chapter 7 (generalised
+    variance functions).
+    """
+    cells = (SEX, AGE_GROUP)
+    total = estimate.sum(cells)
+    weight = total / contacts.sum(cells)
+    share = estimate.sum(YEAR) / estimate.sum()
+    simple = weight * share * total
+    design_effect = ((half_width_95 / 1.96) ** 2).sum() / simple.sum()
+    return np.sqrt(design_effect * simple).transpose(*estimate.dims)
+
+
+def _cells(rows: pd.DataFrame, what: str, groups: list[str]) -> xr.DataArray:
+    years = sorted(rows["year"].unique())
+    index = pd.MultiIndex.from_product([years, SEXES, groups], names=[YEAR, SEX, AGE_GROUP])
+    series = rows.set_index([YEAR, SEX, AGE_GROUP])[what]
+    double = series.index[series.index.duplicated()]
+    if len(double):
+        raise LabelError(f"survey table: the cell {double[0]} stands there twice.")
+    values = series.reindex(index).to_numpy(float)
+    return xr.DataArray(
+        values.reshape(len(years), len(SEXES), len(groups)),
+        dims=(YEAR, SEX, AGE_GROUP),
+        coords={YEAR: years, SEX: list(SEXES), AGE_GROUP: groups},
+    )
+
+
+def _lower_ages(groups: list[str]) -> xr.DataArray:
+    """First ages by sex; "60/65+" begins at 60 for women and at 65 for men."""
+    lower = []
+    for group in groups:
+        first = group.rstrip("+").split("-")[0].split("/")
+        try:
+            women, men = int(first[0]), int(first[-1])
+        except ValueError:
+            raise LabelError(
+                f"age group '{group}' is not written like '15-24', '45-59/64' or '60/65+'."
+            ) from None
+        lower.append((men, women))
+    return xr.DataArray(
+        np.array(lower, dtype=float).T,
+        dims=(SEX, AGE_GROUP),
+        coords={SEX: list(SEXES), AGE_GROUP: groups},
+    )

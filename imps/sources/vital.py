@@ -1,0 +1,136 @@
+"""Births and deaths: registered counts, brought from calendar years to mid-year intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from imps.accounting import deaths_by_cohort
+from imps.dims import AGE, SEX, SEXES, YEAR
+from imps.periods import mid_year_average, mid_year_interval
+from imps.sources.labels import check_ages, check_complete, check_dims, check_sexes
+
+
+@dataclass(frozen=True)
+class Births:
+    """Live births of each mid-year interval.
+
+    Attributes
+    ----------
+    count : DataArray (year, sex), persons per year
+        `year` is the mid-year at which the interval ends.
+    vintage, reference : str
+    """
+
+    count: xr.DataArray
+    vintage: str
+    reference: str
+    name: str = "births"
+
+    def __post_init__(self) -> None:
+        check_dims(self.count, (YEAR, SEX), self.name)
+        check_sexes(self.count, self.name)
+        check_complete(self.count, self.name)
+
+    @classmethod
+    def from_calendar_years(
+        cls,
+        births: xr.DataArray,
+        males_per_1000_females: xr.DataArray,
+        *,
+        intervals: range,
+        vintage: str,
+        reference: str,
+    ) -> Births:
+        """Half of each calendar year's births belongs to each mid-year it meets.
+
+        Parameters
+        ----------
+        births : DataArray (year), persons per calendar year
+        males_per_1000_females : DataArray (year)
+            Sex ratio at birth; the split by sex is a schedule, the total is data.
+        intervals : range
+            Mid-years at which the intervals end.
+        """
+        share = males_per_1000_females / (1000 + males_per_1000_females)
+        by_sex = np.stack([births * share, births * (1 - share)], axis=-1)
+        return cls(
+            to_mid_years(by_sex, births[YEAR].values, intervals, (SEX,), {SEX: list(SEXES)}),
+            vintage,
+            reference,
+        )
+
+
+@dataclass(frozen=True)
+class Deaths:
+    """Registered deaths of each mid-year interval by age reached at its end.
+
+    Attributes
+    ----------
+    count : DataArray (year, sex, age), persons per year
+        Deaths of the newborn of the interval stand at age 0, and so on along
+        cohorts; the last age is the open group.
+    vintage, reference : str
+    """
+
+    count: xr.DataArray
+    vintage: str
+    reference: str
+    name: str = "deaths"
+
+    def __post_init__(self) -> None:
+        check_dims(self.count, (YEAR, SEX, AGE), self.name)
+        check_sexes(self.count, self.name)
+        check_ages(self.count, self.name)
+        check_complete(self.count, self.name)
+
+    @classmethod
+    def from_calendar_years(
+        cls,
+        deaths: xr.DataArray,
+        population: xr.DataArray,
+        *,
+        intervals: range,
+        vintage: str,
+        reference: str,
+    ) -> Deaths:
+        """Average adjoining calendar years, then split each age between its two cohorts.
+
+        Parameters
+        ----------
+        deaths : DataArray (year, sex, age), persons per calendar year
+            By age last birthday at death.
+        population : DataArray (year, sex, age), persons
+            Mid-year population at the start of each interval; used as a schedule
+            for the split only (see :func:`imps.accounting.deaths_by_cohort`).
+        """
+        ages = {SEX: list(SEXES), AGE: deaths[AGE].values}
+        at_death = to_mid_years(deaths.values, deaths[YEAR].values, intervals, (SEX, AGE), ages)
+        cohorts = np.stack(
+            [
+                deaths_by_cohort(
+                    at_death.sel({YEAR: year}).values, population.sel({YEAR: year - 1}).values
+                )
+                for year in intervals
+            ]
+        )
+        return cls(at_death.copy(data=cohorts), vintage, reference)
+
+
+def to_mid_years(
+    values: np.ndarray,
+    calendar_years: np.ndarray,
+    intervals: range,
+    dims: tuple[str, ...],
+    labels: dict[str, object],
+) -> xr.DataArray:
+    """Mean of the two calendar years that each mid-year interval meets, (year, ...)."""
+    years = list(intervals)
+    rule = mid_year_average(
+        [int(y) for y in calendar_years], [mid_year_interval(year) for year in years]
+    )
+    data = np.tensordot(rule, values, axes=1)
+    data[rule.sum(axis=1) < 1] = np.nan
+    return xr.DataArray(data, dims=(YEAR, *dims), coords={YEAR: years, **labels})

@@ -26,6 +26,8 @@ class Affine:
     constant: np.ndarray
     effects: Mapping[str, np.ndarray]
 
+    __array_ufunc__ = None  # so that `array - quantity` is left to this class
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the quantity, without the latent axis."""

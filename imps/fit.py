@@ -1,0 +1,261 @@
+"""Fitting: the exact way where the model is conditionally Gaussian, NUTS everywhere.
+
+`method="exact"` integrates the scales by an importance grid and draws everything
+else exactly. Each of its chains is an independent randomisation of the grid, so
+that R-hat and effective sizes are measured by replication. `method="nuts"`
+samples the PyMC model with nutpie. `method="auto"` takes the exact way where
+there is one, and NUTS if the weights of the grid are too uneven.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from imps.dims import CHAIN, DRAW
+from imps.draws import LATENT, LOG_SCALE, dataset
+from imps.errors import NotFittedError, PriorError
+from imps.gaussian import GaussianPosterior, LinearModel
+from imps.model import latent_names, linear_part, pymc_model
+
+METHODS = ("auto", "exact", "nuts")
+GRID_POINTS = 256
+LEAST_EFFECTIVE_SHARE = 0.25
+"""Share of effective grid points under which the exact way is given up for NUTS."""
+LARGEST_LOG_SCALE = 3.0
+"""A standardised log scale beyond this is a misfit, not a scale."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Posterior draws of all unknowns of an account, and how they were made.
+
+    Attributes
+    ----------
+    model : LinearModel
+        The account; every result is a linear map of the draws.
+    draws : Dataset
+        `log_scale` (chain, draw, scale) and `latent` (chain, draw, latent_name).
+    stats : Dataset
+        Sampler statistics; `diverging` (chain, draw) for NUTS, `effective_points`
+        (chain) for the exact way.
+    method : {"exact", "nuts"}
+    seed : int
+    settings : dict
+        Everything that determines the draws.
+    seconds : dict
+        Wall time of the parts.
+    notes : tuple of str
+        What happened on the way, such as a fallback.
+    """
+
+    model: LinearModel
+    draws: xr.Dataset
+    stats: xr.Dataset
+    method: str
+    seed: int
+    settings: dict[str, Any]
+    seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_chains(self) -> int:
+        """Number of chains."""
+        return self.draws.sizes[CHAIN]
+
+    @property
+    def n_draws(self) -> int:
+        """Draws of each chain."""
+        return self.draws.sizes[DRAW]
+
+    def latents(self) -> np.ndarray:
+        """Scaled latent variables w, (chain * draw, latent)."""
+        factors = self.model.scale_factors(self.draws[LOG_SCALE].values)
+        w = factors * self.draws[LATENT].values
+        return w.reshape(-1, w.shape[-1])
+
+    def quantities(self) -> dict[str, np.ndarray]:
+        """Draws (chain, draw) of every reported quantity and every scale."""
+        w = self.latents()
+        shape = (self.n_chains, self.n_draws)
+        out = {
+            name: self.model.evaluate(quantity, w).reshape(shape)
+            for name, quantity in self.model.reported.items()
+        }
+        for i, name in enumerate(self.model.scale_names):
+            out[f"log_scale[{name}]"] = self.draws[LOG_SCALE].values[..., i]
+        return out
+
+    def __repr__(self) -> str:
+        way = {"exact": "exact given the scales, importance grid over them", "nuts": "NUTS"}
+        return (
+            f"Fit of {self.model.sources.area}: {self.n_chains} x {self.n_draws} draws by "
+            f"{way[self.method]}, seed {self.seed}, {self.seconds['total']:.1f} s\n"
+            "next: imps.check(fit), imps.attribute(fit), imps.reconcile(fit)"
+        )
+
+
+def fit(
+    model: object,
+    *,
+    seed: int,
+    method: str = "auto",
+    draws: int = 1000,
+    chains: int = 4,
+    tune: int = 600,
+    cores: int = 2,
+    progress: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> Fit:
+    """Draw from the posterior of an account.
+
+    Parameters
+    ----------
+    model : pm.Model or LinearModel
+        From :func:`imps.build_model` or :func:`imps.linear_model`.
+    seed : int
+        One integer; the streams of chains are derived from it.
+    method : {"auto", "exact", "nuts"}
+    draws, chains, tune : int
+        `tune` is for NUTS only.
+    progress : bool
+        Show the progress bar of the sampler.
+    say : callable, optional
+        Told in a line what is going on.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    PriorError
+        If the exact way is asked of a model that is not conditionally Gaussian.
+    """
+    if method not in METHODS:
+        raise PriorError(f"method is '{method}', expected one of {METHODS}.")
+    linear = linear_part(model)
+    gaussian = getattr(model, "conditionally_gaussian", True)
+    if method == "exact" and not gaussian:
+        raise PriorError("this model is not conditionally Gaussian: use method='nuts'.")
+    tell = say or (lambda _: None)
+    settings = {"method": method, "draws": draws, "chains": chains, "seed": int(seed)}
+    notes: tuple[str, ...] = ()
+    if gaussian and method != "nuts":
+        tell(f"exact posterior: {chains} grids of {GRID_POINTS} points over the scales")
+        found = _exact(linear, int(seed), draws, chains, settings)
+        share = float(found.stats["effective_points"].min()) / GRID_POINTS
+        if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
+            return found
+        notes = (f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken",)
+        tell(notes[0])
+    tell(f"NUTS: compiling, then {chains} chains of {tune} + {draws} draws")
+    target = model if hasattr(model, "linear") else pymc_model(linear)
+    return _nuts(target, linear, int(seed), draws, chains, tune, cores, progress, settings, notes)
+
+
+def _exact(
+    linear: LinearModel, seed: int, draws: int, chains: int, settings: dict[str, Any]
+) -> Fit:
+    """Chains are independent randomisations of the grid, each with draws of its own."""
+    start = time.perf_counter()
+    posterior = GaussianPosterior(linear)
+    seeds = np.random.SeedSequence(seed).generate_state(2 * chains)
+    grids, scales, latents = [], [], []
+    for chain in range(chains):
+        grid = posterior.grid(GRID_POINTS, seed=int(seeds[2 * chain]))
+        h, z = posterior.draw(grid, draws, seed=int(seeds[2 * chain + 1]))
+        grids.append(grid)
+        scales.append(h)
+        latents.append(z)
+    points = np.array([grid.effective for grid in grids])
+    exact = pd.DataFrame(
+        {
+            "quantity": posterior.names,
+            "mean": np.mean([g.mean for g in grids], axis=0),
+            "sd": np.sqrt(np.mean([g.sd**2 for g in grids], axis=0)),
+            "between": np.mean([g.between for g in grids], axis=0),
+        }
+    )
+    return Fit(
+        model=linear,
+        draws=dataset(
+            np.stack(scales), np.stack(latents), list(linear.scale_names), latent_names(linear)
+        ),
+        stats=xr.Dataset({"effective_points": ((CHAIN,), points)}),
+        method="exact",
+        seed=seed,
+        settings={**settings, "grid_points": GRID_POINTS},
+        seconds={"total": time.perf_counter() - start},
+        extras={"exact_moments": exact},
+    )
+
+
+def _nuts(
+    model: Any,
+    linear: LinearModel,
+    seed: int,
+    draws: int,
+    chains: int,
+    tune: int,
+    cores: int,
+    progress: bool,
+    settings: dict[str, Any],
+    notes: tuple[str, ...],
+) -> Fit:
+    import nutpie
+
+    start = time.perf_counter()
+    compiled = nutpie.compile_pymc_model(model)
+    middle = time.perf_counter()
+    trace = nutpie.sample(
+        compiled,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        seed=seed,
+        progress_bar=progress,
+        save_warmup=False,
+        target_accept=0.9,
+    )
+    end = time.perf_counter()
+    posterior = trace["posterior"]
+    stats = trace["sample_stats"]
+    return Fit(
+        model=linear,
+        draws=dataset(
+            np.asarray(posterior[LOG_SCALE].values),
+            np.asarray(posterior[LATENT].values),
+            list(linear.scale_names),
+            latent_names(linear),
+        ),
+        stats=xr.Dataset(
+            {
+                "diverging": ((CHAIN, DRAW), np.asarray(stats["diverging"].values)),
+                "n_steps": ((CHAIN, DRAW), np.asarray(stats["n_steps"].values)),
+            }
+        ),
+        method="nuts",
+        seed=seed,
+        settings={**settings, "tune": tune, "target_accept": 0.9},
+        seconds={"compile": middle - start, "sample": end - middle, "total": end - start},
+        notes=notes,
+    )
+
+
+def needs_fit(candidate: object, function: str) -> Fit:
+    """The fit itself, or an error that says how to get one."""
+    if not isinstance(candidate, Fit):
+        raise NotFittedError(
+            f"{function}() needs a fit, got {type(candidate).__name__}. Call "
+            "fit(model, seed=...) and pass its result."
+        )
+    return candidate

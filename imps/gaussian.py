@@ -1,0 +1,422 @@
+"""The account as one conditionally Gaussian model, and its exact posterior.
+
+    w = s(h) z,  z ~ Normal(0, I),  s_b(h) = median_b exp(0.5 h_b),  h ~ Normal(0, I)
+    y = y0 + A w + e,  e ~ Normal(0, diag(se^2)),      every quantity  q = q0 + Q w
+
+Given the scales h everything is jointly normal. Written in the space of the
+observations, with K_b = A_b A_b' computed once for each scale,
+
+    C(h) = I + K_0 + sum_b s_b(h)^2 K_b      (rows divided by their se)
+
+one Cholesky of C gives the marginal likelihood of h and its gradient, the
+posterior mean and covariance of every quantity, and independent draws
+(Matheron's rule: a prior draw, corrected by what the data say about it). The
+scales are few and are integrated by an importance grid.
+
+References
+----------
+Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, 5.4.
+Rue, Martino and Chopin (2009), JRSS B 71, 319-392 (grid over the scales).
+Doucet (2010), A note on efficient conditional simulation of Gaussian distributions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg as sl
+from scipy.stats import chi2, norm, qmc
+
+from imps.affine import Affine
+from imps.data_models import Observation, observations
+from imps.decomposition import Contribution, contributions, rolled_forward_cells
+from imps.dims import SOURCE_GROUPS
+from imps.errors import SourceError
+from imps.priors import LOG_SD_OF_SCALES, Priors
+from imps.sources import Sources
+from imps.system_model import Account, Resolution, build_account
+
+CLOSURE_TOLERANCE = 1e-6
+"""Persons by which the contributions may differ from the gap, for any latent variables."""
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A written-down account turned into matrices.
+
+    Attributes
+    ----------
+    account : Account
+    observations : tuple of Observation
+    contributions : tuple of Contribution
+    sizes : mapping from block of latent variables to its size, in order
+    scale_names : tuple of str
+        Unknown scales, named as in the table of priors.
+    scale_medians : ndarray (scale)
+    scale_of : ndarray (latent)
+        Index of the scale of each latent variable, -1 where it is one.
+    design : ndarray (row, latent)
+    offset, observed, standard_error : ndarray (row), persons
+    row_labels, row_sources : tuple of str
+    """
+
+    account: Account
+    observations: tuple[Observation, ...]
+    contributions: tuple[Contribution, ...]
+    sizes: Mapping[str, int]
+    scale_names: tuple[str, ...]
+    scale_medians: np.ndarray
+    scale_of: np.ndarray
+    design: np.ndarray
+    offset: np.ndarray
+    observed: np.ndarray
+    standard_error: np.ndarray
+    row_labels: tuple[str, ...]
+    row_sources: tuple[str, ...]
+
+    @property
+    def sources(self) -> Sources:
+        """The published figures behind the model."""
+        return self.account.sources
+
+    @property
+    def priors(self) -> Priors:
+        """The table of priors."""
+        return self.account.priors
+
+    @property
+    def n_latent(self) -> int:
+        """Number of latent variables."""
+        return self.scale_of.size
+
+    def scale_factors(self, log_scale: np.ndarray) -> np.ndarray:
+        """Factor of each latent variable, (..., latent), at standardised log scales h."""
+        s = self.scale_medians * np.exp(LOG_SD_OF_SCALES * np.asarray(log_scale))
+        one = np.ones((*s.shape[:-1], 1))
+        return np.concatenate([s, one], axis=-1)[..., self.scale_of]
+
+    def matrix(self, quantity: Affine) -> np.ndarray:
+        """Effects of all latent variables on a quantity, (..., latent)."""
+        return quantity.matrix(self.sizes)
+
+    def evaluate(self, quantity: Affine, latents: np.ndarray) -> np.ndarray:
+        """Value (draw, ...) of a quantity for draws w (draw, latent) of the latent variables."""
+        n = latents.shape[0]
+        flat = np.zeros((n, quantity.constant.size))
+        start = 0
+        for block, size in self.sizes.items():
+            effect = quantity.effects.get(block)
+            if effect is not None:
+                flat += latents[:, start : start + size] @ effect.reshape(-1, size).T
+            start += size
+        return (flat + quantity.constant.ravel()).reshape(n, *quantity.shape)
+
+    def prior_moments(self, quantity: Affine) -> tuple[np.ndarray, np.ndarray]:
+        """Prior mean and standard deviation of a quantity, exactly, over the scales too.
+
+        For a scale with log standard deviation 0.5, E s^2 = median^2 exp(2 * 0.5^2).
+        Blocks that stand for random error alone count with their own size.
+        """
+        square = dict.fromkeys(self.account.latents.scales, 1.0)
+        for block, scale in self.account.latents.scales.items():
+            if scale is not None:
+                square[block] = self.priors[scale].sd ** 2 * np.exp(2 * LOG_SD_OF_SCALES**2)
+        variance = np.zeros(quantity.shape)
+        for block, effect in quantity.effects.items():
+            variance = variance + square.get(block, 1.0) * (effect**2).sum(axis=-1)
+        return quantity.constant, np.sqrt(variance)
+
+    @cached_property
+    def reported(self) -> dict[str, Affine]:
+        """Scalar quantities that tables print: sources, groups, net migration, population."""
+        out = {f"gap[{c.source}]": c.value.sum() for c in self.contributions}
+        groups = dict.fromkeys(SOURCE_GROUPS.values())
+        for group in groups:
+            members = [c.value.sum() for c in self.contributions if c.group == group]
+            if len(members) > 1:
+                out[f"group[{group}]"] = sum(members[1:], members[0])
+        net = self.account.net_migration.sum((0, 1))
+        for i, year in enumerate(self.sources.years):
+            out[f"net_migration[{year}]"] = net[i]
+        out["net_migration[all years]"] = net.sum()
+        last = self.sources.last_year
+        out[f"population[{last}]"] = self.account.population(last).sum()
+        return out
+
+
+def linear_model(
+    sources: Sources, priors: Priors, resolution: Resolution | None = None
+) -> LinearModel:
+    """Write down the account and turn it into matrices; nothing is sampled.
+
+    Raises
+    ------
+    PriorError
+        If a source has no prior, or a prior no source.
+    SourceError
+        If the contributions do not sum to the gap: a fault of the package or of a
+        source of the user's own, never of the data.
+    """
+    account = build_account(sources, priors, resolution)
+    rows = observations(account)
+    shares = contributions(account)
+    latents = account.latents
+    sizes = dict(latents.sizes)
+    scale_names = tuple(dict.fromkeys(s for s in latents.scales.values() if s is not None))
+    scale_of = np.concatenate(
+        [
+            np.full(size, scale_names.index(scale) if (scale := latents.scales[b]) else -1)
+            for b, size in sizes.items()
+        ]
+    )
+    model = LinearModel(
+        account=account,
+        observations=rows,
+        contributions=shares,
+        sizes=sizes,
+        scale_names=scale_names,
+        scale_medians=np.array([priors[name].sd for name in scale_names]),
+        scale_of=scale_of,
+        design=np.concatenate([r.mean.matrix(sizes) for r in rows]),
+        offset=np.concatenate([r.mean.constant for r in rows]),
+        observed=np.concatenate([r.observed for r in rows]),
+        standard_error=np.concatenate([r.standard_error for r in rows]),
+        row_labels=tuple(label for r in rows for label in r.labels),
+        row_sources=tuple(r.source for r in rows for _ in r.labels),
+    )
+    _check_closure(model)
+    return model
+
+
+def _check_closure(model: LinearModel) -> None:
+    """The contributions sum to rolled-forward minus census for any latent variables."""
+    total = model.contributions[0].value
+    for part in model.contributions[1:]:
+        total = total + part.value
+    gap = rolled_forward_cells(model.account) - model.sources.census.count.values
+    worst = max(
+        float(np.abs(total.constant - gap).max()),
+        *(float(np.abs(effect).max()) for effect in total.effects.values()),
+        abs(float(total.constant.sum()) - model.sources.gap),
+    )
+    if not worst < CLOSURE_TOLERANCE:
+        raise SourceError(
+            f"the contributions do not sum to the gap: off by {worst:.3g} persons. Does a source "
+            "of your own change the account without a contribution of its own?"
+        )
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Weighted points over the scales, with exact moments of the reported quantities.
+
+    Attributes
+    ----------
+    points : ndarray (point, scale)
+        Standardised log scales h.
+    weights : ndarray (point)
+        Importance weights, summing to one.
+    effective : float
+        Effective number of points, 1 / sum of squared weights.
+    mean, sd : ndarray (quantity), persons
+        Moments of the mixture, without Monte Carlo error from the latent variables.
+    between : ndarray (quantity)
+        Share of the variance that lies between the points.
+    """
+
+    points: np.ndarray
+    weights: np.ndarray
+    effective: float
+    mean: np.ndarray
+    sd: np.ndarray
+    between: np.ndarray
+
+
+class GaussianPosterior:
+    """Exact posterior of a :class:`LinearModel` given its scales, integrated over them.
+
+    Parameters
+    ----------
+    model : LinearModel
+    observed : ndarray (row), persons, optional
+        Other data for the same account, such as simulated ones.
+    """
+
+    def __init__(self, model: LinearModel, observed: np.ndarray | None = None) -> None:
+        self.model = model
+        y = model.observed if observed is None else np.asarray(observed, dtype=float)
+        self.residual = (y - model.offset) / model.standard_error
+        self.white = model.design / model.standard_error[:, None]
+        self.columns = [
+            np.flatnonzero(model.scale_of == b) for b in range(len(model.scale_names))
+        ]
+        fixed = np.flatnonzero(model.scale_of < 0)
+        n = self.residual.size
+        self.fixed_kernel = np.eye(n) + self.white[:, fixed] @ self.white[:, fixed].T
+        self.kernels = np.stack([self.white[:, c] @ self.white[:, c].T for c in self.columns])
+        self.names = list(model.reported)
+        self.constants = np.array([float(model.reported[k].constant) for k in self.names])
+        q = np.stack([model.matrix(model.reported[k]) for k in self.names])
+        self.fixed_cross = q[:, fixed] @ self.white[:, fixed].T
+        self.cross = np.stack([q[:, c] @ self.white[:, c].T for c in self.columns])
+        self.fixed_var = (q[:, fixed] ** 2).sum(axis=1)
+        self.var = np.stack([(q[:, c] ** 2).sum(axis=1) for c in self.columns])
+
+    @property
+    def n_scales(self) -> int:
+        """Number of unknown scales."""
+        return len(self.columns)
+
+    def squares(self, h: np.ndarray) -> np.ndarray:
+        """Squared scales at standardised log scales h."""
+        return (self.model.scale_medians * np.exp(LOG_SD_OF_SCALES * h)) ** 2
+
+    def factor(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lower Cholesky factor of C(h), and C^-1 times the residual."""
+        c = self.fixed_kernel + np.tensordot(self.squares(h), self.kernels, axes=1)
+        lower = sl.cholesky(c, lower=True, overwrite_a=True, check_finite=False)
+        return lower, sl.cho_solve((lower, True), self.residual, check_finite=False)
+
+    def log_density(self, h: np.ndarray) -> float:
+        """Log of p(h | y) up to a constant."""
+        return self._log_density(h, *self.factor(h))
+
+    def _log_density(self, h: np.ndarray, lower: np.ndarray, solved: np.ndarray) -> float:
+        log_det = 2 * np.log(np.diag(lower)).sum()
+        return float(-0.5 * (self.residual @ solved + log_det + h @ h))
+
+    def log_density_and_gradient(self, h: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log of p(h | y) up to a constant, with its gradient.
+
+        d/dh_b = 0.5 s_b^2 (a' K_b a - tr(C^-1 K_b)) - h_b, with a = C^-1 r and
+        d s_b^2 / d h_b = s_b^2 for a log standard deviation of 0.5.
+        """
+        lower, solved = self.factor(h)
+        inverse = sl.cho_solve((lower, True), np.eye(solved.size), check_finite=False)
+        explained = np.einsum("bij,i,j->b", self.kernels, solved, solved, optimize=True)
+        traces = np.tensordot(self.kernels, inverse, axes=([1, 2], [0, 1]))
+        slope = LOG_SD_OF_SCALES * self.squares(h) * (explained - traces)
+        return self._log_density(h, lower, solved), slope - h
+
+    def moments(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Exact mean and variance of the reported quantities at given scales."""
+        return self._moments(h, *self.factor(h))
+
+    def _moments(
+        self, h: np.ndarray, lower: np.ndarray, solved: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        s2 = self.squares(h)
+        cross = self.fixed_cross + np.tensordot(s2, self.cross, axes=1)
+        half = sl.solve_triangular(lower, cross.T, lower=True, check_finite=False)
+        variance = self.fixed_var + s2 @ self.var - (half**2).sum(axis=0)
+        return self.constants + cross @ solved, np.maximum(variance, 0.0)
+
+    def mode(self, start: np.ndarray | None = None, max_steps: int = 40) -> np.ndarray:
+        """Most probable scales, by Newton steps on differences of the gradient (BFGS)."""
+        from scipy.optimize import minimize
+
+        def negative(h: np.ndarray) -> tuple[float, np.ndarray]:
+            value, slope = self.log_density_and_gradient(h)
+            return -value, -slope
+
+        found = minimize(
+            negative,
+            np.zeros(self.n_scales) if start is None else start,
+            jac=True,
+            method="BFGS",
+            options={"gtol": 0.01, "maxiter": max_steps},
+        )
+        return found.x
+
+    def curvature(self, h: np.ndarray, step: float = 0.35) -> np.ndarray:
+        """Covariance of the scales at their mode, from differences of the gradient."""
+        rows = []
+        for b in range(self.n_scales):
+            e = np.zeros(self.n_scales)
+            e[b] = step
+            up, down = (self.log_density_and_gradient(h + x)[1] for x in (e, -e))
+            rows.append((up - down) / (2 * step))
+        precision = -0.5 * (np.array(rows) + np.array(rows).T)
+        values, vectors = np.linalg.eigh(precision)
+        return (vectors / np.clip(values, 0.3, None)) @ vectors.T
+
+    def grid(self, n_points: int = 256, *, seed: int, rounds: int = 4) -> Grid:
+        """Importance grid over the scales: quasi-random points from a multivariate t.
+
+        The proposal starts at the mode with the curvature there and is moved to the
+        weighted mean and covariance of its own points until the effective number
+        reaches half of the points, at most `rounds` times.
+        """
+        centre = self.mode()
+        spread = self.curvature(centre)
+        best: Grid | None = None
+        for turn in range(rounds):
+            grid = self._grid_at(centre, spread, n_points, seed + turn)
+            if best is None or grid.effective > best.effective:
+                best = grid
+            if best.effective >= 0.6 * n_points:
+                break
+            weights = 0.95 * grid.weights + 0.05 / n_points
+            centre = weights @ grid.points
+            apart = grid.points - centre
+            spread = 1.1 * (apart.T * weights) @ apart + 0.02 * np.eye(self.n_scales)
+        assert best is not None
+        return best
+
+    def _grid_at(
+        self, centre: np.ndarray, spread: np.ndarray, n_points: int, seed: int, df: float = 9.0
+    ) -> Grid:
+        u = qmc.Sobol(self.n_scales + 1, seed=seed).random(n_points)
+        u = np.clip(u, 1e-9, 1 - 1e-9)
+        x = norm.ppf(u[:, :-1]) * np.sqrt(df / chi2.ppf(u[:, -1], df))[:, None]
+        points = centre + x @ np.linalg.cholesky(spread).T
+        log_proposal = -0.5 * (df + self.n_scales) * np.log1p((x**2).sum(axis=1) / df)
+        log_weights = np.empty(n_points)
+        means = np.empty((n_points, self.constants.size))
+        variances = np.empty_like(means)
+        for i, h in enumerate(points):
+            lower, solved = self.factor(h)
+            log_weights[i] = self._log_density(h, lower, solved) - log_proposal[i]
+            means[i], variances[i] = self._moments(h, lower, solved)
+        weights = np.exp(log_weights - log_weights.max())
+        weights /= weights.sum()
+        mean = weights @ means
+        between = weights @ (means - mean) ** 2
+        total = weights @ variances + between
+        return Grid(
+            points=points,
+            weights=weights,
+            effective=float(1 / (weights**2).sum()),
+            mean=mean,
+            sd=np.sqrt(total),
+            between=between / np.maximum(total, 1e-12),
+        )
+
+    def draw(self, grid: Grid, n_draws: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Independent draws: scales h (draw, scale) and latent variables z (draw, latent).
+
+        Points of the grid are drawn by systematic resampling; given a point, a prior
+        draw of z and e is corrected by what the data say about it (Matheron's rule).
+        """
+        rng = np.random.default_rng(seed)
+        edges = np.floor(np.r_[0, np.cumsum(grid.weights)] * n_draws + rng.random())
+        edges[-1] = n_draws if edges[0] == 0 else n_draws + edges[0]
+        counts = np.diff(edges).astype(int)
+        scales, latents = [], []
+        for i in np.flatnonzero(counts):
+            scales.append(np.repeat(grid.points[i][None], counts[i], axis=0))
+            latents.append(self._draw_at(grid.points[i], int(counts[i]), rng))
+        order = rng.permutation(n_draws)
+        return np.concatenate(scales)[order], np.concatenate(latents)[order]
+
+    def _draw_at(self, h: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        lower, _ = self.factor(h)
+        scaled = self.white * self.model.scale_factors(h)
+        z = rng.standard_normal((n, scaled.shape[1]))
+        e = rng.standard_normal((n, scaled.shape[0]))
+        misfit = self.residual - z @ scaled.T - e
+        return z + sl.cho_solve((lower, True), misfit.T, check_finite=False).T @ scaled
+

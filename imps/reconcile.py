@@ -1,0 +1,224 @@
+"""True stocks and flows: the population and net migration of every year, in every draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from imps.accounting import roll_forward_path
+from imps.affine import Affine
+from imps.checks import Checks, check
+from imps.dims import (
+    AGE,
+    AGE_GROUP,
+    CHAIN,
+    DRAW,
+    EMIGRATION,
+    FLOW,
+    FLOWS,
+    IMMIGRATION,
+    SEX,
+    SEXES,
+    YEAR,
+)
+from imps.fit import Fit, needs_fit
+from imps.system_model import registered_births, registered_deaths
+
+NET_COLUMNS = ["year", "mean", "sd", "lower95", "upper95", "ips", "tim_final", "implied_original"]
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """The account as it most likely was, with the uncertainty of every cell.
+
+    Attributes
+    ----------
+    population : DataArray (chain, draw, year, sex, age), persons
+        At the base and at every mid-year after it.
+    net_migration : DataArray (chain, draw, year, sex, age), persons per year
+        All kinds of migration, by mid-year at the end of the interval and age reached.
+    births, deaths : DataArray (chain, draw, year, sex[, age]), persons per year
+    residual : DataArray (chain, draw, sex, age), persons
+        Unexplained, entering at the last mid-year.
+    survey_flows : DataArray (chain, draw, flow, year), persons per year
+        True flows of the kind that the survey measures.
+    published : DataFrame
+        year, ips, ips_se, tim_final, implied_original, rolled_forward, persons.
+    negative_flows : float
+        Share of flow cells below zero over all draws.
+    area : str
+    verdict : str
+    passed : bool
+    """
+
+    population: xr.DataArray
+    net_migration: xr.DataArray
+    births: xr.DataArray
+    deaths: xr.DataArray
+    residual: xr.DataArray
+    survey_flows: xr.DataArray
+    published: pd.DataFrame
+    negative_flows: float
+    area: str
+    verdict: str
+    passed: bool
+
+    def net_migration_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
+        """Net migration of each year to mid-year beside the published series, persons."""
+        frame = _summary(self.net_migration.sum((SEX, AGE)), prob)
+        published = self.published.set_index("year").loc[frame["year"]]
+        for column in ("ips", "tim_final", "implied_original"):
+            frame[column] = published[column].to_numpy()
+        level = f"{prob * 100:g}"
+        return frame[[c.replace("95", level) for c in NET_COLUMNS]]
+
+    def population_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
+        """Back-series: true population at each mid-year beside the published roll-forward."""
+        frame = _summary(self.population.sum((SEX, AGE)), prob)
+        rolled = self.published.set_index("year")["rolled_forward"]
+        frame["rolled_forward"] = rolled.loc[frame["year"]].to_numpy()
+        return frame
+
+    def back_series(self, *, prob: float = 0.95) -> pd.DataFrame:
+        """True population by mid-year, sex and single year of age with its interval."""
+        return _summary(self.population, prob)
+
+    def closure(self) -> float:
+        """Largest error of the balancing equation over all draws and cells, persons."""
+        path = roll_forward_path(
+            self.population.isel({YEAR: 0}, drop=True),
+            births=self.births,
+            deaths=self.deaths,
+            net_migration=self.net_migration,
+        )
+        rebuilt = path.values
+        rebuilt[..., -1, :, :] += self.residual.values
+        return float(np.abs(rebuilt - self.population.values).max())
+
+    def __repr__(self) -> str:
+        net = self.net_migration.sum((YEAR, SEX, AGE)).values
+        last = self.population.isel({YEAR: -1}).sum((SEX, AGE)).values
+        years = self.net_migration[YEAR].values
+        return "\n".join(
+            [
+                f"Reconciliation of {self.area}, mid-{years[0] - 1} to mid-{years[-1]}, persons",
+                f"  net migration, {years.size} years: {_interval(net)}",
+                f"  population mid-{years[-1]}: {_interval(last)}",
+                f"  negative flow cells: {self.negative_flows:.2%} of all draws",
+                self.verdict[:180],
+            ]
+        )
+
+
+def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
+    """True stocks and flows of the account in every draw.
+
+    The stocks are rolled forward in each draw from that draw's base with its own
+    births, deaths and net migration, so the balancing equation holds by
+    construction and not by approximation.
+    """
+    fit = needs_fit(fit, "reconcile")
+    found = checks or check(fit)
+    model, account, w = fit.model, fit.model.account, fit.latents()
+    sources = model.sources
+    lead = (fit.n_chains, fit.n_draws)
+    coords = {YEAR: sources.years, SEX: list(SEXES), AGE: sources.ages}
+
+    def cells(quantity: Affine) -> xr.DataArray:
+        values = model.evaluate(quantity, w).reshape(*lead, *quantity.shape)
+        out = xr.DataArray(values, dims=(CHAIN, DRAW, SEX, AGE, YEAR), coords=coords)
+        return out.transpose(CHAIN, DRAW, YEAR, SEX, AGE)
+
+    births = cells(registered_births(sources) + account.births_error).isel({AGE: 0}, drop=True)
+    deaths = cells(registered_deaths(sources) + account.deaths_error)
+    net = cells(account.net_migration)
+    base = xr.DataArray(
+        model.evaluate(account.base, w).reshape(*lead, len(SEXES), -1),
+        dims=(CHAIN, DRAW, SEX, AGE),
+        coords={SEX: list(SEXES), AGE: sources.ages},
+    )
+    residual = base.copy(data=model.evaluate(account.residual, w).reshape(base.shape))
+    population = roll_forward_path(base, births=births, deaths=deaths, net_migration=net)
+    population = population.transpose(CHAIN, DRAW, YEAR, SEX, AGE).copy()
+    population.values[:, :, -1] += residual.values
+    flows, negative = _survey_flows(fit, w)
+    return Reconciliation(
+        population=population,
+        net_migration=net,
+        births=births,
+        deaths=deaths,
+        residual=residual,
+        survey_flows=flows,
+        published=published_series(fit),
+        negative_flows=negative,
+        area=sources.area,
+        verdict=found.line,
+        passed=found.passed,
+    )
+
+
+def published_series(fit: Fit) -> pd.DataFrame:
+    """Published series at mid-years beside each other, persons per year."""
+    sources = fit.model.sources
+    variance = sum(
+        (survey.standard_error**2).sum((SEX, AGE_GROUP)) for survey in sources.survey_flows.values()
+    )
+    rule = sources.at_mid_years(variance)  # mean of two variances = 2 x variance of the mean
+    frame = pd.DataFrame({"year": sources.mid_years})
+    series = {
+        "ips": sources.survey_net_migration,
+        "ips_se": np.sqrt(rule / 2),
+        "tim_final": sources.later_net_migration,
+        "implied_original": sources.rolled_forward.implied_net_migration(sources.natural_change),
+        "rolled_forward": sources.rolled_forward.total,
+    }
+    for name, values in series.items():
+        frame[name] = values.reindex({YEAR: sources.mid_years}).values
+    return frame
+
+
+def _survey_flows(fit: Fit, w: np.ndarray) -> tuple[xr.DataArray, float]:
+    """Totals of the true survey flows by year, and the share of negative cells."""
+    model = fit.model
+    lead = (fit.n_chains, fit.n_draws)
+    totals, negative = [], []
+    for name in FLOWS:
+        flow = model.account.flows[name]
+        values = model.evaluate(flow.true[:, :, flow.inner], w)
+        negative.append(float((values < 0).mean()))
+        totals.append(values.sum(axis=(1, 2)).reshape(*lead, -1))
+    return (
+        xr.DataArray(
+            np.stack(totals, axis=2),
+            dims=(CHAIN, DRAW, FLOW, YEAR),
+            coords={FLOW: [IMMIGRATION, EMIGRATION], YEAR: model.sources.years},
+        ),
+        float(np.mean(negative)),
+    )
+
+
+def _summary(draws: xr.DataArray, prob: float) -> pd.DataFrame:
+    """Mean, sd and equal-tailed interval over the draws, one row a label."""
+    stacked = draws.stack(draw_=(CHAIN, DRAW)).transpose(..., "draw_")
+    tail = (1 - prob) / 2
+    lower, upper = np.quantile(stacked.values, [tail, 1 - tail], axis=-1)
+    labels = {d: stacked[d].values for d in stacked.dims[:-1]}
+    index = pd.MultiIndex.from_product(list(labels.values()), names=list(labels))
+    level = f"{prob * 100:g}"
+    return pd.DataFrame(
+        {
+            "mean": stacked.values.mean(axis=-1).ravel(),
+            "sd": stacked.values.std(axis=-1).ravel(),
+            f"lower{level}": lower.ravel(),
+            f"upper{level}": upper.ravel(),
+        },
+        index=index,
+    ).reset_index()
+
+
+def _interval(values: np.ndarray) -> str:
+    lower, upper = np.quantile(values, [0.025, 0.975])
+    return f"{values.mean():+,.0f}, 95 % [{lower:+,.0f}, {upper:+,.0f}]"

@@ -1,3 +1,147 @@
-"""imps: the sources of a census gap."""
+"""imps: the sources of a census gap, with their uncertainty.
+
+The walk from published figures to the paper:
+
+    case = imps.load_case("uk-1991-2001")        # published figures
+    model = imps.build_model(case.sources)       # account, priors, likelihood
+    fit = imps.fit(model, seed=1)                # posterior draws
+    imps.check(fit)                              # can they be trusted?
+    imps.attribute(fit)                          # the gap by source, in every draw
+    imps.reconcile(fit)                          # true stocks and flows
+
+or all of it with tables, figures and a report: ``imps.run("uk-1991-2001", out="results")``.
+
+Names are loaded when they are first used, so that ``import imps`` is quick.
+"""
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Attribution": "imps.attribution",
+    "attribute": "imps.attribution",
+    "Case": "imps.cases",
+    "cases": "imps.cases",
+    "load_case": "imps.cases",
+    "Checks": "imps.checks",
+    "check": "imps.checks",
+    "Observation": "imps.data_models",
+    "ImpsError": "imps.errors",
+    "Fit": "imps.fit",
+    "fit": "imps.fit",
+    "LinearModel": "imps.gaussian",
+    "linear_model": "imps.gaussian",
+    "build_model": "imps.model",
+    "plot_net_migration": "imps.plots",
+    "plot_prior_posterior": "imps.plots",
+    "plot_waterfall": "imps.plots",
+    "Prior": "imps.priors",
+    "Priors": "imps.priors",
+    "default_priors": "imps.priors",
+    "Reconciliation": "imps.reconcile",
+    "reconcile": "imps.reconcile",
+    "Run": "imps.runs",
+    "run": "imps.runs",
+    "Births": "imps.sources",
+    "Deaths": "imps.sources",
+    "MirrorSeries": "imps.sources",
+    "Register": "imps.sources",
+    "RolledForward": "imps.sources",
+    "Sources": "imps.sources",
+    "Stock": "imps.sources",
+    "SurveyFlow": "imps.sources",
+    "roll_forward": "imps.accounting",
+}
+
+if TYPE_CHECKING:
+    from imps.accounting import roll_forward
+    from imps.attribution import Attribution, attribute
+    from imps.cases import Case, cases, load_case
+    from imps.checks import Checks, check
+    from imps.data_models import Observation
+    from imps.errors import ImpsError
+    from imps.fit import Fit, fit
+    from imps.gaussian import LinearModel, linear_model
+    from imps.model import build_model
+    from imps.plots import plot_net_migration, plot_prior_posterior, plot_waterfall
+    from imps.priors import Prior, Priors, default_priors
+    from imps.reconcile import Reconciliation, reconcile
+    from imps.runs import Run, run
+    from imps.sources import (
+        Births,
+        Deaths,
+        MirrorSeries,
+        Register,
+        RolledForward,
+        Sources,
+        Stock,
+        SurveyFlow,
+    )
+
+__all__ = [
+    "Attribution",
+    "Births",
+    "Case",
+    "Checks",
+    "Deaths",
+    "Fit",
+    "ImpsError",
+    "LinearModel",
+    "MirrorSeries",
+    "Observation",
+    "Prior",
+    "Priors",
+    "Reconciliation",
+    "Register",
+    "RolledForward",
+    "Run",
+    "Sources",
+    "Stock",
+    "SurveyFlow",
+    "__version__",
+    "attribute",
+    "build_model",
+    "cases",
+    "check",
+    "default_priors",
+    "fit",
+    "linear_model",
+    "load_case",
+    "plot_net_migration",
+    "plot_prior_posterior",
+    "plot_waterfall",
+    "reconcile",
+    "roll_forward",
+    "run",
+]
+
+
+class _Package(ModuleType):
+    """The package itself: names load when first used.
+
+    `fit`, `reconcile` and `cases` are functions and also the modules they live in;
+    the function is what a user means by `imps.fit`, so importing the module must
+    not put the module in its place.
+    """
+
+    def __getattr__(self, name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'imps' has no attribute '{name}'")
+        value = getattr(importlib.import_module(home), name)
+        super().__setattr__(name, value)
+        return value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted(__all__)
+
+
+sys.modules[__name__].__class__ = _Package

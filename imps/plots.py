@@ -30,6 +30,8 @@ DARK_BLUE, TEAL, DARK_PINK, ORANGE, GREY, PURPLE = (
 )
 LIGHT_GREY = "#BFBFBF"
 THOUSAND = 1_000.0
+KNOWN = 1e-3
+"""Standard deviation in persons below which a contribution is known arithmetic."""
 
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -41,10 +43,20 @@ def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _dress(ax: Axes, heading: str, subtitle: str) -> None:
-    """Title on the left, subtitle with unit, place and period, no box."""
-    ax.set_title(f"{heading}\n", loc="left", fontsize=13, fontweight="bold", color="#0B0C0C")
-    ax.text(0, 1.02, subtitle, transform=ax.transAxes, fontsize=9, color=GREY, va="bottom")
+def _dress(ax: Axes, heading: str, *subtitle: str) -> None:
+    """Title above the labels of the axis, subtitle with unit, place and period, no box."""
+    lines = "\n".join(subtitle)
+    ax.figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold", color="#0B0C0C")
+    ax.annotate(
+        lines,
+        (0.01, 1),
+        xytext=(0, 6),
+        xycoords=("figure fraction", "axes fraction"),
+        textcoords="offset points",
+        fontsize=9,
+        color=GREY,
+        va="bottom",
+    )
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     ax.tick_params(labelsize=9)
@@ -59,7 +71,7 @@ def plot_waterfall(attribution: Attribution, *, ax: Axes | None = None) -> Figur
     table = waterfall_data(attribution)
     figure, ax = _axes(ax, (9.2, 0.36 * len(table) + 1.9))
     y = np.arange(len(table))[::-1]
-    known = table["sd"].to_numpy() == 0
+    known = table["sd"].to_numpy() < KNOWN
     total = table["source"].to_numpy() == "gap"
     colours = np.where(total, GREY, np.where(table["mean"] >= 0, DARK_BLUE, ORANGE))
     lengths = table["mean"].to_numpy() / THOUSAND
@@ -81,13 +93,14 @@ def plot_waterfall(attribution: Attribution, *, ax: Axes | None = None) -> Figur
                 va="center", color="#0B0C0C")  # fmt: skip
     ax.set_yticks(y, [title(s) if s != "gap" else "Gap" for s in table["source"]])
     ax.axvline(0, color=GREY, linewidth=0.8)
-    ax.set_xlim(min(0.0, float(left.min())) * 1.05, edge * 1.42)
+    ax.set_xlim(min(0.0, float(left.min())) * 1.05, edge * 1.4)
+    ax.set_ylim(-0.8, len(table) - 0.2)
     ax.set_xlabel("thousand persons, running sum", fontsize=9)
     _dress(
         ax,
         f"Where the gap of {attribution.total / THOUSAND:+,.0f} thousand comes from",
-        f"{attribution.area}, {attribution.period}; rolled-forward minus census; line: 95 % "
-        "interval; * prior-driven",
+        f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census.",
+        "Line: 95 % interval of the bar's own length. Star: prior-driven, the data say little.",
     )
     return figure
 
@@ -139,8 +152,8 @@ def plot_net_migration(reconciliation: Reconciliation, *, ax: Axes | None = None
     _dress(
         ax,
         "Net migration by year",
-        f"{reconciliation.area}, years to 30 June, thousand; arrivals minus departures; the "
-        "survey leaves out asylum, Irish flows and switchers",
+        f"{reconciliation.area}, years to 30 June, thousand persons; arrivals minus departures.",
+        "The survey leaves out asylum seekers, Irish flows and switchers.",
     )
     return figure
 
@@ -170,17 +183,18 @@ def plot_prior_posterior(attribution: Attribution, *, ax: Axes | None = None) ->
     edge = float(np.max(np.r_[high, prior + 1.96 * sd]))
     for i, row in enumerate(table.itertuples()):
         learnt = f"{max(row.contraction, 0):.0%} learnt"
-        mark = "  prior-driven" if row.contraction < PRIOR_DRIVEN else ""
+        mark = ", prior-driven" if row.contraction < PRIOR_DRIVEN else ""
         ax.text(edge * 1.05, y[i], learnt + mark, fontsize=8.5, va="center")
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.set_yticks(y, [title(s) for s in table["source"]])
-    ax.set_xlim(right=edge * 1.6)
+    ax.set_xlim(right=edge * 1.75)
+    ax.set_ylim(-0.8, len(table) - 0.2)
     ax.set_xlabel("contribution to the gap, thousand persons", fontsize=9)
     _dress(
         ax,
         "What the data add to the prior",
-        f"{attribution.area}, {attribution.period}; grey, thick: prior 95 %; blue with dot: "
-        "posterior 95 %; learnt: 1 - variance ratio",
+        f"{attribution.area}, {attribution.period}; contribution to the gap, thousand persons.",
+        "Grey, thick: prior 95 %. Blue with dot: posterior 95 %. Learnt: 1 - ratio of variances.",
     )
     return figure
 

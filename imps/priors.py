@@ -82,7 +82,7 @@ def _row(name: str, kind: str, mean: float, sd: float, unit: str, meaning: str, 
 
 def _flow_rows(flow: str, bias: tuple[float, float, float, float], years: float) -> list[Prior]:
     mean, level, young, drift = bias
-    published, true = f"share of the published {flow}", f"share of the true {flow}"
+    published, true = f"share of the mean published {flow}", f"share of the mean {flow}"
     survey_ref = (
         "ONS (2003): net migration 1992-2001 revised by 305 thousand; "
         "ONS (2014): 346 thousand for 2001-2011; emigrants are harder to sample"

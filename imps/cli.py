@@ -1,0 +1,89 @@
+"""The command line: `imps cases`, `imps reconcile CASE`.
+
+Exit codes: 0 done; 1 refused, with the reason on standard error; 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Explain the gap between a census and the rolled-forward population estimates.",
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from imps import __version__
+
+        typer.echo(f"imps {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options that belong to no command."""
+
+
+@app.command()
+def cases() -> None:
+    """List the shipped cases."""
+    from imps.cases import case_title
+    from imps.cases import cases as names
+
+    for name in names():
+        typer.echo(f"{name:24s} {case_title(name)}")
+
+
+@app.command()
+def reconcile(
+    case: Annotated[str, typer.Argument(help="Name of a shipped case, see `imps cases`.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    seed: Annotated[int, typer.Option(help="One integer; the same seed repeats the run.")] = 1,
+    draws: Annotated[int, typer.Option(min=100, help="Draws of each chain.")] = 1000,
+    chains: Annotated[int, typer.Option(min=2, help="Number of chains.")] = 4,
+    method: Annotated[str, typer.Option(help="auto, exact or nuts.")] = "auto",
+    force: Annotated[bool, typer.Option(help="Replace a folder that is already there.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print nothing.")] = False,
+) -> None:
+    """Fit a case and write tables, figures and a report."""
+    from imps.errors import ImpsError
+
+    def say(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    try:
+        from imps.runs import run
+
+        done = run(
+            case,
+            out=out,
+            seed=seed,
+            draws=draws,
+            chains=chains,
+            method=method,
+            force=force,
+            progress=not quiet and sys.stderr.isatty(),
+            say=say,
+        )
+    except ImpsError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        raise typer.Exit(1) from None
+    if not quiet:
+        typer.echo(repr(done))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

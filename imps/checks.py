@@ -81,9 +81,7 @@ def check(fit: Fit) -> Checks:
     fit = needs_fit(fit, "check")
     table = diagnose(fit.quantities())
     divergences = int(fit.stats["diverging"].sum()) if "diverging" in fit.stats else 0
-    points = (
-        float(fit.stats["effective_points"].min()) if "effective_points" in fit.stats else None
-    )
+    points = float(fit.stats["effective_points"].min()) if "effective_points" in fit.stats else None
     scales = fit.draws[LOG_SCALE].mean(("chain", "draw"))
     largest = float(np.abs(scales).max()) if scales.size else 0.0
     misfit = _misfit(fit)

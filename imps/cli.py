@@ -50,7 +50,9 @@ def reconcile(
     case: Annotated[str, typer.Argument(help="Name of a shipped case, see `imps cases`.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     seed: Annotated[int, typer.Option(help="One integer; the same seed repeats the run.")] = 1,
-    draws: Annotated[int, typer.Option(min=100, help="Draws of each chain.")] = 1000,
+    draws: Annotated[
+        int | None, typer.Option(min=100, help="Draws of each chain: 1000 exact, 2000 by NUTS.")
+    ] = None,
     chains: Annotated[int, typer.Option(min=2, help="Number of chains.")] = 4,
     method: Annotated[str, typer.Option(help="auto, exact or nuts.")] = "auto",
     force: Annotated[bool, typer.Option(help="Replace a folder that is already there.")] = False,

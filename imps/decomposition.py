@@ -109,13 +109,14 @@ def _survey_errors(account: Account, flow: str) -> dict[str, tuple[Affine, Affin
     errors = np.zeros((n, n))
     np.fill_diagonal(errors, survey.standard_error.values.ravel())
     noise = Affine(
-        np.zeros(survey.estimate.shape), {f"{flow} noise": errors.reshape(*survey.estimate.shape, n)}
+        np.zeros(survey.estimate.shape),
+        {f"{flow} noise": errors.reshape(*survey.estimate.shape, n)},
     )
     return {f"{flow}_bias": (bias, bias), f"{flow}_sampling": (sampling, to_gap(noise))}
 
 
 def _conversion(account: Account) -> Affine:
-    """Error of the official rule that turns calendar years and age groups into mid-years and ages."""
+    """Error of the official rule from calendar years and age groups to mid-years and ages."""
     total = zero((*account.sources.base.count.shape,))
     for name, operator in account.flows.items():
         ruled = operator.publish(operator.observe(operator.true))

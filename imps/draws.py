@@ -70,16 +70,16 @@ def diagnose(quantities: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame({"quantity": list(moving), **columns})
 
 
-def save(path: Path, draws: xr.Dataset, stats: xr.Dataset, attributes: Mapping[str, object]) -> None:
+def save(
+    path: Path, draws: xr.Dataset, stats: xr.Dataset, attributes: Mapping[str, object]
+) -> None:
     """Write draws and attributes to one netCDF file, whole or not at all."""
     text = {key: json.dumps(value) for key, value in attributes.items()}
     tree = xr.DataTree.from_dict({"posterior": draws, "sample_stats": stats})
     tree.attrs.update(text)
     encoding = {"posterior": {LATENT: {"zlib": True, "complevel": 1, "shuffle": True}}}
     partial = path.with_name(path.name + ".partial")
-    tree.to_netcdf(
-        partial, engine="h5netcdf", encoding={f"/{g}": e for g, e in encoding.items()}
-    )
+    tree.to_netcdf(partial, engine="h5netcdf", encoding={f"/{g}": e for g, e in encoding.items()})
     os.replace(partial, path)
 
 

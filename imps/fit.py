@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from imps.dims import CHAIN, DRAW
 from imps.draws import LATENT, LOG_SCALE, dataset
@@ -26,6 +27,10 @@ from imps.model import latent_names, linear_part, pymc_model
 
 METHODS = ("auto", "exact", "nuts")
 GRID_POINTS = 256
+EXACT_DRAWS = 1000
+NUTS_DRAWS = 2000
+TARGET_ACCEPT = 0.97
+"""Short steps: the scales of the smooth parts bend the posterior near zero."""
 LEAST_EFFECTIVE_SHARE = 0.25
 """Share of effective grid points under which the exact way is given up for NUTS."""
 LARGEST_LOG_SCALE = 3.0
@@ -107,7 +112,7 @@ def fit(
     *,
     seed: int,
     method: str = "auto",
-    draws: int = 1000,
+    draws: int | None = None,
     chains: int = 4,
     tune: int = 600,
     cores: int = 2,
@@ -123,7 +128,9 @@ def fit(
     seed : int
         One integer; the streams of chains are derived from it.
     method : {"auto", "exact", "nuts"}
-    draws, chains, tune : int
+    draws : int, optional
+        Draws of each chain: 1,000 independent ones the exact way, 2,000 by NUTS.
+    chains, tune : int
         `tune` is for NUTS only.
     progress : bool
         Show the progress bar of the sampler.
@@ -146,19 +153,20 @@ def fit(
     if method == "exact" and not gaussian:
         raise PriorError("this model is not conditionally Gaussian: use method='nuts'.")
     tell = say or (lambda _: None)
-    settings = {"method": method, "draws": draws, "chains": chains, "seed": int(seed)}
+    settings = {"method": method, "chains": chains, "seed": int(seed)}
     notes: tuple[str, ...] = ()
     if gaussian and method != "nuts":
         tell(f"exact posterior: {chains} grids of {GRID_POINTS} points over the scales")
-        found = _exact(linear, int(seed), draws, chains, settings)
+        found = _exact(linear, int(seed), draws or EXACT_DRAWS, chains, settings)
         share = float(found.stats["effective_points"].min()) / GRID_POINTS
         if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
             return found
         notes = (f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken",)
         tell(notes[0])
-    tell(f"NUTS: compiling, then {chains} chains of {tune} + {draws} draws")
+    many = draws or NUTS_DRAWS
+    tell(f"NUTS: compiling, then {chains} chains of {tune} + {many} draws")
     target = model if hasattr(model, "linear") else pymc_model(linear)
-    return _nuts(target, linear, int(seed), draws, chains, tune, cores, progress, settings, notes)
+    return _nuts(target, linear, int(seed), many, chains, tune, cores, progress, settings, notes)
 
 
 def _exact(
@@ -166,15 +174,17 @@ def _exact(
 ) -> Fit:
     """Chains are independent randomisations of the grid, each with draws of its own."""
     start = time.perf_counter()
-    posterior = GaussianPosterior(linear)
     seeds = np.random.SeedSequence(seed).generate_state(2 * chains)
     grids, scales, latents = [], [], []
-    for chain in range(chains):
-        grid = posterior.grid(GRID_POINTS, seed=int(seeds[2 * chain]))
-        h, z = posterior.draw(grid, draws, seed=int(seeds[2 * chain + 1]))
-        grids.append(grid)
-        scales.append(h)
-        latents.append(z)
+    with threadpool_limits(1, user_api="blas"):  # matrices too small to share between threads
+        posterior = GaussianPosterior(linear)
+        centre = posterior.mode()
+        for chain in range(chains):
+            grid = posterior.grid(GRID_POINTS, seed=int(seeds[2 * chain]), centre=centre)
+            h, z = posterior.draw(grid, draws, seed=int(seeds[2 * chain + 1]))
+            grids.append(grid)
+            scales.append(h)
+            latents.append(z)
     points = np.array([grid.effective for grid in grids])
     exact = pd.DataFrame(
         {
@@ -192,7 +202,7 @@ def _exact(
         stats=xr.Dataset({"effective_points": ((CHAIN,), points)}),
         method="exact",
         seed=seed,
-        settings={**settings, "grid_points": GRID_POINTS},
+        settings={**settings, "draws": draws, "grid_points": GRID_POINTS},
         seconds={"total": time.perf_counter() - start},
         extras={"exact_moments": exact},
     )
@@ -224,7 +234,7 @@ def _nuts(
         seed=seed,
         progress_bar=progress,
         save_warmup=False,
-        target_accept=0.9,
+        target_accept=TARGET_ACCEPT,
     )
     end = time.perf_counter()
     posterior = trace["posterior"]
@@ -245,7 +255,7 @@ def _nuts(
         ),
         method="nuts",
         seed=seed,
-        settings={**settings, "tune": tune, "target_accept": 0.9},
+        settings={**settings, "draws": draws, "tune": tune, "target_accept": TARGET_ACCEPT},
         seconds={"compile": middle - start, "sample": end - middle, "total": end - start},
         notes=notes,
     )

@@ -250,9 +250,7 @@ class GaussianPosterior:
         y = model.observed if observed is None else np.asarray(observed, dtype=float)
         self.residual = (y - model.offset) / model.standard_error
         self.white = model.design / model.standard_error[:, None]
-        self.columns = [
-            np.flatnonzero(model.scale_of == b) for b in range(len(model.scale_names))
-        ]
+        self.columns = [np.flatnonzero(model.scale_of == b) for b in range(len(model.scale_names))]
         fixed = np.flatnonzero(model.scale_of < 0)
         n = self.residual.size
         self.fixed_kernel = np.eye(n) + self.white[:, fixed] @ self.white[:, fixed].T
@@ -343,14 +341,21 @@ class GaussianPosterior:
         values, vectors = np.linalg.eigh(precision)
         return (vectors / np.clip(values, 0.3, None)) @ vectors.T
 
-    def grid(self, n_points: int = 256, *, seed: int, rounds: int = 4) -> Grid:
+    def grid(
+        self,
+        n_points: int = 256,
+        *,
+        seed: int,
+        rounds: int = 4,
+        centre: np.ndarray | None = None,
+    ) -> Grid:
         """Importance grid over the scales: quasi-random points from a multivariate t.
 
         The proposal starts at the mode with the curvature there and is moved to the
         weighted mean and covariance of its own points until the effective number
-        reaches half of the points, at most `rounds` times.
+        reaches 60 per cent of the points, at most `rounds` times.
         """
-        centre = self.mode()
+        centre = self.mode() if centre is None else centre
         spread = self.curvature(centre)
         best: Grid | None = None
         for turn in range(rounds):
@@ -419,4 +424,3 @@ class GaussianPosterior:
         e = rng.standard_normal((n, scaled.shape[0]))
         misfit = self.residual - z @ scaled.T - e
         return z + sl.cho_solve((lower, True), misfit.T, check_finite=False).T @ scaled
-

@@ -88,19 +88,13 @@ def pymc_model(linear: LinearModel, *, likelihood: str = "normal") -> pm.Model:
         latent = pm.Normal("latent", 0.0, 1.0, dims="latent_name")
         scales = linear.scale_medians * pt.exp(LOG_SD_OF_SCALES * log_scale)
         factor = pt.concatenate([scales, pt.ones(1)])[members]
-        effect = ps.structured_dot(
-            ps.as_sparse_variable(design), (factor * latent)[:, None]
-        )[:, 0]
+        effect = ps.structured_dot(ps.as_sparse_variable(design), (factor * latent)[:, None])[:, 0]
         mean = linear.offset + effect
         if likelihood == "normal":
-            pm.Normal(
-                "published", mean, linear.standard_error, observed=observed, dims="row"
-            )
+            pm.Normal("published", mean, linear.standard_error, observed=observed, dims="row")
         else:
             scale = linear.standard_error * np.sqrt((STUDENT_T_DEGREES - 2) / STUDENT_T_DEGREES)
-            pm.StudentT(
-                "published", STUDENT_T_DEGREES, mean, scale, observed=observed, dims="row"
-            )
+            pm.StudentT("published", STUDENT_T_DEGREES, mean, scale, observed=observed, dims="row")
     model.linear = linear  # type: ignore[attr-defined]
     model.conditionally_gaussian = likelihood == "normal"  # type: ignore[attr-defined]
     return model

@@ -209,9 +209,7 @@ FIGURE_TEXTS = {
 }
 
 
-def standard_figures(
-    attribution: Attribution, reconciliation: Reconciliation
-) -> dict[str, Figure]:
+def standard_figures(attribution: Attribution, reconciliation: Reconciliation) -> dict[str, Figure]:
     """The figures of every run, by file name."""
     return {
         "waterfall": plot_waterfall(attribution),

@@ -76,7 +76,7 @@ def run(
     *,
     out: str | Path | None = None,
     seed: int = 1,
-    draws: int = 1000,
+    draws: int | None = None,
     chains: int = 4,
     method: str = "auto",
     priors: Priors | None = None,

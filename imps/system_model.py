@@ -265,9 +265,7 @@ def registered_deaths(sources: Sources) -> np.ndarray:
     return sources.deaths.count.transpose(SEX, "age", YEAR).values
 
 
-def _survey_flow(
-    latents: Latents, survey: SurveyFlow, sources: Sources, fine: Resolution
-) -> Flow:
+def _survey_flow(latents: Latents, survey: SurveyFlow, sources: Sources, fine: Resolution) -> Flow:
     years = [int(y) for y in survey.years]
     outer = [mid_year_interval(y) for y in range(years[0], years[-1] + 2)]
     inner = [mid_year_interval(int(y)) for y in sources.years]
@@ -289,9 +287,7 @@ def _survey_flow(
     )
 
 
-def _true_flow(
-    latents: Latents, flow: str, shape: np.ndarray, n: int, fine: Resolution
-) -> Affine:
+def _true_flow(latents: Latents, flow: str, shape: np.ndarray, n: int, fine: Resolution) -> Affine:
     """m (1 + level + years + age + age x years) plus an error of the schedule."""
     n_ages = shape.shape[1]
     time = autoregressive(n, FLOW_PERSISTENCE)
@@ -299,9 +295,7 @@ def _true_flow(
     m = np.repeat(shape[:, :, None], n, axis=2)
     level = latents.prior(f"{flow}_level", flow)[1]
     true = Affine(m, {}) + latents.field(f"{flow}_level", level * m[..., None])
-    true = true + latents.field(
-        f"{flow}_years", m[..., None] * time, scale=f"{flow}_years"
-    )
+    true = true + latents.field(f"{flow}_years", m[..., None] * time, scale=f"{flow}_years")
     by_age = _each_sex(m[..., None] * ages[None, :, None, :])
     true = true + latents.field(f"{flow}_age", by_age, scale=f"{flow}_age")
     moving = ages[None, :, None, :, None] * time[None, None, :, None, :]
@@ -346,9 +340,7 @@ def _stock_error(latents: Latents, name: str, count: np.ndarray, fine: Resolutio
     bell = young_adults(count.shape[1])
     error = Affine(mean * count, {})
     error = error + latents.field(f"{name}_level", level * count[..., None])
-    error = error + latents.field(
-        f"{name}_young", _each_sex(young * (count * bell)[..., None])
-    )
+    error = error + latents.field(f"{name}_young", _each_sex(young * (count * bell)[..., None]))
     smooth = _each_sex(count[..., None] * shapes)
     return error + latents.field(f"{name}_age", smooth, scale=f"{name}_age")
 
@@ -401,9 +393,7 @@ def _splits(latents: Latents, sources: Sources) -> dict[str, Affine]:
     """Published parts within a known sum: free to vary, but their sum is the published one."""
     split: dict[str, Affine] = {}
     for known in sources.known_sums:
-        parts = [
-            p for p in sources.administrative if p.flow == known.flow and p.status == EXPECTED
-        ]
+        parts = [p for p in sources.administrative if p.flow == known.flow and p.status == EXPECTED]
         if len(parts) < 2:
             continue
         sd = latents.prior("split_of_known_sum", f"sum of adjustments ({known.flow})")[1]

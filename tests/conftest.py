@@ -1,0 +1,51 @@
+"""Fixtures shared by the tests: the shipped case, its model, one exact fit."""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+
+import imps
+from imps.gaussian import GaussianPosterior
+
+
+@pytest.fixture(scope="session")
+def case():
+    return imps.load_case("uk-1991-2001")
+
+
+@pytest.fixture(scope="session")
+def sources(case):
+    return case.sources
+
+
+@pytest.fixture(scope="session")
+def model(sources):
+    return imps.linear_model(sources, imps.default_priors())
+
+
+@pytest.fixture(scope="session")
+def posterior(model):
+    return GaussianPosterior(model)
+
+
+@pytest.fixture(scope="session")
+def fitted(model):
+    return imps.fit(model, seed=1, draws=500)
+
+
+@pytest.fixture(scope="session")
+def attribution(fitted):
+    return imps.attribute(fitted)
+
+
+@pytest.fixture(scope="session")
+def reconciliation(fitted):
+    return imps.reconcile(fitted)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20011991)

@@ -1,0 +1,172 @@
+"""The account, its observation equations and the exact decomposition of the gap."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import imps
+from imps.data_models import census_standard_errors
+from imps.decomposition import contributions, rolled_forward_cells
+from imps.dims import SEXES
+from imps.errors import LabelError, SourceError
+
+TOTAL = 1e-6  # persons: contributions sum to the gap in every draw
+
+
+def random_latents(model, rng, n=20):
+    h = rng.standard_normal((n, len(model.scale_names)))
+    return model.scale_factors(h) * rng.standard_normal((n, model.n_latent))
+
+
+def test_contributions_sum_to_the_gap_whatever_the_latents(model, rng):
+    w = random_latents(model, rng)
+    total = sum(model.evaluate(c.value, w) for c in model.contributions)
+    gap = rolled_forward_cells(model.account) - model.sources.census.count.values
+    assert np.abs(total - gap).max() < TOTAL
+    assert np.abs(total.sum(axis=(1, 2)) - model.sources.gap).max() < TOTAL
+
+
+def test_population_equals_the_roll_forward_of_its_own_draws(model, rng):
+    """The linear map of the stocks against the deterministic roll-forward, cell by cell."""
+    w = random_latents(model, rng, 3)
+    account, sources = model.account, model.sources
+
+    def array(q, dims):
+        coords = {"sex": list(SEXES), "age": sources.ages, "year": sources.years}
+        return xr.DataArray(model.evaluate(q, w), dims=("draw", *dims),
+                            coords={d: coords[d] for d in dims})  # fmt: skip
+
+    from imps.accounting import roll_forward_path
+    from imps.system_model import registered_births, registered_deaths
+
+    births = array(registered_births(sources) + account.births_error, ("sex", "age", "year"))
+    deaths = array(registered_deaths(sources) + account.deaths_error, ("sex", "age", "year"))
+    path = roll_forward_path(
+        array(account.base, ("sex", "age")),
+        births=births.isel(age=0, drop=True),
+        deaths=deaths,
+        net_migration=array(account.net_migration, ("sex", "age", "year")),
+    )
+    for year in (1991, 1996, 2000, 2001):
+        linear = model.evaluate(account.population(year), w)
+        if year == 2001:
+            linear = linear - model.evaluate(account.residual, w)
+        rolled = path.sel(year=year).transpose("draw", "sex", "age").values
+        assert np.abs(linear - rolled).max() < 1e-8 * 1e3  # 1e-8 of cells of about a million
+
+
+def test_the_split_of_a_known_sum_stays_within_it(model, rng):
+    account = model.account
+    w = random_latents(model, rng)
+    for flow in ("immigration", "emigration"):
+        parts = [p for p in model.sources.administrative if p.flow == flow]
+        moved = sum(p.sign * model.evaluate(account.split[p.label], w) for p in parts)
+        assert np.abs(moved).max() < TOTAL
+        for part in parts:
+            assert model.evaluate(account.split[part.label], w).std() > 100  # free within the sum
+
+
+def test_survey_rows_are_half_of_two_intervals(model):
+    """A flow of one person a year in one cell shows in two calendar years."""
+    flow = model.account.flows["immigration"]
+    one = np.zeros(flow.true.shape)
+    one[0, 30, 5] = 1.0
+    from imps.affine import Affine
+
+    seen = flow.observe(Affine(one, {})).constant
+    assert seen.sum() == pytest.approx(1.0)
+    assert (seen.sum(axis=(1, 2)) > 0).sum() == 2
+    np.testing.assert_allclose(seen[seen > 0], 0.5)
+
+
+def test_sources_are_reported_in_the_fixed_order(model):
+    names = [c.source for c in contributions(model.account)]
+    from imps.dims import SOURCE_GROUPS
+
+    assert names == list(SOURCE_GROUPS)
+
+
+def test_prior_sds_are_those_the_model_promises(model):
+    """About 0.3, 0.28, 0.13 and 0.17 million for base, emigration, immigration, census."""
+    sd = {c.source: float(model.prior_moments(c.prior.sum())[1]) for c in model.contributions}
+    assert sd["base"] == pytest.approx(0.31e6, rel=0.1)
+    assert sd["emigration_bias"] == pytest.approx(0.29e6, rel=0.1)
+    assert sd["immigration_bias"] == pytest.approx(0.15e6, rel=0.15)
+    assert sd["census_coverage"] == pytest.approx(0.19e6, rel=0.15)
+
+
+def test_prior_moments_equal_those_of_prior_draws(model, rng):
+    w = random_latents(model, rng, 20_000)
+    for part in model.contributions:
+        if part.source in ("base", "emigration_bias", "residual", "visitor_switchers"):
+            mean, sd = model.prior_moments(part.value.sum())
+            draws = model.evaluate(part.value.sum(), w)
+            assert draws.std() == pytest.approx(float(sd), rel=0.03)
+            assert abs(draws.mean() - mean) < 4 * sd / np.sqrt(len(draws))
+
+
+def test_census_cells_have_larger_errors_beside_jumps_and_for_young_men(model):
+    se = census_standard_errors(model.account)
+    relative = se / model.sources.census.count.values
+    assert (se > 0).all()
+    assert relative[0, 28] > 1.3 * relative[0, 45]
+    assert relative[0, 81:83].max() > 1.5 * relative[0, 70]  # births of 1919-20
+
+
+class Pensioners:
+    """A source of the user's own: the total of people aged 65 and over at mid-2001."""
+
+    name = "pensioners"
+    vintage = "own"
+    reference = "own"
+
+    def __init__(self, count, se):
+        self.count, self.se = count, se
+
+    def observe(self, account):
+        total = account.population(2001)[:, slice(65, None)].sum()
+        return imps.Observation(
+            "pensioners", total.map(lambda x: x[None]), np.array([self.count]),
+            np.array([self.se]), ("pensioners 2001",),
+        )  # fmt: skip
+
+
+def test_a_source_of_ones_own_moves_the_answer(sources, model):
+    base = imps.fit(model, seed=1, draws=200)
+    true = float(sources.census.count.sel(age=slice(65, None)).sum()) + 200_000
+    own = sources.add(Pensioners(true, 5_000.0))
+    fitted = imps.fit(imps.linear_model(own, imps.default_priors()), seed=1, draws=200)
+    assert "pensioners" in set(imps.check(fitted).misfit["source"])
+
+    def old(fit):
+        quantity = fit.model.account.population(2001)[:, slice(65, None)].sum()
+        return fit.model.evaluate(quantity, fit.latents())
+
+    assert abs(old(fitted).mean() - true) < 3 * 5_000
+    assert old(fitted).std() < 0.5 * old(base).std()
+
+
+def test_register_and_mirror_series_are_sources(sources):
+    count = sources.census.count.isel(age=slice(65, 91))
+    register = imps.Register(
+        "pension register", 2001, count, 0.01 * count, 0.0, 0.01, 0.01, "v", "r"
+    )
+    years = sources.emigration.years
+    mirror = imps.MirrorSeries(
+        "Australia", "emigration",
+        xr.DataArray(np.full(11, 2e4), dims="year", coords={"year": years}),
+        xr.DataArray(np.full(11, 2e3), dims="year", coords={"year": years}),
+        0.09, 0.03, "v", "r",
+    )  # fmt: skip
+    model = imps.linear_model(sources.add(register, mirror), imps.default_priors())
+    assert {"pension register", "Australia"} <= set(model.row_sources)
+    assert imps.check(imps.fit(model, seed=2, draws=200)).passed is not None
+
+
+def test_a_source_that_cannot_observe_is_refused(sources):
+    with pytest.raises(SourceError, match="cannot be a source"):
+        imps.linear_model(sources.add("a string"), imps.default_priors())
+    late = sources.census.count.isel(age=slice(65, 91))
+    register = imps.Register("late", 2010, late, 0.01 * late, 0.0, 0.01, 0.01, "v", "r")
+    with pytest.raises(LabelError, match="'late'.*lie outside the account"):
+        imps.linear_model(sources.add(register), imps.default_priors())

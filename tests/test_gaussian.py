@@ -1,0 +1,196 @@
+"""The exact posterior: closed forms, least squares, and models that are wrong on purpose."""
+
+from functools import cached_property
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+import imps
+from imps.affine import Affine
+from imps.gaussian import GaussianPosterior, LinearModel
+
+EXACT = 1e-6  # relative: two ways through the same normal equations
+
+
+class OneCell(LinearModel):
+    """One gap, five sources with independent priors: the worked fixture of the field brief."""
+
+    @cached_property
+    def reported(self):
+        names = ("base", "immigration", "emigration", "census", "residual")
+        return {
+            name: Affine(np.zeros(()), {"e": np.eye(5)[i] * SD[i]}) for i, name in enumerate(names)
+        }
+
+
+SD = np.array([300.0, 150.0, 350.0, 150.0, 100.0])
+GAP = 1117.6
+
+
+@pytest.fixture
+def one_cell():
+    return OneCell(
+        account=None, observations=(), contributions=(), sizes={"e": 5}, scale_names=("none",),
+        scale_medians=np.ones(1), scale_of=np.full(5, -1), design=SD[None], offset=np.zeros(1),
+        observed=np.array([GAP]), standard_error=np.array([1e-3]), row_labels=("gap",),
+        row_sources=("gap",),
+    )  # fmt: skip
+
+
+def test_closed_form_of_one_cell(one_cell):
+    """Published fixture: means, sds, contractions and one correlation."""
+    posterior = GaussianPosterior(one_cell)
+    mean, variance = posterior.moments(np.zeros(1))
+    np.testing.assert_allclose(mean, [376.0, 94.0, 511.8, 94.0, 41.8], atol=0.05)
+    np.testing.assert_allclose(np.sqrt(variance), [244.4, 143.6, 257.7, 143.6, 98.1], atol=0.05)
+    contraction = 1 - variance / SD**2
+    np.testing.assert_allclose(contraction, [0.336, 0.084, 0.458, 0.084, 0.037], atol=5e-4)
+    z = posterior._draw_at(np.zeros(1), 40_000, np.random.default_rng(3)) * SD
+    # 3 Monte Carlo standard errors of 40,000 draws
+    np.testing.assert_allclose(z.mean(axis=0), mean, atol=3 * 258 / 200)
+    np.testing.assert_allclose(z.std(axis=0), np.sqrt(variance), rtol=3 / np.sqrt(2 * 40_000))
+    assert np.corrcoef(z[:, 0], z[:, 2])[0, 1] == pytest.approx(-0.654, abs=0.01)
+    assert np.abs(z.sum(axis=1) - GAP).max() < 0.02  # gap known to 1e-3
+
+
+def test_moments_equal_least_squares_by_statsmodels(model, posterior, rng):
+    """Weighted least squares on the rows and the priors together gives the same answer."""
+    h = 0.5 * rng.standard_normal(posterior.n_scales)
+    scaled = posterior.white * model.scale_factors(h)
+    x = np.vstack([scaled, np.eye(model.n_latent)])
+    y = np.r_[posterior.residual, np.zeros(model.n_latent)]
+    result = sm.OLS(y, x).fit()
+    mean, variance = posterior.moments(h)
+    q = np.stack([model.matrix(model.reported[k]) for k in posterior.names])
+    q = q * model.scale_factors(h)
+    np.testing.assert_allclose(mean, posterior.constants + q @ result.params, rtol=EXACT, atol=1)
+    expected = np.einsum("qi,ij,qj->q", q, result.normalized_cov_params, q)
+    np.testing.assert_allclose(np.sqrt(variance), np.sqrt(expected), rtol=1e-5, atol=1e-2)
+
+
+def test_gradient_of_the_marginal_likelihood(posterior, rng):
+    h = rng.standard_normal(posterior.n_scales)
+    _, slope = posterior.log_density_and_gradient(h)
+    step = 1e-4
+    numeric = [
+        (posterior.log_density(h + step * e) - posterior.log_density(h - step * e)) / (2 * step)
+        for e in np.eye(posterior.n_scales)
+    ]
+    np.testing.assert_allclose(slope, numeric, rtol=1e-5, atol=1e-5)
+
+
+def test_grid_integrates_the_scales(posterior):
+    grids = [posterior.grid(256, seed=s) for s in range(4)]
+    assert min(g.effective for g in grids) >= 0.5 * 256
+    means = np.array([g.mean for g in grids])
+    sds = np.array([g.sd for g in grids])
+    moving = sds.mean(axis=0) > 1
+    assert (means.std(axis=0) / sds.mean(axis=0))[moving].max() < 0.03
+    assert np.ptp(sds / sds.mean(axis=0), axis=0)[moving].max() < 0.05
+
+
+def test_draws_have_the_exact_moments(model, posterior):
+    grid = posterior.grid(256, seed=5)
+    h, z = posterior.draw(grid, 8_000, seed=6)
+    w = model.scale_factors(h) * z
+    for i, name in enumerate(posterior.names):
+        q = model.evaluate(model.reported[name], w)
+        if grid.sd[i] > 1:
+            assert abs(q.mean() - grid.mean[i]) < 4 * grid.sd[i] / np.sqrt(8_000), name
+            assert q.std() == pytest.approx(grid.sd[i], rel=0.04), name
+
+
+def covered(model, truth_model, quantity, n, rng, prior_shift=None):
+    """Share of 90 % intervals of `quantity` that hold the truth, data drawn at median scales."""
+    h = np.zeros(len(model.scale_names))
+    truth_scales = truth_model.scale_factors(np.zeros(len(truth_model.scale_names)))
+    hits = 0
+    posterior = GaussianPosterior(model)
+    factor = posterior.factor(h)[0]
+    import scipy.linalg as sl
+
+    index = posterior.names.index(quantity)
+    _, variance = posterior.moments(h)
+    cross = posterior.fixed_cross + np.tensordot(posterior.squares(h), posterior.cross, axes=1)
+    for _ in range(n):
+        w = truth_scales * rng.standard_normal(truth_model.n_latent)
+        if prior_shift is not None:
+            w = w + prior_shift
+        y = truth_model.offset + truth_model.design @ w
+        y = y + truth_model.standard_error * rng.standard_normal(y.size)
+        r = (y - model.offset) / model.standard_error
+        mean = posterior.constants[index] + cross[index] @ sl.cho_solve((factor, True), r)
+        truth = truth_model.evaluate(truth_model.reported[quantity], w[None])[0]
+        hits += abs(truth - mean) < 1.645 * np.sqrt(variance[index])
+    return hits / n
+
+
+def test_recovery_and_a_model_that_is_wrong_on_purpose(sources, model, rng):
+    """Leaving the emigration bias out must break the intervals of net migration."""
+    priors = imps.default_priors()
+    without = priors.replace(
+        **{f"emigration_bias_{part}": (0.0, 1e-9) for part in ("level", "young", "drift")}
+    )
+    wrong = imps.linear_model(sources, without)
+    quantity, n = "net_migration[all years]", 400
+    right = covered(model, model, quantity, n, rng)
+    assert 0.86 < right < 0.94  # 90 % give or take 2.7 standard errors
+    assert covered(wrong, model, quantity, n, rng) < 0.75
+
+
+def test_a_source_repeated_four_times_acts_like_half_its_error(model):
+    """Adding a row k times is the same as dividing its standard error by the root of k."""
+    import dataclasses
+
+    rows = np.r_[np.arange(model.observed.size), [model.observed.size - 1] * 3]
+    repeated = dataclasses.replace(
+        model, design=model.design[rows], offset=model.offset[rows], observed=model.observed[rows],
+        standard_error=model.standard_error[rows],
+    )  # fmt: skip
+    se = model.standard_error.copy()
+    se[-1] /= 2
+    sharper = dataclasses.replace(model, standard_error=se)
+    h = np.zeros(len(model.scale_names))
+    for a, b in zip(
+        GaussianPosterior(repeated).moments(h), GaussianPosterior(sharper).moments(h), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-3)
+
+
+def test_a_source_with_a_huge_error_changes_nothing(model):
+    import dataclasses
+
+    keep = slice(0, model.observed.size - 1)
+    without = dataclasses.replace(
+        model, design=model.design[keep], offset=model.offset[keep],
+        observed=model.observed[keep], standard_error=model.standard_error[keep],
+    )  # fmt: skip
+    se = model.standard_error.copy()
+    se[-1] = 1e12
+    vague = dataclasses.replace(model, standard_error=se)
+    h = np.zeros(len(model.scale_names))
+    for a, b in zip(
+        GaussianPosterior(without).moments(h), GaussianPosterior(vague).moments(h), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-2)
+
+
+def test_bias_of_the_survey_is_not_read_off_the_rise_of_a_flow(sources, model):
+    """Without the census the survey alone must say nothing about its own bias."""
+    import dataclasses
+
+    survey = np.array([s != "census" for s in model.row_sources])
+    alone = dataclasses.replace(
+        model, design=model.design[survey], offset=model.offset[survey],
+        observed=model.observed[survey], standard_error=model.standard_error[survey],
+        row_labels=(), row_sources=(),
+    )  # fmt: skip
+    posterior = GaussianPosterior(alone)
+    grid = posterior.grid(256, seed=1)
+    for flow in ("immigration", "emigration"):
+        part = next(c for c in model.contributions if c.source == f"{flow}_bias")
+        mean, sd = model.prior_moments(part.prior.sum())
+        i = posterior.names.index(f"gap[{flow}_bias]")
+        assert abs(grid.mean[i] - mean) < 0.1 * sd, flow
+        assert grid.sd[i] > 0.95 * sd, flow

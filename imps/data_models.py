@@ -176,12 +176,13 @@ def census_standard_errors(account: Account) -> np.ndarray:
 @singledispatch
 def observe(source: object, account: Account) -> Observation:
     """Rows of a source of the user's own: anything with a name and `observe(account)`."""
-    if not callable(getattr(source, "observe", None)) or not hasattr(source, "name"):
+    own = getattr(source, "observe", None)
+    if not callable(own) or not hasattr(source, "name"):
         raise SourceError(
             f"{type(source).__name__} cannot be a source: give it a `name` and a method "
             "`observe(account)` that returns an imps.Observation."
         )
-    return source.observe(account)
+    return own(account)
 
 
 @observe.register

@@ -88,7 +88,7 @@ def load(path: Path) -> tuple[xr.Dataset, xr.Dataset, dict[str, object]]:
     with xr.open_datatree(path, engine="h5netcdf") as tree:
         draws = tree["posterior"].to_dataset().load()
         stats = tree["sample_stats"].to_dataset().load()
-        attributes = {key: json.loads(value) for key, value in tree.attrs.items()}
+        attributes = {str(key): json.loads(value) for key, value in tree.attrs.items()}
     return draws, stats, attributes
 
 

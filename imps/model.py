@@ -94,9 +94,16 @@ def pymc_model(linear: LinearModel, *, likelihood: str = "normal") -> pm.Model:
             pm.Normal("published", mean, linear.standard_error, observed=observed, dims="row")
         else:
             scale = linear.standard_error * np.sqrt((STUDENT_T_DEGREES - 2) / STUDENT_T_DEGREES)
-            pm.StudentT("published", STUDENT_T_DEGREES, mean, scale, observed=observed, dims="row")
-    model.linear = linear  # type: ignore[attr-defined]
-    model.conditionally_gaussian = likelihood == "normal"  # type: ignore[attr-defined]
+            pm.StudentT(
+                "published",
+                nu=STUDENT_T_DEGREES,
+                mu=mean,
+                sigma=scale,
+                observed=observed,
+                dims="row",
+            )
+    model.linear = linear
+    model.conditionally_gaussian = likelihood == "normal"
     return model
 
 

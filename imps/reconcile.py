@@ -163,14 +163,14 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
 def published_series(fit: Fit) -> pd.DataFrame:
     """Published series at mid-years beside each other, persons per year."""
     sources = fit.model.sources
-    variance = sum(
-        (survey.standard_error**2).sum((SEX, AGE_GROUP)) for survey in sources.survey_flows.values()
-    )
+    variance = (sources.immigration.standard_error**2).sum((SEX, AGE_GROUP)) + (
+        sources.emigration.standard_error**2
+    ).sum((SEX, AGE_GROUP))
     rule = sources.at_mid_years(variance)  # mean of two variances = 2 x variance of the mean
     frame = pd.DataFrame({"year": sources.mid_years})
-    series = {
+    series: dict[str, xr.DataArray] = {
         "ips": sources.survey_net_migration,
-        "ips_se": np.sqrt(rule / 2),
+        "ips_se": rule.copy(data=np.sqrt(rule.values / 2)),
         "tim_final": sources.later_net_migration,
         "implied_original": sources.rolled_forward.implied_net_migration(sources.natural_change),
         "rolled_forward": sources.rolled_forward.total,

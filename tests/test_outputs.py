@@ -10,6 +10,15 @@ from imps.errors import ImpsError
 from imps.report import html_report, plain_summary
 
 
+def drawn(figure):
+    """Lay a figure out as it will be saved and return the renderer."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return canvas.get_renderer()
+
+
 @pytest.fixture(scope="module")
 def page(fitted, attribution, reconciliation, case):
     figures = plots.standard_figures(attribution, reconciliation)
@@ -47,8 +56,7 @@ def test_figures_take_an_axis_and_label_units(attribution, reconciliation):
 
 def test_no_label_of_a_figure_leaves_the_page(attribution, reconciliation):
     for name, figure in plots.standard_figures(attribution, reconciliation).items():
-        figure.canvas.draw()
-        renderer = figure.canvas.get_renderer()
+        renderer = drawn(figure)
         width, height = figure.bbox.width, figure.bbox.height
         for ax in figure.axes:
             for text in (*ax.texts, *ax.get_yticklabels()):
@@ -60,11 +68,9 @@ def test_no_label_of_a_figure_leaves_the_page(attribution, reconciliation):
 
 def test_direct_labels_do_not_overlap(reconciliation):
     figure = plots.plot_net_migration(reconciliation)
-    figure.canvas.draw()
+    renderer = drawn(figure)
     boxes = [
-        t.get_window_extent(figure.canvas.get_renderer())
-        for t in figure.axes[0].texts
-        if t.get_fontweight() == "bold"
+        t.get_window_extent(renderer) for t in figure.axes[0].texts if t.get_fontweight() == "bold"
     ]
     assert len(boxes) == 4
     for i, a in enumerate(boxes):

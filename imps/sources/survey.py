@@ -165,7 +165,8 @@ def smoothed_standard_errors(
     share = estimate.sum(YEAR) / estimate.sum()
     simple = weight * share * total
     design_effect = ((half_width_95 / 1.96) ** 2).sum() / simple.sum()
-    return np.sqrt(design_effect * simple).transpose(*estimate.dims)
+    variance = (design_effect * simple).transpose(*estimate.dims)
+    return variance.copy(data=np.sqrt(variance.values))
 
 
 def _cells(rows: pd.DataFrame, what: str, groups: list[str]) -> xr.DataArray:

@@ -7,6 +7,7 @@ the subtitle, colour never the only sign.
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +40,15 @@ def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
         return ax.figure, ax  # type: ignore[return-value]
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained", dpi=120)
+    class ShownFigure(Figure):
+        """A figure that shows itself in a notebook without any plotting state."""
+
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=90)
+            return buffer.getvalue()
+
+    figure = ShownFigure(figsize=size, layout="constrained", dpi=120)
     return figure, figure.add_subplot()
 
 

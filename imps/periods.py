@@ -17,12 +17,18 @@ import calendar
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from imps.errors import DefinitionError, some
 
 MID_YEAR = 0.5  # 30 June, at its end
+
+CALENDAR_YEARS: Final = "calendar year"
+MID_YEARS: Final = "mid-year"
+BASES: Final = (CALENDAR_YEARS, MID_YEARS)
+"""Periods over which a flow is published: January to December, or July to June."""
 
 
 @dataclass(frozen=True, order=True)
@@ -76,6 +82,21 @@ def calendar_year(year: int) -> Period:
 def mid_year_interval(year: int) -> Period:
     """1 July of the year before to 30 June of `year`: the year ending mid-`year`."""
     return Period(mid_year(year - 1), mid_year(year), f"year to mid-{year}")
+
+
+def flow_periods(years: Sequence[int], basis: str) -> list[Period]:
+    """Periods of a flow published by year.
+
+    Parameters
+    ----------
+    years : sequence of int
+        Calendar years, or the years in which the mid-year intervals end.
+    basis : {"calendar year", "mid-year"}
+    """
+    if basis not in BASES:
+        raise DefinitionError(f"basis '{basis}' is not one of {BASES}.")
+    period = calendar_year if basis == CALENDAR_YEARS else mid_year_interval
+    return [period(int(year)) for year in years]
 
 
 def overlap(observed: Sequence[Period], intervals: Sequence[Period]) -> np.ndarray:

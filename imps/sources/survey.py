@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,19 +10,26 @@ import xarray as xr
 
 from imps.dims import AGE_GROUP, FLOWS, SEX, SEXES, YEAR
 from imps.errors import LabelError, SourceError
+from imps.periods import CALENDAR_YEARS
 from imps.sources.census import BY_SEX_AND_AGE, TOTAL
-from imps.sources.labels import check_complete, check_dims, check_positive, check_sexes
+from imps.sources.labels import (
+    check_basis,
+    check_complete,
+    check_dims,
+    check_positive,
+    check_sexes,
+)
 
 
 @dataclass(frozen=True)
 class SurveyFlow:
-    """One direction of migration as estimated by a survey, by calendar year.
+    """One direction of migration as estimated by a survey, year by year.
 
     Attributes
     ----------
     flow : {"immigration", "emigration"}
-    estimate : DataArray (year, sex, age_group), persons per calendar year
-    standard_error : DataArray, same labels, persons per calendar year
+    estimate : DataArray (year, sex, age_group), persons per year
+    standard_error : DataArray, same labels, persons per year
         Sampling error of each cell (accuracy); bias has a prior.
     contacts : DataArray, same labels
         Migrants interviewed.
@@ -35,6 +42,11 @@ class SurveyFlow:
         "total": only all ages and both sexes were published; the cells are a
         schedule scaled to it, and so are their standard errors, which give the
         published one as the root of their sum of squares.
+    basis : {"calendar year", "mid-year"}
+        What `year` means; a mid-year flow covers the interval that ends at mid-`year`.
+    variance_function : str
+        How standard errors and contacts were reached where they were not
+        published, in words; empty where they were.
     """
 
     flow: str
@@ -46,6 +58,8 @@ class SurveyFlow:
     vintage: str
     reference: str
     observed: str = BY_SEX_AND_AGE
+    basis: str = CALENDAR_YEARS
+    variance_function: str = ""
 
     def __post_init__(self) -> None:
         if self.observed not in (BY_SEX_AND_AGE, TOTAL):
@@ -55,6 +69,7 @@ class SurveyFlow:
             )
         if self.flow not in FLOWS:
             raise SourceError(f"survey flow '{self.flow}': expected one of {FLOWS}.")
+        check_basis(self.basis, self.flow)
         for what, array in (
             ("estimate", self.estimate),
             ("standard error", self.standard_error),
@@ -81,7 +96,7 @@ class SurveyFlow:
 
     @property
     def years(self) -> np.ndarray:
-        """Calendar years of the survey."""
+        """Years of the survey, calendar or mid-years as `basis` says."""
         return self.estimate[YEAR].values
 
     @property
@@ -130,6 +145,46 @@ class SurveyFlow:
             reference=reference,
         )
 
+    def scaled_to(
+        self,
+        total: xr.DataArray,
+        standard_error: xr.DataArray,
+        contacts: xr.DataArray,
+        **fields: str,
+    ) -> SurveyFlow:
+        """A flow of which only totals were published, with these cells as its schedule.
+
+        Parameters
+        ----------
+        total, standard_error : DataArray (year), persons per year
+            All ages and both sexes. Years that this flow has too take their own
+            cells as the schedule; if any year is missing here, all take the pooled ones.
+        contacts : DataArray (year)
+        **fields
+            Of the new flow: definition, vintage, reference, basis, variance_function.
+
+        Returns
+        -------
+        SurveyFlow
+            With `observed` "total". Variances are shared among the cells like the
+            pooled estimates, as in :func:`smoothed_standard_errors`, and add up to
+            the square of the standard error given.
+        """
+        cells, years = (SEX, AGE_GROUP), total[YEAR].values
+        pooled = self.estimate.sum(YEAR) / self.estimate.sum()
+        yearly = bool(np.isin(years, self.years).all())
+        own = self.estimate.sel({YEAR: years}) if yearly else pooled
+        share_of_contacts = self.contacts.sum(YEAR) / self.contacts.sum()
+        dims = (YEAR, *cells)
+        return replace(
+            self,
+            estimate=(own / own.sum(cells) * total).transpose(*dims),
+            standard_error=(pooled**0.5 * standard_error).transpose(*dims),
+            contacts=(share_of_contacts * contacts).transpose(*dims),
+            observed=TOTAL,
+            **fields,  # type: ignore[arg-type]
+        )
+
 
 def smoothed_standard_errors(
     estimate: xr.DataArray, half_width_95: xr.DataArray, contacts: xr.DataArray
@@ -165,7 +220,7 @@ def smoothed_standard_errors(
     share = estimate.sum(YEAR) / estimate.sum()
     simple = weight * share * total
     design_effect = ((half_width_95 / 1.96) ** 2).sum() / simple.sum()
-    return np.sqrt(design_effect * simple).transpose(*estimate.dims)
+    return ((design_effect * simple) ** 0.5).transpose(*estimate.dims)
 
 
 def _cells(rows: pd.DataFrame, what: str, groups: list[str]) -> xr.DataArray:

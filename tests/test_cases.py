@@ -43,6 +43,7 @@ SCHEMA = {
     "survey_totals": [
         "year", "flow", "area", "estimate_thousands", "half_width_95_thousands", "contacts",
     ],
+    "flows_by_age": ["year", "flow", "sex", "age", "persons"],
     "flow_totals": ["year", "flow", "basis", "area", "thousands"],
     "asylum_applications": ["year", "main_applicants", "dependants"],
     "known_changes": ["year", "name", "persons"],
@@ -354,6 +355,20 @@ def test_variance_function_is_computed_from_the_published_half_widths(ew2021):
         assert survey.variance_function
 
 
+def test_flows_by_age_add_to_the_totals_and_give_the_schedule(ew2021):
+    table = Tables(EW2021).read("flows_by_age")
+    sums = table.groupby(["flow", "year"])["persons"].sum()
+    for flow, survey in ew2021.sources.survey_flows.items():
+        total = ew2021.sources.total_migration.sel({FLOW: flow, YEAR: [2012, 2013]})
+        np.testing.assert_array_equal(sums[flow], total)
+        share = survey.estimate / survey.estimate.sum((SEX, AGE_GROUP))
+        assert float(share.std(YEAR).max()) < EXACT  # one schedule for all years
+        males = table[(table["flow"] == flow) & (table["sex"] == "male")]["persons"].sum()
+        assert float(share.sel({SEX: "male"}).isel({YEAR: 0}).sum()) == pytest.approx(
+            males / sums[flow].sum()
+        )
+
+
 def test_years_without_fieldwork_are_less_certain(ew2021):
     for survey in ew2021.sources.survey_flows.values():
         error = np.sqrt((survey.standard_error**2).sum((SEX, AGE_GROUP)))
@@ -505,16 +520,23 @@ def test_survey_equals_the_collected_tables(name):
         assert row["contacts"] == one[f"{d}_contacts"]
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_cells_of_the_survey_add_to_its_total(name):
-    if name == UK:
-        pytest.skip("the case has no separate totals of the survey")
-    tables = Tables(name)
+def test_cells_of_the_survey_add_to_its_total():
+    tables = Tables(EW2011)
     cells = tables.read("survey_flows").groupby(["flow", "year"])["estimate_thousands"].sum()
     rows = tables.read("survey_totals")
     totals = rows[rows["area"] == "United Kingdom"].set_index(["flow", "year"])
     difference = cells - totals["estimate_thousands"]
     assert difference.abs().max() < 0.5 + EXACT  # ten cells rounded to 0.1 thousand
+
+
+def test_flows_by_age_equal_the_collected_table():
+    collected = shared("population/region_components_sya_2002_2013.csv.gz")
+    late = collected[collected["year"] >= 2012]
+    sums = late.groupby(["year", "sex", "age"]).sum(numeric_only=True)
+    ours = Tables(EW2021).read("flows_by_age").set_index(["year", "sex", "age"])
+    for flow, column in ((IMMIGRATION, "international_in"), (EMIGRATION, "international_out")):
+        one = ours[ours["flow"] == flow]["persons"]
+        np.testing.assert_array_equal(one, sums.loc[one.index, column])
 
 
 def test_total_migration_equals_the_collected_table():

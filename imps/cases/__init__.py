@@ -17,6 +17,8 @@ were published for it.
     year, flow, sex, age_group, estimate and 95 per cent half-width in thousands, contacts.
 `survey_totals.csv`
     year, flow, area, and the same for all ages and both sexes.
+`flows_by_age.csv`
+    year, flow, sex, age reached at mid-year, persons.
 `flow_totals.csv`
     year, flow, basis (IPS, TIM, LTIM), thousands.
 `asylum_applications.csv`

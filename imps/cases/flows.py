@@ -6,20 +6,23 @@ Three situations, told apart by the tables that a case has:
 * its totals were (`survey_totals.csv`), and the cells of the whole country are
   the schedule;
 * only total migration was (`survey.variance_function` in `case.toml`), and the
-  survey is what is left of it after the parts, with modelled standard errors.
+  survey is what is left of it after the parts, with modelled standard errors;
+  flows by single year of age of some years (`flows_by_age.csv`) are the schedule.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.cases.tables import Tables, by_flow, references, series
-from imps.dims import AGE_GROUP, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
+from imps.cases.tables import Tables, by_flow, by_sex_and_age, references, series
+from imps.dims import AGE, AGE_GROUP, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
 from imps.periods import CALENDAR_YEARS
+from imps.schedules import group_matrix
 from imps.sources import (
     AdministrativeFlow,
     KnownChange,
@@ -33,8 +36,10 @@ from imps.sources import (
     visitor_switchers,
 )
 from imps.sources.admin import EXPECTED, PUBLISHED
+from imps.sources.survey import lower_ages
 
 WHOLE_COUNTRY = "United Kingdom"
+FIVE_YEAR_GROUPS = tuple(range(0, 70, 5))
 
 _MAKERS = {
     "asylum_seekers": asylum_seekers,
@@ -110,13 +115,13 @@ def survey_and_parts(
     settings: dict[str, Any], tables: Tables, totals: xr.DataArray
 ) -> tuple[tuple[SurveyFlow, ...], tuple[KnownSum, ...], tuple[AdministrativeFlow, ...]]:
     """Survey of both directions, published sums of the parts, and the parts."""
-    cells = _survey_cells(settings, tables)
     if settings["survey"].get("variance_function"):
         parts = _published_asylum(settings, tables)
-        return _rest_of_total(settings, tables, totals, cells, parts), (), parts
-    surveys = cells
+        rest = tuple(_rest_of_total(settings, tables, totals, flow, parts) for flow in FLOWS)
+        return rest, (), parts
+    surveys = _survey_cells(settings, tables)
     if tables.has("survey_totals"):
-        surveys = tuple(_of_area(survey, settings, tables) for survey in cells)
+        surveys = tuple(_of_area(survey, settings, tables) for survey in surveys)
     known = tuple(_known_sum(survey, totals, settings) for survey in surveys)
     return surveys, known, _expected(settings, known, tables)
 
@@ -150,36 +155,60 @@ def _of_area(survey: SurveyFlow, settings: dict[str, Any], tables: Tables) -> Su
         _survey_totals(tables, settings["area"], column).sel({FLOW: survey.flow}, drop=True)
         for column in ("estimate_thousands", "half_width_95_thousands", "contacts")
     )
-    return survey.scaled_to(estimate * 1000, half_width * 1000 / 1.96, contacts)
+    return SurveyFlow.from_totals(
+        survey.flow,
+        estimate * 1000,
+        half_width * 1000 / 1.96,
+        contacts,
+        schedule=survey.estimate,
+        definition=survey.definition,
+        vintage=survey.vintage,
+        reference=survey.reference,
+    )
 
 
 def _rest_of_total(
     settings: dict[str, Any],
     tables: Tables,
     totals: xr.DataArray,
-    cells: tuple[SurveyFlow, ...],
+    flow: str,
     parts: tuple[AdministrativeFlow, ...],
-) -> tuple[SurveyFlow, ...]:
+) -> SurveyFlow:
     """Total migration without the parts; standard errors from the variance function."""
-    out = []
-    for survey in cells:
-        estimate = totals.sel({FLOW: survey.flow}, drop=True)
-        for part in parts:
-            if part.flow == survey.flow:
-                estimate = estimate - part.sign * part.count
-        weight, design_effect = variance_constants(settings, tables, survey.flow)
-        variance = design_effect * weight * estimate + _without_fieldwork(settings, estimate) ** 2
-        out.append(
-            survey.scaled_to(
-                estimate,
-                variance**0.5,
-                estimate / weight,
-                reference=references(tables.read("flow_totals")),
-                basis=basis(settings),
-                variance_function=settings["survey"]["variance_function"],
-            )
-        )
-    return tuple(out)
+    estimate = totals.sel({FLOW: flow}, drop=True)
+    for part in parts:
+        if part.flow == flow:
+            estimate = estimate - part.sign * part.count
+    weight, design_effect = variance_constants(settings, tables, flow)
+    variance = design_effect * weight * estimate + _without_fieldwork(settings, estimate) ** 2
+    fields = settings["survey"]
+    return SurveyFlow.from_totals(
+        flow,
+        estimate,
+        variance**0.5,
+        estimate / weight,
+        schedule=_schedule(tables, flow),
+        definition=fields["definition"],
+        vintage=fields["vintage"],
+        reference=references(tables.read("flow_totals")),
+        basis=basis(settings),
+        variance_function=fields["variance_function"],
+    )
+
+
+def _schedule(tables: Tables, flow: str) -> xr.DataArray:
+    """Flows published by age reached, counted in five-year groups of age at the move."""
+    table = tables.read("flows_by_age")
+    rows = by_sex_and_age(table[table["flow"] == flow], "persons")
+    last = FIVE_YEAR_GROUPS[-1]
+    labels = [f"{a}-{b - 1}" for a, b in itertools.pairwise(FIVE_YEAR_GROUPS)]
+    labels.append(f"{last}+")
+    groups = xr.DataArray(
+        group_matrix(lower_ages(labels).values, rows[AGE].size),
+        dims=(SEX, AGE_GROUP, AGE),
+        coords={SEX: rows[SEX], AGE_GROUP: labels, AGE: rows[AGE]},
+    )
+    return xr.dot(rows, groups, dim=AGE).transpose(YEAR, SEX, AGE_GROUP)
 
 
 def variance_constants(settings: dict[str, Any], tables: Tables, flow: str) -> tuple[float, float]:

@@ -254,7 +254,7 @@ class Sources:
 
     def table(self) -> pd.DataFrame:
         """One row a source: what it is, the detail observed, vintage and reference."""
-        rows = [_describe(s) for s in (self.base, self.census)]
+        rows = [(s.name, s.detail, s.vintage, s.reference) for s in (self.base, self.census)]
         rows += [
             ("births", "mid-year intervals by sex", self.births.vintage, self.births.reference)
         ]
@@ -267,7 +267,7 @@ class Sources:
             )
         ]
         for survey in (self.immigration, self.emigration):
-            rows.append((survey.name, _survey_detail(survey), survey.vintage, survey.reference))
+            rows.append((survey.name, survey.detail, survey.vintage, survey.reference))
         for part in self.administrative:
             rows.append((part.label, f"{part.basis}s, {part.status}", part.vintage, part.reference))
         for known in self.known_sums:
@@ -367,22 +367,6 @@ class Sources:
                 "Are survey (IPS) and total (TIM, LTIM) of the same vintage, and do the parts "
                 "stand in the survey already?"
             )
-
-
-def _describe(stock: Stock) -> tuple[str, str, str, str]:
-    detail = (
-        f"{stock.date:%d %B %Y}, by {stock.observed}"
-        if stock.observed != TOTAL
-        else (f"{stock.date:%d %B %Y}, total only; ages are a schedule")
-    )
-    return stock.name, detail.lstrip("0"), stock.vintage, stock.reference
-
-
-def _survey_detail(survey: SurveyFlow) -> str:
-    cells = "by sex and age group"
-    if survey.observed == TOTAL:
-        cells = "totals only; sexes and age groups are a schedule"
-    return f"{survey.definition}, {survey.basis}s {cells}"
 
 
 __all__ = [

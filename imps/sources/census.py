@@ -66,6 +66,14 @@ class Stock:
         return float(self.count.sum())
 
     @property
+    def detail(self) -> str:
+        """Date and detail in which it was published, in words."""
+        what = (
+            "total only; ages are a schedule" if self.observed == TOTAL else f"by {self.observed}"
+        )
+        return f"{self.date:%d %B %Y}, {what}".lstrip("0")
+
+    @property
     def at_mid_year(self) -> bool:
         """Whether the figure refers to 30 June."""
         return (self.date.month, self.date.day) == (6, 30)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -95,6 +95,14 @@ class SurveyFlow:
         return self.flow
 
     @property
+    def detail(self) -> str:
+        """What is counted and the detail in which it was published, in words."""
+        cells = "by sex and age group"
+        if self.observed == TOTAL:
+            cells = "totals only; sexes and age groups are a schedule"
+        return f"{self.definition}, {self.basis}s {cells}"
+
+    @property
     def years(self) -> np.ndarray:
         """Years of the survey, calendar or mid-years as `basis` says."""
         return self.estimate[YEAR].values
@@ -139,50 +147,58 @@ class SurveyFlow:
                 cells["estimate"], cells["half_width_95"], cells["contacts"]
             ),
             contacts=cells["contacts"],
-            lower_ages=_lower_ages(groups),
+            lower_ages=lower_ages(groups),
             definition=definition,
             vintage=vintage,
             reference=reference,
         )
 
-    def scaled_to(
-        self,
+    @classmethod
+    def from_totals(
+        cls,
+        flow: str,
         total: xr.DataArray,
         standard_error: xr.DataArray,
         contacts: xr.DataArray,
+        *,
+        schedule: xr.DataArray,
         **fields: str,
     ) -> SurveyFlow:
-        """A flow of which only totals were published, with these cells as its schedule.
+        """A flow of which only totals were published; `schedule` gives sexes and ages.
 
         Parameters
         ----------
+        flow : {"immigration", "emigration"}
         total, standard_error : DataArray (year), persons per year
-            All ages and both sexes. Years that this flow has too take their own
-            cells as the schedule; if any year is missing here, all take the pooled ones.
+            All ages and both sexes.
         contacts : DataArray (year)
+        schedule : DataArray (year, sex, age_group), persons per year
+            Only its shares count. If it has all the years of `total`, each year
+            takes its own shares, else all take the pooled ones. Age groups are
+            written as in :meth:`from_table`.
         **fields
-            Of the new flow: definition, vintage, reference, basis, variance_function.
+            definition, vintage, reference, basis, variance_function.
 
         Returns
         -------
         SurveyFlow
-            With `observed` "total". Variances are shared among the cells like the
-            pooled estimates, as in :func:`smoothed_standard_errors`, and add up to
-            the square of the standard error given.
+            With `observed` "total". Variances and contacts are shared among the
+            cells like the pooled schedule, as in :func:`smoothed_standard_errors`;
+            variances add up to the square of the standard error given.
         """
-        cells, years = (SEX, AGE_GROUP), total[YEAR].values
-        pooled = self.estimate.sum(YEAR) / self.estimate.sum()
-        yearly = bool(np.isin(years, self.years).all())
-        own = self.estimate.sel({YEAR: years}) if yearly else pooled
-        share_of_contacts = self.contacts.sum(YEAR) / self.contacts.sum()
-        dims = (YEAR, *cells)
-        return replace(
-            self,
+        cells, dims = (SEX, AGE_GROUP), (YEAR, SEX, AGE_GROUP)
+        pooled = schedule.sum(YEAR) / schedule.sum()
+        years = total[YEAR].values
+        yearly = bool(np.isin(years, schedule[YEAR].values).all())
+        own = schedule.sel({YEAR: years}) if yearly else pooled
+        return cls(
+            flow=flow,
             estimate=(own / own.sum(cells) * total).transpose(*dims),
             standard_error=(pooled**0.5 * standard_error).transpose(*dims),
-            contacts=(share_of_contacts * contacts).transpose(*dims),
+            contacts=(pooled * contacts).transpose(*dims),
+            lower_ages=lower_ages([str(g) for g in schedule[AGE_GROUP].values]),
             observed=TOTAL,
-            **fields,  # type: ignore[arg-type]
+            **fields,
         )
 
 
@@ -238,8 +254,8 @@ def _cells(rows: pd.DataFrame, what: str, groups: list[str]) -> xr.DataArray:
     )
 
 
-def _lower_ages(groups: list[str]) -> xr.DataArray:
-    """First ages by sex; "60/65+" begins at 60 for women and at 65 for men."""
+def lower_ages(groups: list[str]) -> xr.DataArray:
+    """First ages (sex, age_group) of groups; "60/65+" begins at 60 for women, 65 for men."""
     lower = []
     for group in groups:
         first = group.rstrip("+").split("-")[0].split("/")

@@ -17,12 +17,18 @@ import calendar
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from imps.errors import DefinitionError, some
 
 MID_YEAR = 0.5  # 30 June, at its end
+
+CALENDAR_YEARS: Final = "calendar year"
+MID_YEARS: Final = "mid-year"
+BASES: Final = (CALENDAR_YEARS, MID_YEARS)
+"""Periods over which a flow is published: January to December, or July to June."""
 
 
 @dataclass(frozen=True, order=True)
@@ -78,6 +84,21 @@ def mid_year_interval(year: int) -> Period:
     return Period(mid_year(year - 1), mid_year(year), f"year to mid-{year}")
 
 
+def flow_periods(years: Sequence[int], basis: str) -> list[Period]:
+    """Periods of a flow published by year.
+
+    Parameters
+    ----------
+    years : sequence of int
+        Calendar years, or the years in which the mid-year intervals end.
+    basis : {"calendar year", "mid-year"}
+    """
+    if basis not in BASES:
+        raise DefinitionError(f"basis '{basis}' is not one of {BASES}.")
+    period = calendar_year if basis == CALENDAR_YEARS else mid_year_interval
+    return [period(int(year)) for year in years]
+
+
 def overlap(observed: Sequence[Period], intervals: Sequence[Period]) -> np.ndarray:
     """Share of each interval's flow that falls in each observed period.
 
@@ -114,14 +135,32 @@ def overlap(observed: Sequence[Period], intervals: Sequence[Period]) -> np.ndarr
     return share
 
 
-def mid_year_average(years: Sequence[int], intervals: Sequence[Period]) -> np.ndarray:
+def covering_intervals(years: Sequence[int], basis: str) -> list[Period]:
+    """Mid-year intervals that together cover flows published for consecutive years.
+
+    Calendar years need one interval more than there are years; mid-years are
+    intervals themselves.
+    """
+    last = int(years[-1]) + (1 if basis == CALENDAR_YEARS else 0)
+    return [mid_year_interval(year) for year in range(int(years[0]), last + 1)]
+
+
+def mid_year_average(
+    years: Sequence[int], intervals: Sequence[Period], basis: str = CALENDAR_YEARS
+) -> np.ndarray:
     """Official rule for mid-year flows: the mean of the two calendar years an interval meets.
+
+    Flows published for mid-years are taken as they are.
 
     Returns
     -------
-    ndarray (interval, calendar year)
-        Rows of an interval whose two calendar years are not both given are all zero.
+    ndarray (interval, year)
+        Rows of an interval whose two calendar years (or whose mid-year) are not
+        given are all zero.
     """
+    if basis == MID_YEARS:
+        published = flow_periods(years, basis)
+        return np.array([[float(i == p) for p in published] for i in intervals])
     rows = np.zeros((len(intervals), len(years)))
     position = {year: j for j, year in enumerate(years)}
     for i, interval in enumerate(intervals):

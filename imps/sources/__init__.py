@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,14 +10,16 @@ import xarray as xr
 
 from imps.dims import AGE, AGE_GROUP, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
 from imps.errors import DefinitionError, LabelError, SourceError, some
-from imps.periods import mid_year_interval, share_after
+from imps.periods import MID_YEARS, mid_year_interval, share_after
 from imps.sources.admin import (
     EXPECTED,
     AdministrativeFlow,
+    KnownChange,
     KnownSum,
     MirrorSeries,
     Register,
     asylum_seekers,
+    expected_parts,
     irish_flows,
     migrant_switchers,
     visitor_switchers,
@@ -47,18 +48,21 @@ class Sources:
     births, deaths : Births, Deaths
         Registered counts of the mid-year intervals between.
     immigration, emigration : SurveyFlow
-        Survey estimates by calendar year, sex and age group.
+        Survey estimates by year, sex and age group; their `basis` is that of all flows.
     administrative : tuple of AdministrativeFlow
         Irish flows, asylum, visitor and migrant switchers, by direction.
     known_sums : tuple of KnownSum
         Published sums of the parts with status "expected".
-    total_migration : DataArray (flow, year), persons per calendar year
-        TIM or LTIM as published later than the roll-forward.
+    total_migration : DataArray (flow, year), persons per year
+        TIM or LTIM as published later than the roll-forward, by calendar year; or as
+        carried in it, by mid-year. Its basis is the survey's.
     rolled_forward : RolledForward
         Official totals as carried at the time.
     extra : tuple
         Sources of the user's own: registers, mirror series, or any object with a
         `name` and a method `observe(account)` (see :mod:`imps.data_models`).
+    known_changes : tuple of KnownChange
+        Cross-border moves and other changes that the roll-forward carries.
     """
 
     area: str
@@ -73,6 +77,7 @@ class Sources:
     total_migration: xr.DataArray
     rolled_forward: RolledForward
     extra: tuple[object, ...] = ()
+    known_changes: tuple[KnownChange, ...] = ()
 
     def __post_init__(self) -> None:
         ages, years = self.ages, self.years
@@ -83,7 +88,9 @@ class Sources:
         check_years(self.deaths.count, "deaths", years)
         check_years(self.rolled_forward.total, "rolled_forward", self.mid_years)
         self._check_dates()
-        self._check_calendar_years()
+        self._check_basis()
+        self._check_flow_years()
+        self._check_known_changes()
         self._check_parts()
         self._check_composition()
 
@@ -113,6 +120,19 @@ class Sources:
         return {IMMIGRATION: self.immigration, EMIGRATION: self.emigration}
 
     @property
+    def flow_basis(self) -> str:
+        """Period over which the flows were published: "calendar year" or "mid-year"."""
+        return self.immigration.basis
+
+    @property
+    def known_change(self) -> xr.DataArray:
+        """Sum of the known changes, (year), persons per year; zero where none was published."""
+        total = xr.zeros_like(self.natural_change)
+        for change in self.known_changes:
+            total = total + change.count.reindex({YEAR: self.years}, fill_value=0.0)
+        return total
+
+    @property
     def natural_change(self) -> xr.DataArray:
         """Registered births minus deaths, (year), persons per year."""
         return self.births.count.sum(SEX) - self.deaths.count.sum((SEX, AGE))
@@ -130,8 +150,14 @@ class Sources:
         return share_after(self.census.date, mid_year_interval(self.last_year))
 
     def at_mid_years(self, flow: xr.DataArray) -> xr.DataArray:
-        """Official rule: a mid-year flow is the mean of its two calendar years, (..., year)."""
+        """Flow of the mid-year intervals, (year, ...), persons per year.
+
+        Official rule: the mean of the two calendar years an interval meets. A flow
+        that was published for mid-years is returned as it is.
+        """
         moved = flow.transpose(YEAR, ...)
+        if self.flow_basis == MID_YEARS:
+            return moved.sel({YEAR: self.years})
         other = tuple(str(d) for d in moved.dims[1:])
         labels: dict[str, object] = {d: moved[d].values for d in other if d in moved.coords}
         years = range(int(self.years[0]), int(self.years[-1]) + 1)
@@ -158,17 +184,20 @@ class Sources:
         """Net migration carried in the roll-forward minus the later series, (year), persons.
 
         Known arithmetic, not inference: what the official flows lost by revision.
+        Known changes stand in both and cancel.
         """
         implied = self.rolled_forward.implied_net_migration(self.natural_change)
-        return implied - self.later_net_migration
+        return implied - self.known_change - self.later_net_migration
 
     def composition(self) -> pd.DataFrame:
         """TIM = survey + Irish + asylum + visitor switchers - migrant switchers, by direction.
 
+        Parts that were not added to this survey are absent.
+
         Returns
         -------
         DataFrame
-            One row a flow and calendar year: survey, each part with its sign and
+            One row a flow and year: survey, each part with its sign and
             status, their sum, the published total and the difference, in persons.
         """
         rows = []
@@ -194,14 +223,15 @@ class Sources:
         DataFrame
             One row a mid-year, persons: published total; the total with the flows
             implied by it (equal by the balancing equation) and its difference; the
-            total with the later flows and by how much it differs.
+            total with the later flows and the known changes and by how much it differs.
         """
         natural = self.natural_change.values
         implied = self.rolled_forward.implied_net_migration(self.natural_change).values
         later = self.later_net_migration.values
+        known = self.known_change.values
         published = self.rolled_forward.total.values
         with_implied = published[0] + np.r_[0, np.cumsum(natural + implied)]
-        with_later = published[0] + np.r_[0, np.cumsum(natural + later)]
+        with_later = published[0] + np.r_[0, np.cumsum(natural + later + known)]
         return pd.DataFrame(
             {
                 "year": self.mid_years,
@@ -213,6 +243,7 @@ class Sources:
                 "natural_change": np.r_[np.nan, natural],
                 "implied_net_migration": np.r_[np.nan, implied],
                 "later_net_migration": np.r_[np.nan, later],
+                "known_change": np.r_[np.nan, known],
                 "by_rule": [y in self.rolled_forward.by_rule for y in self.mid_years],
             }
         )
@@ -223,7 +254,7 @@ class Sources:
 
     def table(self) -> pd.DataFrame:
         """One row a source: what it is, the detail observed, vintage and reference."""
-        rows = [_describe(s) for s in (self.base, self.census)]
+        rows = [(s.name, s.detail, s.vintage, s.reference) for s in (self.base, self.census)]
         rows += [
             ("births", "mid-year intervals by sex", self.births.vintage, self.births.reference)
         ]
@@ -236,21 +267,20 @@ class Sources:
             )
         ]
         for survey in (self.immigration, self.emigration):
-            detail = f"{survey.definition}, calendar years by sex and age group"
-            rows.append((survey.name, detail, survey.vintage, survey.reference))
+            rows.append((survey.name, survey.detail, survey.vintage, survey.reference))
         for part in self.administrative:
-            rows.append(
-                (part.label, f"calendar years, {part.status}", part.vintage, part.reference)
-            )
+            rows.append((part.label, f"{part.basis}s, {part.status}", part.vintage, part.reference))
         for known in self.known_sums:
             rows.append(
                 (
                     f"sum of adjustments ({known.flow})",
-                    "calendar years",
+                    f"{known.basis}s",
                     known.vintage,
                     known.reference,
                 )
             )
+        for change in self.known_changes:
+            rows.append((change.name, "mid-years, net", change.vintage, change.reference))
         rolled = self.rolled_forward
         rows.append((rolled.name, "mid-year totals", rolled.vintage, rolled.reference))
         for own in self.extra:
@@ -275,8 +305,21 @@ class Sources:
                 f"census {self.census.date} does not lie after the base {self.base.date}."
             )
 
-    def _check_calendar_years(self) -> None:
-        needed = np.arange(self.base.date.year, self.last_year + 1)
+    def _check_basis(self) -> None:
+        flows: tuple[SurveyFlow | AdministrativeFlow | KnownSum, ...] = (
+            self.emigration,
+            *self.administrative,
+            *self.known_sums,
+        )
+        other = [f"{s.flow}: {s.basis}" for s in flows if s.basis != self.flow_basis]
+        if other:
+            raise DefinitionError(
+                f"flows of one account must share one basis; immigration is by {self.flow_basis}, "
+                f"but {some(other)}. Bring them to the same periods first."
+            )
+
+    def _check_flow_years(self) -> None:
+        needed = self.years if self.flow_basis == MID_YEARS else self.mid_years
         series = {s.name: s.years for s in (self.immigration, self.emigration)}
         series |= {part.label: part.count[YEAR].values for part in self.administrative}
         series["total_migration"] = self.total_migration[YEAR].values
@@ -284,8 +327,17 @@ class Sources:
             missing = [int(y) for y in needed if y not in years]
             if missing:
                 raise LabelError(
-                    f"source '{name}': calendar years {some(missing)} are missing; the account "
+                    f"source '{name}': {self.flow_basis}s {some(missing)} are missing; the account "
                     f"from mid-{needed[0]} to mid-{needed[-1]} needs {needed[0]} to {needed[-1]}."
+                )
+
+    def _check_known_changes(self) -> None:
+        for change in self.known_changes:
+            outside = [int(y) for y in change.count[YEAR].values if y not in self.years]
+            if outside:
+                raise LabelError(
+                    f"source '{change.name}': mid-years {some(outside)} lie outside the account, "
+                    f"which has {self.years[0]} to {self.years[-1]}."
                 )
 
     def _check_parts(self) -> None:
@@ -317,36 +369,6 @@ class Sources:
             )
 
 
-def _describe(stock: Stock) -> tuple[str, str, str, str]:
-    detail = (
-        f"{stock.date:%d %B %Y}, by {stock.observed}"
-        if stock.observed != TOTAL
-        else (f"{stock.date:%d %B %Y}, total only; ages are a schedule")
-    )
-    return stock.name, detail.lstrip("0"), stock.vintage, stock.reference
-
-
-def expected_parts(
-    known: KnownSum, shares: Iterable[tuple[object, float]], **fields: object
-) -> tuple[AdministrativeFlow, ...]:
-    """Expected parts of a known sum, from the share of each; the split stays unknown.
-
-    Parameters
-    ----------
-    known : KnownSum
-    shares : pairs of a source function and a signed share of the sum
-        Signed shares (negative for migrant switchers) sum to one.
-    """
-    pairs = list(shares)
-    total = sum(share for _, share in pairs)
-    if abs(total - 1) > 1e-9:
-        raise SourceError(f"shares of the known sum ({known.flow}) add to {total:g}, not 1.")
-    return tuple(
-        make(known.flow, abs(share) * known.count, status=EXPECTED, **fields)  # type: ignore[operator]
-        for make, share in pairs
-    )
-
-
 __all__ = [
     "BY_SEX",
     "BY_SEX_AND_AGE",
@@ -355,6 +377,7 @@ __all__ = [
     "AdministrativeFlow",
     "Births",
     "Deaths",
+    "KnownChange",
     "KnownSum",
     "MirrorSeries",
     "Register",

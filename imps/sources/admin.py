@@ -13,15 +13,18 @@ ONS, Long-Term International Migration QMI (composition; formerly TIM).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import xarray as xr
 
 from imps.dims import AGE, FLOWS, SEX, YEAR
 from imps.errors import DefinitionError, SourceError
+from imps.periods import CALENDAR_YEARS
 from imps.sources.labels import (
     check_ages,
+    check_basis,
     check_complete,
     check_dims,
     check_positive,
@@ -42,7 +45,7 @@ class AdministrativeFlow:
         Source it is reported under; its relative error is the prior of this name.
     flow : {"immigration", "emigration"}
         Direction it belongs to.
-    count : DataArray (year), persons per calendar year
+    count : DataArray (year), persons per year
         Not negative.
     adds : bool
         False for a flow that is taken off, such as migrant switchers.
@@ -51,6 +54,8 @@ class AdministrativeFlow:
     male_share : float
         For the age-sex schedule, which is not data.
     vintage, reference : str
+    basis : {"calendar year", "mid-year"}
+        What `year` means; the same as that of the survey.
     """
 
     name: str
@@ -61,12 +66,14 @@ class AdministrativeFlow:
     male_share: float
     vintage: str
     reference: str
+    basis: str = CALENDAR_YEARS
 
     def __post_init__(self) -> None:
         if self.flow not in FLOWS:
             raise SourceError(f"source '{self.name}': flow is '{self.flow}', not one of {FLOWS}.")
         if self.status not in (PUBLISHED, EXPECTED):
             raise SourceError(f"source '{self.name}': status is '{self.status}'.")
+        check_basis(self.basis, self.name)
         check_dims(self.count, (YEAR,), self.name)
         check_complete(self.count, self.name)
 
@@ -120,14 +127,65 @@ class KnownSum:
     Attributes
     ----------
     flow : {"immigration", "emigration"}
-    count : DataArray (year), persons per calendar year
+    count : DataArray (year), persons per year
     vintage, reference : str
+    basis : {"calendar year", "mid-year"}
     """
 
     flow: str
     count: xr.DataArray
     vintage: str
     reference: str
+    basis: str = CALENDAR_YEARS
+
+
+def expected_parts(
+    known: KnownSum, shares: Iterable[tuple[object, float | xr.DataArray]], **fields: object
+) -> tuple[AdministrativeFlow, ...]:
+    """Expected parts of a known sum, from the share of each; the split stays unknown.
+
+    Parameters
+    ----------
+    known : KnownSum
+    shares : pairs of a source function and a signed share of the sum
+        Signed shares (negative for migrant switchers) sum to one; a share that
+        changes over time is a DataArray (year).
+    """
+    pairs = list(shares)
+    total = np.asarray(sum(share for _, share in pairs))
+    if np.abs(total - 1).max() > 1e-9:
+        worst = total.flat[np.abs(total - 1).argmax()]
+        raise SourceError(f"shares of the known sum ({known.flow}) add to {worst:g}, not 1.")
+    return tuple(
+        make(known.flow, abs(share) * known.count, status=EXPECTED, **fields)  # type: ignore[operator]
+        for make, share in pairs
+    )
+
+
+@dataclass(frozen=True)
+class KnownChange:
+    """A change of population that is neither birth, death nor international migration.
+
+    Moves across the border to the rest of the country, changes of armed forces
+    and of prisoners. The roll-forward carries it as published; it has no prior.
+
+    Attributes
+    ----------
+    name : str
+    count : DataArray (year), persons per mid-year interval
+        Signed: positive adds to the population. A year of the account that is
+        missing was not published, and its change stands in that year's flows.
+    vintage, reference : str
+    """
+
+    name: str
+    count: xr.DataArray
+    vintage: str
+    reference: str
+
+    def __post_init__(self) -> None:
+        check_dims(self.count, (YEAR,), self.name)
+        check_complete(self.count, self.name, signed=True)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import numpy as np
 import xarray as xr
 
 from imps.dims import AGE, SEX, SEXES, YEAR
-from imps.errors import LabelError, MissingCellError, some
+from imps.errors import DefinitionError, LabelError, MissingCellError, some
+from imps.periods import BASES
 
 
 def check_dims(array: xr.DataArray, dims: tuple[str, ...], source: str) -> None:
@@ -48,8 +49,16 @@ def check_years(array: xr.DataArray, source: str, expected: np.ndarray) -> None:
         )
 
 
-def check_complete(array: xr.DataArray, source: str, what: str = "value") -> None:
-    """Refuse missing, infinite or negative cells and name the first of them."""
+def check_basis(basis: str, source: str) -> None:
+    """Refuse a period that is neither the calendar year nor the year to mid-year."""
+    if basis not in BASES:
+        raise DefinitionError(f"source '{source}': basis is '{basis}', expected one of {BASES}.")
+
+
+def check_complete(
+    array: xr.DataArray, source: str, what: str = "value", *, signed: bool = False
+) -> None:
+    """Refuse missing, infinite or (unless `signed`) negative cells and name the first of them."""
     values = array.values
     bad = ~np.isfinite(values)
     if bad.any():
@@ -58,7 +67,7 @@ def check_complete(array: xr.DataArray, source: str, what: str = "value") -> Non
             f"({some(_cells(array, bad))}). A missing cell is not a zero: supply it, or leave "
             "the source out."
         )
-    if (values < 0).any():
+    if not signed and (values < 0).any():
         raise MissingCellError(
             f"source '{source}': {(values < 0).sum()} cells have a negative {what} "
             f"({some(_cells(array, values < 0))}). Counts and flows are not negative; only net "

@@ -10,19 +10,26 @@ import xarray as xr
 
 from imps.dims import AGE_GROUP, FLOWS, SEX, SEXES, YEAR
 from imps.errors import LabelError, SourceError
+from imps.periods import CALENDAR_YEARS
 from imps.sources.census import BY_SEX_AND_AGE, TOTAL
-from imps.sources.labels import check_complete, check_dims, check_positive, check_sexes
+from imps.sources.labels import (
+    check_basis,
+    check_complete,
+    check_dims,
+    check_positive,
+    check_sexes,
+)
 
 
 @dataclass(frozen=True)
 class SurveyFlow:
-    """One direction of migration as estimated by a survey, by calendar year.
+    """One direction of migration as estimated by a survey, year by year.
 
     Attributes
     ----------
     flow : {"immigration", "emigration"}
-    estimate : DataArray (year, sex, age_group), persons per calendar year
-    standard_error : DataArray, same labels, persons per calendar year
+    estimate : DataArray (year, sex, age_group), persons per year
+    standard_error : DataArray, same labels, persons per year
         Sampling error of each cell (accuracy); bias has a prior.
     contacts : DataArray, same labels
         Migrants interviewed.
@@ -35,6 +42,11 @@ class SurveyFlow:
         "total": only all ages and both sexes were published; the cells are a
         schedule scaled to it, and so are their standard errors, which give the
         published one as the root of their sum of squares.
+    basis : {"calendar year", "mid-year"}
+        What `year` means; a mid-year flow covers the interval that ends at mid-`year`.
+    variance_function : str
+        How standard errors and contacts were reached where they were not
+        published, in words; empty where they were.
     """
 
     flow: str
@@ -46,6 +58,8 @@ class SurveyFlow:
     vintage: str
     reference: str
     observed: str = BY_SEX_AND_AGE
+    basis: str = CALENDAR_YEARS
+    variance_function: str = ""
 
     def __post_init__(self) -> None:
         if self.observed not in (BY_SEX_AND_AGE, TOTAL):
@@ -55,6 +69,7 @@ class SurveyFlow:
             )
         if self.flow not in FLOWS:
             raise SourceError(f"survey flow '{self.flow}': expected one of {FLOWS}.")
+        check_basis(self.basis, self.flow)
         for what, array in (
             ("estimate", self.estimate),
             ("standard error", self.standard_error),
@@ -80,8 +95,16 @@ class SurveyFlow:
         return self.flow
 
     @property
+    def detail(self) -> str:
+        """What is counted and the detail in which it was published, in words."""
+        cells = "by sex and age group"
+        if self.observed == TOTAL:
+            cells = "totals only; sexes and age groups are a schedule"
+        return f"{self.definition}, {self.basis}s {cells}"
+
+    @property
     def years(self) -> np.ndarray:
-        """Calendar years of the survey."""
+        """Years of the survey, calendar or mid-years as `basis` says."""
         return self.estimate[YEAR].values
 
     @property
@@ -124,10 +147,58 @@ class SurveyFlow:
                 cells["estimate"], cells["half_width_95"], cells["contacts"]
             ),
             contacts=cells["contacts"],
-            lower_ages=_lower_ages(groups),
+            lower_ages=lower_ages(groups),
             definition=definition,
             vintage=vintage,
             reference=reference,
+        )
+
+    @classmethod
+    def from_totals(
+        cls,
+        flow: str,
+        total: xr.DataArray,
+        standard_error: xr.DataArray,
+        contacts: xr.DataArray,
+        *,
+        schedule: xr.DataArray,
+        **fields: str,
+    ) -> SurveyFlow:
+        """A flow of which only totals were published; `schedule` gives sexes and ages.
+
+        Parameters
+        ----------
+        flow : {"immigration", "emigration"}
+        total, standard_error : DataArray (year), persons per year
+            All ages and both sexes.
+        contacts : DataArray (year)
+        schedule : DataArray (year, sex, age_group), persons per year
+            Only its shares count. If it has all the years of `total`, each year
+            takes its own shares, else all take the pooled ones. Age groups are
+            written as in :meth:`from_table`.
+        **fields
+            definition, vintage, reference, basis, variance_function.
+
+        Returns
+        -------
+        SurveyFlow
+            With `observed` "total". Variances and contacts are shared among the
+            cells like the pooled schedule, as in :func:`smoothed_standard_errors`;
+            variances add up to the square of the standard error given.
+        """
+        cells, dims = (SEX, AGE_GROUP), (YEAR, SEX, AGE_GROUP)
+        pooled = schedule.sum(YEAR) / schedule.sum()
+        years = total[YEAR].values
+        yearly = bool(np.isin(years, schedule[YEAR].values).all())
+        own = schedule.sel({YEAR: years}) if yearly else pooled
+        return cls(
+            flow=flow,
+            estimate=(own / own.sum(cells) * total).transpose(*dims),
+            standard_error=(pooled**0.5 * standard_error).transpose(*dims),
+            contacts=(pooled * contacts).transpose(*dims),
+            lower_ages=lower_ages([str(g) for g in schedule[AGE_GROUP].values]),
+            observed=TOTAL,
+            **fields,
         )
 
 
@@ -165,8 +236,7 @@ def smoothed_standard_errors(
     share = estimate.sum(YEAR) / estimate.sum()
     simple = weight * share * total
     design_effect = ((half_width_95 / 1.96) ** 2).sum() / simple.sum()
-    variance = (design_effect * simple).transpose(*estimate.dims)
-    return variance.copy(data=np.sqrt(variance.values))
+    return ((design_effect * simple) ** 0.5).transpose(*estimate.dims)
 
 
 def _cells(rows: pd.DataFrame, what: str, groups: list[str]) -> xr.DataArray:
@@ -184,8 +254,8 @@ def _cells(rows: pd.DataFrame, what: str, groups: list[str]) -> xr.DataArray:
     )
 
 
-def _lower_ages(groups: list[str]) -> xr.DataArray:
-    """First ages by sex; "60/65+" begins at 60 for women and at 65 for men."""
+def lower_ages(groups: list[str]) -> xr.DataArray:
+    """First ages (sex, age_group) of groups; "60/65+" begins at 60 for women, 65 for men."""
     lower = []
     for group in groups:
         first = group.rstrip("+").split("-")[0].split("/")

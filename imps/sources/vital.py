@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -62,6 +62,18 @@ class Births:
             reference,
         )
 
+    def scaled_to(self, total: xr.DataArray, *, reference: str) -> Births:
+        """The same births with the totals of mid-year intervals that were published.
+
+        Parameters
+        ----------
+        total : DataArray (year), persons per year
+            A year that is missing keeps the mean of its two calendar years.
+        reference : str
+        """
+        count = _scaled(self.count, total)
+        return replace(self, count=count, reference=f"{self.reference}, {reference}")
+
 
 @dataclass(frozen=True)
 class Deaths:
@@ -117,6 +129,25 @@ class Deaths:
             ]
         )
         return cls(at_death.copy(data=cohorts), vintage, reference)
+
+    def scaled_to(self, total: xr.DataArray, *, reference: str) -> Deaths:
+        """The same deaths with the totals of mid-year intervals that were published.
+
+        Parameters
+        ----------
+        total : DataArray (year), persons per year
+            All ages, both sexes; sexes and ages keep their shares. A year that is
+            missing keeps the mean of its two calendar years.
+        reference : str
+        """
+        count = _scaled(self.count, total)
+        return replace(self, count=count, reference=f"{self.reference}, {reference}")
+
+
+def _scaled(count: xr.DataArray, total: xr.DataArray) -> xr.DataArray:
+    others = [dim for dim in count.dims if dim != YEAR]
+    factor = (total / count.sum(others)).reindex({YEAR: count[YEAR].values})
+    return count * factor.fillna(1.0)
 
 
 def to_mid_years(

@@ -415,9 +415,9 @@ def weight_records(
     Returns
     -------
     DataFrame, dict
-        The records with the seven weight columns, `traffic_prior` and `unsampled_prior` (the
-        products before these stages, for the variance), and the stages by name. Without
-        `imbalance` that weight is 1, as it is for every migrant.
+        The records with the seven weight columns, `traffic_prior`, `unsampled_prior` and
+        `imbalance_prior` (the products before these stages, for the variance), and the
+        stages by name. Without `imbalance` that weight is 1, as it is for every migrant.
     """
     out = records.copy(deep=False)
     stages = {"shift": shift_weights(out, shifts)}
@@ -433,9 +433,9 @@ def weight_records(
     out["unsampled_prior"] = out["traffic_prior"] * out["traffic_weight"]
     stages["unsampled"] = unsampled_weights(out, unsampled, prior="unsampled_prior")
     out["unsampled_weight"] = stages["unsampled"].weights
+    out["imbalance_prior"] = out["unsampled_prior"] * out["unsampled_weight"]
     out["imbalance_weight"] = 1.0
     if imbalance is not None:
-        out["imbalance_prior"] = out["unsampled_prior"] * out["unsampled_weight"]
         stages["imbalance"] = imbalance_weights(out, imbalance, prior="imbalance_prior")
         out["imbalance_weight"] = stages["imbalance"].weights
     stages["final"] = final_weights(out)

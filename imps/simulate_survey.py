@@ -147,7 +147,7 @@ def simulate_passengers(
     total = rng.binomial(passengers, share[:, None] * np.array([0.8, 1.3]))
     migrants = rng.multinomial(total, by_cell).reshape(*total.shape, len(SEXES), len(AGE_GROUPS))
     routes = shifts[["port_group", "direction"]].drop_duplicates().reset_index(drop=True)
-    unsampled = rng.poisson(0.1 * mean.sum() / len(routes), (len(routes), len(REGIONS)))
+    unsampled = rng.poisson(0.1 * mean.sum(axis=0) / len(routes), (len(routes), len(REGIONS)))
     return SimulatedPassengers(shifts, passengers, migrants, unsampled, routes)
 
 

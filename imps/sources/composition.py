@@ -342,9 +342,10 @@ def _refuse_second_time(survey: FlowSeries, components: Sequence[Component]) -> 
     """Refuse to add what a series already holds."""
     twice = [c.kind.value for c in components if c.kind in survey.holds]
     if twice or survey.basis is not Basis.IPS:
+        held = sorted(kind.value for kind in survey.holds)
         raise DefinitionError(
             f"series '{survey.reference}' is of basis {survey.basis.name} ({survey.basis.value}) "
-            f"and already holds {some(sorted(k.value for k in survey.holds)) or 'nothing listed'}; adding "
+            f"and already holds {some(held) or 'nothing listed'}; adding "
             f"{some(c.kind.value for c in components)} would count people twice. Start from the "
             "IPS series of the same years."
         )

@@ -88,6 +88,26 @@ def coverage(repetitions: int) -> dict[str, float]:
     return rows
 
 
+def bias_of_weights(repetitions: int) -> dict[str, float]:
+    """Weighted totals alone, on surveys other than those of `coverage`: a sharper test."""
+    passengers = simulate_passengers(seed=1)
+    truth = passengers.truth(["direction"]).set_index("direction")["migrants"]
+    errors = []
+    for seed in range(10_000, 10_000 + repetitions):
+        survey = simulate_survey(passengers, seed=seed)
+        records, _ = weight_records(survey.records, **survey.totals())
+        weights = records.loc[records["long_term"]].groupby("direction")["final_weight"].sum()
+        errors.append(weights / truth - 1)
+    table = pd.DataFrame(errors)
+    rows: dict[str, float] = {"repetitions for the bias of weights": repetitions}
+    for direction in table:
+        rows[f"relative bias of weights, {direction}"] = table[direction].mean()
+        rows[f"its Monte Carlo error, weights, {direction}"] = table[direction].std() / np.sqrt(
+            repetitions
+        )
+    return rows
+
+
 def coverage_that_must_fail(repetitions: int) -> dict[str, float]:
     """Migrants who answer less often than others: no weight repairs it."""
     found = repeat_survey(repetitions, migrant_response_ratio=0.8)
@@ -177,4 +197,5 @@ if __name__ == "__main__":
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     append(speed())
     append(coverage(repetitions))
+    append(bias_of_weights(3 * repetitions))
     append(coverage_that_must_fail(max(repetitions // 5, 20)))

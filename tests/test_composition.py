@@ -8,16 +8,15 @@ import pytest
 
 from imps.errors import DefinitionError, MissingCellError, SourceError
 from imps.simulate_survey import simulate_stays
+from imps.sources.components import asylum_component, irish_component
 from imps.sources.composition import (
     Basis,
     Component,
     ComponentKind,
     Definition,
     FlowSeries,
-    asylum_component,
     compose_tim,
     decompose_tim,
-    irish_component,
     require_same_definition,
     survey_within_tim,
 )

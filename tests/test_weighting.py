@@ -98,6 +98,8 @@ def test_stages_of_the_worked_case() -> None:
     assert records["final_weight"].sum() == pytest.approx(6300.0, rel=EXACT)
     assert all(stage.largest_miss < EXACT for stage in stages.values())
     assert stages["shift"].checks["problem"].tolist() == ["one sampled shift or crossing"]
+    assert "day_type 'weekend'" in stages["shift"].checks["stratum"][0]
+    assert all(len(stages[name].checks) == 0 for name in ("non_response", "traffic", "unsampled"))
 
 
 def test_sea_routes_count_pairs_of_shift_and_crossing() -> None:
@@ -172,6 +174,18 @@ def test_splitting_a_stratum_of_equal_weights_changes_nothing() -> None:
     pd.testing.assert_series_equal(
         shift_weights(records, split).weights, shift_weights(records, totals).weights
     )
+
+
+def test_what_deserves_a_look_is_listed_and_not_refused() -> None:
+    totals = small_totals()
+    empty = totals["traffic"].assign(direction="departure", passengers=0.0)
+    traffic = pd.concat([totals["traffic"], empty], ignore_index=True)
+    one = traffic_weights(small_records().iloc[[0]].assign(w=10.0), traffic, prior="w")
+    assert one.checks["problem"].tolist() == ["one interview", "no interviews and a total of 0"]
+    assert "departure" in one.checks["stratum"][1]
+    many = shift_weights(small_records(), totals["shifts"].assign(possible=[4000, 9]))
+    assert "mean weight outside 50 to 5000" in many.checks["problem"].tolist()
+    assert many.checks["value"].max() == 20_000.0
 
 
 # --- refusals -------------------------------------------------------------------------

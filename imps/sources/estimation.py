@@ -33,38 +33,29 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from imps.errors import DesignError, some
-
-LonelyRule = Literal["certainty", "centre"]
-Method = Literal["taylor", "jackknife", "bootstrap"]
-CONSTANT = 1e-9
-"""Relative spread allowed to a calibration factor within its cell: rounding of doubles."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """A weighting stage that scales the weights of a cell to a total.
-
-    Attributes
-    ----------
-    strata : tuple of str
-        Columns whose labels make the cells.
-    prior, post : str
-        Columns with the product of the weights before and after the stage.
-    keeps_own_sum : bool
-        False where the target is a fixed total (traffic weight); True where a fixed number is
-        added to the sample's own sum (unsampled weight).
-    """
-
-    strata: tuple[str, ...]
-    prior: str
-    post: str
-    keeps_own_sum: bool = False
-
-
-TRAFFIC = Calibration(("port_group", "direction"), "traffic_prior", "unsampled_prior")
-UNSAMPLED = Calibration(
-    ("port_group", "region", "direction"), "unsampled_prior", "imbalance_prior", True
+from imps.sources.survey_design import (
+    TRAFFIC,
+    UNSAMPLED,
+    Calibration,
+    CalibrationStage,
+    Design,
+    LonelyRule,
+    combine_codes,
+    label_codes,
+    require_columns,
+    weight_column,
 )
+
+__all__ = [
+    "TRAFFIC",
+    "UNSAMPLED",
+    "Calibration",
+    "LonelyRule",
+    "SurveyTotals",
+    "estimate_totals",
+]
+
+Method = Literal["taylor", "jackknife", "bootstrap"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +88,7 @@ class SurveyTotals:
         unknown = [name for name in by if name not in self.cells]
         if unknown:
             raise DesignError(f"aggregate: no cell label {some(unknown)}; have {some(self.cells)}.")
-        code, labels = _codes(self.table, by)
+        code, labels = label_codes(self.table, by)
         add = csr_matrix((np.ones(len(code)), (code, np.arange(len(code)))))
         covariance = np.asarray(add @ (add @ self.covariance).T)
         estimate = add @ self.table["estimate"].to_numpy(float)
@@ -171,12 +162,12 @@ def estimate_totals(
     DesignError
         Missing columns or labels, negative weights, lonely units without a rule.
     """
-    _require(records, [*cells, *stratum, psu, weight, *([counted] if counted else [])])
-    final = _weights(records, weight)
+    require_columns(records, [*cells, *stratum, psu, weight, *([counted] if counted else [])])
+    final = weight_column(records, weight)
     use = final > 0 if counted is None else (records[counted].to_numpy(bool) & (final > 0))
-    cell, labels = _codes(records.loc[use], cells)
-    design = _Design.read(records, stratum, psu, sampled)
-    stages = [_Stage.read(records, stage) for stage in calibration]
+    cell, labels = label_codes(records.loc[use], cells)
+    design = Design.read(records, stratum, psu, sampled)
+    stages = [CalibrationStage.read(records, stage) for stage in calibration]
     if method == "taylor":
         units = _linearised(final, use, cell, len(labels), design, stages)
         covariance = _between_units(units, design, lonely_psu)
@@ -192,89 +183,18 @@ def estimate_totals(
     return SurveyTotals(table, covariance, tuple(cells), method, freedom)
 
 
-@dataclass(frozen=True)
-class _Design:
-    """Sampling unit of each record, stratum of each unit, units drawn per stratum."""
-
-    unit: NDArray[np.int64]
-    stratum: NDArray[np.int64]
-    size: NDArray[np.float64]
-    labels: pd.DataFrame
-
-    @staticmethod
-    def read(
-        records: pd.DataFrame, stratum: Sequence[str], psu: str, sampled: pd.DataFrame | None
-    ) -> _Design:
-        code, labels = _codes(records, stratum)
-        unit, first = _combine(code, _codes(records, [psu])[0])
-        of_unit = code[first]
-        seen = np.bincount(of_unit, minlength=len(labels)).astype(float)
-        size = seen
-        if sampled is not None:
-            given = sampled.groupby(list(stratum))["sampled"].sum()
-            size = given.reindex(_index(labels)).to_numpy(float)
-            bad = labels[~(size >= seen)]
-            if len(bad):
-                raise DesignError(
-                    f"sampled units: {len(bad)} strata are missing from `sampled` or have fewer "
-                    f"units there than records show ({_words(bad)}). Correct the table."
-                )
-        return _Design(unit, of_unit, size, labels)
-
-    def lonely(self, rule: LonelyRule | None) -> NDArray[np.bool_]:
-        """Strata with one unit; refused unless the user named a rule."""
-        alone = self.size == 1
-        if alone.any() and rule is None:
-            raise DesignError(
-                f"{alone.sum()} of {len(self.size)} strata have a single sampling unit "
-                f"({_words(self.labels[alone])}); their variance is not estimable. Merge "
-                "strata, or name a rule: lonely_psu='certainty' or 'centre'."
-            )
-        if rule not in (None, "certainty", "centre"):
-            raise DesignError(f"lonely_psu '{rule}': allowed are 'certainty' and 'centre'.")
-        return alone
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """A calibration stage as arrays over the records."""
-
-    cell: NDArray[np.int64]
-    count: int
-    prior: NDArray[np.float64]
-    post: NDArray[np.float64]
-    keeps_own_sum: bool
-
-    @staticmethod
-    def read(records: pd.DataFrame, stage: Calibration) -> _Stage:
-        _require(records, [*stage.strata, stage.prior, stage.post])
-        cell, labels = _codes(records, stage.strata)
-        prior, post = _weights(records, stage.prior), _weights(records, stage.post)
-        sums = np.bincount(cell, prior, len(labels)), np.bincount(cell, post, len(labels))
-        with np.errstate(invalid="ignore"):
-            factor = sums[1] / sums[0]
-        uneven = np.abs(post - np.nan_to_num(factor)[cell] * prior) > CONSTANT * (post + 1)
-        if uneven.any():
-            bad = labels.iloc[np.unique(cell[uneven])]
-            raise DesignError(
-                f"calibration {stage.prior} to {stage.post}: the factor is not constant in "
-                f"{len(bad)} cells ({_words(bad)}). Name the columns that the stage used."
-            )
-        return _Stage(cell, len(labels), prior, post, stage.keeps_own_sum)
-
-
 def _linearised(
     final: NDArray,
     use: NDArray,
     cell: NDArray,
     n_cells: int,
-    design: _Design,
-    stages: Sequence[_Stage],
+    design: Design,
+    stages: Sequence[CalibrationStage],
 ) -> NDArray[np.float64]:
     """Sums of w u over sampling units (unit, cell); see the notes of `estimate_totals`."""
     atom, first = design.unit, np.unique(design.unit, return_index=True)[1]
     for stage in stages:
-        atom, first = _combine(atom, stage.cell)
+        atom, first = combine_codes(atom, stage.cell)
     n = len(first)
     # records that share unit and calibration cells enter together: far fewer than records
     sums = np.bincount(atom[use] * n_cells + cell, final[use], n * n_cells).reshape(n, n_cells)
@@ -290,7 +210,7 @@ def _linearised(
 
 
 def _between_units(
-    units: NDArray, design: _Design, lonely_psu: LonelyRule | None
+    units: NDArray, design: Design, lonely_psu: LonelyRule | None
 ) -> NDArray[np.float64]:
     """Covariance of the totals from the spread of unit sums within strata."""
     alone = design.lonely(lonely_psu)
@@ -310,7 +230,7 @@ def _between_units(
 
 
 def _replicate_factors(
-    method: str, design: _Design, lonely_psu: LonelyRule | None, replicates: int, seed: int | None
+    method: str, design: Design, lonely_psu: LonelyRule | None, replicates: int, seed: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Multipliers (unit, replicate) of the weights, and the replicates' coefficients."""
     alone = design.lonely(lonely_psu)
@@ -331,7 +251,7 @@ def _replicate_factors(
     return factors, np.full(replicates, 1 / replicates)
 
 
-def _jackknife(design: _Design, alone: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _jackknife(design: Design, alone: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Delete one unit at a time; units that met nobody are deleted too."""
     columns, coefficients = [], []
     for h in np.flatnonzero(~alone):
@@ -353,8 +273,8 @@ def _replicated(
     use: NDArray,
     cell: NDArray,
     n_cells: int,
-    design: _Design,
-    stages: Sequence[_Stage],
+    design: Design,
+    stages: Sequence[CalibrationStage],
     factors: NDArray,
     coefficients: NDArray,
 ) -> NDArray[np.float64]:
@@ -369,7 +289,7 @@ def _replicated(
     return (distance * coefficients[:, None]).T @ distance
 
 
-def _recalibrate(stage: _Stage, scale: NDArray) -> NDArray[np.float64]:
+def _recalibrate(stage: CalibrationStage, scale: NDArray) -> NDArray[np.float64]:
     """Change of each record's calibration factor when the prior weights are scaled."""
     prior = np.bincount(stage.cell, stage.prior, stage.count)
     changed = np.bincount(stage.cell, stage.prior * scale, stage.count)
@@ -397,55 +317,3 @@ def _result_table(
         standard_error=np.sqrt(variance),
         design_effect=variance / estimate**2 * contacts,
     )
-
-
-def _codes(table: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.int64], pd.DataFrame]:
-    """Integer label of each row, and the labels in order; missing labels are refused."""
-    code = np.zeros(len(table), dtype=np.int64)
-    for name in columns:
-        part, values = pd.factorize(table[name], sort=True)
-        if (part < 0).any():
-            raise DesignError(
-                f"column '{name}': {(part < 0).sum()} of {len(table)} records have no label "
-                f"(rows {some(table.index[part < 0])}). Give them one, or leave them out of "
-                "`counted`."
-            )
-        code = code * len(values) + part
-    code, first = _combine(code, np.zeros(len(code), dtype=np.int64))
-    return code, table[list(columns)].iloc[first].reset_index(drop=True)
-
-
-def _combine(
-    one: NDArray[np.int64], other: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Code of each pair, dense, and the row where each code first occurs."""
-    pairs = one * (int(other.max(initial=0)) + 1) + other
-    _, first, code = np.unique(pairs, return_index=True, return_inverse=True)
-    return code.astype(np.int64), first
-
-
-def _index(labels: pd.DataFrame) -> pd.Index:
-    columns = list(labels.columns)
-    return pd.Index(labels[columns[0]]) if len(columns) == 1 else pd.MultiIndex.from_frame(labels)
-
-
-def _words(labels: pd.DataFrame) -> str:
-    rows = labels.itertuples(index=False, name=None)
-    return some(" ".join(str(part) for part in row) for row in rows)
-
-
-def _weights(records: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    values = records[name].to_numpy(float)
-    bad = ~(np.isfinite(values) & (values >= 0))
-    if bad.any():
-        raise DesignError(
-            f"column '{name}': {bad.sum()} of {len(records)} weights are negative or missing "
-            f"(rows {some(records.index[bad])}). Run the weighting stages first."
-        )
-    return values
-
-
-def _require(records: pd.DataFrame, columns: Sequence[str]) -> None:
-    absent = [name for name in columns if name not in records.columns]
-    if absent:
-        raise DesignError(f"the records have no column {some(absent)}.")

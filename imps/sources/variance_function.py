@@ -374,6 +374,7 @@ def _log_slope(cells: pd.DataFrame, se: NDArray) -> float:
 
 
 def refuse_negative(values: NDArray, name: str) -> None:
+    """Refuse negative counts and sizes."""
     if (values < 0).any():
         raise SourceError(
             f"{name}: {(values < 0).sum()} of {values.size} values below 0 (lowest "
@@ -382,6 +383,7 @@ def refuse_negative(values: NDArray, name: str) -> None:
 
 
 def refuse_not_positive(values: NDArray, name: str) -> None:
+    """Refuse values that are not above 0."""
     if not (values > 0).all():
         raise SourceError(
             f"{name}: {(~(values > 0)).sum()} of {values.size} values are not above 0. "

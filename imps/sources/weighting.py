@@ -30,20 +30,20 @@ the outputs of ONS's own system for October and December 2017.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from imps.errors import WeightError
-from imps.sources.weighting_checks import (
-    checks_table,
+from imps.sources.imbalance import imbalance_weights
+from imps.sources.stage_weights import (
+    StageWeights,
     index_of,
+    interview_checks,
     interview_types,
     labels,
     own_strata,
     positive,
-    refuse_labels,
     refuse_not_positive,
     refuse_strata,
     require,
@@ -59,7 +59,6 @@ NON_RESPONSE_STRATA = ("port_group", "direction")
 MINIMUMS_STRATA = ("port_group", "flow")
 TRAFFIC_STRATA = ("port_group", "direction")
 UNSAMPLED_STRATA = ("port_group", "region", "direction")
-IMBALANCE_STRATA = ("port_route", "direction")
 
 PLAUSIBLE_SHIFT_WEIGHTS = (50.0, 5000.0)
 """Shift weights outside are flagged, as in the ONS system; they are not refused."""
@@ -72,37 +71,6 @@ FINAL_FACTORS = (
     "unsampled_weight",
     "imbalance_weight",
 )
-
-
-@dataclass(frozen=True)
-class StageWeights:
-    """Weights of one stage.
-
-    Attributes
-    ----------
-    stage : str
-    weights : Series, one per record, in the records' order and index
-        The factor of this stage alone.
-    summary : DataFrame
-        One row per stratum: its labels, `interviews`, `sum_before` and `sum_after` (weighted
-        passengers before and after the stage), `target` and the stage's own quantities.
-    checks : DataFrame
-        `stratum`, `problem`, `value`: what deserves a look but is no error (weights
-        outside the plausible range, strata with one sampled shift, totals of zero).
-    """
-
-    stage: str
-    weights: pd.Series
-    summary: pd.DataFrame
-    checks: pd.DataFrame
-
-    @property
-    def largest_miss(self) -> float:
-        """Largest relative distance of a stratum's weighted sum from its target."""
-        known = self.summary.dropna(subset=["target", "sum_after"])
-        known = known[known["target"] > 0]
-        miss = (known["sum_after"] - known["target"]).abs() / known["target"]
-        return float(miss.max()) if len(miss) else 0.0
 
 
 def shift_weights(
@@ -228,7 +196,7 @@ def non_response_weights(
         weight=ratio,
     ).reset_index()
     weights = pd.Series(factor * extra, records.index, name="non_response_weight")
-    return StageWeights(stage, weights, summary, checks_table([]))
+    return StageWeights(stage, weights, summary, interview_checks(summary, strata))
 
 
 def minimums_weights(
@@ -269,7 +237,7 @@ def minimums_weights(
     table["sum_after"] = np.bincount(code, weight * factor, len(table))
     table["target"] = table["sum_before"]
     weights = pd.Series(factor, records.index, name="minimums_weight")
-    return StageWeights(stage, weights, table, checks_table([]))
+    return StageWeights(stage, weights, table, interview_checks(table, strata))
 
 
 def traffic_weights(
@@ -321,60 +289,6 @@ def unsampled_weights(
     return _to_totals(records, totals, prior, strata, "unsampled", own_sum=True)
 
 
-def imbalance_weights(
-    records: pd.DataFrame,
-    factors: pd.DataFrame,
-    *,
-    prior: str,
-    country_factors: pd.DataFrame | None = None,
-    strata: Sequence[str] = IMBALANCE_STRATA,
-) -> StageWeights:
-    """Weight that balances completed visits of overseas residents.
-
-    Parameters
-    ----------
-    records : DataFrame
-        `interview`, `strata`, `prior`, `resident` ('overseas', 'uk'), `eligible` (a visitor's
-        record; long-stay records, migrants among them, are not) and, with
-        `country_factors`, `country`.
-    factors : DataFrame
-        `strata` and `factor`, for overseas residents; 1 where nothing is to be moved.
-    country_factors : DataFrame, optional
-        `country` and `factor`, for departing overseas residents; countries not listed have 1.
-
-    Notes
-    -----
-    Overseas residents get port factor x country factor. UK residents of the stratum get
-    1 - (change of the overseas sum) / (UK sum), so that the stratum's total stays put.
-    """
-    stage = "imbalance"
-    require(records, ["interview", *strata, prior, "resident", "eligible"], stage)
-    table = totals_table(factors, strata, ["factor"], stage, add=False)
-    code = stratum_codes(records, table, strata, stage, total="factor", strict=False)
-    weight = positive(records, prior, stage, zero=True)
-    eligible = records["eligible"].to_numpy(bool)
-    resident = records["resident"].to_numpy()
-    refuse_labels(records, resident, ("overseas", "uk"), "resident", stage)
-    overseas, home = eligible & (resident == "overseas"), eligible & (resident == "uk")
-    factor = np.where(overseas, table["factor"].to_numpy(float)[code], 1.0)
-    if country_factors is not None:
-        leaving = overseas & (records["direction"].to_numpy() == "departure")
-        known = country_factors.set_index("country")["factor"]
-        factor *= np.where(leaving, records["country"].map(known).fillna(1.0), 1.0)
-    table["interviews"] = np.bincount(code, minlength=len(table))
-    table["moved"] = np.bincount(code, weight * (factor - 1), len(table))
-    table["uk"] = np.bincount(code[home], weight[home], len(table))
-    stuck = table[(table["moved"].abs() > 1e-9) & (table["uk"] <= table["moved"])]
-    refuse_strata(stuck, strata, stage, "no UK residents enough to offset the factor")
-    offset = 1 - table["moved"] / table["uk"].where(table["uk"] > 0, 1.0)
-    factor = np.where(home, offset.to_numpy(float)[code], factor)
-    table["sum_before"] = np.bincount(code, weight, len(table))
-    table["sum_after"] = np.bincount(code, weight * factor, len(table))
-    table["target"] = table["sum_before"]
-    weights = pd.Series(factor, records.index, name="imbalance_weight")
-    return StageWeights(stage, weights, table, checks_table([]))
-
-
 def final_weights(records: pd.DataFrame, *, factors: Sequence[str] = FINAL_FACTORS) -> StageWeights:
     """Final weight of each record: the product of its stage weights.
 
@@ -398,7 +312,7 @@ def final_weights(records: pd.DataFrame, *, factors: Sequence[str] = FINAL_FACTO
         }
     )
     weights = pd.Series(product, records.index, name="final_weight")
-    return StageWeights(stage, weights, summary, checks_table([]))
+    return StageWeights(stage, weights, summary, interview_checks(summary, []))
 
 
 def weight_records(
@@ -465,4 +379,4 @@ def _to_totals(
     table["weight"] = ratio
     table["sum_after"] = np.bincount(code, weight * factor, len(table))
     weights = pd.Series(factor, records.index, name=f"{stage}_weight")
-    return StageWeights(stage, weights, table, checks_table([]))
+    return StageWeights(stage, weights, table, interview_checks(table, strata))

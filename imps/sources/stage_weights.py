@@ -1,8 +1,9 @@
-"""What the weighting stages refuse, and how they look up their strata."""
+"""Result of a weighting stage, what the stages refuse, and how they look up their strata."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,37 @@ from imps.errors import WeightError, some
 DIRECTIONS = ("arrival", "departure")
 TRANSPORTS = ("air", "sea", "tunnel")
 INTERVIEW_TYPES = ("full", "minimum", "migration_slot", "non_response")
+
+
+@dataclass(frozen=True)
+class StageWeights:
+    """Weights of one stage.
+
+    Attributes
+    ----------
+    stage : str
+    weights : Series, one per record, in the records' order and index
+        The factor of this stage alone.
+    summary : DataFrame
+        One row per stratum: its labels, `interviews`, `sum_before` and `sum_after` (weighted
+        passengers before and after the stage), `target` and the stage's own quantities.
+    checks : DataFrame
+        `stratum`, `problem`, `value`: what deserves a look but is no error (weights
+        outside the plausible range, strata with one sampled shift, totals of zero).
+    """
+
+    stage: str
+    weights: pd.Series
+    summary: pd.DataFrame
+    checks: pd.DataFrame
+
+    @property
+    def largest_miss(self) -> float:
+        """Largest relative distance of a stratum's weighted sum from its target."""
+        known = self.summary.dropna(subset=["target", "sum_after"])
+        known = known[known["target"] > 0]
+        miss = (known["sum_after"] - known["target"]).abs() / known["target"]
+        return float(miss.max()) if len(miss) else 0.0
 
 
 def require(records: pd.DataFrame, columns: Sequence[str], stage: str) -> None:
@@ -213,32 +245,43 @@ def refuse_not_positive(
         )
 
 
-def checks_table(rows_of: Sequence[tuple[str, str, float]]) -> pd.DataFrame:
-    """Table of things that deserve a look: `stratum`, `problem`, `value`."""
-    return pd.DataFrame(list(rows_of), columns=["stratum", "problem", "value"])
+def stratum_checks(
+    strata: Sequence[str], found: Sequence[tuple[pd.DataFrame, str, str]]
+) -> pd.DataFrame:
+    """Table of what deserves a look: strata, problem, and the column that shows its value."""
+    rows_of = [
+        (label(row, strata), problem, float(row[column]))
+        for part, problem, column in found
+        for _, row in part.iterrows()
+    ]
+    return pd.DataFrame(rows_of, columns=["stratum", "problem", "value"])
 
 
 def shift_checks(
     table: pd.DataFrame, strata: Sequence[str], plausible: tuple[float, float]
 ) -> pd.DataFrame:
-    """Implausible mean weights and strata with a single sampled shift or crossing."""
+    """Implausible mean weights, strata with a single sampled unit, empty strata."""
     low, high = plausible
     mean, filled = table["mean_weight"], table["interviews"] > 0
-    found = [
-        (table[filled & ((mean < low) | (mean > high))], f"weight outside {low:g}-{high:g}", mean),
-        (
-            table[filled & (table["sampled"] == 1)],
-            "one sampled shift or crossing",
-            table["sampled"],
-        ),
-        (table[~filled], "no possible shifts and no records", table["possible"]),
-    ]
-    return checks_table(
+    outside = filled & ((mean < low) | (mean > high))
+    return stratum_checks(
+        strata,
         [
-            (label(row, strata), problem, float(value[row.name]))
-            for part, problem, value in found
-            for _, row in part.iterrows()
-        ]
+            (table[outside], f"mean weight outside {low:g} to {high:g}", "mean_weight"),
+            (table[filled & (table["sampled"] == 1)], "one sampled shift or crossing", "sampled"),
+            (table[~filled], "no possible shifts and no records", "possible"),
+        ],
+    )
+
+
+def interview_checks(table: pd.DataFrame, strata: Sequence[str]) -> pd.DataFrame:
+    """Strata whose total rests on one interview, and strata without any."""
+    return stratum_checks(
+        strata,
+        [
+            (table[table["interviews"] == 1], "one interview", "interviews"),
+            (table[table["interviews"] == 0], "no interviews and a total of 0", "interviews"),
+        ],
     )
 
 

@@ -23,7 +23,8 @@ REGIONS = ("Europe", "elsewhere")
 SEXES = ("male", "female")
 AGE_GROUPS = ("0-14", "15-24", "25-44", "45-59/64", "60/65+")
 AGE_SHARES = (0.10, 0.33, 0.42, 0.10, 0.05)
-"""Roughly the published shares of immigrants by age group, 1991-2000 (IPS, Series MN)."""
+"""Near the published shares of immigrants, 1991-2000 (IPS, Series MN); the two oldest groups are
+larger, so that most cells are met."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
 """Design-based totals: identities, textbook formulas, and agreement with the library svy."""
 
+import doctest
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from imps.errors import DesignError
+from imps.sources import estimation, variance_function
 from imps.sources.estimation import (
     TRAFFIC,
     UNSAMPLED,
@@ -276,3 +279,9 @@ def test_bad_input_is_refused(edit: dict, options: dict, message: str) -> None:
     records = two_stage(1).assign(v=lambda d: d["w"] ** 2).assign(**edit)
     with pytest.raises(DesignError, match=message):
         estimate_totals(records, **{"cells": ["cell"], "weight": "w", **DESIGN, **options})
+
+
+@pytest.mark.parametrize("module", [estimation, variance_function])
+def test_examples_in_the_docstrings_run(module: object) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 0 and found.failed == 0

@@ -158,18 +158,30 @@ def test_order_of_rows_and_extra_columns_do_not_matter(cells: pd.DataFrame) -> N
 
 def test_function_fitted_elsewhere_can_be_passed(cells: pd.DataFrame) -> None:
     function = fit_variance_function(cells)
-    part = cells.query("year == 1995").assign(half_width_95=np.nan)
-    with pytest.raises(MissingCellError, match=r"1991-2000: none of 10 cells has a half-width"):
+    part = cells.query("1994 <= year <= 1995").assign(half_width_95=np.nan)
+    with pytest.raises(MissingCellError, match=r"1991-2000: none of 20 cells has a half-width"):
         smoothed_standard_errors(part)
     factor = function.factors.query("era == '1991-2000' and flow == 'immigration'")["factor"]
     se = smoothed_standard_errors(part, variance_function=function)
-    rows = (part["flow"] == "immigration").to_numpy()
+    rows = ((part["flow"] == "immigration") & (part["year"] == 1995)).to_numpy()
     weight = part.loc[rows, "estimate"].sum() / part.loc[rows, "contacts"].sum()
     expected = np.sqrt(factor.iloc[0] * weight * smoothed_sizes(part)[rows] + ROUNDING**2 / 12)
     np.testing.assert_allclose(se[rows], expected, rtol=EXACT)
     late = fit_variance_function(cells.query("year >= 2009"))
     with pytest.raises(MissingCellError, match=r"no factor for .*1991-2000"):
         smoothed_standard_errors(part, variance_function=late)
+
+
+def test_one_year_of_an_era_is_not_smoothing(cells: pd.DataFrame) -> None:
+    part = cells.query("1991 <= year <= 2001")
+    with pytest.raises(MissingCellError, match=r"one year only for .*2001-2006.*pooled_over"):
+        smoothed_standard_errors(part)
+    se = smoothed_standard_errors(part, pooled_over=cells)
+    whole = pd.Series(smoothed_standard_errors(cells), cells.index)
+    np.testing.assert_allclose(se, whole.loc[part.index], rtol=EXACT)
+    fewer = cells[cells["sex"] == "male"]
+    with pytest.raises(MissingCellError, match=r"pooled_over: no .*'female'"):
+        smoothed_standard_errors(part, pooled_over=fewer)
 
 
 def test_eras() -> None:

@@ -17,14 +17,12 @@ from scipy.special import gammaln, log_ndtr
 from scipy.stats import norm
 
 from imps.errors import SourceError
+from imps.sources.published_survey import ROUNDING, refuse_negative, refuse_not_positive
 from imps.sources.variance_function import (
-    ROUNDING,
     VarianceFunction,
     checked_cells,
     fit_variance_function,
     grossing_weight,
-    refuse_negative,
-    refuse_not_positive,
     smoothed_standard_errors,
 )
 
@@ -115,7 +113,11 @@ def contact_log_likelihood(
 
 
 def cell_log_likelihood(
-    table: pd.DataFrame, expected: ArrayLike, *, variance_function: VarianceFunction | None = None
+    table: pd.DataFrame,
+    expected: ArrayLike,
+    *,
+    pooled_over: pd.DataFrame | None = None,
+    variance_function: VarianceFunction | None = None,
 ) -> NDArray[np.float64]:
     """Log-likelihood of each published cell: contact form below 20 contacts, else normal.
 
@@ -123,18 +125,19 @@ def cell_log_likelihood(
 
     Parameters
     ----------
-    table : DataFrame
-        As for :func:`smoothed_standard_errors`.
+    table, pooled_over, variance_function
+        As for :func:`imps.sources.variance_function.smoothed_standard_errors`.
     expected : array (rows of `table`), persons (> 0)
     """
-    function = fit_variance_function(table) if variance_function is None else variance_function
+    pool = table if pooled_over is None else pooled_over
+    function = fit_variance_function(pool) if variance_function is None else variance_function
     cells = checked_cells(table)
     weight, mean = grossing_weight(cells), np.asarray(expected, dtype=float)
     factor = function.factor(cells["flow"].to_numpy(), cells["era"].to_numpy())
     contact = contact_log_likelihood(
         cells["contacts"], mean, grossing_weight=weight, design_effect=np.maximum(factor, 1.0)
     )
-    se = smoothed_standard_errors(table, variance_function=function)
+    se = smoothed_standard_errors(table, pooled_over=pool, variance_function=function)
     normal = norm.logpdf(cells["estimate"].to_numpy(float), mean, se)
     return np.where(cells["contacts"].to_numpy(float) < FEW_CONTACTS, contact, normal)
 

@@ -161,6 +161,24 @@ def estimate_totals(
     ------
     DesignError
         Missing columns or labels, negative weights, lonely units without a rule.
+
+    Examples
+    --------
+    >>> from imps.simulate_survey import SHIFT_LABELS, simulate_passengers, simulate_survey
+    >>> from imps.sources.weighting import weight_records
+    >>> survey = simulate_survey(simulate_passengers(seed=1), seed=1)
+    >>> records, stages = weight_records(survey.records, **survey.totals())
+    >>> totals = estimate_totals(
+    ...     records,
+    ...     cells=["direction", "sex", "age_group"],
+    ...     counted="long_term",
+    ...     stratum=SHIFT_LABELS[:4],
+    ...     psu="sampling_unit",
+    ...     calibration=[TRAFFIC, UNSAMPLED],
+    ...     sampled=survey.shifts,
+    ... )
+    >>> totals.covariance.shape
+    (20, 20)
     """
     require_columns(records, [*cells, *stratum, psu, weight, *([counted] if counted else [])])
     final = weight_column(records, weight)

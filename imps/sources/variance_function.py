@@ -1,4 +1,4 @@
-"""Sampling error of the International Passenger Survey from its published tables.
+"""Smoothed sampling error of the International Passenger Survey from its published tables.
 
 Whoever has interviews uses :mod:`imps.sources.estimation`. Whoever has only the
 published estimate, 95 % half-width and contacts of a cell uses this module:
@@ -14,145 +14,41 @@ chance. Weighting cells by it pulls a fit towards the cells that happened to be 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from imps.errors import DefinitionError, MissingCellError, SourceError, some
-
-Z_95 = 1.96
-"""Multiplier of the published half-widths (ONS, IPS margins of error, notes)."""
-
-ROUNDING = 100.0
-"""Published estimates are rounded to 0.1 thousand, in persons."""
-
-ERAS: tuple[tuple[str, int, int], ...] = (
-    ("1975-1990", 1975, 1990),
-    ("1991-2000", 1991, 2000),
-    ("2001-2006", 2001, 2006),
-    ("2007-2008", 2007, 2008),
-    ("2009-", 2009, 2019),
+from imps.sources.published_survey import (
+    ERAS,
+    FLOWS,
+    ROUNDING,
+    design_effect,
+    era_of,
+    load_published_ips,
+    net_standard_error,
+    pooled_design_effect,
+    refuse_negative,
+    standard_error,
 )
-"""Periods of constant survey design: the emigrant sample was tripled in 2007 and the whole
-survey redesigned in 2009 (ONS, Port Survey Review stage two, 2009)."""
+
+__all__ = [
+    "ERAS",
+    "ROUNDING",
+    "VarianceFunction",
+    "design_effect",
+    "era_of",
+    "fit_variance_function",
+    "load_published_ips",
+    "net_standard_error",
+    "pooled_design_effect",
+    "smoothed_sizes",
+    "smoothed_standard_errors",
+    "standard_error",
+]
 
 CELL_COLUMNS = ("year", "flow", "sex", "age_group", "estimate", "half_width_95", "contacts")
-FLOWS = ("immigration", "emigration")
-
-
-def load_published_ips(*, headline: bool = False) -> pd.DataFrame:
-    """Published IPS estimates of long-term migrants by sex and age group, 1975 to 2012.
-
-    United Kingdom, calendar years. Flows with the Irish Republic are excluded
-    before 2008 and included from 2008. These are IPS estimates, not LTIM: they
-    hold no switchers and few asylum seekers.
-
-    Parameters
-    ----------
-    headline : bool
-        False gives the cells (two sexes, five age groups); True gives one row per
-        year and flow for all persons. The two are never mixed in one table, because
-        adding them would count everyone twice.
-
-    Returns
-    -------
-    DataFrame
-        `year`, `flow`, `sex`, `age_group`, `contacts` (interviews), `estimate` and
-        `half_width_95` (persons, rounded at source to 100). The upper age groups end
-        at pension age: 45 to 64 and 65+ for men, 45 to 59 and 60+ for women.
-
-    References
-    ----------
-    ONS (2013), 1.02 IPS Margins of Error, 1975-2012, Series MN, 28 November 2013.
-    Crown copyright, Open Government Licence v3.0.
-    """
-    source = files("imps") / "cases" / "ips_published" / "ips_1975_2012.csv"
-    with source.open("r", encoding="utf-8") as stream:
-        table = pd.read_csv(stream)
-    return table[(table["age_group"] == "all ages") == headline].reset_index(drop=True)
-
-
-def era_of(year: ArrayLike) -> NDArray[np.str_]:
-    """Name of the survey era of each calendar year; see `ERAS`.
-
-    Raises
-    ------
-    DefinitionError
-        If a year lies outside the eras of the survey's migration tables.
-    """
-    years = np.atleast_1d(np.asarray(year, dtype=int))
-    names = np.full(years.shape, "", dtype="<U9")
-    for name, first, last in ERAS:
-        names[(years >= first) & (years <= last)] = name
-    outside = np.unique(years[names == ""])
-    if outside.size:
-        raise DefinitionError(
-            f"year {some(outside)}: outside the IPS eras {ERAS[0][1]} to {ERAS[-1][2]}. "
-            "Drop these years, or derive their standard errors elsewhere."
-        )
-    return names
-
-
-def standard_error(half_width_95: ArrayLike) -> NDArray[np.float64]:
-    """Standard error of a published estimate, from its 95 % half-width (same unit).
-
-    Half-width / 1.96. A half-width rounded to 0 means under 50 persons, not certainty:
-    use :func:`smoothed_standard_errors` in a likelihood.
-
-    References
-    ----------
-    ONS (2013), 1.02 IPS Margins of Error, notes: SE % = CI / (0.0196 x estimate).
-    """
-    half_width = np.asarray(half_width_95, dtype=float)
-    refuse_negative(half_width, "half_width_95")
-    return half_width / Z_95
-
-
-def net_standard_error(immigration_se: ArrayLike, emigration_se: ArrayLike) -> NDArray[np.float64]:
-    """Standard error of net migration: the root of the sum of squares of both flows'.
-
-    Arrivals and departures are sampled in separate shifts, so the two errors are
-    independent; the published net half-widths follow this rule within rounding.
-    """
-    return np.hypot(np.asarray(immigration_se, float), np.asarray(emigration_se, float))
-
-
-def design_effect(
-    estimate: ArrayLike, standard_error: ArrayLike, contacts: ArrayLike
-) -> NDArray[np.float64]:
-    """Design effect of each cell: CV squared times contacts.
-
-    The variance relative to that of a simple count of the same number of
-    contacts with equal weights. Cells without contacts or with a zero estimate give NaN.
-
-    Notes
-    -----
-    deff = (SE / Y)^2 n, with Y the estimate (persons) and n its contacts.
-    """
-    size, se, n = (np.asarray(x, dtype=float) for x in (estimate, standard_error, contacts))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = (se / size) ** 2 * n
-    return np.where((size > 0) & (n > 0), ratio, np.nan)
-
-
-def pooled_design_effect(
-    estimate: ArrayLike, standard_error: ArrayLike, contacts: ArrayLike
-) -> float:
-    """One design effect for many cells: sum of variances over sum of Y^2 / n.
-
-    Steadier than the mean of :func:`design_effect`, because large cells, whose
-    standard errors are well estimated, weigh most.
-    """
-    size, se, n = (np.asarray(x, dtype=float) for x in (estimate, standard_error, contacts))
-    used = (size > 0) & (n > 0) & np.isfinite(se)
-    if not used.any():
-        raise MissingCellError(
-            "design effect: no cell has an estimate, contacts and a standard error. "
-            "Supply at least one cell with all three."
-        )
-    return float((se[used] ** 2).sum() / (size[used] ** 2 / n[used]).sum())
 
 
 @dataclass(frozen=True)
@@ -250,27 +146,64 @@ def fit_variance_function(table: pd.DataFrame) -> VarianceFunction:
     return VarianceFunction(pd.DataFrame(rows, columns=["flow", "era", "factor", "slope", "cells"]))
 
 
-def smoothed_sizes(table: pd.DataFrame) -> NDArray[np.float64]:
+def smoothed_sizes(
+    table: pd.DataFrame, *, pooled_over: pd.DataFrame | None = None
+) -> NDArray[np.float64]:
     """Expected size of each cell (persons): its pooled share times the year's total.
 
-    The share of a cell is pooled over all years of the table in the same era and flow,
-    with half a contact added to every cell, so that a cell without contacts is
-    small but never empty.
+    Parameters
+    ----------
+    table : DataFrame
+        As for :func:`smoothed_standard_errors`.
+    pooled_over : DataFrame, optional
+        Cells of more years, over which the shares are pooled; default the table itself.
+
+    Notes
+    -----
+    The share of a cell is pooled over all years of the same era and flow, with half a
+    contact added to every cell and year, so that a cell without contacts is small but
+    never empty.
+
+    Raises
+    ------
+    MissingCellError
+        If an era has a single year, which smooths nothing, or lacks a cell of the table.
     """
     cells = checked_cells(table)
-    cells["weight"] = grossing_weight(cells)
-    cells["floored"] = cells["estimate"] + 0.5 * cells["weight"]
-    pool = ["flow", "era"]
-    by_cell = cells.groupby([*pool, "sex", "age_group"])["floored"].transform("sum")
-    share = by_cell / cells.groupby(pool)["floored"].transform("sum")
+    share = _pooled_shares(checked_cells(table if pooled_over is None else pooled_over))
+    keys = ["flow", "era", "sex", "age_group"]
+    found = share.reindex(pd.MultiIndex.from_frame(cells[keys])).to_numpy(float)
+    if np.isnan(found).any():
+        gone = cells.loc[np.isnan(found), keys].drop_duplicates()
+        raise MissingCellError(
+            f"pooled_over: no {some(gone.itertuples(index=False, name=None))}. Supply the same "
+            "cells, for instance load_published_ips()."
+        )
     total = cells.groupby(["flow", "year"])["estimate"].transform("sum")
     # a share pooled over years is one of all cells; a year may hold fewer of them
-    present = share.groupby([cells["flow"], cells["year"]]).transform("sum")
-    return (share / present * total).to_numpy(float)
+    present = pd.Series(found).groupby([cells["flow"], cells["year"]]).transform("sum")
+    return (found / present * total).to_numpy(float)
+
+
+def _pooled_shares(cells: pd.DataFrame) -> pd.Series:
+    """Share of each cell in its flow and era."""
+    pool = ["flow", "era"]
+    years = cells.groupby(pool)["year"].nunique()
+    if (years < 2).any():
+        raise MissingCellError(
+            f"smoothing: one year only for {some(years.index[years < 2])}, so that nothing is "
+            "smoothed. Pass pooled_over=load_published_ips(), or a table with more years."
+        )
+    floored = cells.assign(size=cells["estimate"] + 0.5 * grossing_weight(cells))
+    by_cell = floored.groupby([*pool, "sex", "age_group"])["size"].sum()
+    return by_cell / by_cell.groupby(level=pool).transform("sum")
 
 
 def smoothed_standard_errors(
-    table: pd.DataFrame, *, variance_function: VarianceFunction | None = None
+    table: pd.DataFrame,
+    *,
+    pooled_over: pd.DataFrame | None = None,
+    variance_function: VarianceFunction | None = None,
 ) -> NDArray[np.float64]:
     """Smoothed standard error (persons) of each published cell, in the table's order.
 
@@ -279,8 +212,12 @@ def smoothed_standard_errors(
     table : DataFrame
         Columns `year`, `flow` ('immigration' or 'emigration'), `sex`, `age_group`,
         `estimate` and `half_width_95` (persons), `contacts`; cells only, no totals.
+    pooled_over : DataFrame, optional
+        Cells of more years, with the same columns, to pool the shares and fit the variance
+        function; default the table itself. Needed where the table cuts an era short: a
+        table of 1991 to 2001 has one year of 2001-2006.
     variance_function : VarianceFunction, optional
-        Default: fitted to the table itself, by flow and era.
+        Default: fitted to `pooled_over`, by flow and era.
 
     Returns
     -------
@@ -289,15 +226,17 @@ def smoothed_standard_errors(
 
     Examples
     --------
-    >>> cells = load_published_ips().query("1991 <= year <= 2000")
-    >>> se = smoothed_standard_errors(cells)
+    >>> published = load_published_ips()
+    >>> cells = published.query("1991 <= year <= 2001")
+    >>> se = smoothed_standard_errors(cells, pooled_over=published)
     >>> bool((se > 0).all())
     True
     """
-    function = fit_variance_function(table) if variance_function is None else variance_function
+    pool = table if pooled_over is None else pooled_over
+    function = fit_variance_function(pool) if variance_function is None else variance_function
     cells = checked_cells(table)
     variance = function.variance(
-        smoothed_sizes(table),
+        smoothed_sizes(table, pooled_over=pool),
         grossing_weight=grossing_weight(cells),
         year=cells["year"].to_numpy(),
         flow=cells["flow"].to_numpy(),
@@ -371,21 +310,3 @@ def _log_slope(cells: pd.DataFrame, se: NDArray) -> float:
     size = np.log(cells["estimate"].to_numpy(float)[used] / weight)
     centred = size - size.mean()
     return float((centred * np.log((se[used] / weight) ** 2)).sum() / (centred**2).sum())
-
-
-def refuse_negative(values: NDArray, name: str) -> None:
-    """Refuse negative counts and sizes."""
-    if (values < 0).any():
-        raise SourceError(
-            f"{name}: {(values < 0).sum()} of {values.size} values below 0 (lowest "
-            f"{np.nanmin(values):.6g}); it must be 0 or more. Only net migration has a sign."
-        )
-
-
-def refuse_not_positive(values: NDArray, name: str) -> None:
-    """Refuse values that are not above 0."""
-    if not (values > 0).all():
-        raise SourceError(
-            f"{name}: {(~(values > 0)).sum()} of {values.size} values are not above 0. "
-            "Use a smoothed standard error or a positive expected flow."
-        )

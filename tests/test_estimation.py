@@ -272,11 +272,15 @@ def test_only_counted_records_enter_the_total_but_all_shifts_enter_the_variance(
         ({}, {"method": "bootstrap"}, "pass seed="),
         ({}, {"method": "guess"}, "allowed are taylor"),
         ({}, {"cells": ["age"]}, "no column age"),
+        ({"flag": None}, {"counted": "flag"}, "neither True nor False"),
+        ({}, {"calibration": [Calibration(("direction",), "w", "twice")]}, "List every stage"),
         ({}, {"calibration": [Calibration(("cell",), "w", "v")]}, "factor is not constant"),
     ],
 )
 def test_bad_input_is_refused(edit: dict, options: dict, message: str) -> None:
-    records = two_stage(1).assign(v=lambda d: d["w"] ** 2).assign(**edit)
+    records = (
+        two_stage(1).assign(v=lambda d: d["w"] ** 2, twice=lambda d: 2 * d["w"]).assign(**edit)
+    )
     with pytest.raises(DesignError, match=message):
         estimate_totals(records, **{"cells": ["cell"], "weight": "w", **DESIGN, **options})
 

@@ -209,6 +209,7 @@ def change(records: pd.DataFrame, row: int, column: str, value: object) -> pd.Da
         ("transport", "sea", "crossings, mixed with others"),
         ("transport", "rocket", "allowed are air, sea, tunnel"),
         ("interview_type", "maybe", r"non-response stage: interview_type 'maybe'"),
+        ("migrant", np.nan, r"non-response stage: 1 records have a migrant that is neither"),
     ],
 )
 def test_bad_records_are_refused(column: str, value: object, message: str) -> None:

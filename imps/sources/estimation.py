@@ -41,6 +41,7 @@ from imps.sources.survey_design import (
     Design,
     LonelyRule,
     combine_codes,
+    flag_column,
     label_codes,
     require_columns,
     weight_column,
@@ -137,7 +138,7 @@ def estimate_totals(
         True for the interviews to be counted (long-term migrants); default all.
     calibration : sequence of Calibration
         In the order of the stages, for instance ``(TRAFFIC, UNSAMPLED)``; the last
-        one's `post` must be proportional to `weight` within records that are counted.
+        one's `post` must equal `weight` in the records that are counted.
     sampled : DataFrame, optional
         The `stratum` columns and `sampled`: sampling units drawn, where some met nobody.
     lonely_psu : 'certainty' or 'centre', optional
@@ -182,10 +183,11 @@ def estimate_totals(
     """
     require_columns(records, [*cells, *stratum, psu, weight, *([counted] if counted else [])])
     final = weight_column(records, weight)
-    use = final > 0 if counted is None else (records[counted].to_numpy(bool) & (final > 0))
+    use = final > 0 if counted is None else (flag_column(records, counted) & (final > 0))
     cell, labels = label_codes(records.loc[use], cells)
     design = Design.read(records, stratum, psu, sampled)
     stages = [CalibrationStage.read(records, stage) for stage in calibration]
+    _refuse_other_weight(records, weight, final, use, calibration)
     if method == "taylor":
         units = _linearised(final, use, cell, len(labels), design, stages)
         covariance = _between_units(units, design, lonely_psu)
@@ -199,6 +201,25 @@ def estimate_totals(
     table = _result_table(labels, contacts, estimate, covariance)
     freedom = int(design.size.sum()) - len(design.size)
     return SurveyTotals(table, covariance, tuple(cells), method, freedom)
+
+
+def _refuse_other_weight(
+    records: pd.DataFrame,
+    weight: str,
+    final: NDArray,
+    use: NDArray,
+    calibration: Sequence[Calibration],
+) -> None:
+    """The last calibration must lead to the weight of the counted records."""
+    if not calibration:
+        return
+    last = calibration[-1].post
+    off = use & (np.abs(final - records[last].to_numpy(float)) > 1e-9 * final)
+    if off.any():
+        raise DesignError(
+            f"{off.sum()} counted records have a {weight} other than {last}, where the last "
+            f"calibration ends (rows {some(records.index[off])}). List every stage, in order."
+        )
 
 
 def _linearised(

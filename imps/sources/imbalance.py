@@ -9,6 +9,7 @@ import pandas as pd
 
 from imps.sources.stage_weights import (
     StageWeights,
+    flags,
     interview_checks,
     positive,
     refuse_labels,
@@ -52,7 +53,7 @@ def imbalance_weights(
     table = totals_table(factors, strata, ["factor"], stage, add=False)
     code = stratum_codes(records, table, strata, stage, total="factor", strict=False)
     weight = positive(records, prior, stage, zero=True)
-    eligible = records["eligible"].to_numpy(bool)
+    eligible = flags(records, "eligible", stage)
     resident = records["resident"].to_numpy()
     refuse_labels(records, resident, ("overseas", "uk"), "resident", stage)
     overseas, home = eligible & (resident == "overseas"), eligible & (resident == "uk")

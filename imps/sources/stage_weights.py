@@ -85,6 +85,18 @@ def interview_types(records: pd.DataFrame, stage: str) -> NDArray:
     return values
 
 
+def flags(records: pd.DataFrame, name: str, stage: str) -> NDArray[np.bool_]:
+    """A column of True and False; a missing flag is refused, since it would count as True."""
+    values = records[name]
+    bad = (values.isna() | ~values.isin([True, False])).to_numpy()
+    if bad.any():
+        raise WeightError(
+            f"{stage} stage: {bad.sum()} records have a {name} that is neither True nor False "
+            f"({rows(records, bad)}). Recode it."
+        )
+    return values.to_numpy(bool)
+
+
 def positive(
     records: pd.DataFrame,
     name: str,

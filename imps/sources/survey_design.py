@@ -168,6 +168,18 @@ def weight_column(records: pd.DataFrame, name: str) -> NDArray[np.float64]:
     return values
 
 
+def flag_column(records: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+    """A column of True and False; a missing flag is refused, since it would count as True."""
+    values = records[name]
+    bad = (values.isna() | ~values.isin([True, False])).to_numpy()
+    if bad.any():
+        raise DesignError(
+            f"column '{name}': {bad.sum()} of {len(records)} records are neither True nor False "
+            f"(rows {some(records.index[bad])}). Say for each whether it counts."
+        )
+    return values.to_numpy(bool)
+
+
 def require_columns(records: pd.DataFrame, columns: Sequence[str]) -> None:
     """Refuse records without the columns."""
     absent = [name for name in columns if name not in records.columns]

@@ -21,6 +21,7 @@ import pandas as pd
 from imps.errors import MissingCellError, SourceError, some
 from imps.sources.composition import Component, ComponentKind
 from imps.sources.estimation import LonelyRule, estimate_totals
+from imps.sources.survey_design import flag_column
 
 LAG = 1
 """Years from arrival to the first interviews that show a stay of 12 months."""
@@ -61,7 +62,7 @@ def turning_shares(
     which nobody, or everybody, turned has no spread to show; it gets the Jeffreys posterior
     of its contacts, mean (k + 1/2) / (n + 1), so that it never counts as known exactly.
     """
-    table = interviews.assign(turned_=interviews[turned].to_numpy(bool))
+    table = interviews.assign(turned_=flag_column(interviews, turned))
     found = estimate_totals(
         table,
         cells=[*by, "turned_"],

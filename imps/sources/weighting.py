@@ -38,6 +38,7 @@ from imps.errors import WeightError
 from imps.sources.imbalance import imbalance_weights
 from imps.sources.stage_weights import (
     StageWeights,
+    flags,
     index_of,
     interview_checks,
     interview_types,
@@ -183,7 +184,7 @@ def non_response_weights(
     ratio = 1 + summary["non_response"] / summary["gross"].where(summary["gross"] > 0)
     group = summary.index.get_indexer(index_of(table, strata))[code]
     extra = np.where(
-        records["migrant"].to_numpy(bool),
+        flags(records, "migrant", stage),
         1.0,
         positive(records, "tourism_interval", stage)
         / positive(records, "migration_interval", stage),

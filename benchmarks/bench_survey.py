@@ -30,14 +30,14 @@ DESIGN = {
     "calibration": (TRAFFIC, UNSAMPLED),
 }
 CELLS = ["direction", "sex", "age_group"]
+COMMIT = subprocess.run(  # at the start: the code that runs, whatever is committed meanwhile
+    ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+).stdout.strip()
 COLUMNS = ["date", "commit", "versions", "machine", "quantity", "value"]
 
 
 def append(rows: dict[str, float]) -> None:
     """Add one row per quantity to the results."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
     used = ("numpy", "scipy", "pandas", "svy")
     versions = " ".join(f"{name} {version(name)}" for name in used)
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
@@ -47,7 +47,7 @@ def append(rows: dict[str, float]) -> None:
         if new:
             out.writerow(COLUMNS)
         for quantity, value in rows.items():
-            out.writerow([date.today(), commit, versions, machine, quantity, f"{value:.6g}"])
+            out.writerow([date.today(), COMMIT, versions, machine, quantity, f"{value:.6g}"])
             print(f"{quantity:60s} {value:.6g}")
 
 

@@ -53,3 +53,11 @@ def some(labels: Iterable[object], limit: int = 5) -> str:
     items = [str(label) for label in labels]
     shown = ", ".join(items[:limit])
     return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"
+
+
+class WeightError(ImpsError, ValueError):
+    """A weighting stage of a survey cannot be computed as given; names stage, stratum, rows."""
+
+
+class DesignError(ImpsError, ValueError):
+    """A survey design does not support the variance that was asked for."""

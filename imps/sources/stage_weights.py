@@ -1,0 +1,317 @@
+"""Result of a weighting stage, what the stages refuse, and how they look up their strata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from imps.errors import WeightError, some
+
+DIRECTIONS = ("arrival", "departure")
+TRANSPORTS = ("air", "sea", "tunnel")
+INTERVIEW_TYPES = ("full", "minimum", "migration_slot", "non_response")
+
+
+@dataclass(frozen=True)
+class StageWeights:
+    """Weights of one stage.
+
+    Attributes
+    ----------
+    stage : str
+    weights : Series, one per record, in the records' order and index
+        The factor of this stage alone.
+    summary : DataFrame
+        One row per stratum: its labels, `interviews`, `sum_before` and `sum_after` (weighted
+        passengers before and after the stage), `target` and the stage's own quantities.
+    checks : DataFrame
+        `stratum`, `problem`, `value`: what deserves a look but is no error (weights
+        outside the plausible range, strata with one sampled shift, totals of zero).
+    """
+
+    stage: str
+    weights: pd.Series
+    summary: pd.DataFrame
+    checks: pd.DataFrame
+
+    @property
+    def largest_miss(self) -> float:
+        """Largest relative distance of a stratum's weighted sum from its target."""
+        known = self.summary.dropna(subset=["target", "sum_after"])
+        known = known[known["target"] > 0]
+        miss = (known["sum_after"] - known["target"]).abs() / known["target"]
+        return float(miss.max()) if len(miss) else 0.0
+
+
+def require(records: pd.DataFrame, columns: Sequence[str], stage: str) -> None:
+    """Refuse records without the columns, repeated interviews and unknown directions."""
+    absent = [name for name in dict.fromkeys(columns) if name not in records.columns]
+    if absent:
+        raise WeightError(
+            f"{stage} stage: the records have no column {some(absent)}. Rename your columns, or "
+            "name the stage's own grouping in `strata`."
+        )
+    twice = records["interview"].duplicated(keep=False).to_numpy()
+    if twice.any():
+        raise WeightError(
+            f"{stage} stage: {twice.sum()} records share an interview identifier "
+            f"({rows(records, twice)}). Each interview counts once: remove the copies."
+        )
+    if "direction" in columns:
+        refuse_labels(records, records["direction"].to_numpy(), DIRECTIONS, "direction", stage)
+
+
+def refuse_labels(
+    records: pd.DataFrame, values: NDArray, allowed: Sequence[str], name: str, stage: str
+) -> None:
+    """Refuse values of a column other than the allowed ones."""
+    bad = ~np.isin(values, allowed)
+    if bad.any():
+        found = dict.fromkeys(np.asarray(values, dtype=object)[bad])
+        raise WeightError(
+            f"{stage} stage: {name} {some(map(repr, found))} in {bad.sum()} records "
+            f"({rows(records, bad)}); allowed are {some(allowed)}. Recode them."
+        )
+
+
+def interview_types(records: pd.DataFrame, stage: str) -> NDArray:
+    """The interview types, checked."""
+    values = records["interview_type"].to_numpy()
+    refuse_labels(records, values, INTERVIEW_TYPES, "interview_type", stage)
+    return values
+
+
+def flags(records: pd.DataFrame, name: str, stage: str) -> NDArray[np.bool_]:
+    """A column of True and False; a missing flag is refused, since it would count as True."""
+    values = records[name]
+    bad = (values.isna() | ~values.isin([True, False])).to_numpy()
+    if bad.any():
+        raise WeightError(
+            f"{stage} stage: {bad.sum()} records have a {name} that is neither True nor False "
+            f"({rows(records, bad)}). Recode it."
+        )
+    return values.to_numpy(bool)
+
+
+def positive(
+    records: pd.DataFrame,
+    name: str,
+    stage: str,
+    *,
+    zero: bool = False,
+    where: NDArray | None = None,
+) -> NDArray[np.float64]:
+    """A numeric column, refused where missing, negative or (unless `zero`) zero."""
+    values = records[name].to_numpy(float)
+    good = (values >= 0) if zero else (values > 0)
+    bad = ~(good & np.isfinite(values))
+    if where is not None:
+        bad &= where
+    if bad.any():
+        raise WeightError(
+            f"{stage} stage: {bad.sum()} of {len(records)} records have a {name} that is missing, "
+            f"{'negative' if zero else 'zero or negative'} ({rows(records, bad)}). "
+            "Correct the records or the stage that made it."
+        )
+    return values
+
+
+def totals_table(
+    totals: pd.DataFrame,
+    strata: Sequence[str],
+    values: Sequence[str],
+    stage: str,
+    *,
+    optional: Sequence[str] = (),
+    add: bool = True,
+) -> pd.DataFrame:
+    """Totals with one row per stratum; rows of one stratum are added, or refused."""
+    absent = [name for name in [*strata, *values] if name not in totals.columns]
+    if absent:
+        raise WeightError(f"{stage} stage: the totals have no column {some(absent)}.")
+    columns = [*values, *(name for name in optional if name in totals.columns)]
+    bad = totals[[*strata, *columns]].isna().any(axis=1) | (totals[columns] < 0).any(axis=1)
+    if bad.any():
+        raise WeightError(
+            f"{stage} stage: {bad.sum()} of {len(totals)} rows of the totals are negative or "
+            f"missing (rows {some(totals.index[bad])}). Enter 0 where nobody passed, and a label "
+            "of its own for an unknown stratum."
+        )
+    if not add and totals.duplicated(list(strata)).any():
+        raise WeightError(f"{stage} stage: a stratum has two rows in the table of {values[0]}s.")
+    summed = totals.groupby(list(strata), sort=False, observed=True)[columns].sum()
+    return summed.reset_index()
+
+
+def stratum_codes(
+    records: pd.DataFrame,
+    table: pd.DataFrame,
+    strata: Sequence[str],
+    stage: str,
+    *,
+    total: str,
+    strict: bool = True,
+    used: NDArray | None = None,
+) -> NDArray[np.int64]:
+    """Row of `table` for each record; a record without one, or a total without records, is refused.
+
+    `used` marks the records that carry weight; with `strict` a positive total needs at
+    least one of them.
+    """
+    code = index_of(table, strata).get_indexer(index_of(records, strata))
+    lost = code < 0
+    if lost.any():
+        raise WeightError(
+            f"{stage} stage: {lost.sum()} of {len(records)} records are in strata without a total "
+            f"({labels(records.loc[lost].drop_duplicates(list(strata)), strata)}; "
+            f"{rows(records, lost)}). Add the totals, or merge the strata."
+        )
+    if strict:
+        kept = code if used is None else code[used]
+        empty = table[(np.bincount(kept, minlength=len(table)) == 0) & (table[total] > 0)]
+        refuse_strata(empty, strata, stage, f"a total of {total} but no records to carry it")
+    return code
+
+
+def own_strata(
+    records: pd.DataFrame, strata: Sequence[str], stage: str
+) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Strata as the records have them, for a stage without totals."""
+    missing = records[list(strata)].isna().any(axis=1).to_numpy()
+    if missing.any():
+        raise WeightError(
+            f"{stage} stage: {missing.sum()} records have no {' or '.join(strata)} "
+            f"({rows(records, missing)}). Give them a label of their own."
+        )
+    groups = records.groupby(list(strata), sort=False, observed=True)
+    code = groups.ngroup().to_numpy()
+    table = records[list(strata)].iloc[np.unique(code, return_index=True)[1]]
+    return code, table.reset_index(drop=True)
+
+
+def transport_of(
+    records: pd.DataFrame, code: NDArray, table: pd.DataFrame, strata: Sequence[str], stage: str
+) -> NDArray:
+    """Kind of transport of each stratum; a mixture is refused."""
+    values = records["transport"].to_numpy()
+    refuse_labels(records, values, TRANSPORTS, "transport", stage)
+    number = pd.Categorical(values, categories=list(TRANSPORTS)).codes.astype(int)
+    seen = np.zeros((len(table), len(TRANSPORTS)), dtype=bool)
+    seen[code, number] = True
+    by_crossing = seen[:, TRANSPORTS.index("sea")]
+    mixed = table[by_crossing & seen[:, [0, 2]].any(axis=1)]
+    refuse_strata(mixed, strata, stage, "sea routes, counted by crossings, mixed with others")
+    return np.where(by_crossing, "sea", np.where(seen[:, 2], "tunnel", "air"))
+
+
+def sampled_units(
+    records: pd.DataFrame, code: NDArray, transport: NDArray, stage: str
+) -> NDArray[np.int64]:
+    """Distinct sampled shifts of each stratum; on sea routes pairs of shift and crossing."""
+    sea = (transport == "sea")[code]
+    if sea.any():
+        require(records, ["interview", "crossing"], stage)
+    crossing = records["crossing"].where(sea, 0) if sea.any() else 0
+    units = pd.DataFrame({"code": code, "shift": records["shift"].to_numpy(), "crossing": crossing})
+    missing = units.isna().any(axis=1).to_numpy()
+    if missing.any():
+        raise WeightError(
+            f"{stage} stage: {missing.sum()} records have no shift or crossing identifier "
+            f"({rows(records, missing)}); the number of sampled shifts is then unknown."
+        )
+    return np.bincount(units.drop_duplicates()["code"], minlength=len(transport))
+
+
+def refuse_strata(bad: pd.DataFrame, strata: Sequence[str], stage: str, what: str) -> None:
+    """Refuse the strata of `bad`, if any."""
+    if len(bad):
+        raise WeightError(
+            f"{stage} stage: {len(bad)} strata have {what} ({labels(bad, strata)}; rows of the "
+            f"totals {some(bad.index)}). Merge each with a neighbouring stratum in `strata`, "
+            "or correct the table."
+        )
+
+
+def refuse_not_positive(
+    weight: NDArray,
+    records: pd.DataFrame,
+    strata: Sequence[str],
+    stage: str,
+    *,
+    where: NDArray | None = None,
+) -> None:
+    """Refuse zero, negative or missing weights that a stage has just made."""
+    bad = ~(np.isfinite(weight) & (weight > 0))
+    if where is not None:
+        bad &= where
+    if bad.any():
+        found = records.loc[bad].drop_duplicates(list(strata))
+        raise WeightError(
+            f"{stage} stage: a zero or missing factor for {bad.sum()} records "
+            f"({labels(found, strata)}; {rows(records, bad)}). A stratum with interviews had "
+            "passengers: correct its total."
+        )
+
+
+def stratum_checks(
+    strata: Sequence[str], found: Sequence[tuple[pd.DataFrame, str, str]]
+) -> pd.DataFrame:
+    """Table of what deserves a look: strata, problem, and the column that shows its value."""
+    rows_of = [
+        (label(row, strata), problem, float(row[column]))
+        for part, problem, column in found
+        for _, row in part.iterrows()
+    ]
+    return pd.DataFrame(rows_of, columns=["stratum", "problem", "value"])
+
+
+def shift_checks(
+    table: pd.DataFrame, strata: Sequence[str], plausible: tuple[float, float]
+) -> pd.DataFrame:
+    """Implausible mean weights, strata with a single sampled unit, empty strata."""
+    low, high = plausible
+    mean, filled = table["mean_weight"], table["interviews"] > 0
+    outside = filled & ((mean < low) | (mean > high))
+    return stratum_checks(
+        strata,
+        [
+            (table[outside], f"mean weight outside {low:g} to {high:g}", "mean_weight"),
+            (table[filled & (table["sampled"] == 1)], "one sampled shift or crossing", "sampled"),
+            (table[~filled], "no possible shifts and no records", "possible"),
+        ],
+    )
+
+
+def interview_checks(table: pd.DataFrame, strata: Sequence[str]) -> pd.DataFrame:
+    """Strata whose total rests on one interview, and strata without any."""
+    return stratum_checks(
+        strata,
+        [
+            (table[table["interviews"] == 1], "one interview", "interviews"),
+            (table[table["interviews"] == 0], "no interviews and a total of 0", "interviews"),
+        ],
+    )
+
+
+def label(row: pd.Series, strata: Sequence[str]) -> str:
+    """One stratum in words."""
+    return " ".join(f"{name} {row[name]!r}" for name in strata)
+
+
+def labels(table: pd.DataFrame, strata: Sequence[str]) -> str:
+    """At most five strata in words."""
+    return some(label(row, strata) for _, row in table.iterrows())
+
+
+def rows(records: pd.DataFrame, bad: NDArray) -> str:
+    """At most five row labels in words."""
+    return f"rows {some(records.index[bad])}"
+
+
+def index_of(table: pd.DataFrame, strata: Sequence[str]) -> pd.MultiIndex:
+    """The strata labels of a table as an index."""
+    return pd.MultiIndex.from_frame(table[list(strata)])

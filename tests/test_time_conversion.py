@@ -1,0 +1,114 @@
+"""Quarters, rolling years and mid-years, with the error of inferring one from another."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imps.errors import DefinitionError, MissingCellError, SourceError
+from imps.sources.time_conversion import (
+    conversion_miss,
+    mid_years_of_calendar,
+    mid_years_of_rolling,
+    quarters_of_year_ending,
+    sum_quarters,
+    year_operator,
+)
+
+FIGURES = Path(__file__).parents[1].parent / "shared/data/migration"
+needs_figures = pytest.mark.skipif(not FIGURES.exists(), reason="published series not at hand")
+EXACT = 1e-12
+QUARTERS = [f"{year}Q{q}" for year in (2001, 2002, 2003) for q in (1, 2, 3, 4)]
+
+
+def test_quarters_of_a_year() -> None:
+    assert quarters_of_year_ending("2004-06") == ["2003Q3", "2003Q4", "2004Q1", "2004Q2"]
+    assert quarters_of_year_ending("2004-12") == ["2004Q1", "2004Q2", "2004Q3", "2004Q4"]
+    assert quarters_of_year_ending("2004-03")[0] == "2003Q2"
+    with pytest.raises(DefinitionError, match="such as '2004-06'"):
+        quarters_of_year_ending("2004-05")
+
+
+def test_two_mid_years_and_two_calendar_years_share_their_quarters() -> None:
+    rng = np.random.default_rng(1)
+    flow = rng.uniform(5e4, 2e5, len(QUARTERS))
+    operator = year_operator(QUARTERS, ["2002-06", "2003-06", "2001-12", "2003-12"])
+    assert (operator.sum(axis=1) == 4).all()
+    # calendar 2001 + 2003 and mid-years 2002 + 2003 differ by known quarters
+    years = operator @ flow
+    assert years[0] + years[1] == pytest.approx(flow[2:10].sum(), rel=EXACT)
+    assert years[2] == pytest.approx(flow[:4].sum(), rel=EXACT)
+
+
+def test_rolling_years_are_correlated_by_the_quarters_they_share() -> None:
+    table = pd.DataFrame({"quarter": QUARTERS, "estimate": 1e5, "standard_error": 5e3})
+    years, covariance = sum_quarters(table, ["2002-03", "2002-06", "2003-06"])
+    np.testing.assert_allclose(years["standard_error"], 1e4, rtol=EXACT)
+    correlation = covariance / 1e8
+    assert correlation[0, 1] == pytest.approx(0.75, rel=EXACT)
+    assert correlation[1, 2] == 0.0
+    wide = np.full((12, 12), 25e6)  # one error common to all quarters
+    common, _ = sum_quarters(table, ["2002-06"], covariance=wide)
+    assert common["standard_error"][0] == pytest.approx(2e4, rel=EXACT)
+
+
+def test_mid_years_from_calendar_years_by_hand() -> None:
+    table = pd.DataFrame(
+        {
+            "year": [2001, 2002, 2003],
+            "estimate": [100.0, 140.0, 60.0],
+            "standard_error": [6.0, 8.0, 10.0],
+        }
+    )
+    years, covariance = mid_years_of_calendar(table, conversion_error=20.0)
+    assert years["mid_year"].tolist() == [2002, 2003]
+    assert years["estimate"].tolist() == [120.0, 100.0]
+    np.testing.assert_allclose(covariance, [[25 + 400, 16], [16, (64 + 100) / 4 + 400]], rtol=EXACT)
+
+
+@needs_figures
+def test_the_mean_of_two_calendar_years_misses_by_twenty_thousand() -> None:
+    book = pd.read_csv(FIGURES / "tim_minus_ips_adjustment_1991_2012.csv").set_index("year")
+    calendar = book["net_revised_april2014"].combine_first(book["tim_balance"]) * 1000
+    mid = pd.read_csv(FIGURES / "net_migration_uk_midyear_1994_2018.csv")
+    mid = mid.set_index("year_ending_30_june")["net_thousands"] * 1000
+    miss = conversion_miss(calendar, mid).loc[1994:2011]
+    assert len(miss) == 18
+    assert np.sqrt((miss**2).mean()) == pytest.approx(20_500, abs=50)
+    assert miss.abs().idxmax() == 2005 and miss[2005] == pytest.approx(-50_600, abs=50)
+
+
+@needs_figures
+def test_rolling_years_to_june_are_the_mid_years() -> None:
+    book = pd.read_csv(FIGURES / "ltim_uk_preliminary_adjusted_rolling_2009_2019.csv")
+    table = book.assign(year_ending=book["period_end"].str[:7])
+    found = mid_years_of_rolling(table).set_index("mid_year")["net_thousands"]
+    assert found.index[0] == 2010 and (found.index.to_series().diff().iloc[1:] == 1).all()
+
+
+def test_quarters_of_asylum_applications_are_exact() -> None:
+    table = pd.DataFrame({"quarter": QUARTERS, "estimate": np.arange(12.0), "standard_error": 0.0})
+    years, covariance = sum_quarters(table, ["2002-06"])
+    assert years["estimate"][0] == 2 + 3 + 4 + 5 and covariance[0, 0] == 0.0
+
+
+def test_bad_input_is_refused() -> None:
+    table = pd.DataFrame({"quarter": QUARTERS, "estimate": 1.0, "standard_error": 1.0})
+    with pytest.raises(MissingCellError, match="year ending 2001-06: no quarter 2000Q3, 2000Q4"):
+        sum_quarters(table, ["2001-06"])
+    with pytest.raises(DefinitionError, match="expected labels such as '2004Q1'"):
+        year_operator(["2004-Q1"], [])
+    with pytest.raises(SourceError, match="appears twice"):
+        year_operator(["2004Q1", "2004Q1"], [])
+    with pytest.raises(SourceError, match="covariance: shape"):
+        sum_quarters(table, ["2002-06"], covariance=np.eye(3))
+    years = pd.DataFrame({"year": [2001, 2003], "estimate": 1.0, "standard_error": 1.0})
+    with pytest.raises(MissingCellError, match="without gaps"):
+        mid_years_of_calendar(years, conversion_error=20.0)
+    with pytest.raises(SourceError, match="never exact"):
+        mid_years_of_calendar(years, conversion_error=0.0)
+    with pytest.raises(MissingCellError, match="none of 1 ends in June"):
+        mid_years_of_rolling(pd.DataFrame({"year_ending": ["2004-12"]}))
+    with pytest.raises(MissingCellError, match="share no mid-year"):
+        conversion_miss(pd.Series([1.0, 2.0], [1990, 1991]), pd.Series([1.0], [2000]))

@@ -1,0 +1,214 @@
+"""Published IPS tables: standard errors, design effects, the smoothed variance function."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imps.errors import DefinitionError, MissingCellError, SourceError
+from imps.sources.variance_function import (
+    ERAS,
+    ROUNDING,
+    design_effect,
+    era_of,
+    fit_variance_function,
+    load_published_ips,
+    net_standard_error,
+    pooled_design_effect,
+    smoothed_sizes,
+    smoothed_standard_errors,
+    standard_error,
+)
+
+WORKBOOK = (
+    Path(__file__).parents[1].parent / "shared/data/migration/ips_migration_estimates_1975_2012.csv"
+)
+needs_workbook = pytest.mark.skipif(
+    not WORKBOOK.exists(), reason="the full workbook of IPS margins of error is not at hand"
+)
+EXACT = 1e-12
+PRINTED = 0.05  # design effects are quoted to one decimal
+
+
+@pytest.fixture(scope="module")
+def cells() -> pd.DataFrame:
+    return load_published_ips()
+
+
+@pytest.fixture(scope="module")
+def headline() -> pd.DataFrame:
+    return load_published_ips(headline=True)
+
+
+def test_shipped_table_is_complete_and_adds_up(cells: pd.DataFrame, headline: pd.DataFrame) -> None:
+    assert len(cells) == 38 * 2 * 2 * 5 and len(headline) == 38 * 2
+    assert not cells.isna().any().any()
+    keys = ["year", "flow"]
+    added = cells.groupby(keys)[["estimate", "contacts"]].sum()
+    total = headline.set_index(keys)[["estimate", "contacts"]].sort_index()
+    # ten cells, each rounded to 100
+    assert (added["estimate"] - total["estimate"]).abs().max() <= 10 * ROUNDING / 2
+    np.testing.assert_array_equal(added["contacts"], total["contacts"])
+    year = headline.query("year == 2012").set_index("flow")
+    assert year.loc["immigration", "estimate"] == 462_300
+    assert year.loc["emigration", "contacts"] == 1755
+
+
+@needs_workbook
+def test_shipped_table_is_the_workbook(cells: pd.DataFrame) -> None:
+    book = pd.read_csv(WORKBOOK).query("characteristic == 'Age and Sex' and flow != 'balance'")
+    book = book[book["sex"].isin(["Males", "Females"]) & (book["category"] != "All ages")]
+    for column, source in [
+        ("estimate", "estimate_thousands"),
+        ("half_width_95", "ci95_halfwidth_thousands"),
+    ]:
+        np.testing.assert_allclose(np.sort(cells[column]), np.sort(book[source] * 1000), rtol=1e-9)
+
+
+@needs_workbook
+def test_net_error_is_the_root_of_the_sum_of_squares_in_every_published_cell() -> None:
+    book = pd.read_csv(WORKBOOK)
+    keys = ["year", "characteristic", "category", "sex", "area_code"]
+    wide = book.assign(area_code=book["area_code"].fillna("UK")).pivot_table(
+        values="ci95_halfwidth_thousands", index=keys, columns="flow", sort=False
+    )
+    wide = wide.dropna()
+    assert len(wide) == 4302
+    net = 1.96 * net_standard_error(standard_error(wide["inflow"]), standard_error(wide["outflow"]))
+    assert np.abs(net - wide["balance"]).max() <= 0.11
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "flow", "expected"),
+    [
+        (1991, 2000, "immigration", 3.6),
+        (1991, 2000, "emigration", 2.0),
+        (2009, 2012, "immigration", 2.1),
+        (2009, 2012, "emigration", 2.1),
+    ],
+)
+def test_design_effects_of_the_published_totals(
+    headline: pd.DataFrame, first: int, last: int, flow: str, expected: float
+) -> None:
+    rows = headline[headline["year"].between(first, last) & (headline["flow"] == flow)]
+    se = standard_error(rows["half_width_95"])
+    pooled = pooled_design_effect(rows["estimate"], se, rows["contacts"])
+    assert abs(pooled - expected) <= PRINTED
+
+
+def test_design_effect_by_hand() -> None:
+    found = design_effect([1000.0, 0.0], [100.0, 10.0], [50, 0])
+    assert found[0] == pytest.approx(0.1**2 * 50, rel=EXACT)
+    assert np.isnan(found[1])
+
+
+def test_factors_follow_the_surveys_history(cells: pd.DataFrame) -> None:
+    factors = fit_variance_function(cells).factors
+    assert len(factors) == 2 * len(ERAS)
+    table = factors.pivot_table(values="factor", index="era", columns="flow")
+    # one interview of an immigrant always carried more variance than a simple one
+    assert (table > 1.5).all().all()
+    assert table.loc["2009-", "immigration"] < 0.6 * table.loc["2001-2006", "immigration"]
+    # variance in proportion to size: the slope of the log-log line is near 1 in every era
+    assert factors["slope"].between(0.9, 1.2).all()
+
+
+def test_smoothing_keeps_the_sum_of_variances(cells: pd.DataFrame) -> None:
+    published = (standard_error(cells["half_width_95"]) ** 2).sum()
+    smoothed = (smoothed_standard_errors(cells) ** 2 - ROUNDING**2 / 12).sum()
+    # the factors are ratios of sums, so the sum moves only through the smoothed sizes
+    assert smoothed == pytest.approx(published, rel=0.01)
+
+
+def test_sizes_keep_the_total_of_every_year(cells: pd.DataFrame) -> None:
+    keys = ["year", "flow"]
+    added = cells.assign(size=smoothed_sizes(cells)).groupby(keys)[["size", "estimate"]].sum()
+    np.testing.assert_allclose(added["size"], added["estimate"], rtol=EXACT)
+
+
+def test_a_cell_without_contacts_never_has_zero_variance(cells: pd.DataFrame) -> None:
+    part = cells.query("1991 <= year <= 2000").reset_index(drop=True)
+    oldest = (part["age_group"] == "60/65+") & (part["sex"] == "male")
+    part.loc[oldest, ["estimate", "contacts", "half_width_95"]] = 0
+    se = smoothed_standard_errors(part)
+    assert (se[oldest] > ROUNDING / np.sqrt(12)).all()
+    weight = part.groupby(["flow", "year"])[["estimate", "contacts"]].transform("sum")
+    per_contact = (weight["estimate"] / weight["contacts"])[oldest]
+    # no contact in ten years still leaves room for a few hundred persons a year
+    assert (se[oldest] > 0.2 * per_contact).all()
+
+
+def test_smoothed_error_does_not_follow_the_cells_own_luck(cells: pd.DataFrame) -> None:
+    part = cells.query("1991 <= year <= 2000").reset_index(drop=True)
+    low = part.copy()
+    row = part.query("year == 1995 and flow == 'immigration' and sex == 'male'").index[4]
+    low.loc[row, ["estimate", "half_width_95"]] = [500, 100]
+    before, after = smoothed_standard_errors(part)[row], smoothed_standard_errors(low)[row]
+    assert abs(after / before - 1) < 0.15  # one year of ten moved
+
+
+def test_order_of_rows_and_extra_columns_do_not_matter(cells: pd.DataFrame) -> None:
+    mixed = cells.sample(frac=1, random_state=1).assign(note="x")
+    expected = pd.Series(smoothed_standard_errors(cells), cells.index)
+    np.testing.assert_allclose(
+        smoothed_standard_errors(mixed), expected.loc[mixed.index], rtol=EXACT
+    )
+
+
+def test_function_fitted_elsewhere_can_be_passed(cells: pd.DataFrame) -> None:
+    function = fit_variance_function(cells)
+    part = cells.query("1994 <= year <= 1995").assign(half_width_95=np.nan)
+    with pytest.raises(MissingCellError, match=r"1991-2000: none of 20 cells has a half-width"):
+        smoothed_standard_errors(part)
+    factor = function.factors.query("era == '1991-2000' and flow == 'immigration'")["factor"]
+    se = smoothed_standard_errors(part, variance_function=function)
+    rows = ((part["flow"] == "immigration") & (part["year"] == 1995)).to_numpy()
+    weight = part.loc[rows, "estimate"].sum() / part.loc[rows, "contacts"].sum()
+    expected = np.sqrt(factor.iloc[0] * weight * smoothed_sizes(part)[rows] + ROUNDING**2 / 12)
+    np.testing.assert_allclose(se[rows], expected, rtol=EXACT)
+    late = fit_variance_function(cells.query("year >= 2009"))
+    with pytest.raises(MissingCellError, match=r"no factor for .*1991-2000"):
+        smoothed_standard_errors(part, variance_function=late)
+
+
+def test_one_year_of_an_era_is_not_smoothing(cells: pd.DataFrame) -> None:
+    part = cells.query("1991 <= year <= 2001")
+    with pytest.raises(MissingCellError, match=r"one year only for .*2001-2006.*pooled_over"):
+        smoothed_standard_errors(part)
+    se = smoothed_standard_errors(part, pooled_over=cells)
+    whole = pd.Series(smoothed_standard_errors(cells), cells.index)
+    np.testing.assert_allclose(se, whole.loc[part.index], rtol=EXACT)
+    fewer = cells[cells["sex"] == "male"]
+    with pytest.raises(MissingCellError, match=r"pooled_over: no .*'female'"):
+        smoothed_standard_errors(part, pooled_over=fewer)
+
+
+def test_eras() -> None:
+    assert era_of([1990, 1991, 2006, 2007, 2012]).tolist() == [
+        *("1975-1990", "1991-2000", "2001-2006", "2007-2008", "2009-")
+    ]
+    with pytest.raises(DefinitionError, match="year 1974, 2020: outside the IPS eras"):
+        era_of([1974, 1980, 2020])
+
+
+@pytest.mark.parametrize(
+    ("edit", "error", "message"),
+    [
+        ({"flow": "net"}, DefinitionError, "flow net; allowed are immigration, emigration"),
+        ({"sex": "persons"}, DefinitionError, "rows are totals"),
+        ({"age_group": "all ages"}, DefinitionError, "count everyone twice"),
+        ({"estimate": np.nan}, MissingCellError, "not a zero flow"),
+        ({"estimate": -5.0}, SourceError, "estimate: 20 of 20 values below 0"),
+        ({"sex": "male"}, SourceError, "20 repeated|10 repeated"),
+        ({"contacts": 0}, MissingCellError, "no contacts at all"),
+    ],
+)
+def test_bad_tables_are_refused(
+    cells: pd.DataFrame, edit: dict, error: type[Exception], message: str
+) -> None:
+    part = cells.query("year == 1995").assign(**edit)
+    with pytest.raises(error, match=message):
+        smoothed_standard_errors(part)
+    with pytest.raises(SourceError, match="no column contacts"):
+        smoothed_standard_errors(cells.drop(columns="contacts"))

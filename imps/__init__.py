@@ -24,9 +24,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Attribution": "imps.attribution",
     "attribute": "imps.attribution",
-    "Case": "imps.cases",
+    "Case": "imps.cases.loading",
     "cases": "imps.cases",
-    "load_case": "imps.cases",
+    "load_case": "imps.cases.loading",
     "Checks": "imps.checks",
     "check": "imps.checks",
     "Observation": "imps.data_models",
@@ -60,7 +60,8 @@ _HOMES = {
 if TYPE_CHECKING:
     from imps.accounting import roll_forward
     from imps.attribution import Attribution, attribute
-    from imps.cases import Case, cases, load_case
+    from imps.cases import cases
+    from imps.cases.loading import Case, load_case
     from imps.checks import Checks, check
     from imps.data_models import Observation
     from imps.errors import ImpsError

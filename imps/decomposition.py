@@ -28,7 +28,7 @@ from imps.affine import Affine, zero
 from imps.data_models import census_day_population, date_change
 from imps.dims import EMIGRATION, FLOW_SIGN, SOURCE_GROUPS
 from imps.schedules import migration_schedule
-from imps.system_model import Account
+from imps.system_model import Account, known_changes
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def rolled_forward_cells(account: Account) -> np.ndarray:
     flows = sum(FLOW_SIGN[name] * flow.published for name, flow in account.flows.items())
     parts = sum(account.parts.values(), np.zeros_like(registered))
     carried = carry(sources.base.count.values, len(sources.years))
-    return carried + along_cohorts(registered + flows + parts) + _revised_since(account)
+    changes = registered + flows + parts + known_changes(sources)
+    return carried + along_cohorts(changes) + _revised_since(account)
 
 
 def _survey_errors(account: Account, flow: str) -> dict[str, tuple[Affine, Affine]]:

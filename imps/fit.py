@@ -178,9 +178,9 @@ def _exact(
     grids, scales, latents = [], [], []
     with threadpool_limits(1, user_api="blas"):  # matrices too small to share between threads
         posterior = GaussianPosterior(linear)
-        centre = posterior.mode()
+        proposal = posterior.proposal(seed=seed)
         for chain in range(chains):
-            grid = posterior.grid(GRID_POINTS, seed=int(seeds[2 * chain]), centre=centre)
+            grid = posterior.grid(proposal, GRID_POINTS, seed=int(seeds[2 * chain]))
             h, z = posterior.draw(grid, draws, seed=int(seeds[2 * chain + 1]))
             grids.append(grid)
             scales.append(h)

@@ -235,6 +235,14 @@ class Grid:
     between: np.ndarray
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """Centre (scale) and covariance (scale, scale) of the points of a grid."""
+
+    centre: np.ndarray
+    spread: np.ndarray
+
+
 class GaussianPosterior:
     """Exact posterior of a :class:`LinearModel` given its scales, integrated over them.
 
@@ -341,39 +349,32 @@ class GaussianPosterior:
         values, vectors = np.linalg.eigh(precision)
         return (vectors / np.clip(values, 0.3, None)) @ vectors.T
 
-    def grid(
-        self,
-        n_points: int = 256,
-        *,
-        seed: int,
-        rounds: int = 4,
-        centre: np.ndarray | None = None,
-    ) -> Grid:
-        """Importance grid over the scales: quasi-random points from a multivariate t.
+    def proposal(self, *, seed: int, n_points: int = 256, rounds: int = 5) -> Proposal:
+        """Where to look for the scales: a multivariate t, moved to fit its own points.
 
-        The proposal starts at the mode with the curvature there and is moved to the
-        weighted mean and covariance of its own points until the effective number
-        reaches 60 per cent of the points, at most `rounds` times.
+        It starts at the mode with the curvature there and is moved to the weighted
+        mean and covariance of its points until the effective number reaches 65 per
+        cent of them, at most `rounds` times; the best of the rounds is kept.
         """
-        centre = self.mode() if centre is None else centre
-        spread = self.curvature(centre)
-        best: Grid | None = None
+        centre = self.mode()
+        current = Proposal(centre, self.curvature(centre))
+        best, most = current, 0.0
         for turn in range(rounds):
-            grid = self._grid_at(centre, spread, n_points, seed + turn)
-            if best is None or grid.effective > best.effective:
-                best = grid
-            if best.effective >= 0.6 * n_points:
+            grid = self.grid(current, n_points, seed=seed + turn)
+            if grid.effective > most:
+                best, most = current, grid.effective
+            if most >= 0.65 * n_points:
                 break
             weights = 0.95 * grid.weights + 0.05 / n_points
             centre = weights @ grid.points
             apart = grid.points - centre
             spread = 1.1 * (apart.T * weights) @ apart + 0.02 * np.eye(self.n_scales)
-        assert best is not None
+            current = Proposal(centre, spread)
         return best
 
-    def _grid_at(
-        self, centre: np.ndarray, spread: np.ndarray, n_points: int, seed: int, df: float = 9.0
-    ) -> Grid:
+    def grid(self, proposal: Proposal, n_points: int = 256, *, seed: int, df: float = 9.0) -> Grid:
+        """Importance grid over the scales: quasi-random points of the proposal, weighted."""
+        centre, spread = proposal.centre, proposal.spread
         u = qmc.Sobol(self.n_scales + 1, seed=seed).random(n_points)
         u = np.clip(u, 1e-9, 1 - 1e-9)
         x = norm.ppf(u[:, :-1]) * np.sqrt(df / chi2.ppf(u[:, -1], df))[:, None]

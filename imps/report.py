@@ -29,7 +29,7 @@ from imps.tables import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from imps.cases import Case
+    from imps.cases.loading import Case
 
 NOT_INCLUDED = (
     "Errors of definition: the survey asks for intentions, the census for usual residence.",

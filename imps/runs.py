@@ -22,7 +22,7 @@ from typing import Any
 
 from imps import __version__
 from imps.attribution import Attribution, attribute
-from imps.cases import Case, load_case
+from imps.cases.loading import Case, load_case
 from imps.checks import Checks, check
 from imps.draws import save
 from imps.errors import OutputExistsError

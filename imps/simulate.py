@@ -355,7 +355,8 @@ def _gather(
             total=xr.DataArray(rolled, dims=YEAR, coords={YEAR: np.r_[first, years]}),
             by_rule=(),
             rule="",
-            **said,
+            vintage="simulated",
+            reference="imps.simulate",
         ),
     )
 

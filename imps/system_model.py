@@ -30,9 +30,15 @@ import numpy as np
 
 from imps.accounting import along_cohorts, carry
 from imps.affine import Affine, zero
-from imps.dims import FLOW_SIGN, SEX, YEAR
+from imps.dims import EMIGRATION, FLOW_SIGN, SEX, YEAR
 from imps.errors import PriorError, some
-from imps.periods import calendar_year, mid_year_average, mid_year_interval, overlap
+from imps.periods import (
+    covering_intervals,
+    flow_periods,
+    mid_year_average,
+    mid_year_interval,
+    overlap,
+)
 from imps.priors import Priors, default_priors
 from imps.schedules import (
     autoregressive,
@@ -212,8 +218,8 @@ class Account:
         stock = self.base.map(lambda x: carry(x, elapsed))
         if elapsed == 0:
             return stock
-        change = (self.natural + self.net_migration).map(lambda x: along_cohorts(x[:, :, :elapsed]))
-        stock = stock + change
+        change = self.natural + self.net_migration + known_changes(self.sources)
+        stock = stock + change.map(lambda x: along_cohorts(x[:, :, :elapsed]))
         return stock + self.residual if year == self.sources.last_year else stock
 
 
@@ -260,6 +266,12 @@ def registered_births(sources: Sources) -> np.ndarray:
     return out
 
 
+def known_changes(sources: Sources) -> np.ndarray:
+    """Known changes laid out by the emigration schedule, (sex, age, interval), persons per year."""
+    shape = migration_schedule(sources.ages.size, EMIGRATION)
+    return shape[:, :, None] * sources.known_change.values
+
+
 def registered_deaths(sources: Sources) -> np.ndarray:
     """Registered deaths by age reached, (sex, age, interval), persons per year."""
     return sources.deaths.count.transpose(SEX, "age", YEAR).values
@@ -267,20 +279,20 @@ def registered_deaths(sources: Sources) -> np.ndarray:
 
 def _survey_flow(latents: Latents, survey: SurveyFlow, sources: Sources, fine: Resolution) -> Flow:
     years = [int(y) for y in survey.years]
-    outer = [mid_year_interval(y) for y in range(years[0], years[-1] + 2)]
+    outer = covering_intervals(years, survey.basis)
     inner = [mid_year_interval(int(y)) for y in sources.years]
     groups = group_matrix(survey.lower_ages.values, sources.ages.size)
     cells = survey.estimate.values
     generic = migration_schedule(sources.ages.size, survey.flow)
     shape = pull_to_groups(generic, groups, cells.mean(axis=0))
-    spread, rule = spreading_rule(generic, groups), mid_year_average(years, inner)
+    spread, rule = spreading_rule(generic, groups), mid_year_average(years, inner, survey.basis)
     first = outer.index(inner[0])
     return Flow(
         true=_true_flow(latents, survey.flow, shape, len(outer), fine),
         bias=_survey_bias(latents, survey.flow, np.repeat(shape[:, :, None], len(outer), axis=2)),
         published=np.einsum("tc,csg,sga->sat", rule, cells, spread, optimize=True),
         groups=groups,
-        to_calendar=overlap([calendar_year(y) for y in years], outer),
+        to_calendar=overlap(flow_periods(years, survey.basis), outer),
         spread=spread,
         to_mid_years=rule,
         inner=slice(first, first + len(inner)),

@@ -81,7 +81,8 @@ def test_gradient_of_the_marginal_likelihood(posterior, rng):
 
 
 def test_grid_integrates_the_scales(posterior):
-    grids = [posterior.grid(256, seed=s) for s in range(4)]
+    proposal = posterior.proposal(seed=9)
+    grids = [posterior.grid(proposal, seed=s) for s in range(4)]
     assert min(g.effective for g in grids) >= 0.5 * 256
     means = np.array([g.mean for g in grids])
     sds = np.array([g.sd for g in grids])
@@ -91,7 +92,7 @@ def test_grid_integrates_the_scales(posterior):
 
 
 def test_draws_have_the_exact_moments(model, posterior):
-    grid = posterior.grid(256, seed=5)
+    grid = posterior.grid(posterior.proposal(seed=5), seed=5)
     h, z = posterior.draw(grid, 8_000, seed=6)
     w = model.scale_factors(h) * z
     for i, name in enumerate(posterior.names):
@@ -187,7 +188,7 @@ def test_bias_of_the_survey_is_not_read_off_the_rise_of_a_flow(sources, model):
         row_labels=(), row_sources=(),
     )  # fmt: skip
     posterior = GaussianPosterior(alone)
-    grid = posterior.grid(256, seed=1)
+    grid = posterior.grid(posterior.proposal(seed=1), seed=1)
     for flow in ("immigration", "emigration"):
         part = next(c for c in model.contributions if c.source == f"{flow}_bias")
         mean, sd = model.prior_moments(part.prior.sum())

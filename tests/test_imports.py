@@ -14,8 +14,12 @@ import imps
 ROOT = Path(imps.__file__).parent
 FLOORS = [
     ["__init__", "errors", "dims", "affine", "periods", "accounting", "schedules"],
-    ["sources.labels", "sources.vital", "sources.census", "sources.survey", "sources.admin",
-     "sources", "cases", "simulate"],
+    ["sources.labels", "sources.vital", "sources.census", "sources.published_survey",
+     "sources.variance_function", "sources.cell_likelihood", "sources.survey", "sources.admin",
+     "sources.stage_weights", "sources.imbalance", "sources.weighting", "sources.survey_design",
+     "sources.estimation", "sources.composition", "sources.components", "sources.switchers",
+     "sources.time_conversion", "sources", "cases", "cases.tables", "cases.stocks", "cases.flows",
+     "cases.loading", "simulate", "simulate_survey"],
     ["priors", "system_model", "data_models", "decomposition", "gaussian", "model"],
     ["draws", "fit", "checks", "calibration"],
     ["reconcile", "attribution", "sensitivity"],

@@ -37,6 +37,7 @@ from imps.sources import (
 )
 from imps.sources.admin import EXPECTED, PUBLISHED
 from imps.sources.survey import lower_ages
+from imps.sources.variance_function import load_published_ips, smoothed_standard_errors
 
 WHOLE_COUNTRY = "United Kingdom"
 FIVE_YEAR_GROUPS = tuple(range(0, 70, 5))
@@ -137,6 +138,7 @@ def _survey_cells(settings: dict[str, Any], tables: Tables) -> tuple[SurveyFlow,
         estimate=table["estimate_thousands"] * 1000,
         half_width_95=table["half_width_95_thousands"] * 1000,
     )
+    persons["standard_error"] = smoothed_standard_errors(persons, pooled_over=load_published_ips())
     return tuple(
         SurveyFlow.from_table(
             persons,

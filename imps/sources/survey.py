@@ -19,6 +19,7 @@ from imps.sources.labels import (
     check_positive,
     check_sexes,
 )
+from imps.sources.variance_function import smoothed_standard_errors
 
 
 @dataclass(frozen=True)
@@ -129,23 +130,26 @@ class SurveyFlow:
         Parameters
         ----------
         table : DataFrame
-            Columns year, flow, sex, age_group, estimate, half_width_95 (persons),
-            contacts. Age groups are written "0-14", "45-59/64" (women/men where
-            the bounds differ) or "60/65+".
+            Columns year, flow, sex, age_group, estimate (persons), contacts, and
+            standard_error or half_width_95 (persons). Half-widths are turned into
+            errors smoothed over cells by
+            :func:`imps.sources.variance_function.smoothed_standard_errors`, so that
+            a small cell is not thought certain. Age groups are written "0-14",
+            "45-59/64" (women/men where the bounds differ) or "60/65+".
         """
         rows = table[table["flow"] == flow]
         if rows.empty:
             raise SourceError(f"the survey table has no rows with flow '{flow}'.")
+        if "standard_error" not in rows:
+            rows = rows.assign(standard_error=smoothed_standard_errors(rows))
         groups = list(dict.fromkeys(rows["age_group"]))
         cells = {
-            what: _cells(rows, what, groups) for what in ("estimate", "half_width_95", "contacts")
+            what: _cells(rows, what, groups) for what in ("estimate", "standard_error", "contacts")
         }
         return cls(
             flow=flow,
             estimate=cells["estimate"],
-            standard_error=smoothed_standard_errors(
-                cells["estimate"], cells["half_width_95"], cells["contacts"]
-            ),
+            standard_error=cells["standard_error"],
             contacts=cells["contacts"],
             lower_ages=lower_ages(groups),
             definition=definition,
@@ -183,7 +187,7 @@ class SurveyFlow:
         -------
         SurveyFlow
             With `observed` "total". Variances and contacts are shared among the
-            cells like the pooled schedule, as in :func:`smoothed_standard_errors`;
+            cells like the pooled schedule;
             variances add up to the square of the standard error given.
         """
         cells, dims = (SEX, AGE_GROUP), (YEAR, SEX, AGE_GROUP)
@@ -200,43 +204,6 @@ class SurveyFlow:
             observed=TOTAL,
             **fields,
         )
-
-
-def smoothed_standard_errors(
-    estimate: xr.DataArray, half_width_95: xr.DataArray, contacts: xr.DataArray
-) -> xr.DataArray:
-    """Standard errors smoothed over cells, so that a small cell is not thought certain.
-
-    The published standard error of a small cell is itself noisy and goes with
-    its estimate: a cell that came out low by chance also looks precise and
-    would pull the fit down. The variance of a grossed count is the grossing
-    weight times the estimate times a design effect, so
-
-        se^2 = deff * (weight of the year) * (pooled share of the cell) * (total of the year)
-
-    with deff = sum of published variances / sum of weight * share * total.
-
-    Parameters
-    ----------
-    estimate, half_width_95 : DataArray (year, sex, age_group), persons per year
-    contacts : DataArray, same labels
-
-    Returns
-    -------
-    DataArray (year, sex, age_group), persons per year
-
-    References
-    ----------
-    Wolter (2007), Introduction to Variance Estimation, chapter 7 (generalised
-    variance functions).
-    """
-    cells = (SEX, AGE_GROUP)
-    total = estimate.sum(cells)
-    weight = total / contacts.sum(cells)
-    share = estimate.sum(YEAR) / estimate.sum()
-    simple = weight * share * total
-    design_effect = ((half_width_95 / 1.96) ** 2).sum() / simple.sum()
-    return ((design_effect * simple) ** 0.5).transpose(*estimate.dims)
 
 
 def _cells(rows: pd.DataFrame, what: str, groups: list[str]) -> xr.DataArray:

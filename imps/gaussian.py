@@ -28,6 +28,7 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg as sl
+from scipy.special import logsumexp
 from scipy.stats import chi2, norm, qmc
 
 from imps.affine import Affine
@@ -235,12 +236,79 @@ class Grid:
     between: np.ndarray
 
 
+DEGREES = 9.0
+"""Degrees of freedom of the proposal's components: tails heavier than the posterior's."""
+
+
 @dataclass(frozen=True)
 class Proposal:
-    """Centre (scale) and covariance (scale, scale) of the points of a grid."""
+    """Mixture of multivariate t from which the points of a grid are taken.
 
+    Attributes
+    ----------
+    share : ndarray (component)
+    centre : ndarray (component, scale)
+    spread : ndarray (component, scale, scale)
+    """
+
+    share: np.ndarray
     centre: np.ndarray
     spread: np.ndarray
+
+    def points(self, n: int, seed: int) -> np.ndarray:
+        """Quasi-random points (point, scale) of the mixture."""
+        n_scales = self.centre.shape[1]
+        u = qmc.Sobol(n_scales + 2, seed=seed).random(n)
+        u = np.clip(u, 1e-9, 1 - 1e-9)
+        x = norm.ppf(u[:, :n_scales]) * np.sqrt(DEGREES / chi2.ppf(u[:, -2], DEGREES))[:, None]
+        which = np.searchsorted(np.cumsum(self.share)[:-1], u[:, -1])
+        factor = np.linalg.cholesky(self.spread)
+        return self.centre[which] + np.einsum("nij,nj->ni", factor[which], x)
+
+    def component_terms(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log of share times density, and squared distance, (point, component)."""
+        n_scales = points.shape[1]
+        apart = points[:, None] - self.centre
+        factor = np.linalg.cholesky(self.spread)
+        white = np.stack(
+            [
+                sl.solve_triangular(factor[k], apart[:, k].T, lower=True).T
+                for k in range(self.share.size)
+            ],
+            axis=1,
+        )
+        distance = (white**2).sum(axis=-1)
+        log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=-1)
+        shape = -0.5 * (DEGREES + n_scales) * np.log1p(distance / DEGREES)
+        return np.log(self.share) - log_det + shape, distance
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Log density up to a constant, (point)."""
+        return logsumexp(self.component_terms(points)[0], axis=1)
+
+    def moved(self, points: np.ndarray, weights: np.ndarray) -> Proposal:
+        """The mixture moved to its weighted points, by one step of expectation-maximisation.
+
+        References
+        ----------
+        Cappe, Douc, Guillin, Marin and Robert (2008), Adaptive importance sampling in
+        general mixture classes, Statistics and Computing 18, 447-459.
+        """
+        n_scales = points.shape[1]
+        terms, distance = self.component_terms(points)
+        member = np.exp(terms - logsumexp(terms, axis=1, keepdims=True)) * weights[:, None]
+        robust = member * (DEGREES + n_scales) / (DEGREES + distance)
+        share = member.sum(axis=0) + 0.01
+        centre, spread = self.centre.copy(), self.spread.copy()
+        for k in range(share.size):
+            total = robust[:, k].sum()
+            if (member[:, k] ** 2).sum() * 3 * n_scales > member[:, k].sum() ** 2:
+                continue  # too few points to learn from
+            centre[k] = robust[:, k] @ points / total
+            apart = points - centre[k]
+            learnt = (apart.T * robust[:, k]) @ apart / member[:, k].sum()
+            spread[k] = learnt + 0.02 * np.eye(n_scales)
+        return Proposal(share / share.sum(), centre, spread)
 
 
 class GaussianPosterior:
@@ -349,37 +417,47 @@ class GaussianPosterior:
         values, vectors = np.linalg.eigh(precision)
         return (vectors / np.clip(values, 0.3, None)) @ vectors.T
 
-    def proposal(self, *, seed: int, n_points: int = 256, rounds: int = 5) -> Proposal:
-        """Where to look for the scales: a multivariate t, moved to fit its own points.
+    def proposal(self, *, seed: int, n_points: int = 512, rounds: int = 10) -> Proposal:
+        """Where to look for the scales: a mixture that is moved to fit its own points.
 
-        It starts at the mode with the curvature there and is moved to the weighted
-        mean and covariance of its points until the effective number reaches 65 per
-        cent of them, at most `rounds` times; the best of the rounds is kept.
+        It starts at the mode with the curvature there, is split into components along
+        the weighted points of the first round, and is moved until the effective number
+        of points reaches three quarters, at most `rounds` times; the best is kept.
+        From the sixth round on there are twice as many points.
         """
-        centre = self.mode()
-        current = Proposal(centre, self.curvature(centre))
+        mode = self.mode()
+        current = Proposal(np.ones(1), mode[None], self.curvature(mode)[None])
         best, most = current, 0.0
+        rng = np.random.default_rng(seed)
         for turn in range(rounds):
-            grid = self.grid(current, n_points, seed=seed + turn)
-            if grid.effective > most:
-                best, most = current, grid.effective
-            if most >= 0.65 * n_points:
+            n = n_points if turn < 5 else 2 * n_points
+            points, weights = self._weighted(current, n, seed + turn)
+            effective = 1 / (weights**2).sum() / n
+            if effective > most:
+                best, most = current, effective
+            if most >= (0.75 if turn < 5 else 0.6):
                 break
-            weights = 0.95 * grid.weights + 0.05 / n_points
-            centre = weights @ grid.points
-            apart = grid.points - centre
-            spread = 1.1 * (apart.T * weights) @ apart + 0.02 * np.eye(self.n_scales)
-            current = Proposal(centre, spread)
+            tempered = np.sqrt(weights) if effective < 0.1 else weights
+            tempered = tempered / tempered.sum()
+            if turn == 0:
+                current = _split(points, tempered, rng)
+            current = current.moved(points, tempered)
         return best
 
-    def grid(self, proposal: Proposal, n_points: int = 256, *, seed: int, df: float = 9.0) -> Grid:
+    def _weighted(
+        self, proposal: Proposal, n_points: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Points of a proposal with their normalised weights, without moments."""
+        points = proposal.points(n_points, seed)
+        log_weights = np.array([self.log_density(h) for h in points])
+        log_weights -= proposal.log_density(points)
+        weights = np.exp(log_weights - log_weights.max())
+        return points, weights / weights.sum()
+
+    def grid(self, proposal: Proposal, n_points: int = 256, *, seed: int) -> Grid:
         """Importance grid over the scales: quasi-random points of the proposal, weighted."""
-        centre, spread = proposal.centre, proposal.spread
-        u = qmc.Sobol(self.n_scales + 1, seed=seed).random(n_points)
-        u = np.clip(u, 1e-9, 1 - 1e-9)
-        x = norm.ppf(u[:, :-1]) * np.sqrt(df / chi2.ppf(u[:, -1], df))[:, None]
-        points = centre + x @ np.linalg.cholesky(spread).T
-        log_proposal = -0.5 * (df + self.n_scales) * np.log1p((x**2).sum(axis=1) / df)
+        points = proposal.points(n_points, seed)
+        log_proposal = proposal.log_density(points)
         log_weights = np.empty(n_points)
         means = np.empty((n_points, self.constants.size))
         variances = np.empty_like(means)
@@ -425,3 +503,17 @@ class GaussianPosterior:
         e = rng.standard_normal((n, scaled.shape[0]))
         misfit = self.residual - z @ scaled.T - e
         return z + sl.cho_solve((lower, True), misfit.T, check_finite=False).T @ scaled
+
+
+def _split(points: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Proposal:
+    """Four components at weighted points, each as wide as all of them together."""
+    n_components = 4
+    centre = weights @ points
+    apart = points - centre
+    spread = (apart.T * weights) @ apart + 0.02 * np.eye(points.shape[1])
+    picked = rng.choice(points.shape[0], n_components, p=weights)
+    return Proposal(
+        np.full(n_components, 1 / n_components),
+        points[picked],
+        np.repeat(spread[None], n_components, axis=0),
+    )

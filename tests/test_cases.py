@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imps.cases import case_title, cases, load_case
+from imps.cases import case_title, cases
 from imps.cases.flows import area_share, variance_constants
+from imps.cases.loading import load_case
 from imps.cases.tables import Tables, by_sex_and_age
 from imps.dims import AGE, AGE_GROUP, EMIGRATION, FLOW, IMMIGRATION, SEX, YEAR
 from imps.errors import DefinitionError, LabelError, SourceError, UnknownCaseError

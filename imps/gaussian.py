@@ -236,6 +236,7 @@ class Grid:
     between: np.ndarray
 
 
+EM_STEPS = 2
 DEGREES = 9.0
 """Degrees of freedom of the proposal's components: tails heavier than the posterior's."""
 
@@ -422,26 +423,27 @@ class GaussianPosterior:
 
         It starts at the mode with the curvature there, is split into components along
         the weighted points of the first round, and is moved until the effective number
-        of points reaches three quarters, at most `rounds` times; the best is kept.
-        From the sixth round on there are twice as many points.
+        of points reaches 72 per cent, at most `rounds` times; the best is kept.
+        From the sixth round on there are four times as many points.
         """
         mode = self.mode()
         current = Proposal(np.ones(1), mode[None], self.curvature(mode)[None])
         best, most = current, 0.0
         rng = np.random.default_rng(seed)
         for turn in range(rounds):
-            n = n_points if turn < 5 else 2 * n_points
+            n = n_points if turn < 5 else 4 * n_points
             points, weights = self._weighted(current, n, seed + turn)
             effective = 1 / (weights**2).sum() / n
             if effective > most:
                 best, most = current, effective
-            if most >= (0.75 if turn < 5 else 0.6):
+            if most >= (0.72 if turn < 5 else 0.6):
                 break
             tempered = np.sqrt(weights) if effective < 0.1 else weights
             tempered = tempered / tempered.sum()
             if turn == 0:
                 current = _split(points, tempered, rng)
-            current = current.moved(points, tempered)
+            for _ in range(EM_STEPS):
+                current = current.moved(points, tempered)
         return best
 
     def _weighted(

@@ -1,0 +1,249 @@
+"""What the data can tell apart: responses, what-if, wider priors, sources left out.
+
+Everything here is exact at fixed scales, or a full refit where a function says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import scipy.linalg as sl
+
+from imps.attribution import Attribution, attribute
+from imps.errors import PriorError, SourceError
+from imps.fit import Fit, fit, needs_fit
+from imps.gaussian import GaussianPosterior, LinearModel, linear_model
+from imps.priors import Priors
+
+TRUE_ERROR = 100_000.0
+"""Persons of true error in one source to which the response of all is tabulated."""
+INSEPARABLE = 0.9
+"""Absolute posterior correlation above which two sources should be read together."""
+
+
+def response_table(fit: Fit) -> pd.DataFrame:
+    """How the posterior of every source answers 100 thousand of true error in each.
+
+    A true error of a source is given the shape that its prior finds most typical
+    for that total; the data move by what the sources would then show, and the
+    posterior means move by R = Q C^-1 A (exact at the posterior mean scales). On the
+    diagonal stands how much of a true error is found, beside it where the rest
+    leaks to. The table depends on the design and the priors and not on the data.
+
+    Returns
+    -------
+    DataFrame, persons
+        One row a true error, one column an answering source; 100,000 on the
+        diagonal and zero elsewhere would be perfect separation.
+    """
+    fit = needs_fit(fit, "response_table")
+    model, h = fit.model, _mean_scales(fit)
+    posterior = GaussianPosterior(model)
+    factors = model.scale_factors(h)
+    lower, _ = posterior.factor(h)
+    names, rows = [], []
+    for part in model.contributions:
+        q = model.matrix(part.value.sum()) * factors
+        own = _own_latents(model, part.source)
+        typical = np.where(own, q, 0.0)
+        size = float(typical @ q)
+        if size < 1.0:
+            continue
+        z = typical * (TRUE_ERROR / size)
+        names.append(part.source)
+        rows.append((posterior.white * factors) @ z)
+    q = np.stack(
+        [model.matrix(c.value.sum()) * factors for c in model.contributions if c.source in names]
+    )
+    gain = q @ (posterior.white * factors).T
+    answer = gain @ sl.cho_solve((lower, True), np.stack(rows).T)
+    return pd.DataFrame(answer.T, index=pd.Index(names, name="true error in"), columns=names)
+
+
+def correlation_warnings(attribution: Attribution, limit: float = 0.7) -> pd.DataFrame:
+    """Pairs of sources that trade off in the posterior, the strongest first."""
+    corr = attribution.correlations()
+    rows = [
+        (a, b, float(corr.loc[a, b]))
+        for i, a in enumerate(corr.index)
+        for b in corr.columns[i + 1 :]
+        if abs(corr.loc[a, b]) >= limit
+    ]
+    frame = pd.DataFrame(rows, columns=["source", "other", "correlation"])
+    frame["inseparable"] = frame["correlation"].abs() > INSEPARABLE
+    return frame.sort_values("correlation", key=abs, ascending=False, ignore_index=True)
+
+
+class WhatIf:
+    """Exact answers at fixed scales to changed priors, faster than one thinks of them.
+
+    Parameters
+    ----------
+    model : LinearModel
+    scales : ndarray (scale)
+        Standardised log scales held fixed: the posterior mean of a fit.
+    """
+
+    def __init__(self, model: LinearModel, scales: np.ndarray) -> None:
+        self.model = model
+        self.posterior = GaussianPosterior(model)
+        self.scales = scales
+        s2 = self.posterior.squares(scales)
+        self.squares = model.scale_factors(scales) ** 2
+        self.quantities = np.stack([model.matrix(model.reported[k]) for k in self.posterior.names])
+        self.covariance = self.posterior.fixed_kernel + np.tensordot(
+            s2, self.posterior.kernels, axes=1
+        )
+        self.cross = self.posterior.fixed_cross + np.tensordot(s2, self.posterior.cross, axes=1)
+        self.variance = (self.quantities**2) @ self.squares
+        self.blocks = self._places()
+
+    def __call__(self, **factors: float) -> pd.DataFrame:
+        """Means and sds of the reported quantities with prior sds multiplied by `factors`.
+
+        Parameters
+        ----------
+        **factors : float
+            By block of latent variables with blanks written as underscores, for
+            example ``emigration_bias_level=2``; ``emigration_bias=2`` means all
+            blocks that begin so.
+
+        Returns
+        -------
+        DataFrame
+            quantity, mean, sd, persons: a preview, for the scales are held fixed.
+        """
+        mean, sd = self.moments(self.changes(factors))
+        return pd.DataFrame({"quantity": self.posterior.names, "mean": mean, "sd": sd})
+
+    def changes(self, factors: Mapping[str, float]) -> dict[slice, float]:
+        """Places of the latent variables whose prior sds change, with their factors."""
+        out: dict[slice, float] = {}
+        for name, factor in factors.items():
+            hits = [p for b, p in self.blocks.items() if b == name or b.startswith(f"{name}_")]
+            if not hits:
+                raise PriorError(
+                    f"no block of latent variables is called '{name}'. Known: "
+                    f"{', '.join(self.blocks)}."
+                )
+            for place in hits:
+                out[place] = out.get(place, 1.0) * factor
+        return out
+
+    def moments(self, changes: Mapping[slice, float]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and sd of the reported quantities, persons, after a low-rank change."""
+        c, cross, variance = self.covariance.copy(), self.cross.copy(), self.variance.copy()
+        for place, factor in changes.items():
+            a, q = self.posterior.white[:, place], self.quantities[:, place]
+            extra = self.squares[place] * (factor**2 - 1.0)
+            c += (a * extra) @ a.T
+            cross += (q * extra) @ a.T
+            variance += (q**2) @ extra
+        lower = sl.cholesky(c, lower=True, overwrite_a=True, check_finite=False)
+        solved = sl.cho_solve((lower, True), self.posterior.residual, check_finite=False)
+        half = sl.solve_triangular(lower, cross.T, lower=True, check_finite=False)
+        sd = np.sqrt(np.maximum(variance - (half**2).sum(axis=0), 0.0))
+        return self.posterior.constants + cross @ solved, sd
+
+    def _places(self) -> dict[str, slice]:
+        places, start = {}, 0
+        for block, size in self.model.sizes.items():
+            places[block.replace(" ", "_")] = slice(start, start + size)
+            start += size
+        return places
+
+
+def what_if(fit: Fit) -> WhatIf:
+    """Prepare exact answers at the posterior mean scales of a fit."""
+    fit = needs_fit(fit, "what_if")
+    return WhatIf(fit.model, _mean_scales(fit))
+
+
+def widened(
+    fit: Fit,
+    names: Iterable[str] = ("base", "immigration_bias", "emigration_bias", "census"),
+    factors: Iterable[float] = (2.0, 4.0),
+    *,
+    draws: int = 500,
+) -> pd.DataFrame:
+    """Refit with each prior widened: does the split move?
+
+    Returns
+    -------
+    DataFrame, persons
+        One row a variant: prior, factor, and the posterior mean of each headline group.
+    """
+    fit = needs_fit(fit, "widened")
+    rows = [_headline("as it is", 1.0, attribute(fit))]
+    for name in names:
+        for factor in factors:
+            priors = fit.model.priors.widen(name, factor)
+            rows.append(_headline(name, factor, _refit(fit, priors, draws)))
+    return pd.DataFrame(rows)
+
+
+def left_out(fit: Fit, *, draws: int = 500) -> pd.DataFrame:
+    """Refit without each source of the likelihood in turn.
+
+    Returns
+    -------
+    DataFrame, persons
+        One row a source left out, with the posterior mean of each headline group.
+    """
+    fit = needs_fit(fit, "left_out")
+    rows = [_headline("nothing", 1.0, attribute(fit))]
+    for source in dict.fromkeys(fit.model.row_sources):
+        model = without_rows(fit.model, source)
+        rows.append(_headline(source, 1.0, attribute(_fit(model, fit, draws))))
+    return pd.DataFrame(rows).drop(columns="factor").rename(columns={"prior": "left_out"})
+
+
+def without_rows(model: LinearModel, source: str) -> LinearModel:
+    """The same model with the rows of one source taken out of the likelihood."""
+    keep = np.array([s != source for s in model.row_sources])
+    if keep.all():
+        raise SourceError(
+            f"no rows of the likelihood come from '{source}'. Known: "
+            f"{', '.join(dict.fromkeys(model.row_sources))}."
+        )
+    return replace(
+        model,
+        design=model.design[keep],
+        offset=model.offset[keep],
+        observed=model.observed[keep],
+        standard_error=model.standard_error[keep],
+        row_labels=tuple(x for x, k in zip(model.row_labels, keep, strict=True) if k),
+        row_sources=tuple(x for x, k in zip(model.row_sources, keep, strict=True) if k),
+    )
+
+
+def _refit(fitted: Fit, priors: Priors, draws: int) -> Attribution:
+    model = linear_model(fitted.model.sources, priors)
+    return attribute(_fit(model, fitted, draws))
+
+
+def _fit(model: LinearModel, like: Fit, draws: int) -> Fit:
+    return fit(model, seed=like.seed, method="exact", draws=draws, chains=4, progress=False)
+
+
+def _headline(name: str, factor: float, attribution: Attribution) -> dict[str, object]:
+    means = attribution.groups().set_index("group")["mean"]
+    return {"prior": name, "factor": factor, **means.to_dict()}
+
+
+def _mean_scales(fit: Fit) -> np.ndarray:
+    return fit.draws["log_scale"].mean(("chain", "draw")).values
+
+
+def _own_latents(model: LinearModel, source: str) -> np.ndarray:
+    """Latent variables whose blocks belong to one source of the gap."""
+    own = np.zeros(model.n_latent, dtype=bool)
+    start = 0
+    for block, size in model.sizes.items():
+        name = "census" if source == "census_coverage" else source
+        own[start : start + size] = block == name or block.startswith((f"{name}_", f"{name} "))
+        start += size
+    return own

@@ -53,3 +53,21 @@ def some(labels: Iterable[object], limit: int = 5) -> str:
     items = [str(label) for label in labels]
     shown = ", ".join(items[:limit])
     return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"
+
+
+class InputError(ImpsError, ValueError):
+    """Files or data frames that would give a wrong number, or none; all faults together.
+
+    Attributes
+    ----------
+    log : ImportLog
+        Every finding of every file, with its code, place and next step.
+    """
+
+    def __init__(self, log: object) -> None:
+        super().__init__(str(log))
+        self.log = log
+
+
+class InputWarning(ImpsWarning):
+    """Something odd in a file that was accepted; the message starts with its code."""

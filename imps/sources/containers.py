@@ -1,0 +1,371 @@
+"""Files as grids of text: CSV, XLSX, Parquet and data frames, read as text first.
+
+Nothing is interpreted here. A grid holds every cell as the text a reader sees,
+with the row number that a spreadsheet shows (a quoted line break does not start
+a new row) or the index label of a data frame. Files are data only: no formula,
+link or object in them is ever evaluated or fetched, and sizes are bounded.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from imps.sources.import_log import Collector, listed
+from imps.sources.options import ENCODINGS, ReadOptions
+
+MAX_BYTES: Final = 200_000_000
+MAX_ROWS: Final = 1_048_576
+MAX_COLUMNS: Final = 2_000
+
+SPREADSHEETS: Final = (".xlsx", ".xlsm", ".xls", ".ods")
+_SIGNATURES: Final = (
+    (b"PK\x03\x04", "an Excel workbook", ".xlsx"),
+    (b"PAR1", "a Parquet file", ".parquet"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", ".xls"),
+    (b"%PDF", "a PDF document", ".pdf"),
+    (b"\x1f\x8b", "a compressed file", ".gz"),
+)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as text, before anything is interpreted.
+
+    Attributes
+    ----------
+    cells : list of lists of str
+        One list per row that is not blank; the rows may differ in width.
+    rows : list
+        Spreadsheet row of each, or index label of a data frame.
+    header_given : bool
+        Whether the first row is known to be the header (data frames, Parquet).
+    blank_rows : int
+        Blank lines that were left out.
+    """
+
+    cells: list[list[str]]
+    rows: list[Any]
+    header_given: bool
+    blank_rows: int = 0
+
+
+def read_grid(
+    data: str | os.PathLike[str] | pd.DataFrame, options: ReadOptions, log: Collector
+) -> Grid | None:
+    """Read a file or data frame as text; faults go to the log and give None."""
+    if isinstance(data, pd.DataFrame):
+        return frame_grid(data, log)
+    path = Path(data)
+    content = _bytes(path, log)
+    if content is None:
+        return None
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _if_signed(content, b"PAR1", "a Parquet file", log) and _parquet_grid(content, log)
+    if suffix in SPREADSHEETS:
+        from imps.sources.workbooks import workbook_grid
+
+        return workbook_grid(content, options, log)
+    if suffix not in (".csv", ".txt", ".tsv"):
+        log.add(
+            "FILE_KIND_UNKNOWN",
+            f"the name ends in '{suffix}'; expected .csv, .xlsx or .parquet",
+            "Save the table as CSV, XLSX or Parquet.",
+        )
+        return None
+    return _text_grid(content, options, log)
+
+
+def _bytes(path: Path, log: Collector) -> bytes | None:
+    """The content of a file, or None after a finding."""
+    text = str(path)
+    if "://" in log.file or ":/" in text[1:8] and text.startswith(("http", "ftp", "s3")):
+        return _unreadable(log, "it is an address, and nothing is ever fetched")
+    try:
+        if path.is_dir():
+            return _unreadable(log, "it is a folder, not a file")
+        if not path.exists():
+            return _unreadable(log, "there is no such file")
+        size = path.stat().st_size
+        if not path.is_file():
+            return _unreadable(log, "it is not an ordinary file")
+        if size > MAX_BYTES:
+            log.add(
+                "TOO_LARGE",
+                f"the file has {size:,} bytes; at most {MAX_BYTES:,} are read",
+                "Keep only the rows and columns that the account needs.",
+            )
+            return None
+        content = path.read_bytes()
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or "its name is not a path"
+        return _unreadable(log, f"it may not be read ({reason.lower()})")
+    if not content:
+        log.add("FILE_EMPTY", "the file has no bytes; expected a table", "Export the table again.")
+        return None
+    return content
+
+
+def _unreadable(log: Collector, why: str) -> None:
+    log.add("FILE_NOT_READABLE", f"cannot be read: {why}", "Check the path and the permissions.")
+
+
+def _if_signed(content: bytes, signature: bytes, what: str, log: Collector) -> bool | None:
+    """Whether the content starts as its name says; None after a finding."""
+    if content.startswith(signature):
+        return True
+    log.add(
+        "FILE_NOT_READABLE",
+        f"the name says {what}, the content is not",
+        "Export the table again, or correct the ending of the name.",
+    )
+    return None
+
+
+# Text files
+
+
+def _text_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid | None:
+    for signature, what, ending in _SIGNATURES:
+        if content.startswith(signature):
+            log.add(
+                "NOT_TEXT",
+                f"this is {what}, not a text file",
+                f"Rename it to end in {ending}, or export it as CSV.",
+            )
+            return None
+    text = _decoded(content, options, log)
+    if text is None:
+        return None
+    delimiter = _delimiter(text, options, log)
+    return None if delimiter is None else _split(text, delimiter, log)
+
+
+def _decoded(content: bytes, options: ReadOptions, log: Collector) -> str | None:
+    """The text of a file, without a byte-order mark; None after a finding."""
+    encoding = options.encoding or "utf-8"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) and options.encoding is None:
+        return _encoding_unknown(log, 1, "UTF-16", "utf-16")
+    if encoding == "utf-8" and content.startswith(b"\xef\xbb\xbf"):
+        content = content[3:]
+        log.add("BYTE_ORDER_MARK", "a byte-order mark before the first header was left out")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as fault:
+        row = _row_of(content, fault.start)
+        return _encoding_unknown(log, row, "Windows-1252", "cp1252", options.encoding)
+    if "\0" in text:
+        log.add("NOT_TEXT", "the file holds null characters", "Export it again as CSV in UTF-8.")
+        return None
+    return text.removeprefix("\ufeff")
+
+
+def _row_of(content: bytes, position: int) -> int:
+    before = content[:position].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    quoted = before.decode("latin-1").split('"')[1::2]
+    return before.count(b"\n") + 1 - sum(part.count("\n") for part in quoted)
+
+
+def _encoding_unknown(
+    log: Collector, row: int, guess: str, option: str, declared: str | None = None
+) -> None:
+    log.add(
+        "ENCODING_UNKNOWN",
+        f"is not {declared or 'UTF-8'} text; it looks like {guess}",
+        f'Set encoding = "{option}" (one of {", ".join(ENCODINGS)}).',
+        rows=[row],
+    )
+
+
+def _delimiter(text: str, options: ReadOptions, log: Collector) -> str | None:
+    """The delimiter in use; one that looks like another is asked for."""
+    if options.delimiter:
+        return options.delimiter
+    lines = [line for line in text[:20_000].splitlines()[:40] if line.strip()]
+    if not lines:
+        return ","
+    counts = {mark: sum(line.count(mark) > 0 for line in lines) for mark in (",", ";", "\t", "|")}
+    other = max((";", "\t", "|"), key=lambda mark: counts[mark])
+    first = lines[0]
+    if counts[other] > len(lines) / 2 and (
+        counts[other] > counts[","] or first.count(other) > first.count(",")
+    ):
+        name = {";": "semicolons", "\t": "tabs", "|": "bars"}[other]
+        written = {"\t": "\\t"}.get(other, other)
+        decimal = ' and decimal = "," or "."' if other == ";" else ""
+        log.add(
+            "DELIMITER",
+            f"looks like cells separated by {name}, expected commas",
+            f'Set delimiter = "{written}"{decimal}.',
+            rows=[1],
+            texts=[first],
+        )
+        return None
+    return ","
+
+
+def _split(text: str, delimiter: str, log: Collector) -> Grid | None:
+    """Cut a text into rows and cells; blank rows are counted and left out."""
+    cells: list[list[str]] = []
+    rows: list[Any] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    row = 0
+    try:
+        for row, record in enumerate(reader, start=1):
+            if any(map(str.strip, record)):
+                cells.append(record)
+                rows.append(row)
+            if row > MAX_ROWS:
+                return too_large(log, f"more than {MAX_ROWS:,} rows")
+            if len(record) > MAX_COLUMNS:
+                return too_large(log, f"more than {MAX_COLUMNS:,} columns in row {row}")
+    except csv.Error:
+        log.add(
+            "QUOTES_UNBALANCED",
+            "a quoted cell starts here and does not end as it should",
+            "Close the quotation mark, and double the marks inside a quoted cell.",
+            rows=[row + 1],
+        )
+        return None
+    if not cells:
+        log.add("FILE_EMPTY", "the file holds blank lines only", "Export the table again.")
+        return None
+    return Grid(cells, rows, False, row - len(rows))
+
+
+def too_large(log: Collector, what: str) -> None:
+    """Record that a table is beyond the bounds."""
+    log.add("TOO_LARGE", f"the table has {what}", "Keep only what the account needs.")
+
+
+# Parquet and data frames
+
+
+def _parquet_grid(content: bytes, log: Collector) -> Grid | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        if file.metadata.num_rows > MAX_ROWS:
+            return too_large(log, f"{file.metadata.num_rows:,} rows")
+        if file.metadata.num_columns > MAX_COLUMNS:
+            return too_large(log, f"{file.metadata.num_columns:,} columns")
+        table = file.read()
+        columns = [column.to_pylist() for column in table.columns]
+    except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError):
+        return _unreadable(log, "the Parquet file is damaged")
+    rows = list(range(2, table.num_rows + 2))
+    return _typed_grid([str(name) for name in table.column_names], columns, rows, 1, log)
+
+
+def frame_grid(frame: pd.DataFrame, log: Collector) -> Grid | None:
+    """A data frame as text; the frame is not changed."""
+    log.place_word = "index label"
+    if isinstance(frame.columns, pd.MultiIndex):
+        log.add(
+            "COLUMN_MISSING",
+            f"the columns have {frame.columns.nlevels} levels, expected one row of names",
+            "Give the columns plain names.",
+        )
+        return None
+    if len(frame) > MAX_ROWS or frame.shape[1] > MAX_COLUMNS:
+        return too_large(log, f"{len(frame):,} rows and {frame.shape[1]:,} columns")
+    columns = [_plain_list(frame.iloc[:, j]) for j in range(frame.shape[1])]
+    names = ["" if _is_missing(name) else str(name) for name in frame.columns]
+    return _typed_grid(names, columns, list(frame.index), "columns", log)
+
+
+def _plain_list(series: pd.Series) -> list[Any]:
+    values = series.astype(object)
+    return values.where(series.notna(), None).tolist()
+
+
+def _typed_grid(
+    names: list[str], columns: list[list[Any]], rows: list[Any], top: Any, log: Collector
+) -> Grid | None:
+    """A grid from typed columns, with the header as its first row."""
+    if not names:
+        log.add("FILE_EMPTY", "there are no columns", "Pass a table with a header.")
+        return None
+    texts = []
+    for name, column in zip(names, columns, strict=True):
+        try:
+            texts.append([cell_text(value) for value in column])
+        except TypeError:
+            log.add(
+                "CELL_NOT_PLAIN",
+                "holds lists or other objects; expected one number or text per cell",
+                "Write one value per cell.",
+                column=name,
+            )
+    if log.failed:
+        return None
+    kept = [(list(cells), row) for *cells, row in zip(*texts, rows, strict=True) if any(cells)]
+    cells = [names, *(cells for cells, _ in kept)]
+    return Grid(cells, [top, *(row for _, row in kept)], True, len(rows) - len(kept))
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (value != value) is True
+
+
+def cell_text(value: Any) -> str:
+    """A typed cell as the text that stands for it in a CSV file."""
+    kind = type(value)
+    if kind is str:
+        return value  # type: ignore[no-any-return]
+    if kind is float and value == value:
+        return number_text(value)
+    if isinstance(value, str):
+        return str(value)
+    if _is_missing(value):
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    if isinstance(value, float | np.floating):
+        return number_text(float(value))
+    if isinstance(value, dt.datetime):
+        return value.date().isoformat()
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return _other_text(value)
+
+
+def _other_text(value: Any) -> str:
+    import decimal
+
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    if isinstance(value, np.datetime64):
+        return str(value.astype("datetime64[D]"))
+    if isinstance(value, dt.time | dt.timedelta | np.timedelta64 | pd.Interval | pd.Period):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not one number or text")
+
+
+def number_text(value: float) -> str:
+    """A number in full, without an exponent where it is exact without one."""
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    text = repr(value)
+    if "e" in text and np.isfinite(value):
+        return np.format_float_positional(value, trim="-")
+    return text
+
+
+def names_of(columns: Sequence[str]) -> str:
+    """Column names for a message."""
+    return listed([f"'{name}'" for name in columns])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def classify(bands: Iterable[Band]) -> Bands:
     ordered = sorted(set(bands))
     nested = {band: parts for band in ordered if (parts := _filling(band, ordered))}
     rest = [band for band in ordered if band not in nested]
-    pairs = list(zip(rest, rest[1:], strict=False))
+    pairs = list(pairwise(rest))
     return Bands(
         nested,
         tuple((a, b) for a, b in pairs if b[0] < a[1]),
@@ -104,7 +105,7 @@ def aggregation_map(ages: Sequence[int], groups: Sequence[str], sex: str = "fema
         first, end = age_bounds(label, sex)
         for j, age in enumerate(ages):
             last = age == ages[-1]
-            rows[i, j] = first <= age and (end is None or age < end and not last)
+            rows[i, j] = first <= age and (end is None or (age < end and not last))
     if not (rows.sum(axis=0) == 1).all() or not (rows.sum(axis=1) > 0).all():
         raise LabelError(
             f"age groups {listed(list(groups))} do not divide ages {ages[0]} to {ages[-1]} "

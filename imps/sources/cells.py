@@ -389,7 +389,7 @@ def read_period(text: str, *, split_year: str | None = None, century: int | None
         (_ISO_DATE, lambda m: _date(int(m[1]), int(m[2]), int(m[3]))),
     ):
         if match := pattern.fullmatch(cell):
-            return found(match)  # type: ignore[no-untyped-call]
+            return found(match)
     if match := _SPLIT.fullmatch(cell):
         return _split_year(match, split_year)
     return Reading(None, "PERIOD_UNREADABLE")

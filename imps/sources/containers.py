@@ -71,7 +71,7 @@ def read_grid(
         return None
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        return _if_signed(content, b"PAR1", "a Parquet file", log) and _parquet_grid(content, log)
+        return _parquet_grid(content, log) if _is_parquet(content, log) else None
     if suffix in SPREADSHEETS:
         from imps.sources.workbooks import workbook_grid
 
@@ -89,16 +89,20 @@ def read_grid(
 def _bytes(path: Path, log: Collector) -> bytes | None:
     """The content of a file, or None after a finding."""
     text = str(path)
-    if "://" in log.file or ":/" in text[1:8] and text.startswith(("http", "ftp", "s3")):
-        return _unreadable(log, "it is an address, and nothing is ever fetched")
+    if "://" in log.file or (":/" in text[1:8] and text.startswith(("http", "ftp", "s3"))):
+        _unreadable(log, "it is an address, and nothing is ever fetched")
+        return None
     try:
         if path.is_dir():
-            return _unreadable(log, "it is a folder, not a file")
+            _unreadable(log, "it is a folder, not a file")
+            return None
         if not path.exists():
-            return _unreadable(log, "there is no such file")
+            _unreadable(log, "there is no such file")
+            return None
         size = path.stat().st_size
         if not path.is_file():
-            return _unreadable(log, "it is not an ordinary file")
+            _unreadable(log, "it is not an ordinary file")
+            return None
         if size > MAX_BYTES:
             log.add(
                 "TOO_LARGE",
@@ -109,7 +113,8 @@ def _bytes(path: Path, log: Collector) -> bytes | None:
         content = path.read_bytes()
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or "its name is not a path"
-        return _unreadable(log, f"it may not be read ({reason.lower()})")
+        _unreadable(log, f"it may not be read ({reason.lower()})")
+        return None
     if not content:
         log.add("FILE_EMPTY", "the file has no bytes; expected a table", "Export the table again.")
         return None
@@ -120,16 +125,16 @@ def _unreadable(log: Collector, why: str) -> None:
     log.add("FILE_NOT_READABLE", f"cannot be read: {why}", "Check the path and the permissions.")
 
 
-def _if_signed(content: bytes, signature: bytes, what: str, log: Collector) -> bool | None:
-    """Whether the content starts as its name says; None after a finding."""
-    if content.startswith(signature):
-        return True
-    log.add(
-        "FILE_NOT_READABLE",
-        f"the name says {what}, the content is not",
-        "Export the table again, or correct the ending of the name.",
-    )
-    return None
+def _is_parquet(content: bytes, log: Collector) -> bool:
+    """Whether the content starts as its name says."""
+    good = content.startswith(b"PAR1")
+    if not good:
+        log.add(
+            "FILE_NOT_READABLE",
+            "cannot be read: the name says Parquet, the content is not",
+            "Export the table again, or correct the ending of the name.",
+        )
+    return good
 
 
 # Text files
@@ -155,7 +160,8 @@ def _decoded(content: bytes, options: ReadOptions, log: Collector) -> str | None
     """The text of a file, without a byte-order mark; None after a finding."""
     encoding = options.encoding or "utf-8"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) and options.encoding is None:
-        return _encoding_unknown(log, 1, "UTF-16", "utf-16")
+        _encoding_unknown(log, 1, "UTF-16", "utf-16")
+        return None
     if encoding == "utf-8" and content.startswith(b"\xef\xbb\xbf"):
         content = content[3:]
         log.add("BYTE_ORDER_MARK", "a byte-order mark before the first header was left out")
@@ -163,7 +169,8 @@ def _decoded(content: bytes, options: ReadOptions, log: Collector) -> str | None
         text = content.decode(encoding)
     except UnicodeDecodeError as fault:
         row = _row_of(content, fault.start)
-        return _encoding_unknown(log, row, "Windows-1252", "cp1252", options.encoding)
+        _encoding_unknown(log, row, "Windows-1252", "cp1252", options.encoding)
+        return None
     if "\0" in text:
         log.add("NOT_TEXT", "the file holds null characters", "Export it again as CSV in UTF-8.")
         return None
@@ -226,9 +233,11 @@ def _split(text: str, delimiter: str, log: Collector) -> Grid | None:
                 cells.append(record)
                 rows.append(row)
             if row > MAX_ROWS:
-                return too_large(log, f"more than {MAX_ROWS:,} rows")
+                too_large(log, f"more than {MAX_ROWS:,} rows")
+                return None
             if len(record) > MAX_COLUMNS:
-                return too_large(log, f"more than {MAX_COLUMNS:,} columns in row {row}")
+                too_large(log, f"more than {MAX_COLUMNS:,} columns in row {row}")
+                return None
     except csv.Error:
         log.add(
             "QUOTES_UNBALANCED",
@@ -258,13 +267,16 @@ def _parquet_grid(content: bytes, log: Collector) -> Grid | None:
     try:
         file = pq.ParquetFile(io.BytesIO(content))
         if file.metadata.num_rows > MAX_ROWS:
-            return too_large(log, f"{file.metadata.num_rows:,} rows")
+            too_large(log, f"{file.metadata.num_rows:,} rows")
+            return None
         if file.metadata.num_columns > MAX_COLUMNS:
-            return too_large(log, f"{file.metadata.num_columns:,} columns")
+            too_large(log, f"{file.metadata.num_columns:,} columns")
+            return None
         table = file.read()
         columns = [column.to_pylist() for column in table.columns]
     except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError):
-        return _unreadable(log, "the Parquet file is damaged")
+        _unreadable(log, "the Parquet file is damaged")
+        return None
     rows = list(range(2, table.num_rows + 2))
     return _typed_grid([str(name) for name in table.column_names], columns, rows, 1, log)
 
@@ -280,7 +292,8 @@ def frame_grid(frame: pd.DataFrame, log: Collector) -> Grid | None:
         )
         return None
     if len(frame) > MAX_ROWS or frame.shape[1] > MAX_COLUMNS:
-        return too_large(log, f"{len(frame):,} rows and {frame.shape[1]:,} columns")
+        too_large(log, f"{len(frame):,} rows and {frame.shape[1]:,} columns")
+        return None
     columns = [_plain_list(frame.iloc[:, j]) for j in range(frame.shape[1])]
     names = ["" if _is_missing(name) else str(name) for name in frame.columns]
     return _typed_grid(names, columns, list(frame.index), "columns", log)
@@ -324,7 +337,7 @@ def cell_text(value: Any) -> str:
     """A typed cell as the text that stands for it in a CSV file."""
     kind = type(value)
     if kind is str:
-        return value  # type: ignore[no-any-return]
+        return value
     if kind is float and value == value:
         return number_text(value)
     if isinstance(value, str):

@@ -93,6 +93,7 @@ CODES: Final = MappingProxyType(
         "OPEN_AGE_CHANGES": ASK,
         "OPEN_AGE_NEEDED": ASK,
         "OPEN_AGE_SUMMED": CONVERT,
+        "AGES_MAPPED": CONVERT,
         "SEX_CODES": ASK,
         "SEX_NEEDED": REJECT,
         "SEXES_IDENTICAL": WARN,

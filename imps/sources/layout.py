@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from imps.sources.cells import read_age, read_number, read_period
 from imps.sources.containers import Grid, names_of
 from imps.sources.import_log import Collector
-from imps.sources.options import ReadOptions, nearest
+from imps.sources.options import ReadOptions
 from imps.sources.schemas import Schema, column_name
 
 SEARCHED_ROWS: Final = 40
@@ -306,7 +307,8 @@ def _wide(
     block = np.array([columns[j] for j in spread], dtype=object)
     long[schema.value] = block.T.reshape(-1)
     places = _object_array([f"{row}, column '{header[j]}'" for row in rows for j in spread])
-    return long, {**headers, key: "", schema.value: ""}, places, [j for j in extra if j not in spread]
+    rest = [j for j in extra if j not in spread]
+    return long, {**headers, key: "", schema.value: ""}, places, rest
 
 
 def _spread_columns(
@@ -354,9 +356,7 @@ def _report_columns(
             "COLUMN_MISSING",
             f"there is no column '{name}'; missing are {names_of(missing)}, present are "
             f"{names_of(header)}",
-            nearest(name, [u.strip().casefold() for u in unknown])
-            and f"Did you mean '{_closest(name, unknown)}'? Rename it to '{name}'."
-            or f"Add '{name}', or rename the column that holds it.",
+            _rename_advice(name, unknown),
         )
     if not missing:
         for j in extra:
@@ -368,10 +368,10 @@ def _report_columns(
             )
 
 
-def _closest(name: str, unknown: list[str]) -> str:
-    import difflib
-
+def _rename_advice(name: str, unknown: list[str]) -> str:
+    """The header that was probably meant, or a plain next step."""
     lower = {u.strip().casefold(): u for u in unknown}
-    return lower[difflib.get_close_matches(name, list(lower), n=1, cutoff=0.6)[0]]
-
-
+    close = difflib.get_close_matches(name, list(lower), n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean '{lower[close[0]]}'? Rename it to '{name}'."
+    return f"Add '{name}', or rename the column that holds it."

@@ -217,6 +217,8 @@ def _expected_mapping(name: str, value: Any) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A "did you mean" sentence, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"Did you mean '{close[0]}'?" if close else ""
+    """A "did you mean" sentence, or nothing; first words of compound names count too."""
+    names = list(known)
+    words = {name.split("_")[0]: name for name in reversed(names)} | {n: n for n in names}
+    close = difflib.get_close_matches(name, list(words), n=1, cutoff=0.6)
+    return f"Did you mean '{words[close[0]]}'?" if close else ""

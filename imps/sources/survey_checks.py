@@ -99,9 +99,7 @@ def _fill_standard_error(work: Work, values: pd.Series, origin: str) -> None:
     if "standard_error" not in frame:
         work.frame["standard_error"] = np.nan
     empty = work.frame["standard_error"].isna() & values.notna()
-    work.find(
-        empty, "SE_DERIVED", f"standard errors were derived from '{origin}'", column=origin
-    )
+    work.find(empty, "SE_DERIVED", f"standard errors were derived from '{origin}'", column=origin)
     work.frame.loc[empty, "standard_error"] = values[empty]
 
 
@@ -183,9 +181,7 @@ def _unobserved(
             f'Set {option} = "unobserved": the cell then leaves the likelihood.', column=value,
         )  # fmt: skip
         return
-    work.find(
-        rows, "CELLS_UNOBSERVED", f"{problem}; marked unobserved as declared", column=value
-    )
+    work.find(rows, "CELLS_UNOBSERVED", f"{problem}; marked unobserved as declared", column=value)
     work.frame.loc[rows, value] = np.nan
     work.frame.loc[rows, "standard_error"] = np.nan
     work.frame.loc[rows, work.schema.missing_column] = kind

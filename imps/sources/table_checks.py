@@ -11,7 +11,14 @@ from imps.sources.ages import check_ages
 from imps.sources.columns import END, FIRST, ROW, Work
 from imps.sources.import_log import listed
 from imps.sources.survey_checks import check_survey
-from imps.sources.totals import describe, key_columns, summed, use_totals_as_checks
+from imps.sources.totals import (
+    describe,
+    key_columns,
+    rounding_unit,
+    summed,
+    tolerance,
+    use_totals_as_checks,
+)
 
 JUMP = (700.0, 1400.0)
 """Ratio of neighbouring years that looks like thousands beside persons."""
@@ -40,6 +47,7 @@ def check_table(work: Work) -> None:
     if not work.log.of_codes("AGE_OVERLAP", "AGE_GAP", "OPEN_AGE_CHANGES"):
         _check_absent(work)
     _sum_areas(work)
+    _check_account(work)
     _check_series(work)
     _warn_about_missing(work)
 
@@ -184,9 +192,7 @@ def _split_births(work: Work) -> None:
         )  # fmt: skip
         return
     share = {"male": ratio / (1 + ratio), "female": 1 / (1 + ratio)}
-    halves = [
-        frame.assign(sex=sex, births=frame["births"] * part) for sex, part in share.items()
-    ]
+    halves = [frame.assign(sex=sex, births=frame["births"] * part) for sex, part in share.items()]
     work.frame = pd.concat(halves, ignore_index=True)
     work.metadata["sex_ratio"] = f"{ratio:g}"
     work.log.add(
@@ -329,6 +335,31 @@ def _sum_areas(work: Work) -> None:
     )  # fmt: skip
 
 
+# The published account
+
+
+def _check_account(work: Work) -> None:
+    """Opening + births - deaths + net migration against closing; the rest is other change."""
+    parts = {"opening": 1.0, "births": 1.0, "deaths": -1.0, "net_migration": 1.0, "other": 1.0}
+    frame = work.frame
+    if work.schema.nature != "account" or not {"opening", "births", "deaths"} <= set(frame):
+        return
+    given = [name for name in parts if name in frame]
+    expected = sum(parts[name] * frame[name].fillna(0.0 if name == "other" else np.nan)
+                   for name in given)  # fmt: skip
+    residual = frame["closing"] - expected
+    slack = tolerance(rounding_unit(work), len(given) + 1.0, frame["closing"])
+    bad = residual.abs() > slack
+    if bad.any():
+        years = [f"{y}: {r:+,.10g}" for y, r in zip(frame["year"][bad], residual[bad], strict=True)]
+        work.find(
+            bad, "ACCOUNT_RESIDUAL",
+            f"the published components do not add up; other change by year: {listed(years)}",
+            "Give the residual as a column 'other'; it is never put into migration.",
+            column="closing",
+        )  # fmt: skip
+
+
 # Series over time
 
 
@@ -442,4 +473,3 @@ def _check_basis(work: Work) -> None:
         frame["basis"] == rare, "BASIS_MIXED", f"years stand on different bases: {described}",
         "Use one basis, or say in the assumptions log why they may be mixed.", column="basis",
     )  # fmt: skip
-

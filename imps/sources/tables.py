@@ -198,7 +198,7 @@ def inspect_table(
 
 
 def _name(data: object, kind: str) -> str:
-    return f"{kind} (data frame)" if isinstance(data, pd.DataFrame) else os.fspath(data)  # type: ignore[call-overload,no-any-return]
+    return f"{kind} (data frame)" if isinstance(data, pd.DataFrame) else os.fspath(data)  # type: ignore[call-overload]
 
 
 def _file_hash(data: object) -> str:

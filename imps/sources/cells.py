@@ -372,6 +372,9 @@ def read_period(text: str, *, split_year: str | None = None, century: int | None
     """Read a year, a date or a period of twelve months; the value is a `Moment`."""
     if re.fullmatch(r"[0-9]{4}", text):
         return _bare_year(int(text), "")
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) and not text.endswith("-06-30"):
+        day = _date(*map(int, text.split("-")))  # written so by the package
+        return day if day.value is None else day._replace(code="")
     cell = _NOTE.sub("", " ".join(text.translate(_SPACES).split())).strip().strip("'")
     if not cell:
         return Reading(None, "LABEL_EMPTY")

@@ -137,7 +137,15 @@ class Work:
         if texts is None and column in self.frame:
             texts = [_text(v) for v in self.frame[column].to_numpy()[chosen][:20]]
         header = self.headers.get(column, column)
-        self.log.add(code, problem, next_step, column=header, rows=rows, texts=texts or (), **more)
+        self.log.add(
+            code,
+            problem,
+            next_step,
+            column=header,
+            rows=rows,
+            texts=() if texts is None else texts,
+            **more,
+        )
         return True
 
 

@@ -85,6 +85,8 @@ class ReadOptions:
         Areas whose sum is meant.
     area_totals : {"check"}
         An area given beside its parts is only used to check them.
+    jumps : {"accepted"}
+        Figures that change a thousandfold from year to year are right.
     """
 
     sheet: str | None = None
@@ -121,6 +123,7 @@ class ReadOptions:
     sex_ratio: float | None = None
     areas: tuple[str, ...] = ()
     area_totals: str | None = None
+    jumps: str | None = None
 
 
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -139,6 +142,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "standard_error_missing": ("unobserved",),
         "cv_unit": ("percent", "fraction"),
         "area_totals": ("check",),
+        "jumps": ("accepted",),
     }
 )
 _RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(

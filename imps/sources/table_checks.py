@@ -23,6 +23,7 @@ from imps.sources.totals import (
 JUMP = (700.0, 1400.0)
 """Ratio of neighbouring years that looks like thousands beside persons."""
 
+LEAST_FOR_JUMP = 500.0
 LEAST_FOR_ZERO = 1_000.0
 OUTLIER_RATIO = 100.0
 
@@ -380,22 +381,30 @@ def _check_series(work: Work) -> None:
 
 
 def _check_jumps(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
-    value = frame[work.schema.value]
-    ratios = {}
+    """Refuse figures about 1,000 times smaller or larger than those of the year beside them.
+
+    Of the two, the one is named that is also far from the median of its series.
+    """
+    value = frame[work.schema.value].where(frame[work.schema.value] > 0)
+    far = np.log10(value / value.groupby(series).transform("median")).abs() >= 1
+    size = pd.Series(np.nan, index=value.index)
     for step in (1, -1):
         other = value.groupby(series).shift(step)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = (other / value).where((value > 0) & (other >= 500))
-        ratios[step] = ratio.where(ratio.between(*JUMP))
-    ratio = ratios[1].fillna(ratios[-1])
-    jumped = ratio.notna().reindex(work.frame.index, fill_value=False)
-    if jumped.any():
-        size = float(np.median(ratio.dropna()))
+        ratio = np.maximum(value, other) / np.minimum(value, other)
+        found = ratio.where(ratio.between(*JUMP) & (np.maximum(value, other) >= LEAST_FOR_JUMP))
+        size = size.fillna(found)
+    jumped = (size.notna() & far).reindex(work.frame.index, fill_value=False)
+    if jumped.any() and work.options.jumps != "accepted":
+        below = value[size.notna() & far].iloc[0] < value.median()
+        typical = float(size[size.notna() & far].median())
         work.find(
-            jumped, "UNIT_JUMP",
-            f"is about 1/{size:,.0f} of the neighbouring years: thousands among persons",
-            "Write every year in the same unit.", column=work.schema.value,
-        )  # fmt: skip
+            jumped,
+            "UNIT_JUMP",
+            f"is about {'1/' if below else ''}{typical:,.0f} {'of' if below else 'times'} the "
+            "neighbouring years: thousands and persons are mixed",
+            'Write every year in the same unit; if the figures are right, set jumps = "accepted".',
+            column=work.schema.value,
+        )
 
 
 def _check_zeros(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:

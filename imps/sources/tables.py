@@ -220,9 +220,8 @@ def _tidy(work: Work) -> pd.DataFrame:
     if "sex" in frame:
         frame["sex"] = pd.Categorical(frame["sex"], ["male", "female", "persons"], ordered=True)
     ordered = frame.sort_values(keys, kind="stable", ignore_index=True)
-    ordered["sex" if "sex" in ordered else "year"] = (
-        ordered["sex"].astype(object) if "sex" in ordered else ordered["year"]
-    )
+    texts = [c for c in ordered if not pd.api.types.is_numeric_dtype(ordered[c])]
+    ordered[texts] = ordered[texts].astype(object)
     return ordered[[*lead, *figures, *companions]]
 
 

@@ -94,6 +94,7 @@ def compare(work: Work, joined: pd.DataFrame, by: list[str], what: str) -> None:
     known &= ~np.isnan(total)
     slack = tolerance(rounding_unit(work), joined["_parts"].to_numpy(float), total)
     bad = known & (np.abs(total - parts) > slack)
+    allowed = rounding_unit(work) * 0.5 * joined["_parts"].to_numpy(float)
     if bad.any():
         rows = joined[bad]
         first = describe(rows, by)[0] if by else "the table"
@@ -101,7 +102,7 @@ def compare(work: Work, joined: pd.DataFrame, by: list[str], what: str) -> None:
             "TOTAL_MISMATCH",
             f"{what}, {first}: {total[bad][0]:,.10g} is given and the parts sum to "
             f"{parts[bad][0]:,.10g} (difference {total[bad][0] - parts[bad][0]:,.10g}, "
-            f"rounding allows {slack[bad][0]:,.10g})",
+            f"rounding allows {allowed[bad][0]:,.10g})",
             "Correct the total or the parts, or declare rounding = the unit of rounding.",
             column=work.headers.get(value, value),
             rows=rows[ROW],

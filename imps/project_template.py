@@ -232,7 +232,8 @@ def _census(sex: str) -> list[int]:
     people = [_people(sex, age) for age in range(OPEN_AGE + 1)]
     for year in _years():
         moved = [_births(sex, year), *people]
-        moved[-2] += moved.pop()
+        oldest = moved.pop()
+        moved[-1] += oldest
         people = [n - _deaths(sex, a) + _net(sex, a) for a, n in enumerate(moved)]
     missed = [round(40 * math.exp(-(((age - 27) / 6) ** 2))) for age in range(OPEN_AGE + 1)]
     return [max(n - m, 0) for n, m in zip(people, missed, strict=True)]

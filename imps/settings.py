@@ -335,8 +335,8 @@ class _Reader:
     def _check_output(self, folder: str) -> None:
         """Results stay inside the project folder."""
         path = PurePath(folder)
-        windows = ":" in folder or folder.startswith("\\") or "\\.." in folder
-        if not folder or path.is_absolute() or ".." in path.parts or windows:
+        windows = ":" in folder or "\\" in folder
+        if not path.parts or path.is_absolute() or ".." in path.parts or windows:
             self.log.add(
                 "OUTPUT_OUTSIDE", "is not a folder inside the project",
                 'Set folder = "results" or another relative name.',

@@ -461,12 +461,14 @@ def _scaled(work: Work, values: np.ndarray, name: str) -> np.ndarray:
     factor = UNITS.get(work.metadata.get("unit", "persons"), 1.0)
     if factor == 1.0:
         return values
-    work.log.add(
-        "UNIT_CONVERTED",
-        f"thousands were turned into persons (times {factor:g})",
-        column=work.headers.get(name, name),
-        total=int(np.isfinite(values).sum()),
-    )
+    known = np.isfinite(values)
+    if known.any():
+        work.log.add(
+            "UNIT_CONVERTED",
+            f"thousands were turned into persons (times {factor:g})",
+            column=work.headers.get(name, name),
+            total=int(known.sum()),
+        )
     return np.round(values * factor, 9)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import decimal
 import io
 import os
 from collections.abc import Sequence
@@ -300,8 +301,7 @@ def frame_grid(frame: pd.DataFrame, log: Collector) -> Grid | None:
 
 
 def _plain_list(series: pd.Series) -> list[Any]:
-    values = series.astype(object)
-    return values.where(series.notna(), None).tolist()
+    return series.astype(object).tolist()
 
 
 def _typed_grid(
@@ -342,6 +342,8 @@ def cell_text(value: Any) -> str:
         return number_text(value)
     if isinstance(value, str):
         return str(value)
+    if isinstance(value, decimal.Decimal):
+        return "" if value.is_nan() else format(value, "f")
     if _is_missing(value):
         return ""
     if isinstance(value, bool | np.bool_):
@@ -358,10 +360,6 @@ def cell_text(value: Any) -> str:
 
 
 def _other_text(value: Any) -> str:
-    import decimal
-
-    if isinstance(value, decimal.Decimal):
-        return format(value, "f")
     if isinstance(value, np.datetime64):
         return str(value.astype("datetime64[D]"))
     if isinstance(value, dt.time | dt.timedelta | np.timedelta64 | pd.Interval | pd.Period):

@@ -39,6 +39,7 @@ from imps.errors import InputError, LabelError
 from imps.sources.ages import age_bounds, aggregation_map, classify
 from imps.sources.cells import OPEN, age_label, read_age, read_number, read_period, read_sex
 from imps.sources.containers import cell_text, number_text
+from imps.sources.cross_checks import check_between
 from imps.sources.import_log import ASK, CODES, CONVERT, OUTCOMES, REJECT, SHOWN, WARN
 from imps.sources.options import PERIODS, ReadOptions
 from imps.sources.schemas import SCHEMAS, schema
@@ -603,3 +604,47 @@ def test_warnings_are_one_per_kind(tmp_path):
     rows = change(population(), {"sex": "male"}, population="12.5")
     assert len(accepted(write(tmp_path, rows), "population").log.of("FRACTIONAL_COUNT")) == 1
     assert CODES["FRACTIONAL_COUNT"] == WARN
+
+
+def test_points_that_group_thousands_are_not_guessed(tmp_path):
+    rows = change(population(), {"sex": "male", "age": "0"}, population="1.234")
+    text = "year;sex;age;population\n" + "".join(
+        ";".join(str(v) for v in row.values()) + "\n" for row in rows
+    )
+    path = write_text(tmp_path, text)
+    refused(path, "population", "DECIMAL_MARK", outcome=ASK, row=2, text="1.234", delimiter=";")
+    table = accepted(path, "population", delimiter=";", decimal=",")
+    assert figure(table, sex="male", age=0) == 1234
+    table = warned(path, "population", "FRACTIONAL_COUNT", delimiter=";", decimal=".")
+    assert figure(table, sex="male", age=0) == 1.234
+
+
+def test_flows_in_persons_with_decimals_are_warned_about(tmp_path):
+    rows = change(survey(), {"sex": "male", "age_group": "0-14"}, estimate="1.234")
+    warned(write(tmp_path, rows), "survey_flows", "FRACTIONAL_COUNT", row=2, text="1.234", **FLOW)
+
+
+def test_areas_that_were_not_chosen_are_counted(tmp_path):
+    rows = [{"area": a, **r} for a in ("E92000001", "S92000003", "W92000004") for r in population()]
+    table = accepted(write(tmp_path, rows), "population", areas=["E92000001", "W92000004"])
+    assert table.log.count("ROWS_SKIPPED") == 6 and table.log.count("AREAS_SUMMED") == 12
+    assert figure(table, sex="male", age=0) == 2 * rows[0]["population"]
+
+
+def test_several_areas_are_asked_about(tmp_path):
+    rows = [{"area": a, **r} for a in ("E92000001", "W92000004") for r in population()]
+    log = check_between([accepted(write(tmp_path, rows), "population")])
+    assert "areas = ['E92000001', 'W92000004']" in str(the(log, "AREAS_NEEDED", ASK))
+
+
+def test_single_years(tmp_path):
+    assert accepted(write(tmp_path, population()), "population").single_years
+    banded = population(ages=("0-4", "5+"))
+    assert not accepted(write(tmp_path, banded), "population").single_years
+
+
+def test_the_same_fault_in_many_years_is_one_finding_with_a_total(tmp_path):
+    rows = population(range(1990, 2012), ages=("0-4", "10-14", "15+"))
+    _, log = inspect_table(write(tmp_path, rows), "population")
+    (finding,) = log.of("AGE_GAP")
+    assert finding.total == 44 and len(finding.rows) == SHOWN and "and 24 more" in str(finding)

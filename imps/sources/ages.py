@@ -120,7 +120,7 @@ def check_ages(work: Work) -> None:
     series = _series(work)
     kinds = {bands: classify(bands) for bands in set(series["_bands"])}
     _check_nested(work, series, kinds)
-    _check_shape(work, series, kinds)
+    _check_shape(work)
     if not work.log.failed:
         _check_open_age(work)
 
@@ -162,44 +162,45 @@ def _check_nested(work: Work, series: pd.DataFrame, kinds: dict[frozenset[Band],
     work.frame = frame.drop(index=drop).reset_index(drop=True)
 
 
-def _check_shape(work: Work, series: pd.DataFrame, kinds: dict[frozenset[Band], Bands]) -> None:
-    bad = {bands: kind for bands, kind in kinds.items() if kind.overlaps or kind.gaps}
-    if not bad:
-        return
-    frame = work.frame  # rows of nested bands are gone; find the others again by their place
-    by = key_columns(work, "age_group")
-    for code, found in (("AGE_OVERLAP", "overlaps"), ("AGE_GAP", "gaps")):
-        for _, group in frame.groupby(by, sort=False, dropna=False):
-            shape = classify(zip(group[FIRST], group[END], strict=True))
-            for pair in getattr(shape, found):
-                _report_shape(work, code, group, pair, by)
-            if len(work.log.findings) > 200:
-                return
+def _check_shape(work: Work) -> None:
+    """Refuse overlaps and gaps, each pair of bands once with all its rows."""
+    places: dict[tuple[str, Band, Band], list[int]] = {}
+    shapes: dict[frozenset[Band], Bands] = {}
+    firsts, ends = work.frame[FIRST].to_numpy(), work.frame[END].to_numpy()
+    series = _series(work)
+    for rows, bands in zip(series["_rows"], series["_bands"], strict=True):
+        shape = shapes.setdefault(bands, classify(bands))
+        if not shape.overlaps and not shape.gaps:
+            continue
+        at = {(firsts[i], ends[i]): i for i in rows}
+        for one, two in shape.overlaps:
+            places.setdefault(("AGE_OVERLAP", one, two), []).extend((at[one], at[two]))
+        for lost in shape.gaps:
+            after = min((band for band in at if band[0] == lost[1]), default=lost)
+            places.setdefault(("AGE_GAP", lost, after), []).append(at[after])
+    for (code, one, two), rows in places.items():
+        _report_shape(work, code, one, two, rows)
 
 
-def _report_shape(work: Work, code: str, group: pd.DataFrame, pair: tuple, by: list[str]) -> None:
-    where = describe(group, by)[0]
-    column = work.headers.get("age_group", "age")
+def _report_shape(work: Work, code: str, one: Band, two: Band, rows: list[int]) -> None:
+    found = work.frame.loc[rows]
+    where = describe(found, key_columns(work, "age_group"))[0]
     if code == "AGE_OVERLAP":
-        labels = [age_label(band) for band in pair]
-        rows = [_row_of(group, band) for band in pair]
-        work.log.add(
-            code, f"{where}: ages {labels[0]} and {labels[1]} overlap",
-            "Give bands that do not share an age.", column=column, rows=rows, texts=labels,
-        )  # fmt: skip
-        return
-    last = pair[1] - 1
-    ages = f"age {pair[0]}" if last == pair[0] else f"ages {pair[0]} to {last}"
-    after = group[group[FIRST] == pair[1]]
+        problem = f"{where}: ages {age_label(one)} and {age_label(two)} overlap"
+        advice = "Give bands that do not share an age."
+    else:
+        last = one[1] - 1
+        ages = f"age {one[0]} is" if last == one[0] else f"ages {one[0]} to {last} are"
+        problem = f"{where}: {ages} absent before this row"
+        advice = "Add the rows; a missing age is not a zero."
     work.log.add(
-        code, f"{where}: {ages} are absent before this row",
-        "Add the rows; a missing age is not a zero.", column=column,
-        rows=[after[ROW].iloc[0]], texts=[age_label((pair[1], int(after[END].iloc[0])))],
-    )  # fmt: skip
-
-
-def _row_of(group: pd.DataFrame, band: Band) -> object:
-    return group[ROW][(group[FIRST] == band[0]) & (group[END] == band[1])].iloc[0]
+        code,
+        problem,
+        advice,
+        column=work.headers.get("age_group", "age"),
+        rows=found[ROW],
+        texts=found["age_group"],
+    )
 
 
 # The open age group

@@ -71,6 +71,7 @@ FLAGS: Final = MappingProxyType(
 
 _PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _PLAIN_COMMA = re.compile(r"-?[0-9]+(,[0-9]+)?")
+_THREE_DECIMALS = re.compile(r"-?[0-9]{1,3}\.[0-9]{3}")
 _SIGNED = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
 _SCIENTIFIC = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]+")
 _GROUPED = {
@@ -108,9 +109,12 @@ def read_number(
     missing, flags : mapping
         Declared codes and suffixes.
     comma_groups : bool
-        Whether an undeclared comma can only group thousands.
+        Whether an undeclared comma can only group thousands; otherwise neither
+        "1,234" nor "1.234" is guessed.
     """
     if decimal != "," and _PLAIN.fullmatch(text):
+        if decimal is None and not comma_groups and _THREE_DECIMALS.fullmatch(text):
+            return Reading(None, "DECIMAL_MARK")
         return _finite(text, "")
     cell = text.translate(_SPACES).strip()
     if not cell:

@@ -65,7 +65,7 @@ ADVICE: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             'Set missing = {"-" = "nil"} for a true zero, or {"-" = "missing"}.',
         ),
         "DECIMAL_MARK": (
-            "has a comma that may mark decimals or group thousands",
+            "has a mark that may stand for decimals or group thousands",
             'Set decimal = "," or decimal = ".".',
         ),
         "PRECISION_LOST": (
@@ -498,12 +498,12 @@ def _keep_companions(
 
 
 def _check_fractions(work: Work, values: np.ndarray, name: str) -> None:
-    """Registered events are whole; a stock with decimals is odd."""
+    """Registered events are whole; persons with decimals are odd elsewhere."""
     with np.errstate(invalid="ignore"):
         part = np.isfinite(values) & (np.abs(values - np.round(values)) > 1e-6)
     nature = work.schema.nature
     allowed = work.options.fractional_counts
-    if nature == STOCK and not allowed:
+    if nature in (STOCK, FLOW_TABLE) and not allowed:
         work.find(
             part, "FRACTIONAL_COUNT", "is not a whole number of persons",
             "If this is meant, set fractional_counts = true.", column=name, outcome=WARN,

@@ -117,6 +117,18 @@ def _check_areas(tables: Sequence[Table], _: Account) -> ImportLog:
     """Areas have to match as codes; an empty join is never made."""
     with_areas = [t for t in tables if "area" in t.frame]
     log = ImportLog()
+    for table in with_areas:
+        areas = sorted(set(table.frame["area"]))
+        if len(areas) > 1:
+            found = Collector(table.name)
+            found.add(
+                "AREAS_NEEDED",
+                f"there are {len(areas)} areas ({listed(areas)}), the account is for one",
+                f"Set areas = {areas[:2]} or one of them: what is named is summed.",
+                column="area",
+                total=len(areas),
+            )
+            log += found.log()
     for table in with_areas[1:]:
         here, there = unmatched(table.frame["area"], with_areas[0].frame["area"])
         if not here and not there:

@@ -314,7 +314,11 @@ def _sum_areas(work: Work) -> None:
     areas = work.options.areas
     if "area" not in work.frame or not areas or work.log.failed:
         return
-    chosen = work.frame[work.frame["area"].isin(areas)]
+    inside = work.frame["area"].isin(areas)
+    work.find(
+        ~inside, "ROWS_SKIPPED", "rows of areas that were not chosen were left out", column="area"
+    )
+    chosen = work.frame[inside]
     by = key_columns(work, "area")
     counts = chosen.groupby(by, sort=False, dropna=False)["area"].nunique()
     if (counts != len(areas)).any():

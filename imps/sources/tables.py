@@ -98,6 +98,14 @@ class Table:
         return int(last.max()) if len(last) else None
 
     @property
+    def single_years(self) -> bool:
+        """Whether ages are single years from 0 up to an open group."""
+        if "age_group" not in self.frame or self.open_age is None:
+            return False
+        labels = {*map(str, range(self.open_age)), f"{self.open_age}+"}
+        return set(self.frame["age_group"]) == labels
+
+    @property
     def years(self) -> list[int]:
         """Years in the table, in order."""
         return sorted(int(year) for year in self.frame["year"].unique())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import io
 import time
 import zipfile
@@ -305,6 +306,26 @@ def test_unit_in_the_header(tmp_path):
     table = accepted(write(tmp_path, rows), "survey_flows", **MID)
     assert figure(table, flow="immigration", sex="female", age=0) == 421_000
     refused(tmp_path / "population_2011.csv", "survey_flows", "UNIT_MIXED", unit="persons", **MID)
+
+
+def test_units_of_columns_that_differ(tmp_path):
+    rows = [{("standard_error_thousands" if k == "standard_error" else k): v
+             for k, v in r.items()} for r in survey()]  # fmt: skip
+    path = write(tmp_path, rows)
+    message = refused(path, "survey_flows", "UNIT_MIXED", **MID)
+    assert "thousands in 'standard_error'" in message
+    refused(path, "survey_flows", "UNIT_MIXED", unit="persons", **MID)
+
+
+def test_what_is_no_table():
+    with pytest.raises(LabelError, match="a path or a pandas DataFrame, not a dict"):
+        read_table({}, "population")
+
+
+def test_digest_of_the_file(tmp_path):
+    path = write(tmp_path, population())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert accepted(path, "population").file_hash == digest
 
 
 def test_bare_years_of_flows_are_asked_about(tmp_path):

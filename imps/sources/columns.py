@@ -276,7 +276,12 @@ def _read_metadata(work: Work, cells: Cells, name: str) -> None:
 def _read_unit(work: Work, cells: Cells) -> None:
     """Find the unit: declared, in the header or in a column; two that differ are refused."""
     stated = {t.strip().casefold() for t in set(cells.columns.get("unit", ()))} - {""}
-    stated |= {u for u in (cells.unit, work.options.unit) if u}
+    stated |= {u for u in (*cells.units.values(), work.options.unit) if u}
+    general = "unit" in cells.columns or work.options.unit is not None
+    if cells.units and work.schema.value not in cells.units and not general:
+        stated |= {
+            f"{u} in '{n}' and none in '{work.schema.value}'" for n, u in cells.units.items()
+        }
     unknown = sorted(stated - set(UNITS))
     if len(stated) > 1 or unknown:
         work.log.add(

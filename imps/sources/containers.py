@@ -11,10 +11,11 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import decimal
+import hashlib
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,12 +53,15 @@ class Grid:
         Whether the first row is known to be the header (data frames, Parquet).
     blank_rows : int
         Blank lines that were left out.
+    file_hash : str
+        SHA-256 of the bytes that were read; empty for a data frame.
     """
 
     cells: list[list[str]]
     rows: list[Any]
     header_given: bool
     blank_rows: int = 0
+    file_hash: str = ""
 
 
 def read_grid(
@@ -70,7 +74,11 @@ def read_grid(
     content = _bytes(path, log)
     if content is None:
         return None
-    suffix = path.suffix.lower()
+    grid = _file_grid(content, path.suffix.lower(), options, log)
+    return grid and replace(grid, file_hash=hashlib.sha256(content).hexdigest())
+
+
+def _file_grid(content: bytes, suffix: str, options: ReadOptions, log: Collector) -> Grid | None:
     if suffix == ".parquet":
         return _parquet_grid(content, log) if _is_parquet(content, log) else None
     if suffix in SPREADSHEETS:

@@ -36,8 +36,8 @@ class Cells:
         The header of each column as it stands in the file.
     rows : ndarray
         Spreadsheet rows or index labels.
-    unit : str
-        Unit stated in the header of the figure, if any.
+    units : dict of str to str
+        Units stated in headers, by canonical column name.
     comma_decimal_possible : bool
         Whether an undeclared comma inside a number may be a decimal mark.
     """
@@ -45,7 +45,7 @@ class Cells:
     columns: dict[str, np.ndarray]
     headers: dict[str, str]
     rows: np.ndarray
-    unit: str
+    units: dict[str, str]
     comma_decimal_possible: bool
 
 
@@ -213,9 +213,9 @@ def _named(
     texts, headers, places, extra = melted
     _add_constants(texts, headers, schema, options, len(places))
     _report_columns(texts, extra, header, schema, log)
-    unit = units.get(schema.value, "")
+    stated = {name: unit for name, unit in units.items() if unit}
     comma = options.delimiter not in (None, ",")
-    return None if log.failed else Cells(texts, headers, places, unit, comma)
+    return None if log.failed else Cells(texts, headers, places, stated, comma)
 
 
 def _object_array(items: Sequence[Any]) -> np.ndarray:

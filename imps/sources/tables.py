@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from imps.errors import LabelError
 from imps.sources.columns import END, FIRST, ROW, Work, read_columns
 from imps.sources.containers import number_text, read_grid
 from imps.sources.import_log import Collector, ImportLog
@@ -183,7 +184,7 @@ def inspect_table(
     declared = read_options(options, log)
     grid = read_grid(data, declared, log)
     cells = find_columns(grid, expected, declared, log) if grid else None
-    if cells is None:
+    if grid is None or cells is None:
         return None, log.log()
     work = read_columns(cells, expected, declared, log)
     check_table(work)
@@ -200,19 +201,17 @@ def inspect_table(
         options=declared,
         log=log.log(),
         content_hash=content_hash(frame, kind),
-        file_hash=_file_hash(data),
+        file_hash=grid.file_hash,
     )
     return finished, finished.log
 
 
 def _name(data: object, kind: str) -> str:
-    return f"{kind} (data frame)" if isinstance(data, pd.DataFrame) else os.fspath(data)  # type: ignore[call-overload]
-
-
-def _file_hash(data: object) -> str:
     if isinstance(data, pd.DataFrame):
-        return ""
-    return hashlib.sha256(Path(os.fspath(data)).read_bytes()).hexdigest()  # type: ignore[call-overload]
+        return f"{kind} (data frame)"
+    if isinstance(data, str | os.PathLike):
+        return str(data)
+    raise LabelError(f"a table is a path or a pandas DataFrame, not a {type(data).__name__}.")
 
 
 def _tidy(work: Work) -> pd.DataFrame:

@@ -17,7 +17,8 @@ from imps.settings import (
     published_path,
     shown_name,
 )
-from imps.sources.cross_checks import ADJUSTMENTS, Account, cell_population, check_between
+from imps.sources.account_checks import cell_population
+from imps.sources.cross_checks import ADJUSTMENTS, Account, check_between
 from imps.sources.import_log import Collector, ImportLog, listed
 from imps.sources.tables import Table, inspect_table
 

@@ -39,7 +39,8 @@ from imps.project import check_project
 from imps.project_template import write_project
 from imps.settings import inspect_settings
 from imps.sources.ages import age_bounds, aggregation_map
-from imps.sources.cells import read_age, read_number, read_period
+from imps.sources.cell_labels import read_age, read_period
+from imps.sources.cells import read_number
 from imps.sources.cross_checks import MEAN_OF_CALENDAR_YEARS, Account, check_between
 from imps.sources.import_log import ASK, CONVERT, REJECT, WARN
 from imps.sources.tables import inspect_table, read_table

@@ -38,7 +38,8 @@ from input_tables import (
 
 from imps.errors import InputError, LabelError
 from imps.sources.ages import age_bounds, aggregation_map, classify
-from imps.sources.cells import OPEN, age_label, read_age, read_number, read_period, read_sex
+from imps.sources.cell_labels import OPEN, age_label, read_age, read_period, read_sex
+from imps.sources.cells import read_number
 from imps.sources.containers import cell_text, number_text
 from imps.sources.cross_checks import check_between
 from imps.sources.import_log import ASK, CODES, CONVERT, OUTCOMES, REJECT, SHOWN, WARN

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from imps.errors import LabelError
-from imps.sources.cells import OPEN, age_label, ages_for, read_age
-from imps.sources.columns import END, FIRST, ROW, Work
+from imps.sources.cell_labels import OPEN, age_label, ages_for, read_age
 from imps.sources.import_log import REJECT, listed
 from imps.sources.totals import compare, describe, key_columns, summed
+from imps.sources.work import END, FIRST, ROW, Work
 
 Band = tuple[int, int]
 

@@ -14,9 +14,9 @@ from typing import Final
 
 import pandas as pd
 
-from imps.sources.columns import Work
 from imps.sources.import_log import listed
 from imps.sources.totals import compare, key_columns
+from imps.sources.work import Work
 
 GEOGRAPHIES: Final = MappingProxyType(
     {

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from imps.sources.cells import read_age, read_number, read_period
+from imps.sources.cell_labels import read_age, read_period
+from imps.sources.cells import read_number
 from imps.sources.containers import Grid, names_of
 from imps.sources.import_log import Collector
 from imps.sources.options import ReadOptions

@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from imps.sources.columns import ROW, Work
 from imps.sources.import_log import listed
 from imps.sources.totals import describe, key_columns, rounding_unit, tolerance
+from imps.sources.work import ROW, Work
 
 HALF_WIDTHS: Final = 1.959963984540054
 """97.5 % point of the standard normal distribution."""

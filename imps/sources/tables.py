@@ -12,7 +12,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,13 +22,14 @@ import numpy as np
 import pandas as pd
 
 from imps.errors import LabelError
-from imps.sources.columns import END, FIRST, ROW, Work, read_columns
+from imps.sources.columns import read_columns
 from imps.sources.containers import number_text, read_grid
 from imps.sources.import_log import Collector, ImportLog
 from imps.sources.layout import find_columns
 from imps.sources.options import ReadOptions, read_options
 from imps.sources.schemas import Schema, schema
 from imps.sources.table_checks import check_table
+from imps.sources.work import END, FIRST, ROW, Work
 
 _ORDER: Final = (
     "area",
@@ -249,6 +250,16 @@ def content_hash(frame: pd.DataFrame, kind: str) -> str:
             digest.update("\x1f".join(map(str, distinct)).encode())
             digest.update(codes.astype("<i8").tobytes())
     return digest.hexdigest()
+
+
+def of_kinds(tables: Iterable[Table], *kinds: str) -> list[Table]:
+    """Tables of these kinds, such as "births"."""
+    return [t for t in tables if t.kind in kinds]
+
+
+def of_nature(tables: Iterable[Table], *natures: str) -> list[Table]:
+    """Tables of this nature: stocks, registered events, flows."""
+    return [t for t in tables if schema(t.kind).nature in natures]
 
 
 # Writing

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imps.sources.columns import ROW, Work, is_all_ages
+from imps.sources.columns import is_all_ages
 from imps.sources.import_log import SHOWN
 from imps.sources.options import UNITS
+from imps.sources.work import ROW, Work
 
 CITIZENSHIP_TOTALS = ("all", "total", "all citizenships", "all nationalities", "_t")
 _KEYS = (

@@ -40,8 +40,8 @@ from imps.errors import InputError, LabelError
 from imps.sources.ages import age_bounds, aggregation_map, classify
 from imps.sources.cell_labels import OPEN, age_label, read_age, read_period, read_sex
 from imps.sources.cells import read_number
-from imps.sources.containers import cell_text, number_text
 from imps.sources.cross_checks import check_between
+from imps.sources.grids import cell_text, number_text
 from imps.sources.import_log import ASK, CODES, CONVERT, OUTCOMES, REJECT, SHOWN, WARN
 from imps.sources.options import PERIODS, ReadOptions
 from imps.sources.schemas import SCHEMAS, schema

@@ -9,25 +9,27 @@ link or object in them is ever evaluated or fetched, and sizes are bounded.
 from __future__ import annotations
 
 import csv
-import datetime as dt
-import decimal
 import hashlib
 import io
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
-from imps.sources.import_log import Collector, listed
+from imps.sources.grids import (
+    MAX_BYTES,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    Grid,
+    cell_text,
+    is_missing,
+    too_large,
+)
+from imps.sources.import_log import Collector
 from imps.sources.options import ENCODINGS, ReadOptions
-
-MAX_BYTES: Final = 200_000_000
-MAX_ROWS: Final = 1_048_576
-MAX_COLUMNS: Final = 2_000
+from imps.sources.workbooks import workbook_grid
 
 SPREADSHEETS: Final = (".xlsx", ".xlsm", ".xls", ".ods")
 _SIGNATURES: Final = (
@@ -37,31 +39,6 @@ _SIGNATURES: Final = (
     (b"%PDF", "a PDF document", ".pdf"),
     (b"\x1f\x8b", "a compressed file", ".gz"),
 )
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table as text, before anything is interpreted.
-
-    Attributes
-    ----------
-    cells : list of lists of str
-        One list per row that is not blank; the rows may differ in width.
-    rows : list
-        Spreadsheet row of each, or index label of a data frame.
-    header_given : bool
-        Whether the first row is known to be the header (data frames, Parquet).
-    blank_rows : int
-        Blank lines that were left out.
-    file_hash : str
-        SHA-256 of the bytes that were read; empty for a data frame.
-    """
-
-    cells: list[list[str]]
-    rows: list[Any]
-    header_given: bool
-    blank_rows: int = 0
-    file_hash: str = ""
 
 
 def read_grid(
@@ -82,8 +59,6 @@ def _file_grid(content: bytes, suffix: str, options: ReadOptions, log: Collector
     if suffix == ".parquet":
         return _parquet_grid(content, log) if _is_parquet(content, log) else None
     if suffix in SPREADSHEETS:
-        from imps.sources.workbooks import workbook_grid
-
         return workbook_grid(content, options, log)
     if suffix not in (".csv", ".txt", ".tsv"):
         log.add(
@@ -261,11 +236,6 @@ def _split(text: str, delimiter: str, log: Collector) -> Grid | None:
     return Grid(cells, rows, False, row - len(rows))
 
 
-def too_large(log: Collector, what: str) -> None:
-    """Record that a table is beyond the bounds."""
-    log.add("TOO_LARGE", f"the table has {what}", "Keep only what the account needs.")
-
-
 # Parquet and data frames
 
 
@@ -304,7 +274,7 @@ def frame_grid(frame: pd.DataFrame, log: Collector) -> Grid | None:
         too_large(log, f"{len(frame):,} rows and {frame.shape[1]:,} columns")
         return None
     columns = [_plain_list(frame.iloc[:, j]) for j in range(frame.shape[1])]
-    names = ["" if _is_missing(name) else str(name) for name in frame.columns]
+    names = ["" if is_missing(name) else str(name) for name in frame.columns]
     return _typed_grid(names, columns, list(frame.index), "columns", log)
 
 
@@ -335,56 +305,3 @@ def _typed_grid(
     kept = [(list(cells), row) for *cells, row in zip(*texts, rows, strict=True) if any(cells)]
     cells = [names, *(cells for cells, _ in kept)]
     return Grid(cells, [top, *(row for _, row in kept)], True, len(rows) - len(kept))
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or value is pd.NA or value is pd.NaT or (value != value) is True
-
-
-def cell_text(value: Any) -> str:
-    """A typed cell as the text that stands for it in a CSV file."""
-    kind = type(value)
-    if kind is str:
-        return value
-    if kind is float and value == value:
-        return number_text(value)
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, decimal.Decimal):
-        return "" if value.is_nan() else format(value, "f")
-    if _is_missing(value):
-        return ""
-    if isinstance(value, bool | np.bool_):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, int | np.integer):
-        return str(int(value))
-    if isinstance(value, float | np.floating):
-        return number_text(float(value))
-    if isinstance(value, dt.datetime):
-        return value.date().isoformat()
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    return _other_text(value)
-
-
-def _other_text(value: Any) -> str:
-    if isinstance(value, np.datetime64):
-        return str(value.astype("datetime64[D]"))
-    if isinstance(value, dt.time | dt.timedelta | np.timedelta64 | pd.Interval | pd.Period):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} is not one number or text")
-
-
-def number_text(value: float) -> str:
-    """A number in full, without an exponent where it is exact without one."""
-    if value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    text = repr(value)
-    if "e" in text and np.isfinite(value):
-        return np.format_float_positional(value, trim="-")
-    return text
-
-
-def names_of(columns: Sequence[str]) -> str:
-    """Column names for a message."""
-    return listed([f"'{name}'" for name in columns])

@@ -12,7 +12,7 @@ import numpy as np
 
 from imps.sources.cell_labels import read_age, read_period
 from imps.sources.cells import read_number
-from imps.sources.containers import Grid, names_of
+from imps.sources.grids import Grid, names_of
 from imps.sources.import_log import Collector
 from imps.sources.options import ReadOptions
 from imps.sources.schemas import Schema, column_name

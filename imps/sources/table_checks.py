@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from imps.sources.ages import check_ages
+from imps.sources.areas import check_areas
 from imps.sources.import_log import listed
 from imps.sources.series_checks import check_series
 from imps.sources.survey_checks import check_survey
@@ -302,8 +303,6 @@ def _check_gaps(work: Work) -> None:
 
 def _sum_areas(work: Work) -> None:
     """Areas given apart are summed when the account is for all of them."""
-    from imps.sources.areas import check_areas
-
     check_areas(work)
     areas = work.options.areas
     if "area" not in work.frame or not areas or work.log.failed:

@@ -23,7 +23,8 @@ import pandas as pd
 
 from imps.errors import LabelError
 from imps.sources.columns import read_columns
-from imps.sources.containers import number_text, read_grid
+from imps.sources.containers import read_grid
+from imps.sources.grids import number_text
 from imps.sources.import_log import Collector, ImportLog
 from imps.sources.layout import find_columns
 from imps.sources.options import ReadOptions, read_options

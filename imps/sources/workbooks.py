@@ -7,7 +7,7 @@ import re
 import zipfile
 from typing import Any, Final
 
-from imps.sources.containers import (
+from imps.sources.grids import (
     MAX_BYTES,
     MAX_COLUMNS,
     MAX_ROWS,

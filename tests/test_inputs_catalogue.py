@@ -40,7 +40,6 @@ from imps.project_template import write_project
 from imps.settings import inspect_settings
 from imps.sources.ages import age_bounds, aggregation_map
 from imps.sources.cell_labels import read_age, read_period
-from imps.sources.cells import read_number
 from imps.sources.cross_checks import MEAN_OF_CALENDAR_YEARS, Account, check_between
 from imps.sources.import_log import ASK, CONVERT, REJECT, WARN
 from imps.sources.tables import inspect_table, read_table
@@ -341,8 +340,10 @@ def test_C03_flags(tmp_path, text, flag):
             row=2, column="population", text="1234q")  # fmt: skip
 
 
-def test_C04_true_minus():
-    assert read_number("−12").value == -12
+def test_C04_true_minus(tmp_path):
+    rows = change(survey(flows=("net",)), {"sex": "male", "age_group": "0-14"}, estimate="−12")
+    table = converted(write(tmp_path, rows), "survey_flows", "NUMBER_FORMAT", 1, **FLOW)
+    assert figure(table, sex="male", age_group="0-14") == -12
 
 
 def test_C05_parentheses(tmp_path):
@@ -606,7 +607,10 @@ def test_E10_band_beside_its_ages(tmp_path):
     assert f"{sums['male']:,}" in message
 
 
-def test_E11_digits_are_not_glued():
+def test_E11_digits_are_not_glued(tmp_path):
+    rows = population(ages=("0-79", "80 - 84", "85-99", "100 years and over"))
+    table = converted(write(tmp_path, rows), "population", "LABEL_FORMAT", 4)
+    assert table.frame["age_group"].tolist() == ["0-79", "80-84", "85-99", "100+"] * 2
     assert read_age("80 - 84").value == (80, 85)
     assert age_bounds("100 years and over") == (100, None)
 

@@ -323,8 +323,8 @@ def _sum_areas(work: Work) -> None:
             column=work.headers["area"],
         )
         return
-    helpers = [c for c in (FIRST, END) if c in chosen]
-    merged = summed(chosen.drop(columns="area"), [*by, *helpers], work)
+    bounds = [c for c in (FIRST, END) if c in chosen]
+    merged = summed(chosen.drop(columns="area"), [*by, *bounds], work)
     error = "; standard errors were combined in quadrature" if "standard_error" in chosen else ""
     work.frame = merged.assign(area="+".join(areas))
     work.log.add(

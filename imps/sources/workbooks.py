@@ -140,9 +140,21 @@ def _has_value(raw: list[list[Any]], cell: Any) -> bool:
     return row < len(raw) and column < len(raw[row]) and raw[row][column] not in ("", None)
 
 
+class _Numbers(dict[float, str]):
+    """Texts of numbers, each made once."""
+
+    def __missing__(self, value: float) -> str:
+        text = self[value] = cell_text(value)
+        return text
+
+
 def _grid(raw: list[list[Any]], log: Collector) -> Grid | None:
     """The cells of a sheet as text; columns and rows without any text are left out."""
-    texts = [[cell_text(value) for value in row] for row in raw]
+    numbers = _Numbers()
+    texts = [
+        [numbers[v] if type(v) is float else v if type(v) is str else cell_text(v) for v in row]
+        for row in raw
+    ]
     width = _width(texts)
     rows = [i for i, row in enumerate(texts) if any(map(str.strip, row))]
     if not rows:

@@ -46,6 +46,13 @@ _HOMES = {
     "reconcile": "imps.reconcile",
     "Run": "imps.runs",
     "run": "imps.runs",
+    "correlation_warnings": "imps.sensitivity",
+    "left_out": "imps.sensitivity",
+    "response_table": "imps.sensitivity",
+    "what_if": "imps.sensitivity",
+    "widened": "imps.sensitivity",
+    "simulate_account": "imps.simulate",
+    "load_published_ips": "imps.sources.published_survey",
     "Births": "imps.sources",
     "Deaths": "imps.sources",
     "MirrorSeries": "imps.sources",
@@ -72,6 +79,14 @@ if TYPE_CHECKING:
     from imps.priors import Prior, Priors, default_priors
     from imps.reconcile import Reconciliation, reconcile
     from imps.runs import Run, run
+    from imps.sensitivity import (
+        correlation_warnings,
+        left_out,
+        response_table,
+        what_if,
+        widened,
+    )
+    from imps.simulate import simulate_account
     from imps.sources import (
         Births,
         Deaths,
@@ -82,6 +97,7 @@ if TYPE_CHECKING:
         Stock,
         SurveyFlow,
     )
+    from imps.sources.published_survey import load_published_ips
 
 __all__ = [
     "Attribution",
@@ -108,16 +124,23 @@ __all__ = [
     "build_model",
     "cases",
     "check",
+    "correlation_warnings",
     "default_priors",
     "fit",
+    "left_out",
     "linear_model",
     "load_case",
+    "load_published_ips",
     "plot_net_migration",
     "plot_prior_posterior",
     "plot_waterfall",
     "reconcile",
+    "response_table",
     "roll_forward",
     "run",
+    "simulate_account",
+    "what_if",
+    "widened",
 ]
 
 

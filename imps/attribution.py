@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -159,9 +160,16 @@ class Attribution:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from imps.tables import attribution_card
-
-        return attribution_card(self)
+        """Compact card for a notebook: gap, verdict, headline groups in thousands."""
+        frame = self.groups().drop(columns="probability_positive")
+        persons = ["mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"]
+        frame[persons] = frame[persons] / 1000
+        shown = frame.to_html(index=False, float_format="{:,.1f}".format, na_rep="known")
+        return (
+            f"<div><strong>Gap {self.total:+,.0f} persons</strong>, {html.escape(self.area)}, "
+            f"{html.escape(self.period)}<br>{html.escape(GAP_CONVENTION)}; groups in thousands"
+            f"{shown}<small>{html.escape(self.verdict)}</small></div>"
+        )
 
 
 def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:

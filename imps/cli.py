@@ -1,4 +1,4 @@
-"""The command line: `imps cases`, `imps reconcile CASE`.
+"""The command line: `imps cases`, `imps reconcile CASE`, `imps init DIR`, `imps check PATH`.
 
 Exit codes: 0 done; 1 refused, with the reason on standard error; 2 wrong usage.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -16,6 +16,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Explain the gap between a census and the rolled-forward population estimates.",
 )
+
+
+def _refuse(error: Exception) -> NoReturn:
+    """The reason on standard error, without a traceback, and exit code 1."""
+    typer.echo(f"{type(error).__name__}: {error}", err=True)
+    raise typer.Exit(1)
 
 
 def _version(show: bool) -> None:
@@ -43,6 +49,40 @@ def cases() -> None:
 
     for name in names():
         typer.echo(f"{name:24s} {case_title(name)}")
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Folder to make; it must not hold a project.")],
+) -> None:
+    """Make a project folder: settings with every default, templates, logs, README."""
+    from imps.errors import ImpsError
+    from imps.project_template import write_project
+
+    try:
+        settings = write_project(directory)
+    except (ImpsError, OSError) as error:
+        _refuse(error)
+    typer.echo(f"project written; settings in {settings}")
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="Project folder or settings file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Run every check of the inputs without fitting; exit code 0 or 1."""
+    import json
+
+    from imps.errors import ImpsError
+    from imps.project import check_project
+
+    try:
+        report = check_project(path)
+    except (ImpsError, OSError) as error:
+        _refuse(error)
+    typer.echo(json.dumps(report.record(), indent=1) if as_json else str(report))
+    raise typer.Exit(0 if report.passed else 1)
 
 
 @app.command()
@@ -80,8 +120,7 @@ def reconcile(
             say=say,
         )
     except ImpsError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        raise typer.Exit(1) from None
+        _refuse(error)
     if not quiet:
         typer.echo(repr(done))
 

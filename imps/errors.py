@@ -61,3 +61,21 @@ class WeightError(ImpsError, ValueError):
 
 class DesignError(ImpsError, ValueError):
     """A survey design does not support the variance that was asked for."""
+
+
+class InputError(ImpsError, ValueError):
+    """Files or data frames that would give a wrong number, or none; all faults together.
+
+    Attributes
+    ----------
+    log : ImportLog
+        Every finding of every file, with its code, place and next step.
+    """
+
+    def __init__(self, log: object) -> None:
+        super().__init__(str(log))
+        self.log = log
+
+
+class InputWarning(ImpsWarning):
+    """Something odd in a file that was accepted; the message starts with its code."""

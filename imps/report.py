@@ -23,6 +23,7 @@ from imps.tables import (
     net_migration_table,
     prior_driven,
     priors_table,
+    response_table_of,
     sources_table,
 )
 
@@ -117,6 +118,7 @@ def html_report(
     tables = [
         groups_table(attribution),
         attribution_table(attribution),
+        response_table_of(fit),
         prior_sds_in_persons(attribution),
         net_migration_table(reconciliation),
         gap_table(fit),

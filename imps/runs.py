@@ -38,6 +38,7 @@ from imps.tables import (
     groups_table,
     net_migration_table,
     priors_table,
+    response_table_of,
     sources_table,
 )
 
@@ -168,6 +169,7 @@ def _results(done: Run, folder: Path, manifest: dict[str, Any]) -> None:
         "attribution_groups": groups_table(done.attribution),
         "net_migration": net_migration_table(done.reconciliation),
         "gap": gap_table(done.fit),
+        "response": response_table_of(done.fit),
         "priors": priors_table(done.fit),
         "sources": sources_table(done.fit),
     }

@@ -14,6 +14,7 @@ from imps.dims import GAP_CONVENTION, title
 from imps.errors import ImpsError
 from imps.fit import Fit
 from imps.reconcile import Reconciliation
+from imps.sensitivity import response_table
 
 ADD_UP = "Means add up; interval ends do not."
 INTERVAL = "Intervals are equal-tailed 95 % credible intervals."
@@ -193,6 +194,21 @@ def closure_table(fit: Fit) -> Table:
     )
 
 
+def response_table_of(fit: Fit) -> Table:
+    """How every source answers 100 thousand of true error in each."""
+    frame = response_table(fit)
+    return Table(
+        frame.reset_index(),
+        "Response: movement of each source's posterior mean for 100 thousand of true error in one",
+        "tab:response",
+        (
+            "Exact at the posterior mean scales; it depends on design and priors, not on the data.",
+            "100 on the diagonal and 0 beside it would be perfect separation.",
+        ),
+        tuple(frame.columns),
+    )
+
+
 def priors_table(fit: Fit) -> Table:
     """Every prior with its meaning and its reason."""
     return Table(fit.model.priors.table(), "Priors", "tab:priors", ("Shares are per one.",))
@@ -201,16 +217,6 @@ def priors_table(fit: Fit) -> Table:
 def sources_table(fit: Fit) -> Table:
     """Every source with detail, vintage and reference."""
     return Table(fit.model.sources.table(), "Data sources", "tab:sources", ())
-
-
-def attribution_card(attribution: Attribution) -> str:
-    """Compact HTML card of an attribution for a notebook."""
-    table = groups_table(attribution)
-    headline = (
-        f"<strong>Gap {attribution.total:+,.0f} persons</strong>, "
-        f"{html.escape(attribution.area)}, {html.escape(attribution.period)}"
-    )
-    return f"<div>{headline}<br>{html.escape(attribution.verdict)}{table.to_html()}</div>"
 
 
 def prior_driven(attribution: Attribution) -> list[str]:
@@ -233,7 +239,7 @@ def _number(value: float, digits: int) -> str:
 
 
 def _words(value: object, column: str) -> str:
-    if column in ("source", "group") and isinstance(value, str):
+    if column in ("source", "group", "true error in") and isinstance(value, str):
         return title(value)
     return str(value)
 

@@ -81,14 +81,18 @@ def test_gradient_of_the_marginal_likelihood(posterior, rng):
 
 
 def test_grid_integrates_the_scales(posterior):
-    proposal = posterior.proposal(seed=9)
-    grids = [posterior.grid(proposal, seed=s) for s in range(4)]
-    assert min(g.effective for g in grids) >= 0.5 * 256
-    means = np.array([g.mean for g in grids])
-    sds = np.array([g.sd for g in grids])
-    moving = sds.mean(axis=0) > 1
-    assert (means.std(axis=0) / sds.mean(axis=0))[moving].max() < 0.03
-    assert np.ptp(sds / sds.mean(axis=0), axis=0)[moving].max() < 0.05
+    """Two runs as a fit makes them, four randomised grids each, give the same moments."""
+    runs = []
+    for seed in (9, 90):
+        proposal = posterior.proposal(seed=seed)
+        grids = [posterior.grid(proposal, seed=seed + s) for s in range(4)]
+        assert min(g.effective for g in grids) >= 0.5 * 256
+        runs.append((np.mean([g.mean for g in grids], axis=0),
+                     np.sqrt(np.mean([g.sd**2 for g in grids], axis=0))))  # fmt: skip
+    (mean, sd), (other_mean, other_sd) = runs
+    moving = sd > 1
+    assert (np.abs(mean - other_mean) / sd)[moving].max() < 0.03
+    assert np.abs(other_sd / sd - 1)[moving].max() < 0.05
 
 
 def test_draws_have_the_exact_moments(model, posterior):

@@ -128,3 +128,17 @@ def test_cases_are_listed():
     assert outcome.exit_code == 0
     assert "uk-1991-2001" in outcome.output
     assert "uk-1991-2001" in imps.cases()
+
+
+def test_init_and_check_go_together(tmp_path):
+    folder = tmp_path / "project"
+    assert CliRunner().invoke(app, ["init", str(folder)]).exit_code == 0
+    report = CliRunner().invoke(app, ["check", str(folder), "--json"])
+    assert report.exit_code in (0, 1)
+    assert isinstance(json.loads(report.stdout), dict)
+    again = CliRunner().invoke(app, ["init", str(folder)])
+    assert again.exit_code == 1
+    assert "Traceback" not in again.output
+    missing = CliRunner().invoke(app, ["check", str(tmp_path / "nowhere")])
+    assert missing.exit_code == 1
+    assert "Traceback" not in missing.output

@@ -1,0 +1,212 @@
+"""A project of files: every check of settings, tables and priors, without sampling."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from imps.settings import (
+    PRIOR_NAMES,
+    AccountSettings,
+    Settings,
+    inspect_settings,
+    published_path,
+    shown_name,
+)
+from imps.sources.account_checks import cell_population
+from imps.sources.cross_checks import ADJUSTMENTS, Account, check_between
+from imps.sources.import_log import Collector, ImportLog, listed
+from imps.sources.tables import Table, inspect_table
+
+CONFLICT_SDS: Final = 5.0
+"""Prior standard deviations between prior and data that are worth a warning."""
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """Every check of a project, without sampling.
+
+    Attributes
+    ----------
+    settings : Settings or None
+        None if the settings file cannot be used.
+    tables : tuple of Table
+        The tables that can be used.
+    log : ImportLog
+        All findings of all files.
+    """
+
+    settings: Settings | None
+    tables: tuple[Table, ...]
+    log: ImportLog
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is refused or asked."""
+        return self.log.passed
+
+    def of(self, kind: str) -> tuple[Table, ...]:
+        """Tables of one kind."""
+        return tuple(t for t in self.tables if t.kind == kind)
+
+    def record(self) -> dict[str, Any]:
+        """The report as plain values, for JSON and for the manifest."""
+        return {
+            "passed": self.passed,
+            "settings": self.settings.resolved() if self.settings else None,
+            "inputs": [
+                {
+                    "file": published_path(t.name),
+                    "kind": t.kind,
+                    "rows": len(t.frame),
+                    "vintage": t.metadata.get("vintage", ""),
+                    "sha256": t.file_hash,
+                    "content_sha256": t.content_hash,
+                    "metadata": dict(t.metadata),
+                }
+                for t in self.tables
+            ],
+            "findings": [{**r, "file": published_path(r["file"])} for r in self.log.records()],
+        }
+
+    def __str__(self) -> str:
+        faults = len(self.log.faults)
+        verdict = "passed" if self.passed else f"{faults} faults: nothing can be run"
+        tables = f"{len(self.tables)} tables read, {verdict}"
+        return f"{tables}\n{self.log}" if self.log.findings else tables
+
+
+# Checking a project
+
+
+def check_project(
+    path: str | os.PathLike[str], *, prior_names: Iterable[str] = PRIOR_NAMES
+) -> ImportReport:
+    """Run every check of a project: settings, files, tables, priors; nothing is sampled.
+
+    Parameters
+    ----------
+    path : path
+        A project folder, or its settings file.
+    prior_names : iterable of str
+        Priors that the settings may change.
+
+    Returns
+    -------
+    ImportReport
+        `passed` says whether it may be run; faults never raise.
+    """
+    settings, log = inspect_settings(path, prior_names=prior_names)
+    if settings is None:
+        return ImportReport(None, (), log)
+    tables: list[Table] = []
+    for entry in settings.tables:
+        table, found = inspect_table(settings.folder / entry.file, entry.kind, entry.options,
+                                     name=entry.file)  # fmt: skip
+        log += found
+        if table is not None:
+            tables.append(table)
+    log += check_between(tables, _account(settings.account))
+    log += _check_priors_used(settings, tables, shown_name(path))
+    log += _check_coverage(settings, tables)
+    return ImportReport(settings, tuple(tables), log)
+
+
+def load_project(
+    path: str | os.PathLike[str], *, prior_names: Iterable[str] = PRIOR_NAMES
+) -> ImportReport:
+    """Like `check_project`, but faults raise one `InputError` and oddities warn."""
+    report = check_project(path, prior_names=prior_names)
+    report.log.raise_faults()
+    report.log.warn()
+    return report
+
+
+def _account(settings: AccountSettings) -> Account:
+    return Account(
+        geography=settings.geography,
+        first_mid_year=settings.first_mid_year or None,
+        last_mid_year=settings.last_mid_year or None,
+        calendar_to_mid_year=settings.calendar_to_mid_year,
+        special_populations=settings.special_populations,
+    )
+
+
+# Priors beside the data
+
+
+def _check_priors_used(settings: Settings, tables: list[Table], name: str) -> ImportLog:
+    """A prior for a source that is not in the data changes nothing, and is refused."""
+    administrative = [t for t in tables if t.kind == "administrative_flows"]
+    read = sum(t.kind == "administrative_flows" for t in settings.tables)
+    if len(administrative) < read:
+        return ImportLog()  # a file that cannot be read may hold the source
+    sources = {str(s) for t in administrative for s in t.frame["source"].unique()}
+    log = Collector(name)
+    for prior in settings.priors:
+        if prior in ADJUSTMENTS and prior not in sources:
+            log.add(
+                "PRIOR_UNUSED",
+                f"there is a prior and no source of this name in the data; sources are "
+                f"{listed(sorted(sources)) or 'none'}",
+                "Add the source, or remove the prior.",
+                column=f"priors.{prior}",
+                texts=[prior],
+            )
+    return log.log()
+
+
+def _check_coverage(settings: Settings, tables: list[Table]) -> ImportLog:
+    """Priors of coverage have to allow what the stocks say beside the population."""
+    people = cell_population(tables)
+    by_file = {t.name: t for t in tables if t.kind == "stocks"}
+    log = ImportLog()
+    for entry in settings.tables:
+        table = by_file.get(entry.file)
+        if entry.kind == "stocks" and table is not None and entry.coverage and len(people):
+            log += _coverage_finding(table, entry.coverage, people)
+    return log
+
+
+def _coverage_finding(table: Table, prior: Mapping[str, Any], people: Any) -> ImportLog:
+    frame = table.frame.merge(people.reset_index(), on=["year", "sex", "age"], how="inner")
+    frame = frame[frame["count"].notna() & (frame["population"] > 0)]
+    found = Collector(table.name)
+    if frame.empty:
+        return found.log()
+    source = str(frame["source"].iloc[0])
+    if prior["distribution"] == "uniform":
+        noise = 3 * np.sqrt(frame["count"])
+        above = frame["count"] - noise > prior["upper"] * frame["population"]
+        below = frame["count"] + noise < prior["lower"] * frame["population"]
+        bad = frame[above | below]
+        cells = [
+            f"{r.year} {r.sex} {r.age_group}: {r.count_:,.0f} beside {r.population:,.0f}"
+            for r in bad.rename(columns={"count": "count_"}).itertuples()
+        ]
+        if cells:
+            found.add(
+                "PRIOR_EXCLUDES_DATA",
+                f"source '{source}': coverage between {prior['lower']:g} and {prior['upper']:g} "
+                f"excludes {listed(cells)}",
+                "Allow such coverage, for example with distribution = \"normal\".",
+                column="count", texts=[f"{c:,.0f}" for c in bad["count"]], total=len(bad),
+            )  # fmt: skip
+        return found.log()
+    ratio = frame.groupby("year")[["count", "population"]].sum()
+    apart = (ratio["count"] / ratio["population"] - prior["mean"]).abs() / prior["sd"]
+    far = apart[apart > CONFLICT_SDS]
+    if len(far):
+        found.add(
+            "PRIOR_DATA_CONFLICT",
+            f"source '{source}', years {listed([int(y) for y in far.index])}: its coverage is "
+            f"{far.max():.0f} prior standard deviations from the prior mean {prior['mean']:g}",
+            "Check the prior and the population that the source counts.",
+            column="count",
+            total=len(far),
+        )
+    return found.log()

@@ -1,0 +1,174 @@
+"""Workbooks as grids of text: the values that were saved, never a calculation."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from typing import Any, Final
+
+from imps.sources.grids import (
+    MAX_BYTES,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    Grid,
+    cell_text,
+    too_large,
+)
+from imps.sources.import_log import Collector, listed
+from imps.sources.options import ReadOptions, nearest
+
+MAX_CELLS: Final = 20_000_000
+_COLUMN_LETTERS: Final = re.compile(rb'<c[^>]*? r="([A-Z]{1,3})[0-9]+"')
+_ROW_NUMBERS: Final = re.compile(rb' r="[A-Z]{0,3}([0-9]{5,})"')
+
+
+def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid | None:
+    """Read one sheet of a workbook as text."""
+    import python_calamine as calamine
+
+    if not _bounded(content, log):
+        return None
+    try:
+        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
+        sheet = _sheet(book.sheet_names, options, log)
+        if sheet is None:
+            return None
+        raw = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    except (calamine.CalamineError, OSError, ValueError, zipfile.BadZipFile):
+        log.add(
+            "FILE_NOT_READABLE",
+            "is not a workbook that can be read (damaged, or protected by a password)",
+            "Save it again as .xlsx without a password, or export the sheet as CSV.",
+        )
+        return None
+    if _formulas_without_value(content, sheet, raw, log):
+        return None
+    return _grid(raw, log)
+
+
+def _sheet(names: list[str], options: ReadOptions, log: Collector) -> str | None:
+    """The chosen sheet, or the only one."""
+    if options.sheet is None and len(names) == 1:
+        return names[0]
+    if options.sheet in names:
+        return options.sheet
+    if options.sheet is None:
+        log.add(
+            "SHEET_NEEDED",
+            f"the workbook has {len(names)} sheets: {listed([repr(n) for n in names])}",
+            f'Set sheet = "{names[-1] if names else ""}" or another of them.',
+        )
+    else:
+        log.add(
+            "SHEET_UNKNOWN",
+            f"is not a sheet; there are {listed([repr(n) for n in names])}",
+            nearest(options.sheet, names) or "Set sheet to one of them.",
+            texts=[options.sheet],
+        )
+    return None
+
+
+def _bounded(content: bytes, log: Collector) -> bool:
+    """Whether a workbook stays within the bounds once it is unpacked."""
+    if not content.startswith(b"PK"):
+        return True
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+            sizes = {part.filename: part.file_size for part in parts.infolist()}
+            if sum(sizes.values()) > 2 * MAX_BYTES:
+                too_large(log, f"{sum(sizes.values()):,} bytes when unpacked")
+                return False
+            sheets = [name for name in sizes if name.startswith("xl/worksheets/sheet")]
+            return all(_sheet_bounded(parts.read(name), log) for name in sheets)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError, ValueError):
+        return True  # the reader says what is wrong with it
+
+
+def _sheet_bounded(xml: bytes, log: Collector) -> bool:
+    letters = set(_COLUMN_LETTERS.findall(xml))
+    width = max((_column_number(name) for name in letters), default=0)
+    height = max(map(int, set(_ROW_NUMBERS.findall(xml))), default=0)
+    if width > MAX_COLUMNS or height > MAX_ROWS or width * height > MAX_CELLS:
+        too_large(log, f"{height:,} rows and {width:,} columns on one sheet")
+        return False
+    return True
+
+
+def _column_number(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
+
+
+def _formulas_without_value(
+    content: bytes, sheet: str, raw: list[list[Any]], log: Collector
+) -> bool:
+    """Record formulas that were never calculated: their cells have no value to read."""
+    if not content.startswith(b"PK") or not _has_formulas(content):
+        return False
+    import openpyxl
+
+    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
+    bare: list[tuple[int, str, str]] = []
+    for row in book[sheet].iter_rows():
+        for cell in row:
+            if getattr(cell, "data_type", "") == "f" and not _has_value(raw, cell):
+                bare.append((cell.row, f"{sheet}!{cell.coordinate}", str(cell.value)))
+    book.close()
+    if bare:
+        log.add(
+            "CELL_HAS_NO_VALUE",
+            f"{listed([place for _, place, _ in bare])}: a formula without a saved result; "
+            "expected a value",
+            "Open the workbook in a spreadsheet, let it calculate, and save it with values.",
+            rows=[row for row, _, _ in bare],
+            texts=[text for _, _, text in bare],
+        )
+    return bool(bare)
+
+
+def _has_formulas(content: bytes) -> bool:
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        names = [n for n in parts.namelist() if n.startswith("xl/worksheets/sheet")]
+        return any(b"<f>" in xml or b"<f " in xml for xml in map(parts.read, names))
+
+
+def _has_value(raw: list[list[Any]], cell: Any) -> bool:
+    row, column = cell.row - 1, cell.column - 1
+    return row < len(raw) and column < len(raw[row]) and raw[row][column] not in ("", None)
+
+
+class _Numbers(dict[float, str]):
+    """Texts of numbers, each made once."""
+
+    def __missing__(self, value: float) -> str:
+        text = self[value] = cell_text(value)
+        return text
+
+
+def _grid(raw: list[list[Any]], log: Collector) -> Grid | None:
+    """The cells of a sheet as text; columns and rows without any text are left out."""
+    numbers = _Numbers()
+    texts = [
+        [numbers[v] if type(v) is float else v if type(v) is str else cell_text(v) for v in row]
+        for row in raw
+    ]
+    width = _width(texts)
+    rows = [i for i, row in enumerate(texts) if any(map(str.strip, row))]
+    if not rows:
+        log.add("FILE_EMPTY", "the sheet is empty; expected a table", "Choose another sheet.")
+        return None
+    return Grid([texts[i][:width] for i in rows], [i + 1 for i in rows], False, _blank(rows))
+
+
+def _width(texts: list[list[str]]) -> int:
+    columns = list(zip(*texts, strict=True))
+    while columns and not any(map(str.strip, columns[-1])):
+        columns.pop()
+    return len(columns)
+
+
+def _blank(rows: list[int]) -> int:
+    return rows[-1] + 1 - len(rows)

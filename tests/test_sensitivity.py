@@ -1,0 +1,95 @@
+"""Responses, what-if, wider priors, sources left out."""
+
+import time
+
+import numpy as np
+import pytest
+
+import imps
+from imps.errors import PriorError, SourceError
+from imps.gaussian import GaussianPosterior
+from imps.sensitivity import without_rows
+
+PREVIEW_SECONDS = 0.001  # "at most 1 ms for a changed prior"
+AGREEMENT = 1e-6  # relative: the same posterior by two routes
+
+
+def test_response_is_the_posterior_mean_of_planted_errors(fitted):
+    """One row, checked by planting the error in data without noise."""
+    table = imps.response_table(fitted)
+    model, h = fitted.model, fitted.draws["log_scale"].mean(("chain", "draw")).values
+    factors = model.scale_factors(h)
+    part = next(c for c in model.contributions if c.source == "emigration_bias")
+    q = model.matrix(part.value.sum()) * factors
+    start, own = 0, np.zeros(model.n_latent, dtype=bool)
+    for block, size in model.sizes.items():
+        own[start : start + size] = block.startswith("emigration_bias_")
+        start += size
+    z = np.where(own, q, 0.0)
+    z *= 100_000 / (z @ q)
+    planted = model.offset + model.design @ (factors * z)
+    with_error, _ = GaussianPosterior(model, planted).moments(h)
+    without, _ = GaussianPosterior(model, model.offset).moments(h)
+    names = GaussianPosterior(model).names
+    for source in table.columns:
+        moved = (with_error - without)[names.index(f"gap[{source}]")]
+        assert table.loc["emigration_bias", source] == pytest.approx(moved, rel=1e-6, abs=1e-3)
+
+
+def test_with_totals_only_every_source_answers_alike(fitted):
+    """Two totals cannot tell sources apart: rows of the response table are nearly equal."""
+    table = imps.response_table(fitted)
+    assert np.ptp(table["base"].loc[["base", "emigration_bias", "census_coverage"]]) < 10_000
+
+
+def test_with_ages_a_source_answers_mostly_for_itself():
+    simulated = imps.simulate_account("2001", seed=1)
+    model = imps.linear_model(simulated.sources, imps.default_priors())
+    table = imps.response_table(imps.fit(model, seed=1, draws=200))
+    assert table.loc["base", "base"] > 2 * table.loc["emigration_bias", "base"]
+    assert table.loc["base", "base"] > 60_000
+
+
+def test_what_if_equals_a_new_model_at_the_same_scales(fitted, sources):
+    preview = imps.what_if(fitted)
+    found = preview(emigration_bias_level=2.0)
+    priors = imps.default_priors().widen("emigration_bias_level", 2)
+    changed = GaussianPosterior(imps.linear_model(sources, priors))
+    mean, variance = changed.moments(preview.scales)
+    np.testing.assert_allclose(found["mean"], mean, rtol=AGREEMENT, atol=1e-2)
+    np.testing.assert_allclose(found["sd"], np.sqrt(variance), rtol=1e-5, atol=1e-2)
+    with pytest.raises(PriorError, match="no block of latent variables is called 'emigrtion'"):
+        preview(emigrtion=2.0)
+
+
+def test_what_if_is_quick(fitted):
+    preview = imps.what_if(fitted)
+    change = preview.changes({"base": 2.0})
+    times = []
+    for _ in range(30):
+        start = time.perf_counter()
+        preview.moments(change)
+        times.append(time.perf_counter() - start)
+    assert min(times) < PREVIEW_SECONDS
+
+
+def test_rows_of_a_source_can_be_left_out(fitted):
+    table = imps.left_out(fitted, draws=200).set_index("left_out")
+    assert set(table.index) == {"nothing", "immigration", "emigration", "census"}
+    assert (
+        abs(table.loc["census", "base"]) < 20_000
+    )  # without a census nothing is learnt on the base
+    with pytest.raises(SourceError, match="no rows of the likelihood come from 'register'"):
+        without_rows(fitted.model, "register")
+
+
+def test_null_experiment_attributes_nothing():
+    """A gap that is nothing: every 90 % interval of a source holds zero."""
+    outside = 0
+    for seed in range(5):
+        simulated = imps.simulate_account("null", seed=seed)
+        model = imps.linear_model(simulated.sources, imps.default_priors())
+        table = imps.attribute(imps.fit(model, seed=seed, draws=300)).summary(prob=0.90)
+        moving = table[table["prior_sd"] > 0]
+        outside += int(((moving["lower90"] > 0) | (moving["upper90"] < 0)).sum())
+    assert outside == 0

@@ -1,0 +1,155 @@
+"""Speed and agreement: the exact way, NUTS by nutpie, and plain `pm.sample`, in one run.
+
+Appends rows (case, way, quantity, value) to results/speed.csv. Run as
+
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_speed.py [case ...]
+"""
+
+import resource
+import sys
+import time
+
+import numpy as np
+from results_file import append
+
+import imps
+from imps.checks import check
+from imps.draws import diagnose
+
+REPLICATIONS = 10
+PLAIN = {"draws": 200, "tune": 300, "chains": 2}
+
+
+def cpu() -> float:
+    """CPU seconds of this process and of its children so far."""
+    own, children = (
+        resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def smallest_ess(fitted: imps.Fit) -> tuple[float, float]:
+    """Smallest bulk effective size over reported quantities, and over scales."""
+    table = diagnose(fitted.quantities()).set_index("quantity")["ess_bulk"]
+    scales = table.index.str.startswith("log_scale")
+    return float(table[~scales].min()), float(table[scales].min())
+
+
+def exact_way(case: str) -> tuple[dict[str, float], imps.Fit, float]:
+    """Wall and CPU time of a cold fit, effective sizes by replication, what-if."""
+    start, used = time.perf_counter(), cpu()
+    model = imps.linear_model(imps.load_case(case).sources, imps.default_priors())
+    built = time.perf_counter() - start
+    start, used = time.perf_counter(), cpu()
+    fits = [imps.fit(model, seed=1, method="exact")]
+    seconds, cpu_seconds = time.perf_counter() - start, cpu() - used
+    fits += [imps.fit(model, seed=s, method="exact") for s in range(2, REPLICATIONS + 1)]
+    sizes = {"quantity": [], "scale": []}
+    drawn = [f.quantities() for f in fits]
+    for name in drawn[0]:
+        means = np.array([d[name].mean() for d in drawn])
+        variance = np.mean([d[name].var() for d in drawn])
+        if variance > 1e-6:
+            kind = "scale" if name.startswith("log_scale") else "quantity"
+            sizes[kind].append(variance / means.var(ddof=1))
+    preview = imps.what_if(fits[0])
+    change = preview.changes({"base": 2.0})
+    start = time.perf_counter()
+    for _ in range(100):
+        preview.moments(change)
+    what_if = (time.perf_counter() - start) / 100
+    rows = {
+        "seconds to build": built,
+        "seconds of a fit of 4,000 draws": seconds,
+        "CPU seconds of a fit of 4,000 draws": cpu_seconds,
+        "least effective grid points of 256": float(fits[0].stats["effective_points"].min()),
+        "effective size by replication, median quantity": float(np.median(sizes["quantity"])),
+        "effective size by replication, least quantity": float(min(sizes["quantity"])),
+        "effective size by replication, median scale": float(np.median(sizes["scale"])),
+        "effective size by replication, least scale": float(min(sizes["scale"])),
+        "milliseconds of a what-if": 1000 * what_if,
+    }
+    return rows, fits[0], min(sizes["quantity"]) / cpu_seconds
+
+
+def nuts(case: str, exact: imps.Fit) -> dict[str, float]:
+    """Compile and sampling time, gate, and agreement with the exact moments."""
+    model = imps.build_model(imps.load_case(case).sources)
+    used = cpu()
+    fitted = imps.fit(model, seed=1, method="nuts", progress=False)
+    cpu_seconds = cpu() - used
+    checks = check(fitted)
+    moments = exact.extras["exact_moments"].set_index("quantity")
+    moments = moments[moments["sd"] > 1]
+    draws = fitted.quantities()
+    apart = [abs(draws[q].mean() - m["mean"]) / m["sd"] for q, m in moments.iterrows()]
+    spread = [abs(draws[q].std() / m["sd"] - 1) for q, m in moments.iterrows()]
+    quantity, scale = smallest_ess(fitted)
+    return {
+        "seconds to compile": fitted.seconds["compile"],
+        "seconds to sample": fitted.seconds["sample"],
+        "gradients a draw": float(fitted.stats["n_steps"].mean()),
+        "largest R-hat": float(checks.table["r_hat"].max()),
+        "least effective size, quantities": quantity,
+        "least effective size, scales": scale,
+        "divergences": float(checks.divergences),
+        "effective size a CPU second, least quantity": quantity / cpu_seconds,
+        "largest difference of means from the exact way, in sds": float(max(apart)),
+        "largest relative difference of sds from the exact way": float(max(spread)),
+    }
+
+
+def plain(case: str) -> dict[str, float]:
+    """The sampler of PyMC itself on the same model."""
+    import pymc as pm
+
+    model = imps.build_model(imps.load_case(case).sources)
+    used = cpu()
+    with model:
+        trace = pm.sample(
+            **PLAIN, cores=1, random_seed=1, progressbar=False, nuts_sampler="pymc",
+            compute_convergence_checks=False,
+        )  # fmt: skip
+    cpu_seconds = cpu() - used
+    linear = model.linear
+    h = trace["posterior"]["log_scale"].values
+    w = linear.scale_factors(h) * trace["posterior"]["latent"].values
+    flat = w.reshape(-1, w.shape[-1])
+    table = diagnose(
+        {k: linear.evaluate(q, flat).reshape(h.shape[:2]) for k, q in linear.reported.items()}
+    )
+    least = float(table["ess_bulk"].min())
+    return {
+        "CPU seconds, compile and sample": cpu_seconds,
+        "least effective size, quantities": least,
+        "effective size a CPU second, least quantity": least / cpu_seconds,
+    }
+
+
+def main() -> None:
+    """Measure each case; plain `pm.sample` only on the first, for it is slow."""
+    cases = sys.argv[1:] or imps.cases()
+    for i, case in enumerate(cases):
+        exact_rows, exact, rate = exact_way(case)
+        exact_rows["effective size a CPU second, least quantity"] = rate
+        ways = {"exact": exact_rows, "nuts": nuts(case, exact)}
+        if i == 0:
+            ways["pm.sample"] = plain(case)
+            ratio = rate / ways["pm.sample"]["effective size a CPU second, least quantity"]
+            ways["exact"]["times the effective size a CPU second of pm.sample"] = ratio
+        for way, rows in ways.items():
+            append(
+                "speed",
+                (
+                    {"case": case, "way": way, "quantity": q, "value": f"{v:.5g}"}
+                    for q, v in rows.items()
+                ),
+            )
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        append(
+            "speed", [{"case": case, "way": "all", "quantity": "peak GB", "value": f"{peak:.3g}"}]
+        )
+
+
+if __name__ == "__main__":
+    main()

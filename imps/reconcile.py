@@ -11,6 +11,7 @@ import xarray as xr
 from imps.accounting import roll_forward_path
 from imps.affine import Affine
 from imps.checks import Checks, check
+from imps.decomposition import rolled_forward_cells
 from imps.dims import (
     AGE,
     AGE_GROUP,
@@ -47,6 +48,9 @@ class Reconciliation:
         True flows of the kind that the survey measures.
     published : DataFrame
         year, ips, ips_se, tim_final, implied_original, rolled_forward, persons.
+    gap : DataArray (sex, age), persons
+        Rolled-forward minus census at the last mid-year; by age it is the account's
+        own reconstruction as far as it was not published.
     negative_flows : float
         Share of flow cells below zero over all draws.
     area : str
@@ -61,6 +65,7 @@ class Reconciliation:
     residual: xr.DataArray
     survey_flows: xr.DataArray
     published: pd.DataFrame
+    gap: xr.DataArray
     negative_flows: float
     area: str
     verdict: str
@@ -76,10 +81,32 @@ class Reconciliation:
         return frame[[c.replace("95", level) for c in NET_COLUMNS]]
 
     def population_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
-        """Back-series: true population at each mid-year beside the published roll-forward."""
+        """Back-series: true population at each mid-year beside published and apportioned ones.
+
+        Returns
+        -------
+        DataFrame, persons
+            year, mean, sd, interval; rolled_forward as published; and the two
+            traditional apportionments of the gap: period_apportionment takes it off
+            in proportion to time, cohort_apportionment along each cohort from the
+            base or from its birth.
+
+        References
+        ----------
+        Littlefield and Fulton (2005), Population Trends 122 (simple period and
+        simple cohort methods).
+        """
         frame = _summary(self.population.sum((SEX, AGE)), prob)
         rolled = self.published.set_index("year")["rolled_forward"]
         frame["rolled_forward"] = rolled.loc[frame["year"]].to_numpy()
+        elapsed = (frame["year"] - frame["year"].iloc[0]).to_numpy()
+        share = elapsed / elapsed[-1]
+        frame["period_apportionment"] = frame["rolled_forward"] - share * float(self.gap.sum())
+        by_cohort = self.gap.sum(SEX).values
+        frame["cohort_apportionment"] = frame["rolled_forward"] - [
+            float(_share_along_cohorts(by_cohort.size, int(t), int(elapsed[-1])) @ by_cohort)
+            for t in elapsed
+        ]
         return frame
 
     def back_series(self, *, prob: float = 0.95) -> pd.DataFrame:
@@ -153,6 +180,11 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
         residual=residual,
         survey_flows=flows,
         published=published_series(fit),
+        gap=xr.DataArray(
+            rolled_forward_cells(account) - sources.census.count.values,
+            dims=(SEX, AGE),
+            coords={SEX: list(SEXES), AGE: sources.ages},
+        ),
         negative_flows=negative,
         area=sources.area,
         verdict=found.line,
@@ -178,6 +210,18 @@ def published_series(fit: Fit) -> pd.DataFrame:
     for name, values in series.items():
         frame[name] = values.reindex({YEAR: sources.mid_years}).values
     return frame
+
+
+def _share_along_cohorts(n_ages: int, elapsed: int, years: int) -> np.ndarray:
+    """Share of each cohort's gap that had arisen by a mid-year, (age at the end).
+
+    Linear in time: from the base for those alive at it, from birth (half a year
+    before the first mid-year) for the others; nothing before birth.
+    """
+    age = np.arange(n_ages)
+    then = age - (years - elapsed)
+    born = np.clip((then + 0.5) / (age + 0.5), 0.0, 1.0)
+    return np.where(age >= years, elapsed / years, np.where(then >= 0, born, 0.0))
 
 
 def _survey_flows(fit: Fit, w: np.ndarray) -> tuple[xr.DataArray, float]:

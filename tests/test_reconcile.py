@@ -40,5 +40,19 @@ def test_net_migration_table(reconciliation, sources):
 def test_back_series_is_printed_beside_the_published(reconciliation):
     table = reconciliation.population_by_year()
     assert table["rolled_forward"].iloc[0] == 57_808_000
+    gap = float(reconciliation.gap.sum())
+    for column in ("period_apportionment", "cohort_apportionment"):
+        assert table[column].iloc[0] == table["rolled_forward"].iloc[0]
+        assert table[column].iloc[-1] == pytest.approx(table["rolled_forward"].iloc[-1] - gap)
+    half = table.set_index("year").loc[1996]
+    assert half["period_apportionment"] == pytest.approx(half["rolled_forward"] - gap / 2)
     assert len(reconciliation.back_series()) == 11 * 2 * 91
     assert len(repr(reconciliation).splitlines()) <= 10
+
+
+def test_apportionment_along_cohorts_by_hand():
+    from imps.reconcile import _share_along_cohorts
+
+    share = _share_along_cohorts(n_ages=5, elapsed=1, years=2)
+    # aged 0 at the end: not born; aged 1: half a year of one and a half; the rest: half
+    np.testing.assert_allclose(share, [0.0, 0.5 / 1.5, 0.5, 0.5, 0.5])

@@ -97,12 +97,14 @@ def plot_waterfall(attribution: Attribution, *, ax: Axes | None = None) -> Figur
     ax.vlines(np.r_[left, right], np.r_[rows, rows] - 0.13, np.r_[rows, rows] + 0.13,
               color="#0B0C0C", linewidth=1.3)  # fmt: skip
     edge = max(float(right.max()), float((starts + lengths).max()))
+    lowest = min(0.0, float(left.min()), float((starts + lengths).min()))
+    span = edge - lowest
     for i, row in enumerate(table.itertuples()):
-        ax.text(edge * 1.03, y[i], _label(row, bool(known[i]), bool(total[i])), fontsize=8.5,
-                va="center", color="#0B0C0C")  # fmt: skip
+        ax.text(edge + 0.03 * span, y[i], _label(row, bool(known[i]), bool(total[i])),
+                fontsize=8.5, va="center", color="#0B0C0C")  # fmt: skip
     ax.set_yticks(y, [title(s) if s != "gap" else "Gap" for s in table["source"]])
     ax.axvline(0, color=GREY, linewidth=0.8)
-    ax.set_xlim(min(0.0, float(left.min())) * 1.05, edge * 1.4)
+    ax.set_xlim(lowest - 0.02 * span, edge + 0.34 * span)
     ax.set_ylim(-0.8, len(table) - 0.2)
     ax.set_xlabel("thousand persons, running sum", fontsize=9)
     _dress(
@@ -115,8 +117,12 @@ def plot_waterfall(attribution: Attribution, *, ax: Axes | None = None) -> Figur
 
 
 def waterfall_data(attribution: Attribution) -> pd.DataFrame:
-    """The numbers behind the waterfall: source, start, mean, sd, lower95, upper95, persons."""
+    """The numbers behind the waterfall: source, start, mean, sd, lower95, upper95, persons.
+
+    Sources that are known to contribute nothing have no bar.
+    """
     table = attribution.summary()
+    table = table[(table["sd"] >= KNOWN) | (table["mean"].abs() >= KNOWN)].reset_index(drop=True)
     table["start"] = np.r_[0.0, np.cumsum(table["mean"])[:-1]]
     last = pd.DataFrame([{"source": "gap", "mean": attribution.total, "sd": 0.0, "start": 0.0,
                           "lower95": attribution.total, "upper95": attribution.total}])  # fmt: skip

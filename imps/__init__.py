@@ -4,6 +4,7 @@ The walk from published figures to the paper:
 
     case = imps.load_case("uk-1991-2001")        # published figures
     model = imps.build_model(case.sources)       # account, priors, likelihood
+    imps.prior_predictive(model, seed=1)         # what the priors alone say
     fit = imps.fit(model, seed=1)                # posterior draws
     imps.check(fit)                              # can they be trusted?
     imps.attribute(fit)                          # the gap by source, in every draw
@@ -33,6 +34,7 @@ _HOMES = {
     "ImpsError": "imps.errors",
     "Fit": "imps.fit",
     "fit": "imps.fit",
+    "prior_predictive": "imps.fit",
     "LinearModel": "imps.gaussian",
     "linear_model": "imps.gaussian",
     "build_model": "imps.model",
@@ -72,7 +74,7 @@ if TYPE_CHECKING:
     from imps.checks import Checks, check
     from imps.data_models import Observation
     from imps.errors import ImpsError
-    from imps.fit import Fit, fit
+    from imps.fit import Fit, fit, prior_predictive
     from imps.gaussian import LinearModel, linear_model
     from imps.model import build_model
     from imps.plots import plot_net_migration, plot_prior_posterior, plot_waterfall
@@ -134,6 +136,7 @@ __all__ = [
     "plot_net_migration",
     "plot_prior_posterior",
     "plot_waterfall",
+    "prior_predictive",
     "reconcile",
     "response_table",
     "roll_forward",

@@ -76,7 +76,7 @@ def plain_summary(attribution: Attribution, reconciliation: Reconciliation) -> l
         f"interval {low / 1e3:+,.0f} to {high / 1e3:+,.0f})."
     )
     if led:
-        names = ", ".join(title(name).lower() for name in led)
+        names = ", ".join(_within_sentence(title(name)) for name in led)
         sentences.append(
             f"Prior-driven (contraction under {PRIOR_DRIVEN:.0%}), so that the split says more "
             f"about the priors than about the data: {names}."
@@ -87,6 +87,10 @@ def plain_summary(attribution: Attribution, reconciliation: Reconciliation) -> l
             "their sum. Immigration and emigration bias in particular cannot be told apart."
         )
     return sentences
+
+
+def _within_sentence(text: str) -> str:
+    return text if text.startswith("Irish") else text[0].lower() + text[1:]
 
 
 def prior_sds_in_persons(attribution: Attribution) -> Table:

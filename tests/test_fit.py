@@ -75,3 +75,14 @@ def test_results_need_a_fit(model):
     for function in (imps.check, imps.attribute, imps.reconcile):
         with pytest.raises(NotFittedError, match=rf"{function.__name__}\(\) needs a fit"):
             function(model)
+
+
+def test_prior_predictive_has_the_exact_prior_moments(model, sources):
+    found = imps.prior_predictive(model, seed=1, draws=20_000)
+    table = found.summary().set_index("quantity")
+    for part in model.contributions:
+        mean, sd = model.prior_moments(part.prior.sum())
+        assert abs(table.loc[part.source, "mean"] - mean) < 4 * float(sd) / np.sqrt(20_000) + 1e-6
+        assert table.loc[part.source, "sd"] == pytest.approx(float(sd), rel=0.04, abs=1e-6)
+    assert table.loc["gap", "lower95"] < sources.gap < table.loc["gap", "upper95"]
+    assert "published +1,243,460" in repr(found)

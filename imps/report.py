@@ -24,6 +24,7 @@ from imps.tables import (
     prior_driven,
     priors_table,
     response_table_of,
+    roll_forward_table,
     sources_table,
 )
 
@@ -127,6 +128,7 @@ def html_report(
         net_migration_table(reconciliation),
         gap_table(fit),
         closure_table(fit),
+        roll_forward_table(fit),
     ]
     afterwards = None if case is None else _plain(case.published_afterwards, "Published afterwards")
     return page.render(

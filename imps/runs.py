@@ -39,6 +39,7 @@ from imps.tables import (
     net_migration_table,
     priors_table,
     response_table_of,
+    roll_forward_table,
     sources_table,
 )
 
@@ -170,6 +171,7 @@ def _results(done: Run, folder: Path, manifest: dict[str, Any]) -> None:
         "net_migration": net_migration_table(done.reconciliation),
         "gap": gap_table(done.fit),
         "response": response_table_of(done.fit),
+        "roll_forward": roll_forward_table(done.fit),
         "priors": priors_table(done.fit),
         "sources": sources_table(done.fit),
     }

@@ -209,6 +209,24 @@ def response_table_of(fit: Fit) -> Table:
     )
 
 
+def roll_forward_table(fit: Fit) -> Table:
+    """Deterministic roll-forward year by year with implied, later and survey flows."""
+    sources = fit.model.sources
+    frame = sources.roll_forward_check()
+    persons = [c for c in frame if c not in ("year", "by_rule")]
+    return Table(
+        frame,
+        f"Deterministic roll-forward with three sets of flows, {sources.area}",
+        "tab:roll-forward",
+        (
+            "Implied flows are what the published totals held after births minus deaths; they "
+            "reproduce the totals by the balancing equation.",
+            sources.rolled_forward.rule and f"By rule: {sources.rolled_forward.rule}.",
+        ),
+        tuple(persons),
+    )
+
+
 def priors_table(fit: Fit) -> Table:
     """Every prior with its meaning and its reason."""
     return Table(fit.model.priors.table(), "Priors", "tab:priors", ("Shares are per one.",))

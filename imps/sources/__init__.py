@@ -216,14 +216,15 @@ class Sources:
         return pd.DataFrame(rows)
 
     def roll_forward_check(self) -> pd.DataFrame:
-        """Deterministic roll-forward of the totals, with two sets of flows.
+        """Deterministic roll-forward of the totals, with three sets of flows.
 
         Returns
         -------
         DataFrame
             One row a mid-year, persons: published total; the total with the flows
             implied by it (equal by the balancing equation) and its difference; the
-            total with the later flows and the known changes and by how much it differs.
+            total with the later flows (TIM, LTIM), and with the survey alone, each with
+            the known changes, and by how much they differ.
         """
         natural = self.natural_change.values
         implied = self.rolled_forward.implied_net_migration(self.natural_change).values
@@ -232,6 +233,8 @@ class Sources:
         published = self.rolled_forward.total.values
         with_implied = published[0] + np.r_[0, np.cumsum(natural + implied)]
         with_later = published[0] + np.r_[0, np.cumsum(natural + later + known)]
+        survey = self.survey_net_migration.values
+        with_survey = published[0] + np.r_[0, np.cumsum(natural + survey + known)]
         return pd.DataFrame(
             {
                 "year": self.mid_years,
@@ -240,6 +243,8 @@ class Sources:
                 "difference_implied": with_implied - published,
                 "with_later_flows": with_later,
                 "difference_later": with_later - published,
+                "with_survey_flows": with_survey,
+                "difference_survey": with_survey - published,
                 "natural_change": np.r_[np.nan, natural],
                 "implied_net_migration": np.r_[np.nan, implied],
                 "later_net_migration": np.r_[np.nan, later],

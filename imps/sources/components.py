@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from imps.dims import FLOWS
 from imps.errors import DefinitionError, SourceError, some
 from imps.sources.composition import (
-    FLOWS,
     IRELAND_IN_SURVEY_FROM,
     Component,
     ComponentKind,

@@ -15,6 +15,7 @@ ONS, Mid-year population estimates QMI: components run from 1 July to 30 June.
 
 import calendar
 import datetime as dt
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,9 @@ import numpy as np
 from imps.errors import DefinitionError, some
 
 MID_YEAR = 0.5  # 30 June, at its end
+
+QUARTER_LABEL = re.compile(r"^(\d{4})Q([1-4])$")
+MONTH_LABEL = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$")
 
 CALENDAR_YEARS: Final = "calendar year"
 MID_YEARS: Final = "mid-year"
@@ -82,6 +86,50 @@ def calendar_year(year: int) -> Period:
 def mid_year_interval(year: int) -> Period:
     """1 July of the year before to 30 June of `year`: the year ending mid-`year`."""
     return Period(mid_year(year - 1), mid_year(year), f"year to mid-{year}")
+
+
+def quarter(label: str) -> Period:
+    """A quarter by its label: '2004Q1' is January to March 2004."""
+    found = QUARTER_LABEL.match(label)
+    if not found:
+        raise DefinitionError(f"quarter '{label}': expected a label such as '2004Q1'.")
+    start = int(found[1]) + (int(found[2]) - 1) / 4
+    return Period(start, start + 0.25, label)
+
+
+def year_ending(label: str) -> Period:
+    """The year that ends with a month: '2004-12' is a calendar year, '2004-06' a mid-year.
+
+    All others are rolling years, such as '2004-03', April 2003 to March 2004.
+    """
+    found = MONTH_LABEL.match(label)
+    if not found:
+        raise DefinitionError(
+            f"year ending '{label}': expected year and month of its end, such as '2004-06'."
+        )
+    year, month = int(found[1]), int(found[2])
+    if month == 12:
+        return calendar_year(year)
+    if month == 6:
+        return mid_year_interval(year)
+    return Period(year - 1 + month / 12, year + month / 12, f"year ending {label}")
+
+
+def quarters_of(period: Period) -> list[str]:
+    """Labels of the quarters that make up a period.
+
+    Raises
+    ------
+    DefinitionError
+        If the period does not start and end with a quarter.
+    """
+    first, last = period.start * 4, period.end * 4
+    if first != int(first) or last != int(last):
+        raise DefinitionError(
+            f"{period}: it does not start and end with a quarter. Use a year that ends in "
+            "March, June, September or December, such as '2004-06'."
+        )
+    return [f"{q // 4}Q{q % 4 + 1}" for q in range(int(first), int(last))]
 
 
 def flow_periods(years: Sequence[int], basis: str) -> list[Period]:

@@ -18,9 +18,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from imps.dims import SEXES
+from imps.sources.stage_weights import DIRECTIONS
+
 SHIFT_LABELS = ["port_group", "direction", "day_type", "time_of_day", "transport"]
 REGIONS = ("Europe", "elsewhere")
-SEXES = ("male", "female")
 AGE_GROUPS = ("0-14", "15-24", "25-44", "45-59/64", "60/65+")
 AGE_SHARES = (0.10, 0.33, 0.42, 0.10, 0.05)
 """Near the published shares of immigrants, 1991-2000 (IPS, Series MN); the two oldest groups are
@@ -129,7 +131,7 @@ def simulate_passengers(
     strata = pd.MultiIndex.from_product(
         [
             [f"port {number + 1}" for number in range(ports)],
-            ["arrival", "departure"],
+            list(DIRECTIONS),
             ["weekday", "weekend"],
             ["am", "pm"],
         ],
@@ -140,7 +142,7 @@ def simulate_passengers(
     size = rng.lognormal(0, 0.4, ports)[pd.factorize(shifts["port_group"])[0]]
     mean = passengers_per_shift * size[:, None] * np.array([0.6, 0.4])
     passengers = rng.poisson(mean * rng.gamma(20, 1 / 20, mean.shape))
-    share = np.where(shifts["direction"] == "arrival", *migrants_per_1000) / 1000
+    share = np.where(shifts["direction"] == DIRECTIONS[0], *migrants_per_1000) / 1000
     if clustering > 0:
         shape = clustering**-2
         share = share * rng.gamma(shape, 1 / shape, len(shifts))

@@ -8,7 +8,12 @@ import pytest
 
 from imps.errors import DefinitionError, MissingCellError, SourceError
 from imps.simulate_survey import simulate_stays
-from imps.sources.components import asylum_component, irish_component
+from imps.sources.components import (
+    armed_forces_component,
+    asylum_component,
+    irish_component,
+    resettlement_component,
+)
 from imps.sources.composition import (
     Basis,
     Component,
@@ -171,6 +176,104 @@ def test_asylum_by_hand_and_by_simulation() -> None:
     assert found.loc["immigration", "standard_error"] == pytest.approx(spread, rel=0.01)
     with pytest.raises(SourceError, match=r"share in survey is 1\.2"):
         asylum_component(cases, **{**shares, "share_in_survey": (1.2, 0.1)}, reference="x")
+
+
+def test_resettlement_by_hand_and_by_simulation() -> None:
+    arrivals = pd.DataFrame({"year": [2016, 2017], "persons": [5000.0, 6000.0]})
+    shares = {"share_in_survey": (0.05, 0.02), "share_leaving_within_year": (0.03, 0.01)}
+    component = resettlement_component(arrivals, **shares, reference="invented")
+    assert component.kind is ComponentKind.RESETTLEMENT and component.reference == "invented"
+    assert "5% of resettled people are in the survey, 3% of the others" in component.assumption
+    assert component.common_error
+    found = component.table.set_index(["flow", "year"])
+    np.testing.assert_allclose(
+        found.loc["immigration", "estimate"], [5000 * 0.95 * 0.97, 6000 * 0.95 * 0.97], rtol=EXACT
+    )
+    # who leaves later is the survey's to count
+    assert (found.loc["emigration", ["estimate", "standard_error"]] == 0).all().all()
+    rng = np.random.default_rng(2)
+    p, q = rng.normal(0.05, 0.02, 200_000), rng.normal(0.03, 0.01, 200_000)
+    spread = (5000 * (1 - p) * (1 - q)).std()
+    assert found.loc[("immigration", 2016), "standard_error"] == pytest.approx(spread, rel=0.01)
+    with pytest.raises(SourceError, match=r"resettlement: share leaving within a year is -0\.1"):
+        resettlement_component(
+            arrivals, **{**shares, "share_leaving_within_year": (-0.1, 0.0)}, reference="x"
+        )
+    with pytest.raises(SourceError, match="resettlement arrivals: no column persons"):
+        resettlement_component(arrivals[["year"]], **shares, reference="x")
+
+
+FORCES = pd.DataFrame(
+    {
+        "year": [2005, 2006, 2007, 2008, 2009],
+        "persons": [20_000.0, 21_000.0, 19_000.0, 19_000.0, 19_500.0],
+        "standard_error": [300.0, 400.0, 0.0, 0.0, 0.0],
+    }
+)
+
+
+def test_armed_forces_are_the_change_of_their_stock() -> None:
+    component = armed_forces_component(FORCES, share_in_survey=(0.1, 0.05), reference="invented")
+    assert component.kind is ComponentKind.ARMED_FORCES
+    assert "10% of it in the survey" in component.assumption
+    found = component.table.pivot(index="year", columns="flow", values="estimate")
+    assert found["immigration"].tolist() == [900.0, 0.0, 0.0, 450.0]
+    assert found["emigration"].tolist() == [0.0, 1800.0, 0.0, 0.0]
+    error = component.table.set_index(["year", "flow"])["standard_error"]
+    assert error[(2006, "immigration")] == pytest.approx(np.hypot(0.9 * 500, 1000 * 0.05))
+    assert error[(2007, "emigration")] == pytest.approx(np.hypot(0.9 * 400, 2000 * 0.05))
+    rng = np.random.default_rng(3)
+    n = 200_000
+    stocks = rng.normal([[20_000], [21_000]], [[300], [400]], (2, n))
+    spread = ((stocks[1] - stocks[0]) * (1 - rng.normal(0.1, 0.05, n))).std()
+    assert error[(2006, "immigration")] == pytest.approx(spread, rel=0.01)
+
+
+def test_bad_stocks_of_armed_forces_are_refused() -> None:
+    def build(table: pd.DataFrame, share: tuple[float, float] = (0.0, 0.0)) -> Component:
+        return armed_forces_component(table, share_in_survey=share, reference="x")
+
+    with pytest.raises(MissingCellError, match=r"stocks of 2005, 2007.*without gaps"):
+        build(FORCES.iloc[[0, 2]])
+    with pytest.raises(MissingCellError, match="the change between two of them"):
+        build(FORCES.iloc[:1])
+    with pytest.raises(SourceError, match="missing or negative"):
+        build(FORCES.assign(persons=-1.0))
+    with pytest.raises(SourceError, match=r"armed forces: share in survey is 1\.5"):
+        build(FORCES, (1.5, 0.0))
+    with pytest.raises(SourceError, match="standard error -1"):
+        build(FORCES, (0.5, -1.0))
+
+
+def test_resettlement_and_armed_forces_are_optional_parts_of_the_total() -> None:
+    survey, parts = series(), all_parts()
+    plain = compose_tim(survey, parts)
+    arrivals = pd.DataFrame({"year": YEARS, "persons": 4000.0})
+    resettled = resettlement_component(
+        arrivals,
+        share_in_survey=(0.0, 0.0),
+        share_leaving_within_year=(0.0, 0.01),
+        reference="invented",
+    )
+    forces = armed_forces_component(FORCES, share_in_survey=(0.0, 0.0), reference="invented")
+    total = compose_tim(survey, [*parts, resettled, forces])
+    added = (total.table["estimate"] - plain.table["estimate"]).to_list()
+    assert added == [4000 + 1000, 0, 4000, 2000, 4000, 0, 4000 + 500, 0]
+    back = survey_within_tim(total, [*parts, resettled, forces])
+    np.testing.assert_allclose(back.table["estimate"], survey.table["estimate"], rtol=EXACT)
+    # once inside they are not added again
+    with pytest.raises(DefinitionError, match=r"already holds .*armed forces"):
+        compose_tim(total, [forces])
+    with pytest.raises(MissingCellError, match=r"armed forces: no value for \(2006, 'imm"):
+        compose_tim(
+            survey,
+            [
+                *parts,
+                armed_forces_component(
+                    FORCES.iloc[1:], share_in_survey=(0.0, 0.0), reference="invented"
+                ),
+            ],
+        )
 
 
 @pytest.mark.skipif(not FIGURES.exists(), reason="the published adjustments are not at hand")

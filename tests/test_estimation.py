@@ -264,14 +264,61 @@ def test_only_counted_records_enter_the_total_but_all_shifts_enter_the_variance(
     assert own.covariance[0, 0] == pytest.approx(full.covariance[0, 0], rel=EXACT)
 
 
+CELLS = pd.DataFrame({"cell": list("gfedcba")})  # 'g' is never met
+
+
+def test_cells_without_contacts_are_listed_where_the_user_expects_them() -> None:
+    records = two_stage(10)
+    plain = estimate_totals(records, cells=["cell"], weight="w", **DESIGN)
+    listed = estimate_totals(records, cells=["cell"], weight="w", expected_cells=CELLS, **DESIGN)
+    assert listed.table["cell"].tolist() == list("gfedcba")
+    empty = listed.table.iloc[0]
+    assert (empty["contacts"], empty["estimate"]) == (0, 0.0)
+    # not 0: a cell that nobody was met in is not known exactly
+    assert np.isnan(empty["standard_error"]) and np.isnan(empty["design_effect"])
+    assert np.isnan(listed.covariance[0]).all() and np.isnan(listed.covariance[:, 0]).all()
+    met = listed.table.iloc[:0:-1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(met, plain.table)
+    np.testing.assert_array_equal(listed.covariance[:0:-1, :0:-1], plain.covariance)
+    assert "7 cells by cell, 1 of them without contacts" in str(listed)
+    assert "6 cells by cell, those without contacts unlisted" in str(plain)
+
+
+def test_a_sum_over_cells_without_contacts_keeps_its_error() -> None:
+    records = two_stage(11)
+    every = pd.MultiIndex.from_product(
+        [["arrival", "departure", "transit"], list("abcdefg")], names=["direction", "cell"]
+    ).to_frame(index=False)
+    cells = ["direction", "cell"]
+    listed = estimate_totals(records, cells=cells, weight="w", expected_cells=every, **DESIGN)
+    coarse = estimate_totals(records, cells=["direction"], weight="w", **DESIGN)
+    added = listed.aggregate(["direction"])
+    pd.testing.assert_frame_equal(added.table.iloc[:2], coarse.table, rtol=EXACT)
+    assert np.isnan(added.table["standard_error"][2])
+
+
+@pytest.mark.parametrize(
+    ("expected", "message"),
+    [
+        (CELLS.iloc[1:-1], r"1 cells were met and are not listed \(a\)"),
+        (pd.concat([CELLS, CELLS.iloc[:2]]), r"2 cells are listed twice \(g, f\)"),
+        (CELLS.rename(columns={"cell": "group"}), "expected_cells: no column cell"),
+    ],
+)
+def test_bad_lists_of_cells_are_refused(expected: pd.DataFrame, message: str) -> None:
+    records = two_stage(1)
+    with pytest.raises(DesignError, match=message):
+        estimate_totals(records, cells=["cell"], weight="w", expected_cells=expected, **DESIGN)
+
+
 @pytest.mark.parametrize(
     ("edit", "options", "message"),
     [
-        ({"w": -1.0}, {}, "weights are negative or missing"),
+        ({"w": -1.0}, {}, r"have a w that is missing, negative \(stratum 0, .*; rows 0, 1"),
         ({"cell": None}, {}, "column 'cell': .* records have no label"),
         ({}, {"method": "bootstrap"}, "pass seed="),
         ({}, {"method": "guess"}, "allowed are taylor"),
-        ({}, {"cells": ["age"]}, "no column age"),
+        ({}, {"cells": ["age"]}, "the records: no column age"),
         ({"flag": None}, {"counted": "flag"}, "neither True nor False"),
         ({}, {"calibration": [Calibration(("direction",), "w", "twice")]}, "List every stage"),
         ({}, {"calibration": [Calibration(("cell",), "w", "v")]}, "factor is not constant"),

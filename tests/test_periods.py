@@ -16,7 +16,10 @@ from imps.periods import (
     mid_year_average,
     mid_year_interval,
     overlap,
+    quarter,
+    quarters_of,
     share_after,
+    year_ending,
 )
 
 
@@ -56,3 +59,22 @@ def test_census_days():
 def test_a_period_must_have_a_length():
     with pytest.raises(DefinitionError, match="give an end after the start"):
         Period(2001.0, 2001.0, "nothing")
+
+
+def test_years_ending_in_a_month():
+    assert year_ending("2004-12") == calendar_year(2004)
+    assert year_ending("2004-06") == mid_year_interval(2004)
+    rolling = year_ending("2004-03")
+    assert (rolling.start, rolling.end, str(rolling)) == (2003.25, 2004.25, "year ending 2004-03")
+    with pytest.raises(DefinitionError, match="such as '2004-06'"):
+        year_ending("2004-13")
+
+
+def test_quarters_of_a_year():
+    assert quarters_of(year_ending("2004-06")) == ["2003Q3", "2003Q4", "2004Q1", "2004Q2"]
+    assert quarters_of(calendar_year(2004)) == ["2004Q1", "2004Q2", "2004Q3", "2004Q4"]
+    assert quarters_of(quarter("2004Q4")) == ["2004Q4"]
+    with pytest.raises(DefinitionError, match="does not start and end with a quarter"):
+        quarters_of(year_ending("2004-05"))
+    with pytest.raises(DefinitionError, match="such as '2004Q1'"):
+        quarter("2004Q5")

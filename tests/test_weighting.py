@@ -197,19 +197,36 @@ def change(records: pd.DataFrame, row: int, column: str, value: object) -> pd.Da
     return out
 
 
+# port, direction, day and time of row 3, as messages name them
+STRATUM = r"port_group 'H' direction 'arrival' day_type 'weekday' time_of_day 'am'"
+
+
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("interview", 1, r"shift stage: 2 records share .*rows 0, 3"),
-        ("direction", "transit", r"shift stage: direction 'transit' in 1 records \(rows 3\)"),
+        ("interview", 1, rf"shift stage: 2 records share .*{STRATUM}; rows 0, 3"),
+        (
+            "direction",
+            "transit",
+            r"shift stage: direction 'transit' in 1 records "
+            r"\(port_group 'H' direction 'transit' .*; rows 3\)",
+        ),
         ("day_type", "holiday", r"shift stage: 1 of 8 records .*day_type 'holiday'.*rows 3"),
-        ("migration_interval", 0, r"shift stage: 1 of 8 .*migration_interval.*rows 3"),
-        ("migration_interval", np.nan, r"missing, zero or negative \(rows 3\)"),
-        ("shift", None, r"shift stage: 1 records have no shift .*rows 3"),
+        ("migration_interval", 0, rf"shift stage: 1 of 8 .*migration_interval.*{STRATUM}; rows 3"),
+        (
+            "migration_interval",
+            np.nan,
+            rf"shift stage: .*missing, zero or negative \({STRATUM}; rows 3\)",
+        ),
+        ("shift", None, rf"shift stage: 1 records have no shift .*{STRATUM}; rows 3"),
         ("transport", "sea", "crossings, mixed with others"),
-        ("transport", "rocket", "allowed are air, sea, tunnel"),
-        ("interview_type", "maybe", r"non-response stage: interview_type 'maybe'"),
-        ("migrant", np.nan, r"non-response stage: 1 records have a migrant that is neither"),
+        ("transport", "rocket", r"port_group 'H' .*rows 3\); allowed are air, sea, tunnel"),
+        (
+            "interview_type",
+            "maybe",
+            r"non-response stage: interview_type 'maybe' .*day_type 'weekday'; rows 3",
+        ),
+        ("migrant", np.nan, r"non-response stage: 1 of 8 records have a migrant that is neither"),
     ],
 )
 def test_bad_records_are_refused(column: str, value: object, message: str) -> None:
@@ -220,11 +237,32 @@ def test_bad_records_are_refused(column: str, value: object, message: str) -> No
 @pytest.mark.parametrize(
     ("name", "edit", "message"),
     [
-        ("shifts", {"possible": [40, -9]}, "shift stage: 1 of 2 rows of the totals are negative"),
-        ("shifts", {"possible": [0, 9]}, "shift stage: a zero or missing factor for 6 records"),
-        ("traffic", {"passengers": [np.nan]}, "traffic stage: 1 of 1 rows"),
-        ("traffic", {"passengers": [0.0]}, "traffic stage: a zero or missing factor"),
-        ("unsampled", {"region": [1]}, r"unsampled stage: 8 of 8 records are in strata without"),
+        (
+            "shifts",
+            {"possible": [40, -9]},
+            "shift stage: 1 of 2 rows of the totals are negative.*day_type 'weekend'.*; rows 1",
+        ),
+        (
+            "shifts",
+            {"possible": [0, 9]},
+            rf"shift stage: a zero or missing factor for 6 records \({STRATUM}; rows 0, 1, 2",
+        ),
+        (
+            "traffic",
+            {"passengers": [np.nan]},
+            "traffic stage: 1 of 1 rows .*port_group 'H' direction 'arrival'; rows 0",
+        ),
+        (
+            "traffic",
+            {"passengers": [0.0]},
+            "traffic stage: a zero or missing factor for 6 records "
+            r"\(port_group 'H' direction 'arrival'; rows 0, 1, 3",
+        ),
+        (
+            "unsampled",
+            {"region": [1]},
+            r"unsampled stage: 8 of 8 records are in strata without.*region.*0.*; rows 0, 1",
+        ),
     ],
 )
 def test_bad_totals_are_refused(name: str, edit: dict, message: str) -> None:
@@ -234,12 +272,30 @@ def test_bad_totals_are_refused(name: str, edit: dict, message: str) -> None:
         weight_records(small_records(), **totals)
 
 
-def test_a_total_with_no_records_is_refused() -> None:
+@pytest.mark.parametrize("name", ["shifts", "non_response", "traffic", "unsampled"])
+def test_a_total_with_no_records_is_refused(name: str) -> None:
     totals = small_totals()
-    extra = totals["traffic"].assign(direction="departure", passengers=5.0)
-    totals["traffic"] = pd.concat([totals["traffic"], extra], ignore_index=True)
+    table = totals[name]
+    value = {"shifts": "possible", "non_response": "ordinary"}.get(name, "passengers")
+    extra = table.iloc[:1].assign(direction="departure", **{value: 5.0})
+    totals[name] = pd.concat([table, extra], ignore_index=True)
+    stage = {"shifts": "shift", "non_response": "non-response"}.get(name, name)
     with pytest.raises(
-        WeightError, match=r"traffic stage: 1 strata have a total .*direction 'departure'.*totals 1"
+        WeightError,
+        match=rf"{stage} stage: 1 strata have a total .*'departure'.*totals {len(table)}",
+    ):
+        weight_records(small_records(), **totals)
+
+
+@pytest.mark.parametrize("name", ["shifts", "non_response", "traffic", "unsampled"])
+def test_a_record_whose_stratum_has_no_total_is_refused(name: str) -> None:
+    totals = small_totals()
+    totals[name] = totals[name].assign(port_group="elsewhere")
+    stage = {"shifts": "shift", "non_response": "non-response"}.get(name, name)
+    with pytest.raises(
+        WeightError,
+        match=rf"{stage} stage: 8 of 8 records are in strata without a total "
+        r"\(port_group 'H' .*direction 'arrival'.*; rows 0, 1, 2, 3, 4 and 3 more\)",
     ):
         weight_records(small_records(), **totals)
 
@@ -250,10 +306,72 @@ def test_minimums_without_a_full_interview_are_refused() -> None:
         minimums_weights(records, prior="w")
 
 
-def test_negative_prior_weights_are_refused() -> None:
-    records = small_records().assign(w=-1.0)
-    with pytest.raises(WeightError, match="traffic stage: 8 of 8 records"):
-        traffic_weights(records, small_totals()["traffic"], prior="w")
+def by_non_response(records: pd.DataFrame) -> StageWeights:
+    return non_response_weights(records, small_totals()["non_response"], prior="w")
+
+
+def by_minimums(records: pd.DataFrame) -> StageWeights:
+    return minimums_weights(records, prior="w")
+
+
+def by_traffic(records: pd.DataFrame) -> StageWeights:
+    return traffic_weights(records, small_totals()["traffic"], prior="w")
+
+
+def by_unsampled(records: pd.DataFrame) -> StageWeights:
+    return unsampled_weights(records, small_totals()["unsampled"], prior="w")
+
+
+def by_imbalance(records: pd.DataFrame) -> StageWeights:
+    records = records.assign(port_route=121, resident="uk", eligible=True)
+    factors = pd.DataFrame({"port_route": [121], "direction": ["arrival"], "factor": [1.0]})
+    return imbalance_weights(records, factors, prior="w")
+
+
+def by_final(records: pd.DataFrame) -> StageWeights:
+    return final_weights(records, factors=["w"])
+
+
+STAGES = {
+    "non-response": (by_non_response, "port_group 'H' direction 'arrival' day_type 'weekday'"),
+    "minimums": (by_minimums, "port_group 'H' flow 3"),
+    "traffic": (by_traffic, "port_group 'H' direction 'arrival'"),
+    "unsampled": (by_unsampled, "port_group 'H' region 0 direction 'arrival'"),
+    "imbalance": (by_imbalance, "port_route 121 direction 'arrival'"),
+    "final": (by_final, "port_group 'H' direction 'arrival'"),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
+def test_negative_and_missing_weights_name_stage_stratum_and_rows(stage: str, value: float) -> None:
+    run, stratum = STAGES[stage]
+    records = small_records().assign(w=10.0)
+    records.loc[[1, 4], "w"] = value
+    with pytest.raises(WeightError) as caught:
+        run(records)
+    message = str(caught.value)
+    assert f"{stage} stage: 2 of 8 records have a w that is missing" in message
+    assert stratum in message and "rows 1, 4" in message
+
+
+@pytest.mark.parametrize("stage", ["non-response", "minimums"])
+def test_zero_weights_are_refused_before_a_stage_has_dropped_records(stage: str) -> None:
+    records = small_records().assign(w=10.0)
+    records.loc[1, "w"] = 0.0
+    with pytest.raises(WeightError, match=rf"{stage} stage: .*zero or negative.*'H'.*rows 1"):
+        STAGES[stage][0](records)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_repeated_interviews_name_stage_stratum_and_rows(stage: str) -> None:
+    records = small_records().assign(w=10.0)
+    records.loc[4, "interview"] = records.loc[1, "interview"]
+    run, stratum = STAGES[stage]
+    with pytest.raises(WeightError) as caught:
+        run(records)
+    assert f"{stage} stage: 2 records share an interview identifier" in str(caught.value)
+    assert stratum in str(caught.value) and "rows 1, 4" in str(caught.value)
 
 
 # --- ONS's outputs --------------------------------------------------------------------

@@ -21,13 +21,13 @@ from enum import Enum
 import numpy as np
 import pandas as pd
 
+from imps.dims import FLOW, FLOWS, YEAR
 from imps.errors import DefinitionError, MissingCellError, SourceError, some
 
 IRELAND_IN_SURVEY_FROM = 2008
 """Flows with the Irish Republic are in the IPS from this year (ONS, margins of error, notes)."""
 
-KEYS = ["year", "flow"]
-FLOWS = ("immigration", "emigration")
+KEYS = [YEAR, FLOW]
 
 
 class Definition(Enum):

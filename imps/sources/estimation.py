@@ -33,7 +33,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from imps.errors import DesignError, some
+from imps.sources.stage_weights import flags, positive
 from imps.sources.survey_design import (
+    STAGE,
     TRAFFIC,
     UNSAMPLED,
     Calibration,
@@ -41,10 +43,10 @@ from imps.sources.survey_design import (
     Design,
     LonelyRule,
     combine_codes,
-    flag_column,
     label_codes,
+    label_index,
     require_columns,
-    weight_column,
+    words,
 )
 
 __all__ = [
@@ -67,10 +69,11 @@ class SurveyTotals:
     ----------
     table : DataFrame
         Cell labels, `contacts` (interviews), `estimate` and `standard_error` (persons),
-        `design_effect` (CV squared times contacts). Cells without contacts are not listed:
-        their error is not estimable from the sample; see
-        :mod:`imps.sources.variance_function`.
+        `design_effect` (CV squared times contacts). A cell without contacts is listed only
+        where the user named the cells expected; its estimate is 0 and its standard error NaN,
+        because the sample cannot tell it: see :mod:`imps.sources.variance_function`.
     covariance : array (cell, cell), persons squared
+        NaN in the rows and columns of cells without contacts.
     cells : tuple of str
         The label columns.
     method : str
@@ -85,22 +88,27 @@ class SurveyTotals:
     degrees_of_freedom: int
 
     def aggregate(self, by: Sequence[str]) -> SurveyTotals:
-        """Add cells up to the labels of `by`, covariance included."""
+        """Add cells up to the labels of `by`, covariance included.
+
+        A cell without contacts adds nothing; a sum has an error if any of its cells does.
+        """
         unknown = [name for name in by if name not in self.cells]
         if unknown:
             raise DesignError(f"aggregate: no cell label {some(unknown)}; have {some(self.cells)}.")
         code, labels = label_codes(self.table, by)
         add = csr_matrix((np.ones(len(code)), (code, np.arange(len(code)))))
-        covariance = np.asarray(add @ (add @ self.covariance).T)
+        covariance = np.asarray(add @ (add @ np.nan_to_num(self.covariance)).T)
         estimate = add @ self.table["estimate"].to_numpy(float)
         contacts = add @ self.table["contacts"].to_numpy(float)
-        table = _result_table(labels, contacts, estimate, covariance)
+        table, covariance = _result_table(labels, contacts, estimate, covariance)
         return SurveyTotals(table, covariance, tuple(by), self.method, self.degrees_of_freedom)
 
     def __str__(self) -> str:
-        error = np.sqrt(self.covariance.sum())
+        error = np.sqrt(np.nansum(self.covariance))
+        empty = int((self.table["contacts"] == 0).sum())
+        silent = f"{empty} of them without contacts" if empty else "those without contacts unlisted"
         return (
-            f"{len(self.table)} cells by {', '.join(self.cells)}; "
+            f"{len(self.table)} cells by {', '.join(self.cells)}, {silent}; "
             f"{self.table['contacts'].sum()} contacts; sum {self.table['estimate'].sum():,.0f} "
             f"persons, standard error {error:,.0f} ({self.method})"
         )
@@ -116,6 +124,7 @@ def estimate_totals(
     counted: str | None = None,
     calibration: Sequence[Calibration] = (),
     sampled: pd.DataFrame | None = None,
+    expected_cells: pd.DataFrame | None = None,
     lonely_psu: LonelyRule | None = None,
     method: Method = "taylor",
     replicates: int = 500,
@@ -141,6 +150,10 @@ def estimate_totals(
         one's `post` must equal `weight` in the records that are counted.
     sampled : DataFrame, optional
         The `stratum` columns and `sampled`: sampling units drawn, where some met nobody.
+    expected_cells : DataFrame, optional
+        The `cells` columns, one row for every cell that could occur; the result has these
+        cells in this order, those without contacts included. Without it only the
+        cells that were met are listed.
     lonely_psu : 'certainty' or 'centre', optional
         What a stratum with one sampling unit adds: nothing, or its squared
         distance from the mean of all units. Without a rule such strata are refused.
@@ -161,17 +174,26 @@ def estimate_totals(
     Raises
     ------
     DesignError
-        Missing columns or labels, negative weights, lonely units without a rule.
+        Missing columns or labels, negative weights, lonely units without a rule, or a cell
+        that was met and is not among those expected.
 
     Examples
     --------
-    >>> from imps.simulate_survey import SHIFT_LABELS, simulate_passengers, simulate_survey
+    >>> from imps.dims import SEXES
+    >>> from imps.simulate_survey import (
+    ...     AGE_GROUPS, SHIFT_LABELS, simulate_passengers, simulate_survey
+    ... )
     >>> from imps.sources.weighting import weight_records
     >>> survey = simulate_survey(simulate_passengers(seed=1), seed=1)
     >>> records, stages = weight_records(survey.records, **survey.totals())
+    >>> labels = ["direction", "sex", "age_group"]
+    >>> every_cell = pd.MultiIndex.from_product(
+    ...     [["arrival", "departure"], SEXES, AGE_GROUPS], names=labels
+    ... ).to_frame(index=False)
     >>> totals = estimate_totals(
     ...     records,
-    ...     cells=["direction", "sex", "age_group"],
+    ...     cells=labels,
+    ...     expected_cells=every_cell,
     ...     counted="long_term",
     ...     stratum=SHIFT_LABELS[:4],
     ...     psu="sampling_unit",
@@ -182,9 +204,13 @@ def estimate_totals(
     (20, 20)
     """
     require_columns(records, [*cells, *stratum, psu, weight, *([counted] if counted else [])])
-    final = weight_column(records, weight)
-    use = final > 0 if counted is None else (flag_column(records, counted) & (final > 0))
+    final = positive(records, weight, STAGE, stratum, zero=True, error=DesignError)
+    use = final > 0
+    if counted is not None:
+        use &= flags(records, counted, STAGE, stratum, error=DesignError)
     cell, labels = label_codes(records.loc[use], cells)
+    if expected_cells is not None:
+        cell, labels = _among(expected_cells, cell, labels)
     design = Design.read(records, stratum, psu, sampled)
     stages = [CalibrationStage.read(records, stage) for stage in calibration]
     _refuse_other_weight(records, weight, final, use, calibration)
@@ -198,7 +224,7 @@ def estimate_totals(
         )
     estimate = np.bincount(cell, final[use], len(labels))
     contacts = np.bincount(cell, minlength=len(labels))
-    table = _result_table(labels, contacts, estimate, covariance)
+    table, covariance = _result_table(labels, contacts, estimate, covariance)
     freedom = int(design.size.sum()) - len(design.size)
     return SurveyTotals(table, covariance, tuple(cells), method, freedom)
 
@@ -346,13 +372,38 @@ def _recalibrate(stage: CalibrationStage, scale: NDArray) -> NDArray[np.float64]
     return (factor * np.where(used, prior, 1.0) / before)[stage.cell]
 
 
+def _among(
+    expected: pd.DataFrame, cell: NDArray[np.int64], found: pd.DataFrame
+) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Cell codes and labels in the order of the cells expected."""
+    columns = list(found.columns)
+    require_columns(expected, columns, "expected_cells")
+    labels = expected[columns].reset_index(drop=True)
+    if labels.duplicated().any():
+        raise DesignError(
+            f"expected_cells: {labels.duplicated().sum()} cells are listed twice "
+            f"({words(labels[labels.duplicated()])}). List each once."
+        )
+    place = label_index(labels).get_indexer(label_index(found))
+    if (place < 0).any():
+        raise DesignError(
+            f"expected_cells: {(place < 0).sum()} cells were met and are not listed "
+            f"({words(found[place < 0])}). Add them, or leave their records out of `counted`."
+        )
+    return place[cell].astype(np.int64), labels
+
+
 def _result_table(
     labels: pd.DataFrame, contacts: NDArray, estimate: NDArray, covariance: NDArray
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """Table and covariance; a cell without contacts has no standard error, rather than 0."""
+    met = contacts > 0
+    covariance = np.where(np.outer(met, met), covariance, np.nan)
     variance = np.diag(covariance)
-    return labels.assign(
+    table = labels.assign(
         contacts=contacts.astype(int),
         estimate=estimate,
         standard_error=np.sqrt(variance),
-        design_effect=variance / estimate**2 * contacts,
+        design_effect=variance / np.where(met, estimate, np.nan) ** 2 * contacts,
     )
+    return table, covariance

@@ -49,13 +49,12 @@ def imbalance_weights(
     1 - (change of the overseas sum) / (UK sum), so that the stratum's total stays put.
     """
     stage = "imbalance"
-    require(records, ["interview", *strata, prior, "resident", "eligible"], stage)
+    require(records, ["interview", *strata, prior, "resident", "eligible"], stage, strata)
     table = totals_table(factors, strata, ["factor"], stage, add=False)
     code = stratum_codes(records, table, strata, stage, total="factor", strict=False)
-    weight = positive(records, prior, stage, zero=True)
-    eligible = flags(records, "eligible", stage)
-    resident = records["resident"].to_numpy()
-    refuse_labels(records, resident, ("overseas", "uk"), "resident", stage)
+    weight = positive(records, prior, stage, strata, zero=True)
+    eligible = flags(records, "eligible", stage, strata)
+    resident = refuse_labels(records, "resident", ("overseas", "uk"), stage, strata)
     overseas, home = eligible & (resident == "overseas"), eligible & (resident == "uk")
     factor = np.where(overseas, table["factor"].to_numpy(float)[code], 1.0)
     if country_factors is not None:

@@ -26,8 +26,6 @@ ERAS: tuple[tuple[str, int, int], ...] = (
 """Periods of constant survey design: the emigrant sample was tripled in 2007 and the whole
 survey redesigned in 2009 (ONS, Port Survey Review stage two, 2009)."""
 
-FLOWS = ("immigration", "emigration")
-
 
 def load_published_ips(*, headline: bool = False) -> pd.DataFrame:
     """Published IPS estimates of long-term migrants by sex and age group, 1975 to 2012.

@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imps.errors import WeightError, some
+from imps.errors import ImpsError, WeightError, some
+
+NAMING_STRATA = ("port_group", "direction")
+"""Columns that name a record's stratum in messages, where a stage has no strata of its own."""
 
 DIRECTIONS = ("arrival", "departure")
 TRANSPORTS = ("air", "sea", "tunnel")
@@ -47,7 +50,12 @@ class StageWeights:
         return float(miss.max()) if len(miss) else 0.0
 
 
-def require(records: pd.DataFrame, columns: Sequence[str], stage: str) -> None:
+def require(
+    records: pd.DataFrame,
+    columns: Sequence[str],
+    stage: str,
+    strata: Sequence[str] = NAMING_STRATA,
+) -> None:
     """Refuse records without the columns, repeated interviews and unknown directions."""
     absent = [name for name in dict.fromkeys(columns) if name not in records.columns]
     if absent:
@@ -59,40 +67,53 @@ def require(records: pd.DataFrame, columns: Sequence[str], stage: str) -> None:
     if twice.any():
         raise WeightError(
             f"{stage} stage: {twice.sum()} records share an interview identifier "
-            f"({rows(records, twice)}). Each interview counts once: remove the copies."
+            f"({places(records, twice, strata)}). Each interview counts once: remove the copies."
         )
     if "direction" in columns:
-        refuse_labels(records, records["direction"].to_numpy(), DIRECTIONS, "direction", stage)
+        refuse_labels(records, "direction", DIRECTIONS, stage, strata)
 
 
 def refuse_labels(
-    records: pd.DataFrame, values: NDArray, allowed: Sequence[str], name: str, stage: str
-) -> None:
-    """Refuse values of a column other than the allowed ones."""
+    records: pd.DataFrame,
+    name: str,
+    allowed: Sequence[str],
+    stage: str,
+    strata: Sequence[str] = NAMING_STRATA,
+) -> NDArray:
+    """The values of a column, refused where other than the allowed ones."""
+    values = records[name].to_numpy()
     bad = ~np.isin(values, allowed)
     if bad.any():
         found = dict.fromkeys(np.asarray(values, dtype=object)[bad])
         raise WeightError(
             f"{stage} stage: {name} {some(map(repr, found))} in {bad.sum()} records "
-            f"({rows(records, bad)}); allowed are {some(allowed)}. Recode them."
+            f"({places(records, bad, strata)}); allowed are {some(allowed)}. Recode them."
         )
-
-
-def interview_types(records: pd.DataFrame, stage: str) -> NDArray:
-    """The interview types, checked."""
-    values = records["interview_type"].to_numpy()
-    refuse_labels(records, values, INTERVIEW_TYPES, "interview_type", stage)
     return values
 
 
-def flags(records: pd.DataFrame, name: str, stage: str) -> NDArray[np.bool_]:
+def interview_types(
+    records: pd.DataFrame, stage: str, strata: Sequence[str] = NAMING_STRATA
+) -> NDArray:
+    """The interview types, checked."""
+    return refuse_labels(records, "interview_type", INTERVIEW_TYPES, stage, strata)
+
+
+def flags(
+    records: pd.DataFrame,
+    name: str,
+    stage: str,
+    strata: Sequence[str] = NAMING_STRATA,
+    *,
+    error: type[ImpsError] = WeightError,
+) -> NDArray[np.bool_]:
     """A column of True and False; a missing flag is refused, since it would count as True."""
     values = records[name]
     bad = (values.isna() | ~values.isin([True, False])).to_numpy()
     if bad.any():
-        raise WeightError(
-            f"{stage} stage: {bad.sum()} records have a {name} that is neither True nor False "
-            f"({rows(records, bad)}). Recode it."
+        raise error(
+            f"{stage} stage: {bad.sum()} of {len(records)} records have a {name} that is neither "
+            f"True nor False ({places(records, bad, strata)}). Say for each whether it counts."
         )
     return values.to_numpy(bool)
 
@@ -101,9 +122,11 @@ def positive(
     records: pd.DataFrame,
     name: str,
     stage: str,
+    strata: Sequence[str] = NAMING_STRATA,
     *,
     zero: bool = False,
     where: NDArray | None = None,
+    error: type[ImpsError] = WeightError,
 ) -> NDArray[np.float64]:
     """A numeric column, refused where missing, negative or (unless `zero`) zero."""
     values = records[name].to_numpy(float)
@@ -112,9 +135,9 @@ def positive(
     if where is not None:
         bad &= where
     if bad.any():
-        raise WeightError(
+        raise error(
             f"{stage} stage: {bad.sum()} of {len(records)} records have a {name} that is missing, "
-            f"{'negative' if zero else 'zero or negative'} ({rows(records, bad)}). "
+            f"{'negative' if zero else 'zero or negative'} ({places(records, bad, strata)}). "
             "Correct the records or the stage that made it."
         )
     return values
@@ -138,8 +161,8 @@ def totals_table(
     if bad.any():
         raise WeightError(
             f"{stage} stage: {bad.sum()} of {len(totals)} rows of the totals are negative or "
-            f"missing (rows {some(totals.index[bad])}). Enter 0 where nobody passed, and a label "
-            "of its own for an unknown stratum."
+            f"missing ({places(totals, bad.to_numpy(), strata)}). Enter 0 where nobody passed, "
+            "and a label of its own for an unknown stratum."
         )
     if not add and totals.duplicated(list(strata)).any():
         raise WeightError(f"{stage} stage: a stratum has two rows in the table of {values[0]}s.")
@@ -167,8 +190,7 @@ def stratum_codes(
     if lost.any():
         raise WeightError(
             f"{stage} stage: {lost.sum()} of {len(records)} records are in strata without a total "
-            f"({labels(records.loc[lost].drop_duplicates(list(strata)), strata)}; "
-            f"{rows(records, lost)}). Add the totals, or merge the strata."
+            f"({places(records, lost, strata)}). Add the totals, or merge the strata."
         )
     if strict:
         kept = code if used is None else code[used]
@@ -185,7 +207,7 @@ def own_strata(
     if missing.any():
         raise WeightError(
             f"{stage} stage: {missing.sum()} records have no {' or '.join(strata)} "
-            f"({rows(records, missing)}). Give them a label of their own."
+            f"({places(records, missing, strata)}). Give them a label of their own."
         )
     groups = records.groupby(list(strata), sort=False, observed=True)
     code = groups.ngroup().to_numpy()
@@ -197,8 +219,7 @@ def transport_of(
     records: pd.DataFrame, code: NDArray, table: pd.DataFrame, strata: Sequence[str], stage: str
 ) -> NDArray:
     """Kind of transport of each stratum; a mixture is refused."""
-    values = records["transport"].to_numpy()
-    refuse_labels(records, values, TRANSPORTS, "transport", stage)
+    values = refuse_labels(records, "transport", TRANSPORTS, stage, strata)
     number = pd.Categorical(values, categories=list(TRANSPORTS)).codes.astype(int)
     seen = np.zeros((len(table), len(TRANSPORTS)), dtype=bool)
     seen[code, number] = True
@@ -209,19 +230,23 @@ def transport_of(
 
 
 def sampled_units(
-    records: pd.DataFrame, code: NDArray, transport: NDArray, stage: str
+    records: pd.DataFrame,
+    code: NDArray,
+    transport: NDArray,
+    stage: str,
+    strata: Sequence[str],
 ) -> NDArray[np.int64]:
     """Distinct sampled shifts of each stratum; on sea routes pairs of shift and crossing."""
     sea = (transport == "sea")[code]
     if sea.any():
-        require(records, ["interview", "crossing"], stage)
+        require(records, ["interview", "crossing"], stage, strata)
     crossing = records["crossing"].where(sea, 0) if sea.any() else 0
     units = pd.DataFrame({"code": code, "shift": records["shift"].to_numpy(), "crossing": crossing})
     missing = units.isna().any(axis=1).to_numpy()
     if missing.any():
         raise WeightError(
             f"{stage} stage: {missing.sum()} records have no shift or crossing identifier "
-            f"({rows(records, missing)}); the number of sampled shifts is then unknown."
+            f"({places(records, missing, strata)}); the number of sampled shifts is then unknown."
         )
     return np.bincount(units.drop_duplicates()["code"], minlength=len(transport))
 
@@ -249,10 +274,9 @@ def refuse_not_positive(
     if where is not None:
         bad &= where
     if bad.any():
-        found = records.loc[bad].drop_duplicates(list(strata))
         raise WeightError(
             f"{stage} stage: a zero or missing factor for {bad.sum()} records "
-            f"({labels(found, strata)}; {rows(records, bad)}). A stratum with interviews had "
+            f"({places(records, bad, strata)}). A stratum with interviews had "
             "passengers: correct its total."
         )
 
@@ -307,9 +331,13 @@ def labels(table: pd.DataFrame, strata: Sequence[str]) -> str:
     return some(label(row, strata) for _, row in table.iterrows())
 
 
-def rows(records: pd.DataFrame, bad: NDArray) -> str:
-    """At most five row labels in words."""
-    return f"rows {some(records.index[bad])}"
+def places(table: pd.DataFrame, bad: NDArray, strata: Sequence[str]) -> str:
+    """Strata and rows of a table in words, at most five of each."""
+    known = [name for name in strata if name in table.columns]
+    rows = f"rows {some(table.index[bad])}"
+    if not known:
+        return rows
+    return f"{labels(table.loc[bad].drop_duplicates(known), known)}; {rows}"
 
 
 def index_of(table: pd.DataFrame, strata: Sequence[str]) -> pd.MultiIndex:

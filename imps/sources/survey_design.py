@@ -11,8 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imps.errors import DesignError, some
+from imps.sources.stage_weights import positive
 
 LonelyRule = Literal["certainty", "centre"]
+STAGE = "estimation"
+"""How messages name this step, as the weighting stages name theirs."""
+
 CONSTANT = 1e-9
 """Relative spread allowed to a calibration factor within its cell: rounding of doubles."""
 
@@ -103,7 +107,10 @@ class CalibrationStage:
         """Read a stage from the records; its factor must be constant within each cell."""
         require_columns(records, [*stage.strata, stage.prior, stage.post])
         cell, labels = label_codes(records, stage.strata)
-        prior, post = weight_column(records, stage.prior), weight_column(records, stage.post)
+        prior, post = (
+            positive(records, name, STAGE, stage.strata, zero=True, error=DesignError)
+            for name in (stage.prior, stage.post)
+        )
         sums = np.bincount(cell, prior, len(labels)), np.bincount(cell, post, len(labels))
         with np.errstate(invalid="ignore"):
             factor = sums[1] / sums[0]
@@ -156,32 +163,8 @@ def words(labels: pd.DataFrame) -> str:
     return some(" ".join(str(part) for part in row) for row in rows)
 
 
-def weight_column(records: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    """A column of weights; negative or missing ones are refused."""
-    values = records[name].to_numpy(float)
-    bad = ~(np.isfinite(values) & (values >= 0))
-    if bad.any():
-        raise DesignError(
-            f"column '{name}': {bad.sum()} of {len(records)} weights are negative or missing "
-            f"(rows {some(records.index[bad])}). Run the weighting stages first."
-        )
-    return values
-
-
-def flag_column(records: pd.DataFrame, name: str) -> NDArray[np.bool_]:
-    """A column of True and False; a missing flag is refused, since it would count as True."""
-    values = records[name]
-    bad = (values.isna() | ~values.isin([True, False])).to_numpy()
-    if bad.any():
-        raise DesignError(
-            f"column '{name}': {bad.sum()} of {len(records)} records are neither True nor False "
-            f"(rows {some(records.index[bad])}). Say for each whether it counts."
-        )
-    return values.to_numpy(bool)
-
-
-def require_columns(records: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Refuse records without the columns."""
-    absent = [name for name in columns if name not in records.columns]
+def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str = "the records") -> None:
+    """Refuse a table without the columns."""
+    absent = [name for name in columns if name not in table.columns]
     if absent:
-        raise DesignError(f"the records have no column {some(absent)}.")
+        raise DesignError(f"{what}: no column {some(absent)}.")

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from imps.errors import MissingCellError, SourceError, some
+from imps.errors import DesignError, MissingCellError, SourceError, some
 from imps.sources.composition import Component, ComponentKind
 from imps.sources.estimation import LonelyRule, estimate_totals
-from imps.sources.survey_design import flag_column
+from imps.sources.stage_weights import flags
 
 LAG = 1
 """Years from arrival to the first interviews that show a stay of 12 months."""
@@ -62,7 +62,8 @@ def turning_shares(
     which nobody, or everybody, turned has no spread to show; it gets the Jeffreys posterior
     of its contacts, mean (k + 1/2) / (n + 1), so that it never counts as known exactly.
     """
-    table = interviews.assign(turned_=flag_column(interviews, turned))
+    flag = flags(interviews, turned, "switchers", stratum, error=DesignError)
+    table = interviews.assign(turned_=flag)
     found = estimate_totals(
         table,
         cells=[*by, "turned_"],

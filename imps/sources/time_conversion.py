@@ -9,63 +9,51 @@ uncertainty is carried, and so is the correlation between years that share quart
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imps.errors import DefinitionError, MissingCellError, SourceError, some
+from imps.errors import MissingCellError, SourceError, some
+from imps.periods import (
+    mid_year_average,
+    mid_year_interval,
+    overlap,
+    quarter,
+    quarters_of,
+    year_ending,
+)
 
-QUARTER = re.compile(r"^(\d{4})Q([1-4])$")
-MONTH = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$")
-
-
-def quarters_of_year_ending(end: str) -> list[str]:
-    """The four quarters of the year that ends with a month, '2004-06' or '2004-12'.
-
-    Raises
-    ------
-    DefinitionError
-        If the month does not end a quarter.
-    """
-    found = MONTH.match(end)
-    if not found or int(found[2]) % 3:
-        raise DefinitionError(
-            f"year ending '{end}': expected year and month of a quarter's end, such as '2004-06'."
-        )
-    last = 4 * int(found[1]) + int(found[2]) // 3 - 1
-    return [f"{q // 4}Q{q % 4 + 1}" for q in range(last - 3, last + 1)]
+NET_CONVERSION_ERROR = 20_500.0
+"""Root mean square miss (persons) of the mean of two calendar years of net migration, United
+Kingdom, mid-1994 to mid-2011: :func:`conversion_miss` of TIM (Hansard 2004; ONS, April 2014)
+against the mid-year flows of the population estimates."""
 
 
 def year_operator(quarters: Sequence[str], ends: Sequence[str]) -> NDArray[np.float64]:
     """Operator (year, quarter) of ones and zeros from quarterly flows to years ending `ends`.
 
-    Works for calendar years ('2004-12'), mid-years ('2004-06') and rolling years alike.
+    Works for calendar years ('2004-12'), mid-years ('2004-06') and rolling years alike; it is
+    :func:`imps.periods.overlap` of the years and the quarters.
 
     Raises
     ------
     MissingCellError
         If a quarter of a year is not among `quarters`.
     """
-    bad = [q for q in quarters if not QUARTER.match(q)]
-    if bad:
-        raise DefinitionError(f"quarters {some(bad)}: expected labels such as '2004Q1'.")
+    known = [quarter(label) for label in quarters]
     if len(set(quarters)) < len(quarters):
         raise SourceError("quarters: a label appears twice; keep one vintage.")
-    position = {q: j for j, q in enumerate(quarters)}
-    operator = np.zeros((len(ends), len(quarters)))
-    for i, end in enumerate(ends):
-        needed = quarters_of_year_ending(end)
-        gone = [q for q in needed if q not in position]
+    years = [year_ending(end) for end in ends]
+    for year in years:
+        gone = [label for label in quarters_of(year) if label not in quarters]
         if gone:
             raise MissingCellError(
-                f"year ending {end}: no quarter {some(gone)}. A missing quarter is not a zero: "
-                "leave the year out."
+                f"{year}: no quarter {some(gone)}. A missing quarter is not a zero: leave the "
+                "year out."
             )
-        operator[i, [position[q] for q in needed]] = 1.0
-    return operator
+    return overlap(years, known)
 
 
 def sum_quarters(
@@ -114,14 +102,20 @@ def mid_years_of_rolling(table: pd.DataFrame) -> pd.DataFrame:
     table : DataFrame
         `year_ending` ('2004-06'), and any other columns.
     """
-    june = table["year_ending"].str.endswith("-06")
+    year = table["year_ending"].str[:4].astype(int)
+    june = pd.Series(
+        [
+            year_ending(end) == mid_year_interval(number)
+            for end, number in zip(table["year_ending"], year, strict=True)
+        ],
+        table.index,
+    )
     if not june.any():
         raise MissingCellError(
             f"rolling years: none of {len(table)} ends in June. Use quarters, or "
             "mid_years_of_calendar with a conversion error."
         )
-    year = table.loc[june, "year_ending"].str[:4].astype(int)
-    return table.loc[june].assign(mid_year=year).reset_index(drop=True)
+    return table.loc[june].assign(mid_year=year[june]).reset_index(drop=True)
 
 
 def mid_years_of_calendar(
@@ -134,7 +128,8 @@ def mid_years_of_calendar(
     table : DataFrame
         `year` (calendar, without gaps), `estimate`, `standard_error` (persons per year).
     conversion_error : float, persons (> 0)
-        Root mean square miss of the rule; :func:`conversion_miss` measures it.
+        Root mean square miss of the rule; :func:`conversion_miss` measures it, and
+        `NET_CONVERSION_ERROR` is that of the United Kingdom's net migration.
 
     Returns
     -------
@@ -156,7 +151,7 @@ def mid_years_of_calendar(
         raise MissingCellError(
             f"calendar years {some(rows['year'])}: expected two or more without gaps or repeats."
         )
-    operator = 0.5 * (np.eye(len(rows) - 1, len(rows)) + np.eye(len(rows) - 1, len(rows), 1))
+    operator = _mean_of_two(rows["year"])
     covariance = operator * rows["standard_error"].to_numpy(float) ** 2 @ operator.T
     covariance = covariance + conversion_error**2 * np.eye(len(rows) - 1)
     years = pd.DataFrame(
@@ -182,11 +177,16 @@ def conversion_miss(calendar: pd.Series, mid_year: pd.Series) -> pd.Series:
         Its root mean square is the `conversion_error`. Both series come from the same
         interviews, so sampling error hardly enters.
     """
-    mean = (calendar + calendar.shift(1)) / 2
-    gaps = calendar.index.to_series().diff().iloc[1:] != 1
-    if gaps.any():
+    if (calendar.index.to_series().diff().iloc[1:] != 1).any():
         raise MissingCellError("conversion miss: the calendar years have gaps or are not in order.")
+    mean = pd.Series(_mean_of_two(calendar.index) @ calendar.to_numpy(float), calendar.index[1:])
     miss = (mean - mid_year.reindex(mean.index)).dropna()
     if miss.empty:
         raise MissingCellError("conversion miss: the two series share no mid-year.")
     return miss
+
+
+def _mean_of_two(years: pd.Series | pd.Index) -> NDArray[np.float64]:
+    """Official rule (mid-year, calendar year) for the mid-years that two of the years meet."""
+    numbers = [int(year) for year in years]
+    return mid_year_average(numbers, [mid_year_interval(year) for year in numbers[1:]])

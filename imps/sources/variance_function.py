@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from imps.dims import FLOWS
 from imps.errors import DefinitionError, MissingCellError, SourceError, some
 from imps.sources.published_survey import (
     ERAS,
-    FLOWS,
     ROUNDING,
     design_effect,
     era_of,

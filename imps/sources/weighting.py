@@ -106,13 +106,15 @@ def shift_weights(
         factor, a repeated interview, a direction other than arrival or departure.
     """
     stage = "shift"
-    require(records, ["interview", *strata, "transport", "shift", "migration_interval"], stage)
+    require(
+        records, ["interview", *strata, "transport", "shift", "migration_interval"], stage, strata
+    )
     table = totals_table(totals, strata, ["possible"], stage, optional=["sampled"])
     code = stratum_codes(records, table, strata, stage, total="possible")
-    interval = positive(records, "migration_interval", stage)
+    interval = positive(records, "migration_interval", stage, strata)
     table["transport"] = transport_of(records, code, table, strata, stage)
     table["interviews"] = np.bincount(code, minlength=len(table))
-    counted = sampled_units(records, code, table["transport"].to_numpy(), stage)
+    counted = sampled_units(records, code, table["transport"].to_numpy(), stage, strata)
     if "sampled" not in table:
         table["sampled"] = counted
     if (table["sampled"] < counted).any():
@@ -167,12 +169,12 @@ def non_response_weights(
     """
     stage, cell = "non-response", [*strata, *within]
     kinds = ["interview_type", "migrant", "migration_interval", "tourism_interval"]
-    require(records, ["interview", *cell, prior, *kinds], stage)
+    require(records, ["interview", *cell, prior, *kinds], stage, cell)
     table = totals_table(counts, cell, ["migrants", "ordinary"], stage)
     table["missed"] = table["migrants"] + table["ordinary"]
     code = stratum_codes(records, table, cell, stage, total="missed")
-    answered = interview_types(records, stage) != "non_response"
-    weight = positive(records, prior, stage)
+    answered = interview_types(records, stage, cell) != "non_response"
+    weight = positive(records, prior, stage, cell)
     table["interviews"] = np.bincount(code[answered], minlength=len(table))
     table["gross"] = np.bincount(code[answered], weight[answered], len(table))
     table["refused"] = np.bincount(code[~answered], weight[~answered], len(table))
@@ -184,10 +186,10 @@ def non_response_weights(
     ratio = 1 + summary["non_response"] / summary["gross"].where(summary["gross"] > 0)
     group = summary.index.get_indexer(index_of(table, strata))[code]
     extra = np.where(
-        flags(records, "migrant", stage),
+        flags(records, "migrant", stage, cell),
         1.0,
-        positive(records, "tourism_interval", stage)
-        / positive(records, "migration_interval", stage),
+        positive(records, "tourism_interval", stage, cell)
+        / positive(records, "migration_interval", stage, cell),
     )
     factor = np.where(answered, ratio.to_numpy(float)[group], 0.0)
     summary = summary.assign(
@@ -216,11 +218,11 @@ def minimums_weights(
     (M + F) / F for full interviews, 0 for minimum interviews, 1 for migration slots.
     """
     stage = "minimums"
-    require(records, ["interview", *strata, "interview_type", prior], stage)
+    require(records, ["interview", *strata, "interview_type", prior], stage, strata)
     code, table = own_strata(records, strata, stage)
-    kind = interview_types(records, stage)
+    kind = interview_types(records, stage, strata)
     present = kind != "non_response"
-    weight = positive(records, prior, stage, where=present)
+    weight = positive(records, prior, stage, strata, where=present)
     sums = {
         name: np.bincount(code[kind == name], weight[kind == name], len(table))
         for name in ("minimum", "full", "migration_slot")
@@ -367,9 +369,9 @@ def _to_totals(
     *,
     own_sum: bool,
 ) -> StageWeights:
-    require(records, ["interview", *strata, prior], stage)
+    require(records, ["interview", *strata, prior], stage, strata)
     table = totals_table(totals, strata, ["passengers"], stage)
-    weight = positive(records, prior, stage, zero=True)
+    weight = positive(records, prior, stage, strata, zero=True)
     code = stratum_codes(records, table, strata, stage, total="passengers", used=weight > 0)
     table["interviews"] = np.bincount(code[weight > 0], minlength=len(table))
     table["sum_before"] = np.bincount(code, weight, len(table))

@@ -100,7 +100,7 @@ def check(fit: Fit) -> Checks:
 def _misfit(fit: Fit) -> pd.DataFrame:
     """Mean square of standardised residuals at the posterior mean, by source."""
     model = fit.model
-    fitted = model.offset + model.design @ fit.latents().mean(axis=0)
+    fitted = model.expected(fit.latents().mean(axis=0)[None])[0]
     residual = (model.observed - fitted) / model.standard_error
     rows = []
     sources = np.array(model.row_sources)

@@ -23,7 +23,7 @@ from imps.dims import CHAIN, DRAW
 from imps.draws import LATENT, LOG_SCALE, dataset
 from imps.errors import NotFittedError, PriorError
 from imps.gaussian import GaussianPosterior, LinearModel
-from imps.model import latent_names, linear_part, pymc_model
+from imps.model import is_gaussian, latent_names, linear_part, pymc_model
 
 METHODS = ("auto", "exact", "nuts")
 GRID_POINTS = 256
@@ -81,10 +81,10 @@ class Fit:
         return self.draws.sizes[DRAW]
 
     def latents(self) -> np.ndarray:
-        """Scaled latent variables w, (chain * draw, latent)."""
+        """Scaled latent variables w, (chain * draw, latent), with the values that follow."""
         factors = self.model.scale_factors(self.draws[LOG_SCALE].values)
         w = factors * self.draws[LATENT].values
-        return w.reshape(-1, w.shape[-1])
+        return self.model.complete(w.reshape(-1, w.shape[-1]))
 
     def quantities(self) -> dict[str, np.ndarray]:
         """Draws (chain, draw) of every reported quantity and every scale."""
@@ -149,11 +149,14 @@ def fit(
     if method not in METHODS:
         raise PriorError(f"method is '{method}', expected one of {METHODS}.")
     linear = linear_part(model)
-    gaussian = getattr(model, "conditionally_gaussian", True)
+    gaussian = is_gaussian(model)
     if method == "exact" and not gaussian:
-        raise PriorError("this model is not conditionally Gaussian: use method='nuts'.")
+        raise PriorError(
+            "this model is not conditionally Gaussian (a variant, or a term was added to it): "
+            "use method='nuts'."
+        )
     tell = say or (lambda _: None)
-    settings = {"method": method, "chains": chains, "seed": int(seed)}
+    settings = {"method": method, "chains": chains, "seed": int(seed), "gaussian": gaussian}
     notes: tuple[str, ...] = ()
     if gaussian and method != "nuts":
         tell(f"exact posterior: {chains} grids of {GRID_POINTS} points over the scales")
@@ -258,7 +261,14 @@ def _nuts(
         settings={**settings, "draws": draws, "tune": tune, "target_accept": TARGET_ACCEPT},
         seconds={"compile": middle - start, "sample": end - middle, "total": end - start},
         notes=notes,
+        extras=_own_variables(posterior),
     )
+
+
+def _own_variables(posterior: Any) -> dict[str, Any]:
+    """Draws of variables that the user added to the model, as (chain, draw, ...) arrays."""
+    names = [str(v) for v in posterior.data_vars if v not in (LOG_SCALE, LATENT)]
+    return {"own_variables": {v: np.asarray(posterior[v].values) for v in names}} if names else {}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ Doucet (2010), A note on efficient conditional simulation of Gaussian distributi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -32,14 +32,16 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, norm, qmc
 
 from imps.affine import Affine
+from imps.curves import Curve, Form
 from imps.data_models import Observation, observations
 from imps.decomposition import Contribution, contributions, rolled_forward_cells
 from imps.dims import SOURCE_GROUPS
-from imps.errors import SourceError
+from imps.errors import PriorError, SourceError
 from imps.priors import LOG_SD_OF_SCALES, Priors
 from imps.sources import Sources
 from imps.system_model import Account, Resolution, build_account
 
+PRIOR_DRAWS = 4000
 CLOSURE_TOLERANCE = 1e-6
 """Persons by which the contributions may differ from the gap, for any latent variables."""
 
@@ -62,6 +64,10 @@ class LinearModel:
     design : ndarray (row, latent)
     offset, observed, standard_error : ndarray (row), persons
     row_labels, row_sources : tuple of str
+    curves : tuple of Curve
+        Parts of the account that are not linear; none in the Gaussian model.
+    curved_design : ndarray (row, value)
+        Effects of the values of the curves.
     """
 
     account: Account
@@ -77,6 +83,8 @@ class LinearModel:
     standard_error: np.ndarray
     row_labels: tuple[str, ...]
     row_sources: tuple[str, ...]
+    curves: tuple[Curve, ...] = ()
+    curved_design: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def sources(self) -> Sources:
@@ -99,36 +107,66 @@ class LinearModel:
         one = np.ones((*s.shape[:-1], 1))
         return np.concatenate([s, one], axis=-1)[..., self.scale_of]
 
+    def complete(self, latents: np.ndarray) -> np.ndarray:
+        """Draws w (draw, latent) with the values that follow from them beside them."""
+        if latents.shape[1] != self.n_latent or not self.curves:
+            return latents
+        blocks = self._blocks(self.sizes, latents)
+        values = [curve(_evaluate(curve.argument, blocks)) for curve in self.curves]
+        return np.concatenate([latents, *values], axis=1)
+
+    def expected(self, latents: np.ndarray) -> np.ndarray:
+        """Expected value of each row of the likelihood, (draw, row), persons."""
+        w = self.complete(latents)
+        linear = self.offset + w[:, : self.n_latent] @ self.design.T
+        return linear + w[:, self.n_latent :] @ self.curved_design.T if self.curves else linear
+
     def matrix(self, quantity: Affine) -> np.ndarray:
         """Effects of all latent variables on a quantity, (..., latent)."""
         return quantity.matrix(self.sizes)
 
     def evaluate(self, quantity: Affine, latents: np.ndarray) -> np.ndarray:
-        """Value (draw, ...) of a quantity for draws w (draw, latent) of the latent variables."""
-        n = latents.shape[0]
-        flat = np.zeros((n, quantity.constant.size))
-        start = 0
-        for block, size in self.sizes.items():
-            effect = quantity.effects.get(block)
-            if effect is not None:
-                flat += latents[:, start : start + size] @ effect.reshape(-1, size).T
-            start += size
-        return (flat + quantity.constant.ravel()).reshape(n, *quantity.shape)
+        """Value (draw, ...) of a quantity for draws w (draw, latent) of the latent variables.
+
+        Draws that come from :meth:`complete` are taken as they are; others are completed.
+        """
+        w = self.complete(latents)
+        sizes = {**self.sizes, **curve_sizes(self.curves)}
+        return _evaluate(quantity, self._blocks(sizes, w))
+
+    @staticmethod
+    def _blocks(sizes: Mapping[str, int], latents: np.ndarray) -> dict[str, np.ndarray]:
+        """Draws of each block by its name."""
+        ends = np.cumsum(list(sizes.values()))
+        parts = np.split(latents, ends[:-1], axis=1)
+        return dict(zip(sizes, parts, strict=True))
 
     def prior_moments(self, quantity: Affine) -> tuple[np.ndarray, np.ndarray]:
         """Prior mean and standard deviation of a quantity, exactly, over the scales too.
 
         For a scale with log standard deviation 0.5, E s^2 = median^2 exp(2 * 0.5^2).
-        Blocks that stand for random error alone count with their own size.
+        Blocks that stand for random error alone count with their own size. A quantity
+        that is not linear takes its moments from prior draws, to about 1 per cent.
         """
         square = dict.fromkeys(self.account.latents.scales, 1.0)
         for block, scale in self.account.latents.scales.items():
             if scale is not None:
                 square[block] = self.priors[scale].sd ** 2 * np.exp(2 * LOG_SD_OF_SCALES**2)
-        variance = np.zeros(quantity.shape)
+        mean, variance = quantity.constant, np.zeros(quantity.shape)
+        curved = any(curve.block in quantity.effects for curve in self.curves)
+        if curved:
+            draws = self.evaluate(quantity, self.prior_draws(PRIOR_DRAWS, seed=0))
+            mean, variance = draws.mean(axis=0), draws.var(axis=0)
         for block, effect in quantity.effects.items():
-            variance = variance + square.get(block, 1.0) * (effect**2).sum(axis=-1)
-        return quantity.constant, np.sqrt(variance)
+            if not (curved and (block in square or block in curve_sizes(self.curves))):
+                variance = variance + square.get(block, 1.0) * (effect**2).sum(axis=-1)
+        return mean, np.sqrt(variance)
+
+    def prior_draws(self, n: int, *, seed: int) -> np.ndarray:
+        """Draws w (draw, latent) of the latent variables from their priors."""
+        rng = np.random.default_rng(seed)
+        h = rng.standard_normal((n, len(self.scale_names)))
+        return self.scale_factors(h) * rng.standard_normal((n, self.n_latent))
 
     @cached_property
     def reported(self) -> dict[str, Affine]:
@@ -148,10 +186,33 @@ class LinearModel:
         return out
 
 
+def _evaluate(quantity: Affine, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Value (draw, ...) of a quantity from draws (draw, size) of each block."""
+    n = next(iter(blocks.values())).shape[0]
+    flat = np.zeros((n, quantity.constant.size))
+    for block, draws in blocks.items():
+        effect = quantity.effects.get(block)
+        if effect is not None:
+            flat += draws @ effect.reshape(-1, draws.shape[1]).T
+    return (flat + quantity.constant.ravel()).reshape(n, *quantity.shape)
+
+
+def curve_sizes(curves: tuple[Curve, ...]) -> dict[str, int]:
+    """Number of values of each curve, by its block."""
+    return {curve.block: curve.argument.constant.size for curve in curves}
+
+
 def linear_model(
-    sources: Sources, priors: Priors, resolution: Resolution | None = None
+    sources: Sources,
+    priors: Priors,
+    resolution: Resolution | None = None,
+    *,
+    form: Form | None = None,
 ) -> LinearModel:
     """Write down the account and turn it into matrices; nothing is sampled.
+
+    `form` says which parts are not linear (see :mod:`imps.curves`); such a model has
+    no exact posterior.
 
     Raises
     ------
@@ -161,7 +222,7 @@ def linear_model(
         If the contributions do not sum to the gap: a fault of the package or of a
         source of the user's own, never of the data.
     """
-    account = build_account(sources, priors, resolution)
+    account = build_account(sources, priors, resolution, form)
     rows = observations(account)
     shares = contributions(account)
     latents = account.latents
@@ -187,9 +248,17 @@ def linear_model(
         standard_error=np.concatenate([r.standard_error for r in rows]),
         row_labels=tuple(label for r in rows for label in r.labels),
         row_sources=tuple(r.source for r in rows for _ in r.labels),
+        curves=tuple(latents.curves),
+        curved_design=_curved_design(rows, curve_sizes(tuple(latents.curves))),
     )
     _check_closure(model)
     return model
+
+
+def _curved_design(rows: tuple[Observation, ...], sizes: Mapping[str, int]) -> np.ndarray:
+    if not sizes:
+        return np.zeros((sum(r.observed.size for r in rows), 0))
+    return np.concatenate([r.mean.matrix(sizes) for r in rows])
 
 
 def _check_closure(model: LinearModel) -> None:
@@ -323,6 +392,12 @@ class GaussianPosterior:
     """
 
     def __init__(self, model: LinearModel, observed: np.ndarray | None = None) -> None:
+        if model.curves:
+            raise PriorError(
+                "this account is not linear (flows='log' or switchers='beta'), so it has no exact "
+                "posterior: fit it with method='nuts'. For responses and what-if take the linear "
+                "account, linear_model(sources, priors)."
+            )
         self.model = model
         y = model.observed if observed is None else np.asarray(observed, dtype=float)
         self.residual = (y - model.offset) / model.standard_error

@@ -39,7 +39,7 @@ def response_table(fit: Fit) -> pd.DataFrame:
         One row a true error, one column an answering source; 100,000 on the
         diagonal and zero elsewhere would be perfect separation.
     """
-    fit = needs_fit(fit, "response_table")
+    fit = _gaussian_fit(fit, "response_table")
     model, h = fit.model, _mean_scales(fit)
     posterior = GaussianPosterior(model)
     factors = model.scale_factors(h)
@@ -158,7 +158,7 @@ class WhatIf:
 
 def what_if(fit: Fit) -> WhatIf:
     """Prepare exact answers at the posterior mean scales of a fit."""
-    fit = needs_fit(fit, "what_if")
+    fit = _gaussian_fit(fit, "what_if")
     return WhatIf(fit.model, _mean_scales(fit))
 
 
@@ -176,7 +176,7 @@ def widened(
     DataFrame, persons
         One row a variant: prior, factor, and the posterior mean of each headline group.
     """
-    fit = needs_fit(fit, "widened")
+    fit = _gaussian_fit(fit, "widened")
     rows = [_headline("as it is", 1.0, attribute(fit))]
     for name in names:
         for factor in factors:
@@ -193,7 +193,7 @@ def left_out(fit: Fit, *, draws: int = 500) -> pd.DataFrame:
     DataFrame, persons
         One row a source left out, with the posterior mean of each headline group.
     """
-    fit = needs_fit(fit, "left_out")
+    fit = _gaussian_fit(fit, "left_out")
     rows = [_headline("nothing", 1.0, attribute(fit))]
     for source in dict.fromkeys(fit.model.row_sources):
         model = without_rows(fit.model, source)
@@ -212,12 +212,24 @@ def without_rows(model: LinearModel, source: str) -> LinearModel:
     return replace(
         model,
         design=model.design[keep],
+        curved_design=model.curved_design[keep],
         offset=model.offset[keep],
         observed=model.observed[keep],
         standard_error=model.standard_error[keep],
         row_labels=tuple(x for x, k in zip(model.row_labels, keep, strict=True) if k),
         row_sources=tuple(x for x, k in zip(model.row_sources, keep, strict=True) if k),
     )
+
+
+def _gaussian_fit(fit: object, function: str) -> Fit:
+    """The fit, if it is of the Gaussian model: everything here refits or solves that one."""
+    found = needs_fit(fit, function)
+    if not found.settings.get("gaussian", True):
+        raise PriorError(
+            f"{function}() works on the Gaussian model only, and this fit is of a variant of it. "
+            "Call it on a fit of build_model(sources, priors) without options."
+        )
+    return found
 
 
 def _refit(fitted: Fit, priors: Priors, draws: int) -> Attribution:

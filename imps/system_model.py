@@ -30,8 +30,9 @@ import numpy as np
 
 from imps.accounting import along_cohorts, carry
 from imps.affine import Affine, zero
+from imps.curves import BETA, LOG, SWITCHERS, BetaShare, Curve, Form, LogFlow
 from imps.dims import EMIGRATION, FLOW_SIGN, SEX, YEAR
-from imps.errors import PriorError, some
+from imps.errors import PriorError, SourceError, some
 from imps.periods import (
     covering_intervals,
     flow_periods,
@@ -83,13 +84,15 @@ class Latents:
     """Register of latent variables while an account is being written down.
 
     Each block is standard normal; a block with a scale is multiplied by that scale,
-    whose own prior stands in the table of priors under the same name.
+    whose own prior stands in the table of priors under the same name. Curves are
+    blocks that follow from the others (see :mod:`imps.curves`).
     """
 
     priors: Priors
     sizes: dict[str, int] = field(default_factory=dict)
     scales: dict[str, str | None] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    curves: list[Curve] = field(default_factory=list)
 
     def prior(self, name: str, source: str) -> tuple[float, float]:
         """Mean and sd of a prior, which is thereby used."""
@@ -110,6 +113,13 @@ class Latents:
         self.sizes[block] = effect.shape[-1]
         self.scales[block] = scale
         return Affine(np.zeros(effect.shape[:-1]), {block: effect})
+
+    def curve(self, curve: Curve, effect: np.ndarray) -> Affine:
+        """A block that follows from others, and the quantity it moves."""
+        if curve.block in self.sizes or curve.block in (c.block for c in self.curves):
+            raise PriorError(f"latent block '{curve.block}' is defined twice.")
+        self.curves.append(curve)
+        return Affine(np.zeros(effect.shape[:-1]), {curve.block: effect})
 
     def unused(self) -> list[str]:
         """Priors that no source of this account has asked for."""
@@ -224,9 +234,14 @@ class Account:
 
 
 def build_account(
-    sources: Sources, priors: Priors, resolution: Resolution | None = None
+    sources: Sources,
+    priors: Priors,
+    resolution: Resolution | None = None,
+    form: Form | None = None,
 ) -> Account:
     """Write down the account of the sources with all its unknowns.
+
+    `form` says which parts are not linear; all are linear unless told.
 
     Raises
     ------
@@ -235,11 +250,12 @@ def build_account(
     """
     latents = Latents(priors)
     fine = resolution or Resolution.for_sources(sources)
+    form = form or Form()
     flows = {
-        name: _survey_flow(latents, survey, sources, fine)
+        name: _survey_flow(latents, survey, sources, fine, form)
         for name, survey in sources.survey_flows.items()
     }
-    parts, errors, split = _administrative(latents, sources)
+    parts, errors, split = _administrative(latents, sources, form)
     account = Account(
         sources=sources,
         priors=priors,
@@ -277,7 +293,9 @@ def registered_deaths(sources: Sources) -> np.ndarray:
     return sources.deaths.count.transpose(SEX, "age", YEAR).values
 
 
-def _survey_flow(latents: Latents, survey: SurveyFlow, sources: Sources, fine: Resolution) -> Flow:
+def _survey_flow(
+    latents: Latents, survey: SurveyFlow, sources: Sources, fine: Resolution, form: Form
+) -> Flow:
     years = [int(y) for y in survey.years]
     outer = covering_intervals(years, survey.basis)
     inner = [mid_year_interval(int(y)) for y in sources.years]
@@ -287,8 +305,9 @@ def _survey_flow(latents: Latents, survey: SurveyFlow, sources: Sources, fine: R
     shape = pull_to_groups(generic, groups, cells.mean(axis=0))
     spread, rule = spreading_rule(generic, groups), mid_year_average(years, inner, survey.basis)
     first = outer.index(inner[0])
+    true = _true_flow(latents, survey.flow, shape, len(outer), fine)
     return Flow(
-        true=_true_flow(latents, survey.flow, shape, len(outer), fine),
+        true=_on_log_scale(latents, survey.flow, true) if form.flows == LOG else true,
         bias=_survey_bias(latents, survey.flow, np.repeat(shape[:, :, None], len(outer), axis=2)),
         published=np.einsum("tc,csg,sga->sat", rule, cells, spread, optimize=True),
         groups=groups,
@@ -316,6 +335,16 @@ def _true_flow(latents: Latents, flow: str, shape: np.ndarray, n: int, fine: Res
     shift = latents.prior(f"{flow}_schedule", flow)[1]
     bent = np.repeat(_schedule_errors(shape, shift)[:, :, None], n, axis=2)
     return true + latents.field(f"{flow}_schedule", _each_sex(bent))
+
+
+def _on_log_scale(latents: Latents, flow: str, linear: Affine) -> Affine:
+    """m exp(d) in place of m (1 + d), cell by cell, so that no flow is negative."""
+    m = linear.constant
+    if not (m > 0).all():
+        raise SourceError(f"flows='log': the pooled published {flow} is zero at some age and sex.")
+    relative = (linear - m).map(lambda x: (x / m[..., None]).reshape(m.size, x.shape[-1]))
+    curve = LogFlow(f"{flow} beyond its linear form", relative, m.ravel())
+    return linear + latents.curve(curve, np.eye(m.size).reshape(*m.shape, m.size))
 
 
 def _schedule_errors(shape: np.ndarray, years_of_age: float) -> np.ndarray:
@@ -371,7 +400,7 @@ def _residual(latents: Latents, sources: Sources, fine: Resolution) -> Affine:
 
 
 def _administrative(
-    latents: Latents, sources: Sources
+    latents: Latents, sources: Sources, form: Form
 ) -> tuple[dict[str, np.ndarray], dict[str, Affine], dict[str, Affine]]:
     """Published net flow and its error by source name; the split of known sums by part."""
     parts: dict[str, np.ndarray] = {}
@@ -387,9 +416,30 @@ def _administrative(
         error = error + latents.field(
             f"{part.label} by year", moving * autoregressive(n, BIAS_PERSISTENCE)
         )
+        share = form.share(part.name)
+        if share is not None:
+            error = error + _as_beta_share(latents, part, net, share)
         parts[part.name] = parts.get(part.name, 0.0) + net
         errors[part.name] = errors[part.name] + error if part.name in errors else error
+    if form.switchers == BETA and not any(name in SWITCHERS for name in parts):
+        raise PriorError("switchers='beta', but these sources hold no switchers: drop it.")
     return parts, errors, _splits(latents, sources)
+
+
+def _as_beta_share(
+    latents: Latents, part: AdministrativeFlow, net: np.ndarray, share: float
+) -> Affine:
+    """What the error of switchers becomes when their share is Beta and not normal."""
+    mean, sd = latents.prior(part.name, part.label)
+    n = net.shape[2]
+    standard = {
+        f"{part.label} constant": np.full((n, 1), np.sqrt(PART_CONSTANT_SHARE)),
+        f"{part.label} by year": np.sqrt(1 - PART_CONSTANT_SHARE)
+        * autoregressive(n, BIAS_PERSISTENCE),
+    }
+    block = f"{part.label} beyond its linear form"
+    curve = BetaShare(block, Affine(np.zeros(n), standard), mean, sd, share)
+    return latents.curve(curve, net[..., None] * np.eye(n))
 
 
 def _spread_part(part: AdministrativeFlow, sources: Sources) -> np.ndarray:

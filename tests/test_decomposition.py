@@ -52,7 +52,7 @@ def test_population_equals_the_roll_forward_of_its_own_draws(model, rng):
         if year == 2001:
             linear = linear - model.evaluate(account.residual, w)
         rolled = path.sel(year=year).transpose("draw", "sex", "age").values
-        assert np.abs(linear - rolled).max() < 1e-8 * 1e3  # 1e-8 of cells of about a million
+        assert np.abs(linear - rolled).max() < 1e-8  # persons a cell
 
 
 def test_the_split_of_a_known_sum_stays_within_it(model, rng):

@@ -28,11 +28,11 @@ def yearly_reference() -> Iterator[None]:
     flow, bias = system_model._survey_flow, system_model._survey_bias
     profile: dict[str, np.ndarray] = {}
 
-    def with_profile(latents, survey, sources, fine):  # type: ignore[no-untyped-def]
+    def with_profile(latents, survey, *rest):  # type: ignore[no-untyped-def]
         total = survey.estimate.sum(("sex", "age_group")).values
         middle = np.arange(total.size + 1) - 0.5
         profile["now"] = np.interp(middle, np.arange(total.size), total / total.mean())
-        return flow(latents, survey, sources, fine)
+        return flow(latents, survey, *rest)
 
     system_model._survey_flow = with_profile
     system_model._survey_bias = lambda latents, name, published: bias(

@@ -18,6 +18,8 @@ from imps.errors import LabelError
 from imps.fit import Fit, needs_fit
 from imps.sources import TOTAL
 
+KNOWN = 1e-3
+"""Standard deviation in persons below which a contribution is known arithmetic."""
 PRIOR_DRIVEN = 0.5
 """Contraction below which a source is called prior-driven."""
 
@@ -234,11 +236,17 @@ def _exact_moments(fit: Fit) -> pd.DataFrame | None:
 
 
 def _priors(fit: Fit) -> pd.DataFrame:
-    rows = []
-    for part in fit.model.contributions:
-        mean, sd = fit.model.prior_moments(part.prior.sum())
-        rows.append((part.source, part.group, float(mean), float(sd)))
+    rows = [
+        (part.source, part.group, *_prior_total(fit, part.prior.sum()))
+        for part in fit.model.contributions
+    ]
     return pd.DataFrame(rows, columns=[SOURCE, "group", "prior_mean", "prior_sd"])
+
+
+def _prior_total(fit: Fit, total: Affine) -> tuple[float, float]:
+    """Prior mean and sd of a total; rounding error of sums is no uncertainty."""
+    mean, sd = (float(x) for x in fit.model.prior_moments(total))
+    return mean, sd if sd >= KNOWN else 0.0
 
 
 def _group_priors(fit: Fit) -> pd.DataFrame:
@@ -246,7 +254,7 @@ def _group_priors(fit: Fit) -> pd.DataFrame:
     for part in fit.model.contributions:
         value = part.prior.sum()
         totals[part.group] = totals[part.group] + value if part.group in totals else value
-    rows = [(group, *map(float, fit.model.prior_moments(v))) for group, v in totals.items()]
+    rows = [(group, *_prior_total(fit, value)) for group, value in totals.items()]
     return pd.DataFrame(rows, columns=["group", "prior_mean", "prior_sd"])
 
 

@@ -8,11 +8,16 @@ import numpy as np
 import pandas as pd
 
 from imps.draws import LOG_SCALE, diagnose
-from imps.fit import GRID_POINTS, LARGEST_LOG_SCALE, Fit, needs_fit
+from imps.fit import (
+    GRID_POINTS,
+    LARGEST_LOG_SCALE,
+    LEAST_EFFECTIVE_SHARE,
+    Fit,
+    needs_fit,
+)
 
 LARGEST_R_HAT = 1.01
 LEAST_ESS = 400
-LEAST_GRID_SHARE = 0.25
 
 USABLE = "usable"
 WITH_CARE = "use with care"
@@ -133,7 +138,7 @@ def _reasons(
         hard.append(f"{len(bad)} quantities have not converged, worst {name}: take more draws")
     if divergences:
         hard.append(f"{divergences} divergences: take method='exact', or look at the priors")
-    if points is not None and points < LEAST_GRID_SHARE * GRID_POINTS:
+    if points is not None and points < LEAST_EFFECTIVE_SHARE * GRID_POINTS:
         hard.append("the grid over the scales is too uneven: take method='nuts'")
     scales = fit.draws[LOG_SCALE].mean(("chain", "draw"))
     for name, value in zip(fit.model.scale_names, scales.values, strict=True):

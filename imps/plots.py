@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from imps.attribution import PRIOR_DRIVEN, Attribution
+from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
 from imps.dims import AGE, CHAIN, DRAW, SEX, YEAR, title
 from imps.reconcile import Reconciliation
 
@@ -31,8 +31,6 @@ DARK_BLUE, TEAL, DARK_PINK, ORANGE, GREY, PURPLE = (
 )
 LIGHT_GREY = "#BFBFBF"
 THOUSAND = 1_000.0
-KNOWN = 1e-3
-"""Standard deviation in persons below which a contribution is known arithmetic."""
 
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:

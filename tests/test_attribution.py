@@ -77,3 +77,13 @@ def test_a_wider_prior_takes_more_of_the_gap(sources, attribution):
     before = attribution.summary().set_index("source")
     assert table.loc["base", "mean"] > before.loc["base", "mean"] + 100_000
     assert table.loc["census_coverage", "mean"] < before.loc["census_coverage", "mean"]
+
+
+def test_rounding_error_is_no_uncertainty():
+    """Flows published by mid-year need no conversion: known to be nothing, not 20 % learnt."""
+    case = imps.load_case("england-wales-2011-2021")
+    model = imps.linear_model(case.sources, imps.default_priors())
+    table = imps.attribute(imps.fit(model, seed=1, method="exact", draws=200)).summary()
+    row = table.set_index("source").loc["period_and_age_conversion"]
+    assert row["prior_sd"] == 0
+    assert np.isnan(row["contraction"])

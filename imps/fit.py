@@ -329,9 +329,8 @@ def prior_predictive(model: object, *, seed: int, draws: int = 4000) -> PriorPre
     seed, draws : int
     """
     linear = linear_part(model)
-    rng = np.random.default_rng(seed)
-    h = rng.standard_normal((draws, len(linear.scale_names)))
-    w = linear.scale_factors(h) * rng.standard_normal((draws, linear.n_latent))
+    w = linear.prior_draws(draws, seed=seed)
+    rng = np.random.default_rng([seed, 1])  # random errors have a stream of their own
     values = []
     for part in linear.contributions:
         total = part.prior.sum()

@@ -25,7 +25,7 @@ FLOORS = [
      "sources.table_checks", "sources.tables", "sources.account_checks", "sources.cross_checks",
      "settings", "project", "project_template", "sources", "cases",
      "cases.tables", "cases.stocks", "cases.flows", "cases.loading", "simulate", "simulate_survey"],
-    ["priors", "curves", "system_model", "data_models", "decomposition", "gaussian", "likelihoods",
+    ["priors", "curves", "system_model", "data_models", "decomposition", "importance", "gaussian", "likelihoods",
      "model"],
     ["draws", "fit", "checks", "calibration"],
     ["reconcile", "attribution", "sensitivity"],

@@ -23,6 +23,7 @@ Doucet (2010), A note on efficient conditional simulation of Gaussian distributi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -415,6 +416,12 @@ class GaussianPosterior:
         self.fixed_var = (q[:, fixed] ** 2).sum(axis=1)
         self.var = np.stack([(q[:, c] ** 2).sum(axis=1) for c in self.columns])
 
+    def given(self, observed: np.ndarray) -> GaussianPosterior:
+        """The posterior after other data (row) of the same account; nothing is built again."""
+        other = copy(self)
+        other.residual = (observed - self.model.offset) / self.model.standard_error
+        return other
+
     @property
     def n_scales(self) -> int:
         """Number of unknown scales."""
@@ -507,7 +514,7 @@ class GaussianPosterior:
         rng = np.random.default_rng(seed)
         for turn in range(rounds):
             n = n_points if turn < 5 else 4 * n_points
-            points, weights = self._weighted(current, n, seed + turn)
+            points, weights = self.weighted_points(current, n, seed + turn)
             effective = 1 / (weights**2).sum() / n
             if effective > most:
                 best, most = current, effective
@@ -521,7 +528,7 @@ class GaussianPosterior:
                 current = current.moved(points, tempered)
         return best
 
-    def _weighted(
+    def weighted_points(
         self, proposal: Proposal, n_points: int, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Points of a proposal with their normalised weights, without moments."""
@@ -562,14 +569,20 @@ class GaussianPosterior:
         Points of the grid are drawn by systematic resampling; given a point, a prior
         draw of z and e is corrected by what the data say about it (Matheron's rule).
         """
+        return self.draw_at_points(grid.points, grid.weights, n_draws, seed=seed)
+
+    def draw_at_points(
+        self, points: np.ndarray, weights: np.ndarray, n_draws: int, *, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Independent draws as :meth:`draw` makes them, from weighted points over the scales."""
         rng = np.random.default_rng(seed)
-        edges = np.floor(np.r_[0, np.cumsum(grid.weights)] * n_draws + rng.random())
+        edges = np.floor(np.r_[0, np.cumsum(weights)] * n_draws + rng.random())
         edges[-1] = n_draws if edges[0] == 0 else n_draws + edges[0]
         counts = np.diff(edges).astype(int)
         scales, latents = [], []
         for i in np.flatnonzero(counts):
-            scales.append(np.repeat(grid.points[i][None], counts[i], axis=0))
-            latents.append(self._draw_at(grid.points[i], int(counts[i]), rng))
+            scales.append(np.repeat(points[i][None], counts[i], axis=0))
+            latents.append(self._draw_at(points[i], int(counts[i]), rng))
         order = rng.permutation(n_draws)
         return np.concatenate(scales)[order], np.concatenate(latents)[order]
 

@@ -29,6 +29,7 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg as sl
+from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.special import logsumexp
 from scipy.stats import chi2, norm, qmc
 
@@ -432,10 +433,14 @@ class GaussianPosterior:
         return (self.model.scale_medians * np.exp(LOG_SD_OF_SCALES * h)) ** 2
 
     def factor(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lower Cholesky factor of C(h), and C^-1 times the residual."""
-        c = self.fixed_kernel + np.tensordot(self.squares(h), self.kernels, axes=1)
-        lower = sl.cholesky(c, lower=True, overwrite_a=True, check_finite=False)
-        return lower, sl.cho_solve((lower, True), self.residual, check_finite=False)
+        """Lower Cholesky factor of C(h), whose upper triangle is not cleared, and C^-1 r."""
+        n = self.residual.size
+        c = (self.squares(h) @ self.kernels.reshape(-1, n * n)).reshape(n, n)
+        c += self.fixed_kernel
+        lower, failed = dpotrf(c.T, lower=1, clean=0, overwrite_a=1)  # symmetric: c.T needs no copy
+        if failed:
+            raise np.linalg.LinAlgError(f"covariance of the rows is not positive definite at h={h}")
+        return lower, dpotrs(lower, self.residual, lower=1)[0]
 
     def log_density(self, h: np.ndarray) -> float:
         """Log of p(h | y) up to a constant."""
@@ -592,7 +597,7 @@ class GaussianPosterior:
         z = rng.standard_normal((n, scaled.shape[1]))
         e = rng.standard_normal((n, scaled.shape[0]))
         misfit = self.residual - z @ scaled.T - e
-        return z + sl.cho_solve((lower, True), misfit.T, check_finite=False).T @ scaled
+        return z + dpotrs(lower, misfit.T, lower=1)[0].T @ scaled
 
 
 def _split(points: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Proposal:

@@ -3,25 +3,31 @@
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py run small 1000
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py run full 100
     uv run python benchmarks/bench_calibration.py scores small 2000
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py faults 100
     uv run python benchmarks/bench_calibration.py figure small full
 
 "small" is the invented account with every kind of source (36 ages, two sexes, four
 years); "full" is the published case of England and Wales 2001-2011 (91 ages, two sexes,
 ten years). `run` appends to results/calibration.csv one row a quantity and writes the
 histogram of its ranks to results/calibration_ranks.csv; it can be broken off and called
-again. `figure` draws docs/calibration.png from the work files.
+again. `faults` appends to results/faults.csv one row a wrong model of benchmarks/faults.py
+and check: the score test on ten times as many data sets, the ranks, and the check at
+building that the contributions sum to the gap. `figure` draws docs/calibration.png
+from the work files.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from faults import FAULTS, Fault, right_model
 from results_file import RESULTS, append
 
 import imps
-from imps.calibration import Calibration, calibrate, score_test
-from imps.gaussian import LinearModel
+from imps.calibration import FAMILY_LEVEL, Calibration, calibrate, score_test
+from imps.gaussian import CLOSURE_TOLERANCE, LinearModel, largest_misclosure
 from imps.simulate_reference import reference_account
 from imps.system_model import Resolution
 
@@ -86,6 +92,51 @@ def scores(account: str, replicates: int) -> None:
     )
 
 
+def faults(replicates: int) -> None:
+    """Append what each check says of each wrong model, and of the right one."""
+    for make in (lambda: Fault("none", right_model()), *FAULTS):
+        fault = make()
+        append("faults", ({"fault": fault.name, **row} for row in checks_of(fault, replicates)))
+
+
+def checks_of(fault: Fault, replicates: int) -> Iterator[dict[str, object]]:
+    """One row a check: where it looked worst, its statistic, threshold and answer."""
+    off = largest_misclosure(fault.model)
+    threshold = CLOSURE_TOLERANCE
+    yield row_of("contributions sum to the gap", 1, "persons", "", off, threshold, off > threshold)
+    if fault.fitted is None:
+        worst = score_test(fault.model, replicates=10 * replicates, seed=SEED).nsmallest(
+            1, "p_value"
+        )
+        where, p = f"{worst['of'].item()}, {worst['score'].item()}", worst["p_family"].item()
+        yield row_of("score test", 10 * replicates, "p_family", where, p, FAMILY_LEVEL)
+    ranks = calibrate(fault.model, fitted=fault.fitted, replicates=replicates, seed=SEED).table()
+    worst = ranks.nsmallest(1, "p_value")
+    where, p = worst["quantity"].item(), worst["p_family"].item()
+    yield row_of("calibration", replicates, "p_family", where, p, FAMILY_LEVEL)
+
+
+def row_of(
+    check: str,
+    data_sets: int,
+    statistic: str,
+    where: str,
+    value: float,
+    threshold: float,
+    found: bool | None = None,
+) -> dict[str, object]:
+    """A row of results/faults.csv; p-values find a fault below their threshold."""
+    return {
+        "check": check,
+        "data_sets": data_sets,
+        "worst_at": where,
+        "statistic": statistic,
+        "value": f"{value:.3g}",
+        "threshold": threshold,
+        "found": value < threshold if found is None else found,
+    }
+
+
 def panel_of(quantity: str) -> str:
     """Kind of a quantity, for the panels of the figure."""
     kinds = {
@@ -139,6 +190,8 @@ def main() -> None:
     what, *rest = sys.argv[1:] or ["run", "small", "1000"]
     if what == "figure":
         figure(*rest)
+    elif what == "faults":
+        faults(int(rest[0]))
     else:
         {"run": run, "scores": scores}[what](rest[0], int(rest[1]))
 

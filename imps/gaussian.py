@@ -263,17 +263,23 @@ def _curved_design(rows: tuple[Observation, ...], sizes: Mapping[str, int]) -> n
     return np.concatenate([r.mean.matrix(sizes) for r in rows])
 
 
-def _check_closure(model: LinearModel) -> None:
-    """The contributions sum to rolled-forward minus census for any latent variables."""
+def largest_misclosure(model: LinearModel) -> float:
+    """Persons by which the contributions differ from the gap: in any cell, for any effect of a
+    latent variable, and in total."""
     total = model.contributions[0].value
     for part in model.contributions[1:]:
         total = total + part.value
     gap = rolled_forward_cells(model.account) - model.sources.census.count.values
-    worst = max(
+    return max(
         float(np.abs(total.constant - gap).max()),
         *(float(np.abs(effect).max()) for effect in total.effects.values()),
         abs(float(total.constant.sum()) - model.sources.gap),
     )
+
+
+def _check_closure(model: LinearModel) -> None:
+    """The contributions sum to the gap, whatever the latent variables are."""
+    worst = largest_misclosure(model)
     if not worst < CLOSURE_TOLERANCE:
         raise SourceError(
             f"the contributions do not sum to the gap: off by {worst:.3g} persons. Does a source "

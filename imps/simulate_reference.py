@@ -53,7 +53,7 @@ REVISED_SINCE = 6e3
 CROSS_BORDER = -4e3
 
 
-def reference_account(*, n_ages: int = 36, n_years: int = 4) -> Sources:
+def reference_account(*, n_ages: int = 36, n_years: int = 4, first_year: int = 1991) -> Sources:
     """Reference figures of an invented country with every kind of source, small by default.
 
     Two sexes, single years of age to the open group, a survey by calendar year, sex and
@@ -67,8 +67,11 @@ def reference_account(*, n_ages: int = 36, n_years: int = 4) -> Sources:
         At least 36: the bell of young adults and its cohorts stay below the open group.
     n_years : int
         Mid-year intervals between base and census.
+    first_year : int
+        Mid-year of the base.
     """
-    years, calendar = np.arange(1992, 1992 + n_years), np.arange(1991, 1992 + n_years)
+    calendar = np.arange(first_year, first_year + n_years + 1)
+    years = calendar[1:]
     base, births, deaths = _population(n_ages, n_years)
     surveys = {name: _survey(name, calendar) for name in FLOWS}
     parts, known = _parts(calendar)
@@ -85,7 +88,7 @@ def reference_account(*, n_ages: int = 36, n_years: int = 4) -> Sources:
     cells = (YEAR, SEX, AGE)
     return Sources(
         area="an invented country",
-        base=_stock("base", base, dt.date(1991, 6, 30), 0.0),
+        base=_stock("base", base, dt.date(first_year, 6, 30), 0.0),
         census=_stock("census", census, dt.date(int(years[-1]), 4, 29), 0.001),
         births=Births(_array(births.T, YEAR, SEX, year=years), **SAID),
         deaths=Deaths(_array(deaths.transpose(2, 0, 1), *cells, year=years), **SAID),
@@ -95,7 +98,7 @@ def reference_account(*, n_ages: int = 36, n_years: int = 4) -> Sources:
         known_sums=(known,),
         total_migration=xr.concat(totals, dim=xr.DataArray(list(FLOWS), dims=FLOW, name=FLOW)),
         rolled_forward=RolledForward(
-            total=_array(rolled, YEAR, year=np.r_[1991, years]), by_rule=(), rule="", **SAID
+            total=_array(rolled, YEAR, year=calendar), by_rule=(), rule="", **SAID
         ),
         extra=_independent(census, int(years[-1]) - 1, surveys[EMIGRATION]),
         known_changes=(KnownChange("cross_border", _series(CROSS_BORDER, years), **SAID),),

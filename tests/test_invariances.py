@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import imps
+from imps.errors import LabelError
 from imps.gaussian import GaussianPosterior
 from imps.simulate_reference import reference_account
 from imps.sources import SurveyFlow
@@ -66,15 +67,18 @@ def survey(table):
     )
 
 
-def test_order_of_rows_in_a_survey_table(rng):
+def test_order_of_rows_in_a_survey_table():
     """Shuffled years, sexes and age groups give the same cells in the same places."""
     table = survey_table()
     ordered, shuffled = survey(table), survey(table.sample(frac=1, random_state=2))
     for what in ("estimate", "standard_error", "contacts", "lower_ages"):
         left, right = getattr(ordered, what), getattr(shuffled, what)
-        assert left.equals(right), what
+        np.testing.assert_allclose(left, right, rtol=1e-12, err_msg=what)
         for dim in left.dims:
             assert left[dim].values.tolist() == right[dim].values.tolist()
+    turned = {w: getattr(ordered, w)[..., ::-1] for w in ("estimate", "standard_error", "contacts")}
+    with pytest.raises(LabelError, match="age groups are not in the order of age"):
+        dataclasses.replace(ordered, **turned, lower_ages=ordered.lower_ages[..., ::-1])
 
 
 def test_splitting_of_files():

@@ -28,8 +28,6 @@ from results_file import RESULTS, append
 import imps
 from imps.calibration import FAMILY_LEVEL, Calibration, calibrate, score_test
 from imps.gaussian import CLOSURE_TOLERANCE, LinearModel, largest_misclosure
-from imps.simulate_reference import reference_account
-from imps.system_model import Resolution
 
 SEED = 20260101
 WORK = Path(__file__).parent / "work"
@@ -40,7 +38,7 @@ BINS = 20
 def model_of(account: str) -> LinearModel:
     """The small account with every source, or the national case at full size."""
     if account == "small":
-        return imps.linear_model(reference_account(), imps.default_priors(), Resolution(4, 4))
+        return right_model()
     return imps.linear_model(
         imps.load_case("england-wales-2001-2011").sources, imps.default_priors()
     )

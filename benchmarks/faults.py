@@ -22,6 +22,8 @@ from imps.gaussian import LinearModel
 from imps.simulate_reference import reference_account
 from imps.system_model import Account, Resolution
 
+RESOLUTION = Resolution(4, 4)
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -43,7 +45,7 @@ class Fault:
 
 def right_model() -> LinearModel:
     """The small account with every kind of source, without a fault."""
-    model = imps.linear_model(reference_account(), imps.default_priors(), Resolution(4, 4))
+    model = imps.linear_model(reference_account(), imps.default_priors(), RESOLUTION)
     _ = model.reported  # made now, while a fault is in place
     return model
 

@@ -200,14 +200,16 @@ class PriorSimulator:
         flows = {name: self.flow(draw, name) for name in FLOWS}
         parts = self.parts(draw)
         births, deaths = self.registered(draw)
-        base = self.base * (1 - self.stock_error(draw, "base"))
+        base_error, missed = self.stock_errors(draw)
+        base, missed = self.base * (1 - base_error), self.census * missed
         net = self.net_migration(flows, parts)
-        path = self.lived(base, births, deaths, net)
+        changes = self.change_errors(draw)
+        path = self.lived(base, births, deaths, net, changes)
         residual = self.residual(draw)
         path[-1] = path[-1] + residual
-        missed = self.census * self.stock_error(draw, "census")
         expected, figures = self.published(draw, flows, births, deaths, net, path, missed)
         lost = {"base": self.base - base, "residual": -residual, "census_coverage": missed}
+        lost |= changes
         truth = self.contributions(lost, flows, parts, births, deaths, net, expected)
         for t, year in enumerate(self.years):
             truth[f"net_migration[{year}]"] = float(net[:, :, t].sum())
@@ -269,11 +271,23 @@ class PriorSimulator:
         births = self.births * (1 + draw.normal("births"))
         return births, self.deaths * (1 + draw.normal("deaths"))
 
-    def stock_error(self, draw: _Draw, name: str) -> np.ndarray:
-        """Relative error of a stock, (sex, age): level, young adults, smooth over age."""
-        young = np.outer(draw.normal(f"{name}_young", 2), self.bell)
+    def stock_errors(self, draw: _Draw) -> tuple[np.ndarray, np.ndarray]:
+        """Relative errors of base and census, (sex, age): level, young adults, smooth over age.
+
+        Where they are correlated, who was missed at the start (the base too low) was
+        missed at the end as well (the census too low).
+        """
+        asked = "census_correlation" in draw.priors
+        missed_twice = draw.priors["census_correlation"].mean if asked else 0.0
+        base, own = draw.rng.standard_normal((2, 3))
+        census = np.sqrt(1 - missed_twice**2) * own - missed_twice * base
+        return self._stock_error(draw, "base", base), self._stock_error(draw, "census", census)
+
+    def _stock_error(self, draw: _Draw, name: str, z: np.ndarray) -> np.ndarray:
+        level, young = draw.priors[f"{name}_level"], draw.priors[f"{name}_young"]
+        bell = np.outer(young.mean + young.sd * z[1:], self.bell)
         smooth = draw.scale(f"{name}_age") * draw.over_age(self.stock_shapes)
-        return draw.normal(f"{name}_level") + young + smooth
+        return level.mean + level.sd * z[0] + bell + smooth
 
     def residual(self, draw: _Draw) -> np.ndarray:
         """What no source explains, (sex, age), persons, relative to the base carried on."""
@@ -294,17 +308,33 @@ class PriorSimulator:
             total += published - error
         return total
 
+    def change_errors(self, draw: _Draw) -> dict[str, np.ndarray]:
+        """Published minus true known change, (interval), of those that have a prior."""
+        out = {}
+        for change in self.sources.known_changes:
+            if change.name in draw.priors:
+                row = draw.priors[change.name]
+                error = np.sqrt(0.7) * draw.rng.standard_normal()
+                error = error + np.sqrt(0.3) * draw.years(self.n_years, 0.8)
+                usual = np.abs(change.count.values).mean()
+                out[change.name] = usual * (row.mean + row.sd * error)
+        return out
+
     def lived(
-        self, base: np.ndarray, births: np.ndarray, deaths: np.ndarray, net: np.ndarray
+        self,
+        base: np.ndarray,
+        births: np.ndarray,
+        deaths: np.ndarray,
+        net: np.ndarray,
+        changes: Mapping[str, np.ndarray],
     ) -> list[np.ndarray]:
         """True population (sex, age) at every mid-year from the base on."""
         path = [base]
+        known = self.known_change - sum(changes.values(), np.zeros(self.n_years))
         for t in range(self.n_years):
             now = _aged(path[-1])
             now[:, 0] += births[:, t]
-            path.append(
-                now - deaths[:, :, t] + net[:, :, t] + self.emigrants * self.known_change[t]
-            )
+            path.append(now - deaths[:, :, t] + net[:, :, t] + self.emigrants * known[t])
         return path
 
     # what is seen of it
@@ -453,8 +483,10 @@ class PriorSimulator:
         out["census_sampling"] = float(expected["census"].sum() - self.census.sum())
         systematic = sum(v for k, v in out.items() if k not in RANDOM_ERRORS)
         truth = {f"gap[{name}]": value for name, value in out.items()}
+        changes = {change.name: "other changes" for change in self.sources.known_changes}
+        group_of = {**changes, **SOURCE_GROUPS}
         for group in dict.fromkeys(SOURCE_GROUPS.values()):
-            members = [v for k, v in out.items() if SOURCE_GROUPS.get(k, "migration") == group]
+            members = [v for k, v in out.items() if group_of.get(k, "migration") == group]
             truth[f"group[{group}]"] = sum(members)
         return truth | {SYSTEMATIC_GAP: systematic}
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from imps.attribution import Attribution, attribute
 from imps.cases.loading import Case, load_case
 from imps.checks import Checks, check
@@ -59,6 +61,10 @@ RESULTS_FOLDER = "results"
 REPORT_FILE = "report.html"
 
 
+one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+"""With more threads BLAS sums in another order, and the last bits of a table move."""
+
+
 @dataclass(frozen=True)
 class Run:
     """Everything that one run found.
@@ -81,6 +87,7 @@ class Run:
     reconciliation: Reconciliation
     folder: Path | None
 
+    @one_thread
     def tables(self) -> dict[str, Table]:
         """The tables of every run, by file name."""
         return {
@@ -99,6 +106,7 @@ class Run:
         return repr(self.attribution) + where
 
 
+@one_thread
 def run(
     case: str | Case,
     *,
@@ -213,6 +221,7 @@ def variant_model(
     )
 
 
+@one_thread
 def load_run(folder: str | Path) -> Run:
     """A finished run as it was: its fit is loaded, and every result made from it again.
 
@@ -371,17 +380,10 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
         table.to_csv(folder / "tables" / f"{name}.csv")
         (folder / "tables" / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
     done.checks.table.to_csv(folder / "tables" / "checks.csv", index=False)
-    figures = write_figures(done, folder / "figures")
-    write_page(done, folder / REPORT_FILE, manifest, figures)
-
-
-def write_figures(done: Run, folder: Path) -> dict[str, Any]:
-    """The figures of a run, drawn and written to a folder."""
-    folder.mkdir()
-    figures = standard_figures(done.attribution, done.reconciliation)
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png")
-    return figures
+    (folder / "figures").mkdir()
+    for name, figure in standard_figures(done.attribution, done.reconciliation).items():
+        figure.savefig(folder / "figures" / f"{name}.png")
+    write_page(done, folder / REPORT_FILE, manifest)
 
 
 def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
@@ -403,15 +405,16 @@ def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
     return target
 
 
-def write_page(
-    done: Run, path: Path, manifest: Mapping[str, Any], figures: dict[str, Any] | None = None
-) -> None:
-    """The report of a run, written whole or not at all."""
+def write_page(done: Run, path: Path, manifest: Mapping[str, Any]) -> None:
+    """The report of a run, written whole or not at all.
+
+    Its figures are drawn anew: one that is saved twice is laid out a little differently.
+    """
     page = html_report(
         done.fit,
         done.attribution,
         done.reconciliation,
-        figures or standard_figures(done.attribution, done.reconciliation),
+        standard_figures(done.attribution, done.reconciliation),
         case=done.case,
         computation=computation(manifest),
     )

@@ -26,6 +26,7 @@ EXIT_CODES = (
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: importing rich for it takes twice as long as all else
     help="Explain the gap between a census and the rolled-forward population estimates.",
     epilog=EXIT_CODES,
 )

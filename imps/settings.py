@@ -17,7 +17,8 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final
 
-from imps.sources.cross_checks import MEAN_OF_CALENDAR_YEARS
+from imps.priors import default_priors
+from imps.sources.cross_checks import MEAN_OF_CALENDAR_YEARS, Account
 from imps.sources.import_log import Collector, ImportLog, listed
 from imps.sources.options import OPTION_NAMES, nearest
 from imps.sources.schemas import SCHEMAS
@@ -27,41 +28,6 @@ SETTINGS_FILE: Final = "settings.toml"
 MAX_SETTINGS_BYTES: Final = 1_000_000
 MAX_TABLES: Final = 200
 REQUIRED_KINDS: Final = ("population", "births", "deaths", "survey_flows")
-
-PRIOR_NAMES: Final = (
-    "base_level", "base_young", "base_age", "births", "deaths",
-    "immigration_bias_level", "immigration_bias_young", "immigration_bias_drift",
-    "immigration_level", "immigration_years", "immigration_age", "immigration_age_years",
-    "immigration_schedule",
-    "emigration_bias_level", "emigration_bias_young", "emigration_bias_drift",
-    "emigration_level", "emigration_years", "emigration_age", "emigration_age_years",
-    "emigration_schedule",
-    "asylum_seekers", "irish_flows", "visitor_switchers", "migrant_switchers",
-    "split_of_known_sum", "census_level", "census_young", "census_age", "residual",
-)  # fmt: skip
-"""Names of priors that a settings file may change; pass others to `check_project`."""
-
-
-@dataclass(frozen=True)
-class AccountSettings:
-    """What the account covers.
-
-    Attributes
-    ----------
-    name, geography : str
-        Title of the case; area of all its figures.
-    first_mid_year, last_mid_year : int
-        Mid-years of the base and of the census at the other end; 0 if not said.
-    calendar_to_mid_year : {"", "mean-of-two-calendar-years"}
-    special_populations : {"", "as-declared"}
-    """
-
-    name: str = ""
-    geography: str = ""
-    first_mid_year: int = 0
-    last_mid_year: int = 0
-    calendar_to_mid_year: str = ""
-    special_populations: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,7 +101,7 @@ class Settings:
     """
 
     folder: Path
-    account: AccountSettings
+    account: Account
     fit: FitSettings
     output: OutputSettings
     tables: tuple[TableSettings, ...]
@@ -169,7 +135,7 @@ def published_path(file: str) -> str:
 
 
 def read_settings(
-    path: str | os.PathLike[str], *, prior_names: Iterable[str] = PRIOR_NAMES
+    path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
 ) -> Settings:
     """Read a settings file, or the one in a project folder; all faults together.
 
@@ -185,7 +151,7 @@ def read_settings(
 
 
 def inspect_settings(
-    path: str | os.PathLike[str], *, prior_names: Iterable[str] = PRIOR_NAMES
+    path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
 ) -> tuple[Settings | None, ImportLog]:
     """Read settings without raising: the settings, if they may be used, and the log."""
     given = Path(path)
@@ -196,7 +162,9 @@ def inspect_settings(
     if text is None or content is None:
         return None, log.log()
     reader = _Reader(content, text, log)
-    settings = reader.settings(file.parent, tuple(prior_names))
+    settings = reader.settings(
+        file.parent, tuple(default_priors() if prior_names is None else prior_names)
+    )
     return (None if log.failed else settings), log.log()
 
 
@@ -240,13 +208,14 @@ def _parsed(text: str, log: Collector) -> dict[str, Any] | None:
 
 
 _SECTIONS: Final = {
-    "account": AccountSettings,
+    "account": Account,
     "fit": FitSettings,
     "output": OutputSettings,
 }
 _RANGES: Final = {
     "first_mid_year": (0, 2200),
     "last_mid_year": (0, 2200),
+    "census_standard_error": (0.0, 0.1),
     "chains": (1, 64),
     "draws": (1, 1_000_000),
     "tune": (0, 1_000_000),

@@ -29,23 +29,32 @@ TOTAL_DEFINITIONS: Final = ("LTIM", "TIM")
 
 @dataclass(frozen=True)
 class Account:
-    """What the tables are to be joined into.
+    """What the tables are to be joined into; the section [account] of a settings file.
 
     Attributes
     ----------
-    geography : str
-        Area of the account, or empty.
-    first_mid_year, last_mid_year : int or None
-        Mid-years of the base and of the census at the other end.
-    calendar_to_mid_year : str
+    name, geography : str
+        Title of the case; area of all its figures.
+    first_mid_year, last_mid_year : int
+        Mid-years of the base and of the census at the other end; 0 if not said.
+    base_vintage, rolled_forward_vintage, census_vintage : str
+        Vintage of the population that each is; empty where only one can be meant.
+    census_standard_error : float
+        Random error of the totals of base and census as a share; 0 if not said.
+    calendar_to_mid_year : {"", "mean-of-two-calendar-years"}
         Declared conversion of calendar years; empty if none is allowed.
-    special_populations : str
+    special_populations : {"", "as-declared"}
         "as-declared": stocks that differ in armed forces or prisoners are meant.
     """
 
+    name: str = ""
     geography: str = ""
-    first_mid_year: int | None = None
-    last_mid_year: int | None = None
+    first_mid_year: int = 0
+    last_mid_year: int = 0
+    base_vintage: str = ""
+    rolled_forward_vintage: str = ""
+    census_vintage: str = ""
+    census_standard_error: float = 0.0
     calendar_to_mid_year: str = ""
     special_populations: str = ""
 
@@ -178,7 +187,7 @@ def _check_span(tables: Sequence[Table], account: Account) -> ImportLog:
     """Years outside the account are not used; years inside it must be there."""
     first, last = account.first_mid_year, account.last_mid_year
     log = ImportLog()
-    if first is None or last is None:
+    if not first or not last:
         return log
     for table in of_nature(tables, EVENTS, FLOW_TABLE):
         lead = 0 if table.metadata.get("period") == CALENDAR_YEAR else 1

@@ -6,10 +6,23 @@ what to do next.
 """
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 
 class ImpsError(Exception):
-    """Base of every error that the package raises on purpose."""
+    """Base of every error that the package raises on purpose.
+
+    Attributes
+    ----------
+    code : str
+        Stable code that the message starts with, where the error has one of its own.
+    """
+
+    code: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{self.code}  {message}" if self.code else message
 
 
 class LabelError(ImpsError, ValueError):
@@ -42,6 +55,8 @@ class NotFittedError(ImpsError, TypeError):
 
 class OutputExistsError(ImpsError, FileExistsError):
     """A folder of results is already there and is not overwritten."""
+
+    code = "OUTPUT_EXISTS"
 
 
 class ImpsWarning(UserWarning):

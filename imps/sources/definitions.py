@@ -102,6 +102,12 @@ def measure_of(definition: str) -> str:
     return _MEASURES.get(definition.strip().casefold(), "")
 
 
+def residents_of(definition: str) -> str:
+    """The residents behind a definition such as "STIM"; usual ones unless it says otherwise."""
+    words = definition.casefold()
+    return SHORT_TERM if words.strip() == "stim" or "short-term" in words else USUAL
+
+
 def difference(one: str, other: str) -> str:
     """How two definitions differ, in words, or nothing if that is not known."""
     return _EXPLANATIONS.get(frozenset((one, other)), "")

@@ -143,9 +143,8 @@ def _intervals(
     count = labelled(rows, value, {YEAR: needed_years(account, period), **cells})
     if period == MID_YEAR:
         return count
-    return to_mid_years(
-        count.values, count[YEAR].values, intervals(account), tuple(cells), dict(cells)
-    )
+    labels: dict[str, object] = {dim: list(of) for dim, of in cells.items()}
+    return to_mid_years(count.values, count[YEAR].values, intervals(account), tuple(cells), labels)
 
 
 def _origin(tables: Sequence[Table], kind: str) -> tuple[str, str]:

@@ -63,6 +63,11 @@ def survey_flows(
         Immigration and emigration, or None with findings that say why.
     """
     same = of_kinds(tables, "survey_flows")
+    if not same:
+        log.add(
+            "the account", "TABLE_MISSING", "the account has no survey_flows",
+            "Add a table of immigration and emigration with standard errors.",
+        )  # fmt: skip
     if not same or not _agree(same, log):
         return None
     rows = pd.concat([t.frame for t in same], ignore_index=True)

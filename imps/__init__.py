@@ -55,8 +55,13 @@ _HOMES = {
     "write_project": "imps.project_template",
     "Reconciliation": "imps.reconcile",
     "reconcile": "imps.reconcile",
+    "Rerun": "imps.rerun",
+    "compare_runs": "imps.rerun",
+    "rerun": "imps.rerun",
     "Run": "imps.runs",
+    "load_run": "imps.runs",
     "run": "imps.runs",
+    "load_fit": "imps.saved_fits",
     "correlation_warnings": "imps.sensitivity",
     "left_out": "imps.sensitivity",
     "response_table": "imps.sensitivity",
@@ -93,7 +98,9 @@ if TYPE_CHECKING:
     from imps.project import check_project, load_project
     from imps.project_template import write_project
     from imps.reconcile import Reconciliation, reconcile
-    from imps.runs import Run, run
+    from imps.rerun import Rerun, compare_runs, rerun
+    from imps.runs import Run, load_run, run
+    from imps.saved_fits import load_fit
     from imps.sensitivity import (
         correlation_warnings,
         left_out,
@@ -130,6 +137,7 @@ __all__ = [
     "Priors",
     "Reconciliation",
     "Register",
+    "Rerun",
     "RolledForward",
     "Run",
     "Sources",
@@ -141,20 +149,24 @@ __all__ = [
     "cases",
     "check",
     "check_project",
+    "compare_runs",
     "correlation_warnings",
     "default_priors",
     "fit",
     "left_out",
     "linear_model",
     "load_case",
+    "load_fit",
     "load_project",
     "load_published_ips",
+    "load_run",
     "plot_net_migration",
     "plot_prior_posterior",
     "plot_waterfall",
     "prior_predictive",
     "read_table",
     "reconcile",
+    "rerun",
     "response_table",
     "roll_forward",
     "run",

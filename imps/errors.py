@@ -59,6 +59,14 @@ class OutputExistsError(ImpsError, FileExistsError):
     code = "OUTPUT_EXISTS"
 
 
+class SavedFileError(ImpsError, ValueError):
+    """A saved fit or a manifest cannot be read, or was not written by this package."""
+
+
+class SettingError(ImpsError, ValueError):
+    """An option of a run lies outside what is allowed."""
+
+
 class ImpsWarning(UserWarning):
     """Something that the user can decide about."""
 

@@ -13,7 +13,7 @@ import imps
 
 ROOT = Path(imps.__file__).parent
 FLOORS = [
-    ["__init__", "errors", "dims", "affine", "periods", "accounting", "schedules"],
+    ["__init__", "errors", "dims", "streams", "affine", "periods", "accounting", "schedules"],
     ["sources.arrays", "sources.definitions", "sources.labels", "sources.vital",
      "sources.census", "sources.published_survey",
      "sources.variance_function", "sources.cell_likelihood", "sources.survey", "sources.admin",
@@ -28,10 +28,10 @@ FLOORS = [
      "from_tables", "cases",
      "cases.tables", "cases.stocks", "cases.flows", "cases.loading", "simulate", "simulate_survey"],
     ["priors", "settings", "project", "project_template", "curves", "system_model", "data_models",
-     "decomposition", "gaussian", "likelihoods", "model"],
-    ["draws", "fit", "checks", "calibration"],
+     "decomposition", "gaussian", "likelihoods", "model", "densities", "archive"],
+    ["draws", "chains", "fit", "checks", "saved_fits", "calibration"],
     ["reconcile", "attribution", "sensitivity"],
-    ["plots", "tables", "report", "runs", "cli"],
+    ["plots", "tables", "report", "manifest", "runs", "rerun", "doctor", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

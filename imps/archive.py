@@ -39,8 +39,9 @@ from imps.system_model import Resolution
 CLASSES = {
     kind.__name__: kind
     for kind in (
-        AdministrativeFlow, Births, Case, Counted, Deaths, Form, KnownChange, KnownSum, MirrorSeries,
-        Prior, Priors, Register, Resolution, RolledForward, Sources, Stock, SurveyFlow,
+        AdministrativeFlow, Births, Case, Counted, Deaths, Form, KnownChange, KnownSum,
+        MirrorSeries, Prior, Priors, Register, Resolution, RolledForward, Sources, Stock,
+        SurveyFlow,
     )
 }  # fmt: skip
 """What a file may hold."""

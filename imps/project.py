@@ -15,11 +15,13 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from imps.cases import cases
 from imps.cases.loading import Case
 from imps.errors import PriorError
 from imps.from_tables import inspect_sources
@@ -190,6 +192,23 @@ def load_project(
 def _case_name(title: str) -> str:
     """A name that may be a folder: lower-case letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")[:60] or "own-case"
+
+
+def project_of(case: object) -> ImportReport | None:
+    """The project behind a folder, a settings file or a report; None for anything else.
+
+    A name of a shipped case is not taken for a folder of that name; write "./NAME".
+
+    Raises
+    ------
+    InputError
+        If the project is refused.
+    """
+    if isinstance(case, ImportReport):
+        return case
+    if isinstance(case, str | os.PathLike) and str(case) not in cases() and Path(case).exists():
+        return load_project(case)
+    return None
 
 
 # Priors beside the data

@@ -39,15 +39,17 @@ class FitSettings:
     seed : int
         One integer for everything random.
     chains, draws, tune, cores : int
+        `tune` and `cores` are for NUTS only.
     target_accept : float
+        Of NUTS.
     """
 
     seed: int = 1
     chains: int = 4
     draws: int = 1000
-    tune: int = 1000
+    tune: int = 600
     cores: int = 2
-    target_accept: float = 0.9
+    target_accept: float = 0.97
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,11 @@ class Settings:
     output: OutputSettings
     tables: tuple[TableSettings, ...]
     priors: Mapping[str, Mapping[str, float]]
+
+    @property
+    def results(self) -> Path:
+        """Folder of the results, inside that of the settings."""
+        return self.folder / self.output.folder
 
     def resolved(self) -> dict[str, Any]:
         """All settings as plain values for a manifest, without absolute paths."""

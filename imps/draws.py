@@ -137,27 +137,29 @@ def _check_closed_in_itself(path: Path) -> None:
 
     size = 0
 
-    def visit(name: str, link: object) -> None:
-        if not isinstance(link, h5py.HardLink):
-            raise SavedFileError(f"{path.name}: '{name}' is a link; a saved fit has none.")
+    def other_place(name: str, link: object) -> str | None:  # anything but None ends the visit
+        return (
+            None if isinstance(link, h5py.HardLink) else f"'{name}' is a link; a saved fit has none"
+        )
 
-    def weigh(name: str, item: object) -> None:
+    def too_much(name: str, item: object) -> str | None:
         nonlocal size
-        if isinstance(item, h5py.Dataset):
-            if item.external or item.is_virtual:
-                raise SavedFileError(f"{path.name}: '{name}' lies in another file; refused.")
-            size += item.nbytes
-            if size > LARGEST_FILE:
-                raise SavedFileError(f"{path.name} unpacks to over {LARGEST_FILE:,} bytes.")
+        if not isinstance(item, h5py.Dataset):
+            return None
+        if item.external or item.is_virtual:
+            return f"'{name}' lies in another file"
+        size += item.nbytes
+        return f"it unpacks to over {LARGEST_FILE:,} bytes" if size > LARGEST_FILE else None
 
     try:
         with h5py.File(path, "r") as file:
-            file.visititems_links(visit)
-            file.visititems(weigh)
+            fault = file.visititems_links(other_place) or file.visititems(too_much)
     except FileNotFoundError:
         raise SavedFileError(f"there is no file {path.name}; check the path.") from None
     except OSError:
         raise SavedFileError(f"{path.name} is not a netCDF file, or is cut off.") from None
+    if fault:
+        raise SavedFileError(f"{path.name} is refused: {fault}.")
 
 
 def _as_dataset(x: object) -> xr.Dataset:

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from imps.project import ImportReport, project_of
 from imps.reconcile import Reconciliation, reconcile
 from imps.report import html_report
 from imps.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
+from imps.settings import SETTINGS_FILE, inspect_settings
 from imps.sources import Sources
 from imps.system_model import Resolution
 from imps.tables import (
@@ -245,7 +246,28 @@ def load_run(folder: str | Path) -> Run:
     case = load_saved_case(place / FIT_FILE)
     if case is None:
         raise SavedFileError(f"'{place.name}' holds a fit without its case.")
-    return _results_of(case, load_fit(place), place)
+    found, reasons = load_fit(place), changed_inputs(manifest, place)
+    return _results_of(case, replace(found, stale=(*found.stale, *reasons)), place)
+
+
+def changed_inputs(manifest: Mapping[str, Any], folder: Path) -> list[str]:
+    """In words, which settings and files of the project around a run are not what they were."""
+    if manifest["input_settings"] is None:
+        return []
+    project = next((p for p in folder.resolve().parents if (p / SETTINGS_FILE).is_file()), None)
+    if project is None:
+        return []
+    settings, _ = inspect_settings(project)
+    lines = []
+    if settings is None or settings.resolved() != manifest["input_settings"]:
+        lines.append(f"the settings in {SETTINGS_FILE} have changed")
+    for entry in manifest["inputs"]:
+        file = project / entry["file"]
+        if not file.is_file():
+            lines.append(f"the input {entry['file']} is gone")
+        elif digest(file.read_bytes()) != entry["sha256"]:
+            lines.append(f"the input {entry['file']} has changed")
+    return lines
 
 
 def _results_of(case: Case, found: Fit, folder: Path | None) -> Run:

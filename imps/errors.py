@@ -59,8 +59,26 @@ class OutputExistsError(ImpsError, FileExistsError):
     code = "OUTPUT_EXISTS"
 
 
+class RunChangedError(OutputExistsError):
+    """A run that was cut off is not continued with other inputs, priors or settings."""
+
+    code = "RUN_CHANGED"
+
+
 class SavedFileError(ImpsError, ValueError):
     """A saved fit or a manifest cannot be read, or was not written by this package."""
+
+
+class RunVersionError(SavedFileError):
+    """A saved file has the form of another release; both releases are named."""
+
+    code = "RUN_VERSION"
+
+
+class SaveFailedError(ImpsError, OSError):
+    """A file could not be written; what was there before is untouched."""
+
+    code = "SAVE_FAILED"
 
 
 class SettingError(ImpsError, ValueError):

@@ -20,7 +20,7 @@ from imps.attribution import Attribution, attribute
 from imps.cases.loading import Case, load_case
 from imps.checks import Checks, check
 from imps.curves import Form
-from imps.errors import ImpsError, OutputExistsError, SavedFileError
+from imps.errors import ImpsError, OutputExistsError, RunChangedError, SavedFileError
 from imps.fit import Fit, fit, fit_settings
 from imps.gaussian import linear_model
 from imps.manifest import (
@@ -310,7 +310,7 @@ def _working_folder(
             tell(f"continuing the run in {working.name}")
             return working
         if not force or not (working / MANIFEST_FILE).is_file():
-            raise OutputExistsError(
+            raise RunChangedError(
                 f"'{working}' holds an unfinished run that differs: {'; '.join(reasons)}. Give "
                 "its own command to continue it, remove the folder, or say --force (force=True) "
                 "to discard it."
@@ -334,7 +334,18 @@ def _other_run(working: Path, manifest: Mapping[str, Any]) -> list[str]:
         then = read_manifest(working)
     except SavedFileError as fault:
         return [str(fault)]
-    return other_parts(then, manifest, SAME)
+    return changed_files(then, manifest) + other_parts(then, manifest, SAME)
+
+
+def changed_files(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In words, which input files of two manifests differ."""
+    before, after = ({f["file"]: f["sha256"] for f in m.get("inputs", [])} for m in (then, now))
+    return [
+        f"file '{name}' was changed" if name in before and name in after
+        else f"file '{name}' is {'gone' if name in before else 'new'}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]  # fmt: skip
 
 
 def other_parts(then: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[str]) -> list[str]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import subprocess
+import sys
+import time
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +45,17 @@ from input_tables import (
 )
 
 import imps
-from imps.errors import InputWarning, OutputExistsError
+from imps.archive import pack, unpack
+from imps.chains import flat, unflat
+from imps.draws import load, save
+from imps.errors import (
+    ImpsWarning,
+    InputWarning,
+    OutputExistsError,
+    RunChangedError,
+    RunVersionError,
+    SaveFailedError,
+)
 from imps.project import check_project, load_project
 from imps.project_template import write_project
 from imps.settings import inspect_settings
@@ -1425,6 +1439,7 @@ def test_L08_the_old_output_stays_until_the_new_one_is_whole(own_run, monkeypatc
         raise KeyboardInterrupt
 
     before = snapshot(own_run.folder)
+    monkeypatch.setattr("imps.runs.fit", lambda *_, **__: own_run.fit)
     monkeypatch.setattr("imps.runs.html_report", cut_off)
     with pytest.raises(KeyboardInterrupt):
         imps.run(own_run.case, out=own_run.folder, draws=100, force=True, progress=False)
@@ -1449,34 +1464,129 @@ def test_L10_prior_far_from_the_data(tmp_path):
 # M. Saved runs
 
 
-@pytest.mark.skip(reason="needs runs: RUN_CHANGED when an input cell was changed")
-def test_M01_resume_after_a_changed_input():
-    raise AssertionError
+def stopped(*_, **__):
+    raise KeyboardInterrupt
 
 
-@pytest.mark.skip(reason="needs runs: kill -9 and resume")
-def test_M02_kill_and_resume():
-    raise AssertionError
+def test_M01_resume_after_a_changed_input(project, monkeypatch):
+    out = project.parent / "results"
+    monkeypatch.setattr("imps.runs.fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        imps.run(project, out=out, progress=False)
+    before = snapshot(project.parent / "results.unfinished")
+    assert "manifest.json" in before
+    edit_table(project, "births", lambda f: f.replace({"births": {"2622": "2623"}}))
+    with pytest.raises(RunChangedError) as refused_:
+        imps.run(project, out=out, progress=False)
+    message = str(refused_.value)
+    assert message.startswith("RUN_CHANGED  ")
+    assert "file 'data/births.csv' was changed" in message and "other figures" in message
+    assert snapshot(project.parent / "results.unfinished") == before and not out.exists()
 
 
-@pytest.mark.skip(reason="needs runs: CHECKPOINT_TRIMMED")
-def test_M03_checkpoint_cut_short():
-    raise AssertionError
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A small model, its draws without any disturbance, and its settings file."""
+    settings = write_project(tmp_path_factory.mktemp("kept") / "case")
+    model = small_model(settings)
+    return model, imps.fit(model, seed=7, draws=100, chains=2, progress=False), settings
 
 
-@pytest.mark.skip(reason="needs saved fits: coordinates of every type come back")
-def test_M04_coordinates_come_back():
-    raise AssertionError
+def chain_files(folder):
+    return {f.name: f.read_bytes() for f in sorted(folder.glob("exact-*.nc"))}
 
 
-@pytest.mark.skip(reason="needs saved fits: nested metadata comes back")
-def test_M05_nested_metadata_comes_back():
-    raise AssertionError
+CHILD = """
+import sys, imps
+from imps.system_model import Resolution
+report = imps.load_project(sys.argv[1])
+model = imps.linear_model(report.sources, report.priors, resolution=Resolution(3, 3))
+imps.fit(model, seed=7, draws=100, chains=2, progress=False, keep=sys.argv[2])
+"""
 
 
-@pytest.mark.skip(reason="needs runs: SAVE_FAILED when the disk is full")
-def test_M06_disk_full():
-    raise AssertionError
+def test_M02_kill_and_resume(undisturbed, tmp_path):
+    model, whole, settings = undisturbed
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(settings), str(tmp_path)])
+    deadline = time.monotonic() + 60
+    while not chain_files(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.kill()
+    assert child.wait() != 0, "the run was finished before it could be killed"
+    survived = chain_files(tmp_path)
+    assert len(survived) == 1
+    resumed = imps.fit(model, seed=7, draws=100, chains=2, progress=False, keep=tmp_path)
+    np.testing.assert_array_equal(resumed.latents(), whole.latents())
+    assert survived.items() <= chain_files(tmp_path).items()  # nothing was drawn again
+
+
+def test_M03_checkpoint_cut_short(undisturbed, tmp_path):
+    model, whole, _ = undisturbed
+    imps.fit(model, seed=7, draws=100, chains=2, progress=False, keep=tmp_path)
+    last = tmp_path / "exact-2.nc"
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    with pytest.warns(ImpsWarning, match=r"CHECKPOINT_TRIMMED  1 of 2 .*exact-2\.nc"):
+        kept = imps.load_fit(tmp_path)
+    assert kept.n_chains == 1
+    np.testing.assert_array_equal(kept.draws["latent"][0], whole.draws["latent"][0])
+    with pytest.warns(ImpsWarning, match="CHECKPOINT_TRIMMED"):
+        resumed = imps.fit(model, seed=7, draws=100, chains=2, progress=False, keep=tmp_path)
+    np.testing.assert_array_equal(resumed.latents(), whole.latents())
+
+
+COORDINATES = pd.DataFrame(
+    {
+        "whole": pd.array([3, None, 1], dtype="Int64"),
+        "truth": [True, False, True],
+        "maybe": pd.array([True, None, False], dtype="boolean"),
+        "kind": pd.Categorical(["żółw", "b", "żółw"], categories=["b", "żółw", "z"], ordered=True),
+        "text": ["Côte d’Ivoire", "日本", "é"],
+    }
+)
+
+
+def saved_and_loaded(path, value):
+    arrays = {}
+    record = {"value": pack(value, arrays)}
+    save(path, {"arrays": flat(arrays)}, record)
+    groups, record = load(path)
+    return unpack(record["value"], unflat(groups["arrays"]))
+
+
+def test_M04_coordinates_come_back(tmp_path):
+    back = saved_and_loaded(tmp_path / "table.nc", COORDINATES)
+    pd.testing.assert_frame_equal(back, COORDINATES)
+    for name in COORDINATES:
+        array = xr.DataArray([1.0, 2, 3], dims=name, coords={name: COORDINATES[name].array})
+        again = saved_and_loaded(tmp_path / f"{name}.nc", array)
+        assert again.indexes[name].dtype == array.indexes[name].dtype
+        pd.testing.assert_index_equal(again.indexes[name], array.indexes[name])
+        np.testing.assert_array_equal(again.values, array.values)
+
+
+def test_M05_nested_metadata_comes_back(tmp_path):
+    record = {"source": {"Ünï": {"ages": [0, 1, {"open": 90}], "none": None}}, "x": 0.1 + 0.2,
+              "flags": [True, False], "empty": {}, "long": "é" * 10_000}  # fmt: skip
+    save(tmp_path / "record.nc", {"a": xr.Dataset({"x": ("i", [1.0])})}, record)
+    groups, back = load(tmp_path / "record.nc")
+    assert {k: back[k] for k in record} == record and groups["a"]["x"].item() == 1.0
+
+
+def test_M06_disk_full(own_run, tmp_path, monkeypatch):
+    path = tmp_path / "fit.nc"
+    own_run.fit.save(path)
+    before = snapshot(tmp_path)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("imps.draws.to_disk", full)
+    with pytest.raises(SaveFailedError, match="SAVE_FAILED  fit.nc .*No space left") as failed:
+        own_run.fit.save(path)
+    assert isinstance(failed.value, imps.ImpsError) and isinstance(failed.value, OSError)
+    assert snapshot(tmp_path) == before
+    monkeypatch.undo()
+    np.testing.assert_array_equal(imps.load_fit(path).latents(), own_run.fit.latents())
 
 
 def test_M07_folder_with_an_awkward_name(tmp_path):
@@ -1490,9 +1600,25 @@ def test_M07_run_in_a_folder_with_an_awkward_name(own_run):
     assert (own_run.folder / "report.html").stat().st_size > 10_000
 
 
-@pytest.mark.skip(reason="needs runs: RUN_VERSION")
-def test_M08_run_of_another_release():
-    raise AssertionError
+def test_M08_run_of_another_release(own_run, tmp_path, monkeypatch):
+    again = imps.load_run(own_run.folder)  # of this release: it loads
+    assert again.case.title == own_run.case.title
+    pd.testing.assert_frame_equal(again.attribution.groups(), own_run.attribution.groups())
+    monkeypatch.setattr("imps.draws.FORMAT", 99)
+    monkeypatch.setattr(sys.modules["imps.fit"], "__version__", "9.8.7")
+    own_run.fit.save(tmp_path / "fit.nc")
+    monkeypatch.undo()
+    for both in ("9\\.8\\.7", re.escape(imps.__version__)):
+        with pytest.raises(RunVersionError, match=f"RUN_VERSION  fit.nc .*{both}"):
+            imps.load_fit(tmp_path / "fit.nc")
+    manifest = (own_run.folder / "manifest.json").read_text(encoding="utf-8")
+    (tmp_path / "manifest.json").write_text(
+        manifest.replace('"format": 1', '"format": 99').replace(
+            f'"imps": "{imps.__version__}"', '"imps": "9.8.7"'
+        )
+    )
+    with pytest.raises(RunVersionError, match=r"RUN_VERSION  manifest.json .*9\.8\.7"):
+        imps.rerun(tmp_path / "manifest.json")
 
 
 # Rules that hold for every row

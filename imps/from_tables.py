@@ -33,7 +33,7 @@ from imps.sources.stock_tables import (
     starts_of_years,
     stock_of,
 )
-from imps.sources.tables import Table, of_kinds
+from imps.sources.tables import Table, escape_formula, of_kinds
 from imps.sources.vital import to_mid_years
 from imps.sources.vital_tables import births_of, deaths_of, intervals
 
@@ -110,6 +110,7 @@ def _sources(
             "Set account.census_standard_error, as a share of the total: the 95 % half-width "
             "divided by 1.96 and by the total.", column="census_standard_error",
         )  # fmt: skip
+    _check_names(tables, log)
     stocks = choose_stocks(tables, account, log)
     births = births_of(tables, account, log)
     surveys = survey_flows(tables, account, log)
@@ -142,6 +143,26 @@ def _sources(
         extra=extra,
         known_changes=changes,
     )
+
+
+def _check_names(tables: Sequence[Table], log: Findings) -> None:
+    """Names that come back in tables of results are not run by a spreadsheet."""
+    for table in tables:
+        names = {
+            table.name,
+            table.metadata.get("vintage", ""),
+            table.metadata.get("definition", ""),
+        }
+        for column in ("source", "vintage"):
+            if column in table.frame:
+                names |= set(table.frame[column])
+        unsafe = sorted(str(n) for n in names if escape_formula(str(n)) != str(n))
+        if unsafe:
+            log.add(
+                table.name, "LABEL_UNSAFE", "begins like a formula, and a spreadsheet would run it "
+                "where the results are opened", "Give it another name.", texts=unsafe,
+                total=len(unsafe),
+            )  # fmt: skip
 
 
 def _rolled(stocks: ChosenStocks, account: Account, change: xr.DataArray, log: Findings) -> Any:

@@ -252,7 +252,7 @@ class _Reader:
                 self._unknown(key, known, "a section of the settings")
         sections = {name: self._section(name, kind) for name, kind in _SECTIONS.items()}
         account, output = sections["account"], sections["output"]
-        self._check_output(output.folder)
+        self._check_output(folder, output.folder)
         if 0 < account.last_mid_year <= account.first_mid_year:
             self._range("last_mid_year", account.last_mid_year, "a year after first_mid_year")
         return Settings(
@@ -308,11 +308,12 @@ class _Reader:
             self._range(key, value, expected)
         return not expected
 
-    def _check_output(self, folder: str) -> None:
-        """Results stay inside the project folder."""
+    def _check_output(self, project: Path, folder: str) -> None:
+        """Results stay inside the project folder, through links as well."""
         path = PurePath(folder)
         windows = ":" in folder or "\\" in folder
-        if not path.parts or path.is_absolute() or ".." in path.parts or windows:
+        outside = not path.parts or path.is_absolute() or ".." in path.parts or windows
+        if outside or not _inside(project / folder, project):
             self.log.add(
                 "OUTPUT_OUTSIDE", "is not a folder inside the project",
                 'Set folder = "results" or another relative name.',
@@ -427,6 +428,14 @@ class _Reader:
         """The line of a key or section, as an editor shows it."""
         pattern = re.compile(rf"\s*(\[+([\w.\"-]*\.)?\"?)?{re.escape(key)}\"?\s*(=|\])")
         return next(([i] for i, line in enumerate(self.lines, 1) if pattern.match(line)), [])
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    """Whether a path lies below a folder once links are followed."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def _expected(key: str, value: Any, default: Any) -> str:

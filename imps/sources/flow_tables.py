@@ -317,7 +317,8 @@ def without_included(
         total=estimate.size,
     )  # fmt: skip
     fields = {f: getattr(survey, f) for f in survey.__dataclass_fields__}
-    return SurveyFlow(**{**fields, "estimate": estimate})
+    definition = f"{survey.definition} without {listed(names)}"
+    return SurveyFlow(**{**fields, "estimate": estimate, "definition": definition})
 
 
 # Administrative flows

@@ -161,6 +161,7 @@ CODES: Final = MappingProxyType(
         "KNOWN_CHANGE": CONVERT,
         "DEATHS_BY_COHORT": CONVERT,
         "ROLLED_BY_RULE": CONVERT,
+        "LABEL_UNSAFE": REJECT,
         "SOURCES_REFUSED": REJECT,
         # Settings and priors
         "SETTINGS_SYNTAX": REJECT,

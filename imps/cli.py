@@ -159,15 +159,24 @@ def prior(
 
 @app.command()
 def reconcile(
-    case: Annotated[str, typer.Argument(help="Name of a shipped case, see `imps cases`.")],
+    case: Annotated[
+        str,
+        typer.Argument(help="Shipped case, see `imps cases`; or a project folder, `imps init`."),
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed repeats the run.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The same seed repeats the run; 1 unless told.")
+    ] = None,
     draws: Annotated[
         int | None, typer.Option(min=100, help="Draws of each chain: 1000 exact, 2000 by NUTS.")
     ] = None,
-    chains: Annotated[int, typer.Option(min=2, help="Number of chains.")] = 4,
-    tune: Annotated[int, typer.Option(min=0, help="Warm-up draws of NUTS.")] = 600,
-    cores: Annotated[int, typer.Option(min=1, help="Chains of NUTS at a time.")] = 2,
+    chains: Annotated[int | None, typer.Option(min=2, help="Chains; 4 unless told.")] = None,
+    tune: Annotated[
+        int | None, typer.Option(min=0, help="Warm-up draws of NUTS; 600 unless told.")
+    ] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Chains of NUTS at a time; 2 unless told.")
+    ] = None,
     method: Annotated[str, typer.Option(help="auto, exact or nuts.")] = "auto",
     likelihood: Annotated[str, typer.Option(help="normal, student_t or contacts.")] = "normal",
     student_t: Annotated[
@@ -184,13 +193,20 @@ def reconcile(
 ) -> None:
     """Fit a case and write tables, figures and a report.
 
-    A run that was cut off lies in OUT.unfinished; the same command continues it.
+    A run that was cut off lies in OUT.unfinished; the same command continues it. What is not
+    told is taken from the settings of a project; its results go to the folder that they name.
     """
     with _refusals():
+        from imps.project import project_of
         from imps.runs import run
 
+        project = project_of(case)
+        if project is not None and project.settings is not None:
+            out = out or project.settings.results
+            force = force or project.settings.output.overwrite
+
         done = run(
-            case,
+            project or case,
             out=out,
             seed=seed,
             draws=draws,

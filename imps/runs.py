@@ -22,7 +22,7 @@ from imps.attribution import Attribution, attribute
 from imps.cases.loading import Case, load_case
 from imps.checks import Checks, check
 from imps.curves import Form
-from imps.errors import ImpsError, OutputExistsError, SavedFileError
+from imps.errors import ImpsError, OutputExistsError, RunChangedError, SavedFileError
 from imps.fit import Fit, fit, fit_settings
 from imps.gaussian import linear_model
 from imps.manifest import (
@@ -38,6 +38,7 @@ from imps.manifest import (
 from imps.model import LIKELIHOODS, build_model, linear_part
 from imps.plots import standard_figures
 from imps.priors import Priors, default_priors
+from imps.project import ImportReport, project_of
 from imps.reconcile import Reconciliation, reconcile
 from imps.report import html_report
 from imps.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
@@ -108,14 +109,14 @@ class Run:
 
 @one_thread
 def run(
-    case: str | Case,
+    case: str | Path | Case | ImportReport,
     *,
     out: str | Path | None = None,
-    seed: int = 1,
+    seed: int | None = None,
     draws: int | None = None,
-    chains: int = 4,
-    tune: int = 600,
-    cores: int = 2,
+    chains: int | None = None,
+    tune: int | None = None,
+    cores: int | None = None,
     method: str = "auto",
     priors: Priors | None = None,
     likelihood: str = "normal",
@@ -133,19 +134,22 @@ def run(
 
     Parameters
     ----------
-    case : str or Case
-        Name of a shipped case, or a case.
+    case : str, path, Case or ImportReport
+        Name of a shipped case, folder or settings file of a project, a case, or a project
+        of :func:`imps.load_project`.
     out : path, optional
         Folder for the results; nothing is written unless told. While the run is under way
         it is kept in `OUT.unfinished`; called again with the same inputs and settings, a run
         that was cut off draws the missing chains only.
     seed, draws, chains, tune, cores, method
-        As in :func:`imps.fit`.
+        As in :func:`imps.fit`; those of the settings of a project unless told, and seed 1.
     priors : Priors, optional
+        Those of the project unless told, else the default ones.
     likelihood, student_t, flows, switchers, switcher_shares, resolution
         Variant of the model, as in :func:`imps.build_model`.
     imported : mapping, optional
-        `ImportReport.record()` of the files behind the case, for the manifest.
+        `ImportReport.record()` of the files behind the case, for the manifest; a
+        project brings its own.
     force : bool
         Replace the results of an earlier run, and discard an unfinished one that differs.
     progress : bool
@@ -165,7 +169,12 @@ def run(
         _check_replaceable(target, force)
     tell = say or (lambda _: None)
     started = dt.datetime.now(dt.UTC)
-    loaded = load_case(case) if isinstance(case, str) else case
+    project = project_of(case)
+    loaded = case if isinstance(case, Case) else project.case if project else load_case(str(case))
+    if project is not None:
+        priors, imported = priors or project.priors, imported or project.record()
+    chosen = _sampling(project, seed=seed, draws=draws, chains=chains, tune=tune, cores=cores)
+    cores = chosen["cores"]
     tell(f"{loaded.title}: gap {loaded.sources.gap:+,.0f} persons (rolled-forward minus census)")
     model = variant_model(
         loaded.sources,
@@ -177,11 +186,10 @@ def run(
         switcher_shares=switcher_shares,
         resolution=resolution,
     )
-    settings = fit_settings(
-        model, seed=seed, method=method, draws=draws, chains=chains, tune=tune, cores=cores
-    )
+    settings = fit_settings(model, method=method, **chosen)
     sampling: dict[str, Any] = {
-        name: settings[name] for name in ("seed", "method", "draws", "chains", "tune")
+        name: settings[name]
+        for name in ("seed", "method", "draws", "chains", "tune", "target_accept")
     }
     shown: dict[str, Any] = {"cores": cores, "progress": progress, "say": tell}
     if target is None:
@@ -201,6 +209,14 @@ def run(
     tell("writing tables, figures and report")
     _write(done, target, working, read_manifest(working))
     return done
+
+
+def _sampling(project: ImportReport | None, **asked: int | None) -> dict[str, Any]:
+    """What was asked for, else the settings of the project, else the defaults of `fit`."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    if project is None or project.settings is None:
+        return {"seed": 1, "cores": 2, **given}
+    return {**vars(project.settings.fit), **given}
 
 
 def variant_model(
@@ -303,7 +319,7 @@ def _working_folder(
             tell(f"continuing the run in {working.name}")
             return working
         if not force or not (working / MANIFEST_FILE).is_file():
-            raise OutputExistsError(
+            raise RunChangedError(
                 f"'{working}' holds an unfinished run that differs: {'; '.join(reasons)}. Give "
                 "its own command to continue it, remove the folder, or say --force (force=True) "
                 "to discard it."
@@ -327,7 +343,18 @@ def _other_run(working: Path, manifest: Mapping[str, Any]) -> list[str]:
         then = read_manifest(working)
     except SavedFileError as fault:
         return [str(fault)]
-    return other_parts(then, manifest, SAME)
+    return changed_files(then, manifest) + other_parts(then, manifest, SAME)
+
+
+def changed_files(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In words, which input files of two manifests differ."""
+    before, after = ({f["file"]: f["sha256"] for f in m.get("inputs", [])} for m in (then, now))
+    return [
+        f"file '{name}' was changed" if name in before and name in after
+        else f"file '{name}' is {'gone' if name in before else 'new'}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]  # fmt: skip
 
 
 def other_parts(then: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import xarray as xr
 from imps.archive import account_differences, differences, holds_code, read_account, unpack
 from imps.cases import cases
 from imps.cases.loading import load_case
-from imps.chains import ACCOUNT_FILE, finished_chains, unflat
+from imps.chains import ACCOUNT_FILE, finished_chains, unflat, whole_chains
 from imps.dims import DRAW
 from imps.draws import load
 from imps.errors import ImpsWarning, SavedFileError
@@ -138,8 +138,10 @@ def _unfinished(folder: Path, model: object) -> Fit:
         raise SavedFileError(f"'{folder.name}': no chain is finished yet.")
     method = "nuts" if "nuts" in files else "exact"
     linear = _account(record, arrays, model)
-    chains = [load(path)[0]["chain"] for path in files[method]]
+    chains = whole_chains(files[method])
     n = len(chains)
+    if not chains:
+        raise SavedFileError(f"'{folder.name}': none of its chains can be read.")
     found = fit_of_chains(
         chains,
         linear,

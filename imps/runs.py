@@ -116,6 +116,7 @@ def run(
     draws: int | None = None,
     chains: int | None = None,
     tune: int | None = None,
+    target_accept: float | None = None,
     cores: int | None = None,
     method: str = "auto",
     priors: Priors | None = None,
@@ -141,7 +142,7 @@ def run(
         Folder for the results; nothing is written unless told. While the run is under way
         it is kept in `OUT.unfinished`; called again with the same inputs and settings, a run
         that was cut off draws the missing chains only.
-    seed, draws, chains, tune, cores, method
+    seed, draws, chains, tune, target_accept, cores, method
         As in :func:`imps.fit`; those of the settings of a project unless told, and seed 1.
     priors : Priors, optional
         Those of the project unless told, else the default ones.
@@ -173,7 +174,9 @@ def run(
     loaded = case if isinstance(case, Case) else project.case if project else load_case(str(case))
     if project is not None:
         priors, imported = priors or project.priors, imported or project.record()
-    chosen = _sampling(project, seed=seed, draws=draws, chains=chains, tune=tune, cores=cores)
+    asked = {"seed": seed, "draws": draws, "chains": chains, "tune": tune,
+             "target_accept": target_accept, "cores": cores}  # fmt: skip
+    chosen = _sampling(project, asked)
     cores = chosen["cores"]
     tell(f"{loaded.title}: gap {loaded.sources.gap:+,.0f} persons (rolled-forward minus census)")
     model = variant_model(
@@ -211,7 +214,7 @@ def run(
     return done
 
 
-def _sampling(project: ImportReport | None, **asked: int | None) -> dict[str, Any]:
+def _sampling(project: ImportReport | None, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What was asked for, else the settings of the project, else the defaults of `fit`."""
     given = {name: value for name, value in asked.items() if value is not None}
     if project is None or project.settings is None:

@@ -190,6 +190,7 @@ class Account:
     residual : Affine (sex, age), persons at the last mid-year
     census_undercount : Affine (sex, age), persons
     resolution : Resolution
+    form : Form
     """
 
     sources: Sources
@@ -206,6 +207,7 @@ class Account:
     residual: Affine
     census_undercount: Affine
     resolution: Resolution
+    form: Form
 
     @property
     def base(self) -> Affine:
@@ -281,6 +283,7 @@ def build_account(
         residual=_residual(latents, sources, fine),
         census_undercount=_missed_twice(latents, undercount),
         resolution=fine,
+        form=form,
     )
     check_priors_used(account)
     return account

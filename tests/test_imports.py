@@ -28,7 +28,7 @@ FLOORS = [
      "from_tables", "cases",
      "cases.tables", "cases.stocks", "cases.flows", "cases.loading", "simulate", "simulate_survey"],
     ["priors", "settings", "project", "project_template", "curves", "system_model", "data_models",
-     "decomposition", "gaussian", "likelihoods", "model", "densities", "archive"],
+     "decomposition", "importance", "gaussian", "likelihoods", "model", "densities", "archive"],
     ["draws", "chains", "fit", "checks", "saved_fits", "calibration"],
     ["reconcile", "attribution", "sensitivity"],
     ["plots", "tables", "report", "manifest", "runs", "rerun", "doctor", "cli"],

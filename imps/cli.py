@@ -26,6 +26,7 @@ EXIT_CODES = (
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: importing rich for it takes twice as long as all else
     help="Explain the gap between a census and the rolled-forward population estimates.",
     epilog=EXIT_CODES,
 )
@@ -133,7 +134,7 @@ def check(
 
 @app.command()
 def prior(
-    case: Annotated[str, typer.Argument(help="Name of a shipped case.")],
+    case: Annotated[str, typer.Argument(help="Shipped case, or a project folder.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 1,
     draws: Annotated[int, typer.Option(min=100, help="Draws from the priors.")] = 4000,
 ) -> None:
@@ -143,9 +144,11 @@ def prior(
         from imps.fit import prior_predictive
         from imps.gaussian import linear_model
         from imps.priors import default_priors
+        from imps.project import project_of
 
-        sources = load_case(case).sources
-        model = linear_model(sources, default_priors())
+        project = project_of(case)
+        sources = project.sources if project else load_case(case).sources
+        model = linear_model(sources, project.priors if project else default_priors())
         found = prior_predictive(model, seed=seed, draws=draws)
     columns = ["name", "distribution", "unit", "meaning"]
     _show(model.priors.table()[columns], "Priors (shares per one)")

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from imps.attribution import Attribution, attribute
 from imps.cases.loading import Case, load_case
 from imps.checks import Checks, check
@@ -60,6 +62,10 @@ RESULTS_FOLDER = "results"
 REPORT_FILE = "report.html"
 
 
+one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+"""With more threads BLAS sums in another order, and the last bits of a table move."""
+
+
 @dataclass(frozen=True)
 class Run:
     """Everything that one run found.
@@ -82,6 +88,7 @@ class Run:
     reconciliation: Reconciliation
     folder: Path | None
 
+    @one_thread
     def tables(self) -> dict[str, Table]:
         """The tables of every run, by file name."""
         return {
@@ -100,6 +107,7 @@ class Run:
         return repr(self.attribution) + where
 
 
+@one_thread
 def run(
     case: str | Path | Case | ImportReport,
     *,
@@ -108,6 +116,7 @@ def run(
     draws: int | None = None,
     chains: int | None = None,
     tune: int | None = None,
+    target_accept: float | None = None,
     cores: int | None = None,
     method: str = "auto",
     priors: Priors | None = None,
@@ -133,7 +142,7 @@ def run(
         Folder for the results; nothing is written unless told. While the run is under way
         it is kept in `OUT.unfinished`; called again with the same inputs and settings, a run
         that was cut off draws the missing chains only.
-    seed, draws, chains, tune, cores, method
+    seed, draws, chains, tune, target_accept, cores, method
         As in :func:`imps.fit`; those of the settings of a project unless told, and seed 1.
     priors : Priors, optional
         Those of the project unless told, else the default ones.
@@ -165,7 +174,9 @@ def run(
     loaded = case if isinstance(case, Case) else project.case if project else load_case(str(case))
     if project is not None:
         priors, imported = priors or project.priors, imported or project.record()
-    chosen = _sampling(project, seed=seed, draws=draws, chains=chains, tune=tune, cores=cores)
+    asked = {"seed": seed, "draws": draws, "chains": chains, "tune": tune,
+             "target_accept": target_accept, "cores": cores}  # fmt: skip
+    chosen = _sampling(project, asked)
     cores = chosen["cores"]
     tell(f"{loaded.title}: gap {loaded.sources.gap:+,.0f} persons (rolled-forward minus census)")
     model = variant_model(
@@ -203,7 +214,7 @@ def run(
     return done
 
 
-def _sampling(project: ImportReport | None, **asked: int | None) -> dict[str, Any]:
+def _sampling(project: ImportReport | None, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What was asked for, else the settings of the project, else the defaults of `fit`."""
     given = {name: value for name, value in asked.items() if value is not None}
     if project is None or project.settings is None:
@@ -229,6 +240,7 @@ def variant_model(
     )
 
 
+@one_thread
 def load_run(folder: str | Path) -> Run:
     """A finished run as it was: its fit is loaded, and every result made from it again.
 
@@ -398,17 +410,10 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
         table.to_csv(folder / "tables" / f"{name}.csv")
         (folder / "tables" / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
     done.checks.table.to_csv(folder / "tables" / "checks.csv", index=False)
-    figures = write_figures(done, folder / "figures")
-    write_page(done, folder / REPORT_FILE, manifest, figures)
-
-
-def write_figures(done: Run, folder: Path) -> dict[str, Any]:
-    """The figures of a run, drawn and written to a folder."""
-    folder.mkdir()
-    figures = standard_figures(done.attribution, done.reconciliation)
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png")
-    return figures
+    (folder / "figures").mkdir()
+    for name, figure in standard_figures(done.attribution, done.reconciliation).items():
+        figure.savefig(folder / "figures" / f"{name}.png")
+    write_page(done, folder / REPORT_FILE, manifest)
 
 
 def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
@@ -430,15 +435,16 @@ def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
     return target
 
 
-def write_page(
-    done: Run, path: Path, manifest: Mapping[str, Any], figures: dict[str, Any] | None = None
-) -> None:
-    """The report of a run, written whole or not at all."""
+def write_page(done: Run, path: Path, manifest: Mapping[str, Any]) -> None:
+    """The report of a run, written whole or not at all.
+
+    Its figures are drawn anew: one that is saved twice is laid out a little differently.
+    """
     page = html_report(
         done.fit,
         done.attribution,
         done.reconciliation,
-        figures or standard_figures(done.attribution, done.reconciliation),
+        standard_figures(done.attribution, done.reconciliation),
         case=done.case,
         computation=computation(manifest),
     )

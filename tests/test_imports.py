@@ -37,6 +37,7 @@ ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 HEAVY = {"pymc": 2, "pytensor": 2, "nutpie": 3, "arviz": 3, "matplotlib": 5, "typer": 5}
 IMPORT_SECONDS = 1.0  # "import imps takes under 1 s"
+HELP_SECONDS = 0.5
 COMMAND_SECONDS = 1.5  # "imps cases and imps --help answer under 1.5 s"
 
 
@@ -123,6 +124,17 @@ def test_commands_that_fit_nothing_are_quick():
     for command in ("--help", "cases"):
         run = (sys.executable, "-c", "from imps.cli import main; main()", command)
         assert seconds(*run) < COMMAND_SECONDS
+
+
+def test_help_costs_little():
+    """Processor time, for the machine is shared."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    line = (sys.executable, "-c", "from imps.cli import main; main()", "--help")
+    subprocess.run(line, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert spent < HELP_SECONDS
 
 
 def test_stack_is_the_one_the_package_is_written_for():

@@ -28,8 +28,9 @@ FLOORS = [
     ["priors", "curves", "system_model", "data_models", "decomposition", "gaussian", "likelihoods",
      "model"],
     ["draws", "fit", "checks", "calibration"],
-    ["reconcile", "attribution", "sensitivity"],
-    ["plots", "tables", "report", "runs", "cli"],
+    ["reconcile", "attribution", "sensitivity", "predictive"],
+    ["plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources", "plots.checking",
+     "plots", "tables", "report", "runs", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -251,14 +251,11 @@ def _places(fit: Fit) -> pd.DataFrame:
             if survey.observed != BY_SEX_AND_AGE:
                 rows.append((f"{name} {year}", 0, top, *span))
                 continue
-            lower = survey.lower_ages
-            groups = survey.estimate[AGE_GROUP].values
+            # groups that begin at other ages for men and women are one block on the map
+            first = survey.lower_ages.min(SEX).values.astype(int)
+            last = np.r_[first[1:] - 1, top]
             for sex in SEXES:
-                first = lower.sel({SEX: sex}).values.astype(int)
-                last = np.r_[first[1:] - 1, top]
-                for group, a, b in zip(
-                    groups, lower.min(SEX).values.astype(int), last, strict=True
-                ):
+                for group, a, b in zip(survey.estimate[AGE_GROUP].values, first, last, strict=True):
                     rows.append((f"{name} {year} {sex} {group}", int(a), int(b), *span))
     when = sources.census.date.year + (sources.census.date.month - 1) / 12
     span = (when - 0.5, when + 0.5)
@@ -266,10 +263,7 @@ def _places(fit: Fit) -> pd.DataFrame:
         rows += [(f"census {s} {a}", int(a), int(a), *span) for s in SEXES for a in sources.ages]
     else:
         rows += [(name, 0, top, *span) for name in ("census", *(f"census {s}" for s in SEXES))]
-    frame = pd.DataFrame(rows, columns=["row", "first_age", "last_age", "start", "end"])
-    # groups that end at other ages for men and women are one block on the map
-    bounds = frame.groupby(["first_age", "start"])["last_age"].transform("max")
-    return frame.assign(last_age=bounds)
+    return pd.DataFrame(rows, columns=["row", "first_age", "last_age", "start", "end"])
 
 
 @dataclass(frozen=True)

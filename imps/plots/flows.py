@@ -25,7 +25,6 @@ from imps.plots.style import (
 from imps.reconcile import Reconciliation
 
 FAN = (0.95, 0.80, 0.50)
-SHADES = (0.16, 0.22, 0.30)
 Z95 = 1.96
 LIKELY = 0.9
 """Probability from which a title says "likely"."""
@@ -225,9 +224,8 @@ def _years(page: Page, years: np.ndarray, official: float, paper: float) -> floa
 
 def _fan(page: Page, years: np.ndarray, table: Mapping[str, pd.Series]) -> None:
     """Bands of the intervals, darkest in the middle, and the mean."""
-    for prob, shade in zip(FAN, SHADES, strict=True):
+    for prob, colour in zip(FAN, page.theme.bands, strict=True):
         level = f"{prob * 100:.0f}"
         low, high = (table[f"{end}{level}"] / THOUSAND for end in ("lower", "upper"))
-        page.ax.fill_between(years, low, high, color=page.colour(0), alpha=shade, linewidth=0,
-                             gid=f"fan:{level}")  # fmt: skip
+        page.ax.fill_between(years, low, high, color=colour, linewidth=0, gid=f"fan:{level}")
     page.ax.plot(years, table["mean"] / THOUSAND, color=page.colour(0), linewidth=2.2)

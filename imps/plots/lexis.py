@@ -17,6 +17,8 @@ from imps.predictive import LexisSurface
 COHORTS = 10
 """Years of birth between two diagonals."""
 MARKED = 1.96
+HATCHED = 0.05
+"""Share of the scale from which negative cells are hatched, so that colour is not alone."""
 SCALES = {"z": "standardised", "value": "persons"}
 
 
@@ -73,10 +75,12 @@ def plot_lexis(
         surface.what,
         f"{surface.area}; {surface.unit if scale == 'value' else 'in standard deviations'}; "
         f"{surface.sign}.",
-        f"Signs mark cells whose 95 % interval leaves zero out: {marked} of {len(cells)} "
-        f"({share:.0%}). Diagonals: cohorts, {COHORTS} years of birth apart.{_totals(surface)}",
-        alt=f"Map over age and year; {marked} of {len(cells)} cells have an interval that leaves "
-        f"zero out. Largest at ages {worst['first_age']:.0f} to {worst['last_age']:.0f}, "
+        "Hatched: negative. Signs mark cells whose 95 % interval leaves zero out: "
+        f"{marked} of {len(cells)} ({share:.0%}). Diagonals: cohorts, {COHORTS} years of birth "
+        f"apart.{_totals(surface)}",
+        alt=f"Map over age and year, negative cells hatched; {marked} of {len(cells)} cells have "
+        "an interval that leaves zero out. "
+        f"Largest at ages {worst['first_age']:.0f} to {worst['last_age']:.0f}, "
         f"{worst['start']:.1f} to {worst['end']:.1f}: {worst['value']:+,.0f} persons "
         f"[{worst['lower95']:+,.0f}, {worst['upper95']:+,.0f}].",
         data=cells,
@@ -103,6 +107,12 @@ def _draw(panel: Axes, part: pd.DataFrame, scale: str, norm: TwoSlopeNorm, page:
     many = PatchCollection(blocks, cmap=page.theme.map, norm=norm, linewidth=0, rasterized=True)
     many.set_array(part[scale].to_numpy())
     panel.add_collection(many)
+    below = (part[scale] < -HATCHED * norm.vmax).to_numpy()  # type: ignore[operator]
+    hatched = PatchCollection(
+        [b for b, negative in zip(blocks, below, strict=True) if negative],
+        facecolor="none", edgecolor=GREY, hatch="////", linewidth=0, alpha=0.55,
+    )  # fmt: skip
+    panel.add_collection(hatched)
     panel.set_xlim(part["start"].min(), part["end"].max())
     size = 7 if (part["last_age"] > part["first_age"]).any() else 3.5
     for sign, mark in ((1, "+"), (-1, "_")):

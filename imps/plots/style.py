@@ -47,6 +47,8 @@ class Theme:
     name : str
     colours : tuple of str
         Categories in order; each also has a line style and a marker of its own.
+    bands : tuple of str
+        Colours of the 95, 80 and 50 per cent bands of a fan; marks must stand out on them.
     quiet : str
         Colour of what stands back: priors, thinned draws, reference lines.
     diverging : tuple of str
@@ -61,6 +63,7 @@ class Theme:
 
     name: str
     colours: tuple[str, ...]
+    bands: tuple[str, str, str]
     quiet: str
     diverging: tuple[str, str, str]
     font: float
@@ -76,6 +79,7 @@ class Theme:
 OFFICIAL = Theme(
     "official",
     ("#12436D", "#28A197", "#801650", "#F46A25"),
+    ("#DCE3EA", "#B8C6D4", "#8CA3BA"),
     LIGHT_GREY,
     ("#F46A25", "#FFFFFF", "#12436D"),
     9.0,
@@ -84,7 +88,8 @@ OFFICIAL = Theme(
 )
 PAPER = Theme(
     "paper",
-    ("#000000", "#767676", "#4D4D4D", "#949494"),
+    ("#000000", "#636363", "#404040", "#858585"),
+    ("#EDEDED", "#DADADA", "#C4C4C4"),
     "#C8C8C8",
     ("#8C8C8C", "#FFFFFF", "#4D4D4D"),
     8.0,
@@ -96,6 +101,8 @@ LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "D", "^")
 HEADING, LINE = 0.30, 0.175
 """Heights of the title and of a line of the subtitle, inches."""
+VERDICT_LINES = 3
+"""Most lines of the verdict under a figure; the whole of it stands in the text alternative."""
 MARGIN = 0.10
 """Left edge of what is written around a figure, inches."""
 
@@ -206,7 +213,12 @@ class Page:
         small = self.font - 1.5
         room, more = (int(width * 72 / (0.56 * size)) for size in (self.font, small))
         above = [x for text in subtitle for x in textwrap.wrap(text, room)]
-        below = textwrap.wrap(_verdict_line(verdict), more)
+        bold = "normal" if _usable(verdict) else "bold"
+        if bold == "bold":  # wider letters
+            more = int(0.85 * more)
+        below = textwrap.wrap(
+            _verdict_line(verdict), more, max_lines=VERDICT_LINES, placeholder=" [...]"
+        )
         if not self.theme.titled:
             above, below = [], [] if _usable(verdict) else below
         top = (HEADING + LINE * len(above) + 0.08) if self.theme.titled else 0.02
@@ -225,7 +237,6 @@ class Page:
             write(heading, 0.09, fontsize=self.font + 3.5, fontweight="bold", color=INK)
         for i, text in enumerate(above):
             write(text, HEADING + 0.05 + LINE * i, fontsize=self.font, color=GREY)
-        bold = "normal" if _usable(verdict) else "bold"
         for i, text in enumerate(below):
             down = height - bottom + LINE * i
             write(text, down, fontsize=small, color=GREY, fontweight=bold)
@@ -345,7 +356,7 @@ def room_for_labels(ax: Axes, low: float, high: float, right: float, *, zero: bo
     ax.spines["bottom"].set_bounds(low, high)
     ax.set_xticks([t for t in ax.get_xticks() if low <= t <= high])
     if zero:
-        ax.hlines(0, low, high, color=GREY, linewidth=0.8, zorder=0.5)
+        ax.hlines(0, low, high, color=GREY, linewidth=0.8, zorder=1.5)
 
 
 def interval_bars(

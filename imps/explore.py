@@ -44,19 +44,21 @@ class PreviewError:
         Largest difference of a source's or a year's mean, persons.
     sd_ratio : float
         Largest ratio of standard deviations, either way up, minus one.
-    quantity : str
-        Where the largest difference of means is.
+    quantity, sd_quantity : str
+        Where the largest difference of means, and of standard deviations, is.
     """
 
     mean: float
     sd_ratio: float
     quantity: str
+    sd_quantity: str
 
     def __str__(self) -> str:
         return (
             "Preview at fixed scales, not a refit. At the priors of the fit its means are within "
             f"{self.mean / 1000:,.1f} thousand persons of the full posterior (largest: "
-            f"{_spelt(self.quantity)}) and its standard deviations within {self.sd_ratio:.0%}."
+            f"{_spelt(self.quantity)}) and its standard deviations within {self.sd_ratio:.0%} "
+            f"(largest: {_spelt(self.sd_quantity)})."
         )
 
 
@@ -233,9 +235,15 @@ class Preview:
         mean, sd = self._moments({})
         apart = np.abs(mean - full["mean"].to_numpy())
         moving = full["sd"].to_numpy() > 1.0
-        ratio = np.abs(np.log(sd[moving] / full["sd"].to_numpy()[moving])).max()
-        worst = int(apart.argmax())
-        return PreviewError(float(apart[worst]), float(np.expm1(ratio)), self.names[worst])
+        ratio = np.zeros_like(sd)
+        ratio[moving] = np.abs(np.log(sd[moving] / full["sd"].to_numpy()[moving]))
+        worst, widest = int(apart.argmax()), int(ratio.argmax())
+        return PreviewError(
+            float(apart[worst]),
+            float(np.expm1(ratio[widest])),
+            self.names[worst],
+            self.names[widest],
+        )
 
 
 def explore(fit: Fit, *, checks: Checks | None = None) -> ipywidgets.VBox:
@@ -339,5 +347,7 @@ def _range(slider: Any, low: float, high: float, value: float) -> None:
 
 def _spelt(quantity: str) -> str:
     kind, _, rest = quantity.partition("[")
-    label = title(rest.rstrip("]"))
-    return label.lower() if kind in ("gap", "group") else f"{kind.replace('_', ' ')} {label}"
+    label = rest.rstrip("]")
+    if kind in ("gap", "group"):
+        return title(label)
+    return f"{kind.replace('_', ' ')}, {label}"

@@ -186,7 +186,10 @@ class Preview:
 
     def _blocks_of(self, name: str) -> list[slice]:
         """Places of the latent variables whose spread is the sd of one prior."""
-        begins = "split of the sum" if name == "split_of_known_sum" else f"{name} ("
+        shared = self.fit.model.priors["census_correlation"].mean != 0
+        if shared and name in ("base_level", "base_young"):
+            return []  # these blocks also move the census: widening them is no change of prior
+        begins = "split of the sum" if name == "split_of_known_sum" else f"{name} "
         found, start = [], 0
         for block, size in self.fit.model.sizes.items():
             if block == name or block.startswith(begins):

@@ -128,3 +128,18 @@ def test_without_ipywidgets_the_error_says_what_to_install(fitted, monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     with pytest.raises(ImpsError, match=r"pip install 'imps-reconcile\[notebook\]'"):
         imps.explore(fitted)
+
+
+def test_blocks_that_two_priors_share_are_not_offered(sources):
+    """With a correlation between base and census the base's blocks move both."""
+    priors = imps.default_priors().replace(census_correlation=(0.3, 0.0))
+    fit = imps.fit(imps.linear_model(sources, priors), seed=1, draws=50, chains=2)
+    preview = Preview(fit)
+    assert "base_level" not in preview.blocks
+    assert "base_age" in preview.blocks
+    wanted = rebuilt(
+        sources, preview, census_correlation=(0.3, 0.0), emigration_bias_level=(0, 0.3)
+    )
+    found = preview(emigration_bias_level=(0.0, 0.3)).set_index("quantity")
+    for name, (mean, _) in wanted.items():
+        assert found.loc[name, "mean"] == pytest.approx(mean, rel=AGREEMENT, abs=0.05), name

@@ -291,8 +291,8 @@ BASELINES = Path(__file__).parent / "pictures"
 LARGEST_RMS = 2.0
 """Of 255, root mean square over pixels. Pictures are compared without their texts and with
 fixed margins, for another FreeType would move every axis by a pixel; what is left are lines
-and areas, which Agg draws alike everywhere but for rounding. The lost intervals of the waterfall give 10,
-as the last test shows. The texts are compared as words."""
+and areas, which Agg draws alike everywhere but for rounding. A waterfall that lost its
+intervals gives 10, as the last test shows. The texts are compared as words."""
 
 
 def bare(figure, path):

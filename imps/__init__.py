@@ -37,6 +37,7 @@ _HOMES = {
     "check": "imps.checks",
     "Observation": "imps.data_models",
     "ImpsError": "imps.errors",
+    "explore": "imps.explore",
     "Fit": "imps.fit",
     "fit": "imps.fit",
     "prior_predictive": "imps.fit",
@@ -44,9 +45,21 @@ _HOMES = {
     "linear_model": "imps.gaussian",
     "sources_from_tables": "imps.from_tables",
     "build_model": "imps.model",
+    "plot_back_series": "imps.plots",
+    "plot_coverage": "imps.plots",
+    "plot_diagnostics": "imps.plots",
+    "plot_gap_pyramid": "imps.plots",
+    "plot_joint": "imps.plots",
+    "plot_lexis": "imps.plots",
     "plot_net_migration": "imps.plots",
+    "plot_predictive": "imps.plots",
     "plot_prior_posterior": "imps.plots",
+    "plot_tornado": "imps.plots",
     "plot_waterfall": "imps.plots",
+    "coverage": "imps.predictive",
+    "migration_error": "imps.predictive",
+    "posterior_predictive": "imps.predictive",
+    "residuals": "imps.predictive",
     "Prior": "imps.priors",
     "Priors": "imps.priors",
     "default_priors": "imps.priors",
@@ -89,11 +102,25 @@ if TYPE_CHECKING:
     from imps.checks import Checks, check
     from imps.data_models import Observation
     from imps.errors import ImpsError
+    from imps.explore import explore
     from imps.fit import Fit, fit, prior_predictive
     from imps.from_tables import sources_from_tables
     from imps.gaussian import LinearModel, linear_model
     from imps.model import build_model
-    from imps.plots import plot_net_migration, plot_prior_posterior, plot_waterfall
+    from imps.plots import (
+        plot_back_series,
+        plot_coverage,
+        plot_diagnostics,
+        plot_gap_pyramid,
+        plot_joint,
+        plot_lexis,
+        plot_net_migration,
+        plot_predictive,
+        plot_prior_posterior,
+        plot_tornado,
+        plot_waterfall,
+    )
+    from imps.predictive import coverage, migration_error, posterior_predictive, residuals
     from imps.priors import Prior, Priors, default_priors
     from imps.project import check_project, load_project
     from imps.project_template import write_project
@@ -151,7 +178,9 @@ __all__ = [
     "check_project",
     "compare_runs",
     "correlation_warnings",
+    "coverage",
     "default_priors",
+    "explore",
     "fit",
     "left_out",
     "linear_model",
@@ -160,13 +189,24 @@ __all__ = [
     "load_project",
     "load_published_ips",
     "load_run",
+    "migration_error",
+    "plot_back_series",
+    "plot_coverage",
+    "plot_diagnostics",
+    "plot_gap_pyramid",
+    "plot_joint",
+    "plot_lexis",
     "plot_net_migration",
+    "plot_predictive",
     "plot_prior_posterior",
+    "plot_tornado",
     "plot_waterfall",
+    "posterior_predictive",
     "prior_predictive",
     "read_table",
     "reconcile",
     "rerun",
+    "residuals",
     "response_table",
     "roll_forward",
     "run",

@@ -13,7 +13,8 @@ import imps
 
 ROOT = Path(imps.__file__).parent
 FLOORS = [
-    ["__init__", "errors", "dims", "streams", "affine", "periods", "accounting", "schedules"],
+    ["__init__", "errors", "dims", "cards", "streams", "affine", "periods", "accounting",
+     "schedules"],
     ["sources.arrays", "sources.definitions", "sources.labels", "sources.vital",
      "sources.census", "sources.published_survey",
      "sources.variance_function", "sources.cell_likelihood", "sources.survey", "sources.admin",
@@ -31,8 +32,9 @@ FLOORS = [
     ["priors", "settings", "project", "project_template", "curves", "system_model", "data_models",
      "decomposition", "importance", "gaussian", "likelihoods", "model", "densities", "archive"],
     ["draws", "chains", "fit", "checks", "saved_fits", "calibration"],
-    ["reconcile", "attribution", "sensitivity"],
-    ["plots", "tables", "report", "manifest", "runs", "rerun", "doctor", "cli"],
+    ["reconcile", "attribution", "sensitivity", "predictive"],
+    ["plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources", "plots.checking",
+     "plots", "explore", "tables", "report", "manifest", "runs", "rerun", "doctor", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -58,7 +58,8 @@ def mathml(latex: str, *, display: bool = False) -> str:
     from latex2mathml.converter import convert
 
     text = latex.replace("{aligned}", "{align*}")
-    return convert(text, display="block" if display else "inline")
+    made = convert(text, display="block" if display else "inline")
+    return made.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")  # HTML knows it
 
 
 EQUATIONS: tuple[Equation, ...] = (
@@ -173,7 +174,7 @@ EQUATIONS: tuple[Equation, ...] = (
     Equation(
         "posterior",
         "The posterior of the scales, and of any quantity given them",
-        r"\begin{aligned} \log p(h \mid y) &= -\tfrac{1}{2}\left(\rho^{\top} C^{-1} \rho + "
+        r"\begin{aligned} \log\, p(h \mid y) &= -\tfrac{1}{2}\left(\rho^{\top} C^{-1} \rho + "
         r"\log |C| + h^{\top} h\right) + \text{const}, && C(h) = I + A\, S_h^2 A^{\top} \\ "
         r"E(q \mid y, h) &= q_0 + Q\, S_h^2 A^{\top} C^{-1} \rho, && "
         r"V(q \mid y, h) = Q\, S_h^2 Q^{\top} - Q\, S_h^2 A^{\top} C^{-1} A\, S_h^2 Q^{\top} "

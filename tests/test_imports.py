@@ -29,7 +29,7 @@ FLOORS = [
      "model"],
     ["draws", "fit", "checks", "calibration"],
     ["reconcile", "attribution", "sensitivity"],
-    ["equations", "plots", "tables", "report", "runs", "cli"],
+    ["equations", "plots", "tables", "interactive", "reporting_checklist", "report", "runs", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

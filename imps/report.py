@@ -291,7 +291,7 @@ def _place_figures(figures: dict[str, Figure]) -> dict[str, list[dict[str, Any]]
         data = _png(figure)
         width, height = struct.unpack(">II", data[16:24])  # header of a PNG
         alt = getattr(figure, "alt", "") or FIGURE_TEXTS[name]
-        shown = {"alt": alt, "width": width, "height": height}
+        shown = {"name": name.replace("_", " "), "alt": alt, "width": width, "height": height}
         shown["data"] = base64.b64encode(data).decode("ascii")
         out[SECTION_OF_FIGURE.get(name, "further")].append(shown)
     return out

@@ -46,8 +46,13 @@ _HOMES = {
     "default_priors": "imps.priors",
     "Reconciliation": "imps.reconcile",
     "reconcile": "imps.reconcile",
+    "Rerun": "imps.rerun",
+    "compare_runs": "imps.rerun",
+    "rerun": "imps.rerun",
     "Run": "imps.runs",
+    "load_run": "imps.runs",
     "run": "imps.runs",
+    "load_fit": "imps.saved_fits",
     "correlation_warnings": "imps.sensitivity",
     "left_out": "imps.sensitivity",
     "response_table": "imps.sensitivity",
@@ -80,7 +85,9 @@ if TYPE_CHECKING:
     from imps.plots import plot_net_migration, plot_prior_posterior, plot_waterfall
     from imps.priors import Prior, Priors, default_priors
     from imps.reconcile import Reconciliation, reconcile
-    from imps.runs import Run, run
+    from imps.rerun import Rerun, compare_runs, rerun
+    from imps.runs import Run, load_run, run
+    from imps.saved_fits import load_fit
     from imps.sensitivity import (
         correlation_warnings,
         left_out,
@@ -116,6 +123,7 @@ __all__ = [
     "Priors",
     "Reconciliation",
     "Register",
+    "Rerun",
     "RolledForward",
     "Run",
     "Sources",
@@ -126,18 +134,22 @@ __all__ = [
     "build_model",
     "cases",
     "check",
+    "compare_runs",
     "correlation_warnings",
     "default_priors",
     "fit",
     "left_out",
     "linear_model",
     "load_case",
+    "load_fit",
     "load_published_ips",
+    "load_run",
     "plot_net_migration",
     "plot_prior_posterior",
     "plot_waterfall",
     "prior_predictive",
     "reconcile",
+    "rerun",
     "response_table",
     "roll_forward",
     "run",

@@ -44,6 +44,14 @@ class OutputExistsError(ImpsError, FileExistsError):
     """A folder of results is already there and is not overwritten."""
 
 
+class SavedFileError(ImpsError, ValueError):
+    """A saved fit or a manifest cannot be read, or was not written by this package."""
+
+
+class SettingError(ImpsError, ValueError):
+    """An option of a run lies outside what is allowed."""
+
+
 class ImpsWarning(UserWarning):
     """Something that the user can decide about."""
 

@@ -186,6 +186,8 @@ class Account:
         Published part minus its expected value, where only the sum is known.
     residual : Affine (sex, age), persons at the last mid-year
     census_undercount : Affine (sex, age), persons
+    resolution : Resolution
+    form : Form
     """
 
     sources: Sources
@@ -200,6 +202,8 @@ class Account:
     split: Mapping[str, Affine]
     residual: Affine
     census_undercount: Affine
+    resolution: Resolution
+    form: Form
 
     @property
     def base(self) -> Affine:
@@ -269,6 +273,8 @@ def build_account(
         split=split,
         residual=_residual(latents, sources, fine),
         census_undercount=_stock_error(latents, "census", sources.census.count.values, fine),
+        resolution=fine,
+        form=form,
     )
     check_priors_used(account)
     return account

@@ -13,7 +13,7 @@ import imps
 
 ROOT = Path(imps.__file__).parent
 FLOORS = [
-    ["__init__", "errors", "dims", "affine", "periods", "accounting", "schedules"],
+    ["__init__", "errors", "dims", "streams", "affine", "periods", "accounting", "schedules"],
     ["sources.labels", "sources.vital", "sources.census", "sources.published_survey",
      "sources.variance_function", "sources.cell_likelihood", "sources.survey", "sources.admin",
      "sources.stage_weights", "sources.imbalance", "sources.weighting", "sources.survey_design",
@@ -26,10 +26,11 @@ FLOORS = [
      "settings", "project", "project_template", "sources", "cases",
      "cases.tables", "cases.stocks", "cases.flows", "cases.loading", "simulate", "simulate_survey"],
     ["priors", "curves", "system_model", "data_models", "decomposition", "gaussian", "likelihoods",
-     "model"],
-    ["draws", "fit", "checks", "calibration"],
+     "model", "densities", "archive"],
+    ["draws", "chains", "fit", "checks", "saved_fits", "calibration"],
     ["reconcile", "attribution", "sensitivity"],
-    ["equations", "plots", "tables", "interactive", "reporting_checklist", "report", "runs", "cli"],
+    ["equations", "plots", "tables", "interactive", "reporting_checklist", "report", "manifest",
+     "runs", "rerun", "replication", "doctor", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

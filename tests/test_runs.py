@@ -72,12 +72,11 @@ def test_manifest_says_how_it_was_made(folder):
 
 
 def test_saved_draws_come_back_bit_by_bit(folder):
-    from imps.draws import load
-
-    draws, _, attributes = load(folder / "fit.nc")
+    saved = imps.load_fit(folder)
     again = imps.run("uk-1991-2001", seed=3, draws=500)
-    np.testing.assert_array_equal(draws["latent"].values, again.fit.draws["latent"].values)
-    assert attributes["manifest"]["seed"] == 3
+    np.testing.assert_array_equal(saved.draws["latent"].values, again.fit.draws["latent"].values)
+    assert saved.seed == 3
+    assert saved.stale == ()
 
 
 def test_an_existing_folder_is_left_alone_without_force(folder):
@@ -111,16 +110,34 @@ def test_quiet_prints_nothing_and_force_replaces(folder):
     assert outcome.output == ""
 
 
-def test_a_failed_run_leaves_no_folder(tmp_path, monkeypatch):
+def test_a_run_that_fails_at_the_end_leaves_no_results_and_loses_no_chain(tmp_path, monkeypatch):
     import imps.runs
 
     def broken(*_, **__):
         raise RuntimeError("disk full")
 
-    monkeypatch.setattr(imps.runs, "html_report", broken)
-    with pytest.raises(RuntimeError, match="disk full"):
-        imps.run("uk-1991-2001", out=tmp_path / "results", draws=200)
-    assert list(tmp_path.iterdir()) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(imps.runs, "html_report", broken)
+        with pytest.raises(RuntimeError, match="disk full"):
+            imps.run("uk-1991-2001", out=tmp_path / "results", draws=200, chains=2)
+    assert [p.name for p in tmp_path.iterdir()] == ["results.unfinished"]
+    partial = imps.load_fit(tmp_path / "results.unfinished")
+    assert partial.n_chains == 2
+    assert "not finished" in partial.notes[0]
+    with pytest.raises(OutputExistsError, match="seed 1 then, 2 now"):
+        imps.run("uk-1991-2001", out=tmp_path / "results", draws=200, chains=2, seed=2)
+    said = []
+    done = imps.run("uk-1991-2001", out=tmp_path / "results", draws=200, chains=2, say=said.append)
+    assert any("2 of 2 chains were finished before" in line for line in said)
+    assert [p.name for p in tmp_path.iterdir()] == ["results"]
+    np.testing.assert_array_equal(done.fit.draws["latent"], partial.draws["latent"])
+
+
+def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
+    (tmp_path / "thesis.txt").write_text("ten years of work")
+    with pytest.raises(OutputExistsError, match="not the folder of a run"):
+        imps.run("uk-1991-2001", out=tmp_path, force=True)
+    assert (tmp_path / "thesis.txt").exists()
 
 
 def test_cases_are_listed():

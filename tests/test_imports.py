@@ -28,9 +28,10 @@ FLOORS = [
     ["priors", "curves", "system_model", "data_models", "decomposition", "gaussian", "likelihoods",
      "model", "densities", "archive"],
     ["draws", "chains", "fit", "checks", "saved_fits", "calibration"],
-    ["reconcile", "attribution", "sensitivity"],
-    ["equations", "plots", "tables", "interactive", "reporting_checklist", "report", "manifest",
-     "runs", "rerun", "replication", "doctor", "cli"],
+    ["reconcile", "attribution", "sensitivity", "predictive"],
+    ["equations", "plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources",
+     "plots.checking", "plots", "tables", "interactive", "reporting_checklist", "report",
+     "manifest", "runs", "rerun", "replication", "doctor", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -61,6 +61,10 @@ _HOMES = {
     "Rerun": "imps.rerun",
     "compare_runs": "imps.rerun",
     "rerun": "imps.rerun",
+    "replicate": "imps.replication",
+    "reproduce": "imps.replication",
+    "write_report": "imps.report",
+    "reporting_checklist": "imps.reporting_checklist",
     "Run": "imps.runs",
     "load_run": "imps.runs",
     "run": "imps.runs",
@@ -110,6 +114,9 @@ if TYPE_CHECKING:
     from imps.predictive import coverage, migration_error, posterior_predictive, residuals
     from imps.priors import Prior, Priors, default_priors
     from imps.reconcile import Reconciliation, reconcile
+    from imps.replication import replicate, reproduce
+    from imps.report import write_report
+    from imps.reporting_checklist import reporting_checklist
     from imps.rerun import Rerun, compare_runs, rerun
     from imps.runs import Run, load_run, run
     from imps.saved_fits import load_fit
@@ -185,6 +192,9 @@ __all__ = [
     "posterior_predictive",
     "prior_predictive",
     "reconcile",
+    "replicate",
+    "reporting_checklist",
+    "reproduce",
     "rerun",
     "residuals",
     "response_table",
@@ -193,6 +203,7 @@ __all__ = [
     "simulate_account",
     "what_if",
     "widened",
+    "write_report",
 ]
 
 

@@ -32,6 +32,7 @@ _HOMES = {
     "check": "imps.checks",
     "Observation": "imps.data_models",
     "ImpsError": "imps.errors",
+    "explore": "imps.explore",
     "Fit": "imps.fit",
     "fit": "imps.fit",
     "prior_predictive": "imps.fit",
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from imps.checks import Checks, check
     from imps.data_models import Observation
     from imps.errors import ImpsError
+    from imps.explore import explore
     from imps.fit import Fit, fit, prior_predictive
     from imps.gaussian import LinearModel, linear_model
     from imps.model import build_model
@@ -170,6 +172,7 @@ __all__ = [
     "correlation_warnings",
     "coverage",
     "default_priors",
+    "explore",
     "fit",
     "left_out",
     "linear_model",

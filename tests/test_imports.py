@@ -13,7 +13,8 @@ import imps
 
 ROOT = Path(imps.__file__).parent
 FLOORS = [
-    ["__init__", "errors", "dims", "streams", "affine", "periods", "accounting", "schedules"],
+    ["__init__", "errors", "dims", "streams", "cards", "affine", "periods", "accounting",
+     "schedules"],
     ["sources.labels", "sources.vital", "sources.census", "sources.published_survey",
      "sources.variance_function", "sources.cell_likelihood", "sources.survey", "sources.admin",
      "sources.stage_weights", "sources.imbalance", "sources.weighting", "sources.survey_design",
@@ -30,8 +31,8 @@ FLOORS = [
     ["draws", "chains", "fit", "checks", "saved_fits", "calibration"],
     ["reconcile", "attribution", "sensitivity", "predictive"],
     ["equations", "plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources",
-     "plots.checking", "plots", "tables", "interactive", "reporting_checklist", "report",
-     "manifest", "runs", "rerun", "replication", "doctor", "cli"],
+     "plots.checking", "plots", "explore", "tables", "interactive", "reporting_checklist",
+     "report", "manifest", "runs", "rerun", "replication", "doctor", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -1,18 +1,24 @@
 """Figures: bars equal their tables, nothing clips or overlaps, both themes, pictures kept."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import drawn_results as made
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
 
 import imps
 from imps import plots
+from imps.draws import dataset
 from imps.errors import LabelError, SourceError
+from imps.fit import Fit
+from imps.gaussian import GaussianPosterior
+from imps.model import latent_names
 from imps.plots.style import OFFICIAL, PAPER, THEMES
 
 PIXEL = 1.0  # boxes of text may touch the edge of the page by rounding
@@ -171,10 +177,6 @@ def test_migration_error_sums_to_the_migration_group(results):
 
 def test_prediction_leaves_the_row_out(results):
     """One row checked by taking it out of the model."""
-    from dataclasses import replace
-
-    from imps.gaussian import GaussianPosterior
-
     _, fit, checks, _, _ = results[CASES[0]]
     found = imps.posterior_predictive(fit, checks=checks).table.iloc[7]
     model, h = fit.model, fit.draws["log_scale"].mean(("chain", "draw")).values
@@ -206,7 +208,14 @@ def test_coverage_of_a_register(sources):
         reference="made up for this test",
     )  # fmt: skip
     model = imps.linear_model(sources.add(register), imps.default_priors())
-    fit = imps.fit(model, seed=1, draws=50, chains=2)
+    draws, rng = (2, 100), np.random.default_rng(1)
+    prior = dataset(
+        rng.standard_normal((*draws, len(model.scale_names))),
+        rng.standard_normal((*draws, model.n_latent)),
+        list(model.scale_names),
+        latent_names(model),
+    )
+    fit = Fit(model, prior, xr.Dataset(), "exact", 1, {}, {"total": 0.0})  # draws of the prior
     found = imps.coverage(fit, "patient register")
     truth = model.evaluate(model.account.population(2001), fit.latents())
     assert float(found.ratio.mean()) == pytest.approx(float((count.values / truth).mean()))
@@ -306,3 +315,32 @@ def test_comparison_of_pictures_sees_a_lost_interval(tmp_path):
     wanted = tmp_path / "wanted.png"
     wanted.write_bytes((BASELINES / "waterfall_official.png").read_bytes())
     assert "RMS" in compare_images(str(wanted), str(changed), tol=LARGEST_RMS)
+
+
+def test_diagnostics_of_a_sampled_fit(results):
+    """Steps and divergences of NUTS in place of the grid; statistics made by hand."""
+    fit, checks = results[CASES[1]][1:3]
+    shape = (fit.n_chains, fit.n_draws)
+    steps = np.resize([7, 15, 31, 63], shape)
+    stats = xr.Dataset(
+        {
+            "n_steps": (("chain", "draw"), steps),
+            "diverging": (("chain", "draw"), np.resize([True] + [False] * 99, shape)),
+        }
+    )
+    sampled = replace(fit, stats=stats, method="nuts")
+    figure = plots.plot_diagnostics(sampled, checks=checks)
+    assert faults(figure) == []
+    divergent = int(stats["diverging"].sum())
+    assert any(f"{divergent} divergences" in ax.get_xlabel() for ax in figure.axes)
+
+
+def test_prediction_of_a_variant_says_that_it_is_lenient(results):
+    fit, checks = results[CASES[0]][1:3]
+    variant = replace(fit, settings={**fit.settings, "gaussian": False})
+    found = imps.posterior_predictive(variant, checks=checks)
+    exact = imps.posterior_predictive(fit, checks=checks)
+    assert not found.left_out
+    assert "lenient" in "".join(t.get_text() for t in plots.plot_predictive(found).texts)
+    z = found.table["z"].abs(), exact.table["z"].abs()
+    assert z[0].mean() < z[1].mean()  # rows that predict themselves fit better

@@ -85,7 +85,10 @@ EQUATIONS: tuple[Equation, ...] = (
         "A published stock $\\hat P_0$ is too high by the share $u$: a level, a bell over young "
         f"adult ages $\\psi_a = \\exp(-((a - {YOUNG_ADULT_AGE:g})/{YOUNG_ADULT_WIDTH:g})^2 / 2)$ "
         "for each sex, and smooth shapes over age $\\phi_a$ with an unknown scale $s$. Every $z$ "
-        "is standard normal and independent. The census is too low by a share of the same form.",
+        "is standard normal and independent. The census is too low by a share of the same form; "
+        "where the prior census_correlation is a number $c$ other than zero, its level and its "
+        "bell are $\\sqrt{1 - c^2}\\, z - c\\, z_{\\text{base}}$, for the same people may have "
+        "been missed twice.",
         "imps.system_model._stock_error",
     ),
     Equation(
@@ -150,13 +153,13 @@ EQUATIONS: tuple[Equation, ...] = (
         "The gap and its sources",
         r"\begin{aligned} R - C &= L(\hat P_0 - P_0) + L(\hat B - B) - L(\hat D - D) "
         r"\\ &+ \sum_k \pm L\,S\,H\,G\,p_k + \sum_k \pm L\,S\,(y_k - H\,G\,(x_k + p_k)) "
-        r"+ \sum_k \pm L(S\,H\,G\,x_k - x_k) \\ &+ \sum_j L(\hat x_j - x_j) + f + d "
-        r"+ C\,u^{\text{census}} + (N_T - d - C\,u^{\text{census}} - C) - r \end{aligned}",
+        r"+ \sum_k \pm L(S\,H\,G\,x_k - x_k) \\ &+ \sum_j L(\hat x_j - x_j) + L(\hat k - k) "
+        r"+ f + d + C\,u^{\text{census}} + (N_T - d - C\,u^{\text{census}} - C) - r \end{aligned}",
         "Rolled-forward $R$ minus census $C$, source by source: base, births, deaths; bias, "
         "sampling error and conversion of each direction $k$ (plus for immigration, minus for "
         "emigration), where $S$ is the official rule from calendar years and age groups back to "
-        "mid-years and ages; the other flows; flows revised since, $f$, which are known; the "
-        "change of date; coverage and random error of the census; the residual. The account is "
+        "mid-years and ages; the other flows and changes; flows revised since, $f$, which are "
+        "known; the change of date; coverage and random error of the census; the residual. The account is "
         "linear, so this holds in every draw and no order of the sources has to be chosen "
         f"({GAP_CONVENTION}).",
         "imps.decomposition.contributions",

@@ -14,8 +14,10 @@ import pandas as pd
 import xarray as xr
 
 from imps.attribution import Attribution
-from imps.dims import AGE, CHAIN, DRAW, FLOW_SIGN, SEX, SEXES, SOURCE, YEAR
+from imps.dims import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, YEAR
 from imps.fit import Fit
+from imps.plots.gap import AFTER_THE_FACT
+from imps.predictive import official_net_migration
 from imps.reconcile import Reconciliation
 
 PEOPLE = {"male": "Men", "female": "Women"}
@@ -23,10 +25,6 @@ WIDTH, LEFT, TOP, BETWEEN = 400, 34, 34, 18
 ROW = 5
 CLASSES = 3
 """Shades on either side of zero."""
-
-
-AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
-"""Sources of the gap that are no error of the roll-forward."""
 
 
 def gap_by_age(attribution: Attribution) -> pd.DataFrame:
@@ -54,9 +52,7 @@ def migration_error_by_age(fit: Fit, reconciliation: Reconciliation) -> pd.DataF
     DataFrame
         sex, age, year, mean, lower95, upper95; positive: the official figure was too high.
     """
-    account = fit.model.account
-    official = sum(FLOW_SIGN[name] * flow.published for name, flow in account.flows.items())
-    official = official + sum(account.parts.values(), np.zeros_like(official))
+    official = official_net_migration(fit)
     true = reconciliation.net_migration
     coords = {d: true[d] for d in (SEX, AGE, YEAR)}
     return _by_cell(xr.DataArray(official, dims=(SEX, AGE, YEAR), coords=coords) - true)

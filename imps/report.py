@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
@@ -29,7 +30,17 @@ from imps.interactive import (
     migration_error_by_age,
     pyramid_svg,
 )
-from imps.plots import FIGURE_TEXTS, standard_figures
+from imps.plots import (
+    FIGURE_TEXTS,
+    plot_back_series,
+    plot_diagnostics,
+    plot_gap_pyramid,
+    plot_joint,
+    plot_predictive,
+    plot_tornado,
+    standard_figures,
+)
+from imps.predictive import posterior_predictive
 from imps.reconcile import Reconciliation, reconcile
 from imps.reporting_checklist import OPEN, reporting_checklist
 from imps.sensitivity import correlation_warnings
@@ -186,6 +197,29 @@ def prior_sds_in_persons(attribution: Attribution) -> Table:
     )
 
 
+def report_figures(
+    fit: Fit,
+    attribution: Attribution,
+    reconciliation: Reconciliation,
+    checks: Checks,
+    *,
+    case: Case | None = None,
+) -> dict[str, Figure]:
+    """The figures of a run and its report, by file name, in the order of the report."""
+    later = None if case is None or case.later_series.empty else case.later_series
+    figures = {
+        **standard_figures(attribution, reconciliation),
+        "gap_pyramid": plot_gap_pyramid(attribution),
+        "back_series": plot_back_series(reconciliation, later=later),
+        "joint": plot_joint(attribution),
+        "predictive": plot_predictive(posterior_predictive(fit, checks=checks)),
+        "diagnostics": plot_diagnostics(fit, checks=checks),
+    }
+    if fit.settings.get("gaussian", True) and not fit.model.curves:  # exact answers only
+        figures["tornado"] = plot_tornado(fit, checks=checks)
+    return figures
+
+
 def write_report(
     fit: Fit,
     path: str | Path,
@@ -217,7 +251,7 @@ def write_report(
         fit,
         attribution,
         reconciliation,
-        standard_figures(attribution, reconciliation),
+        report_figures(fit, attribution, reconciliation, checks, case=case),
         case=case,
         computation=computation,
         checks=checks,
@@ -288,7 +322,7 @@ def _place_figures(figures: dict[str, Figure]) -> dict[str, list[dict[str, Any]]
     """Figures by section, as data with their text alternatives."""
     out: dict[str, list[dict[str, Any]]] = {section: [] for section, _ in SECTIONS}
     for name, figure in figures.items():
-        data = _png(figure)
+        data = figure_png(figure)
         width, height = struct.unpack(">II", data[16:24])  # header of a PNG
         alt = getattr(figure, "alt", "") or FIGURE_TEXTS[name]
         shown = {"name": name.replace("_", " "), "alt": alt, "width": width, "height": height}
@@ -297,10 +331,16 @@ def _place_figures(figures: dict[str, Figure]) -> dict[str, list[dict[str, Any]]
     return out
 
 
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+def figure_png(figure: Figure) -> bytes:
+    """A figure as PNG, drawn once however often it is asked for."""
+    if figure not in _DRAWN:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+        _DRAWN[figure] = buffer.getvalue()
+    return _DRAWN[figure]
+
+
+_DRAWN: WeakKeyDictionary[Figure, bytes] = WeakKeyDictionary()
 
 
 def _tables(

@@ -34,10 +34,9 @@ from imps.manifest import (
     write_manifest,
 )
 from imps.model import LIKELIHOODS, build_model, linear_part
-from imps.plots import standard_figures
 from imps.priors import Priors, default_priors
 from imps.reconcile import Reconciliation, reconcile
-from imps.report import html_report
+from imps.report import figure_png, html_report, report_figures
 from imps.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
 from imps.sources import Sources
 from imps.system_model import Resolution
@@ -356,10 +355,16 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
 def write_figures(done: Run, folder: Path) -> dict[str, Any]:
     """The figures of a run, drawn and written to a folder."""
     folder.mkdir()
-    figures = standard_figures(done.attribution, done.reconciliation)
+    figures = _figures(done)
     for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png")
+        (folder / f"{name}.png").write_bytes(figure_png(figure))
     return figures
+
+
+def _figures(done: Run) -> dict[str, Any]:
+    return report_figures(
+        done.fit, done.attribution, done.reconciliation, done.checks, case=done.case
+    )
 
 
 def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
@@ -389,9 +394,10 @@ def write_page(
         done.fit,
         done.attribution,
         done.reconciliation,
-        figures or standard_figures(done.attribution, done.reconciliation),
+        figures or _figures(done),
         case=done.case,
         computation=computation(manifest),
+        checks=done.checks,
     )
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(page, encoding="utf-8")

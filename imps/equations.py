@@ -159,9 +159,9 @@ EQUATIONS: tuple[Equation, ...] = (
         "sampling error and conversion of each direction $k$ (plus for immigration, minus for "
         "emigration), where $S$ is the official rule from calendar years and age groups back to "
         "mid-years and ages; the other flows and changes; flows revised since, $f$, which are "
-        "known; the change of date; coverage and random error of the census; the residual. The account is "
-        "linear, so this holds in every draw and no order of the sources has to be chosen "
-        f"({GAP_CONVENTION}).",
+        "known; the change of date; coverage and random error of the census; the residual. The "
+        "account is linear, so this holds in every draw and no order of the sources has to be "
+        f"chosen ({GAP_CONVENTION}).",
         "imps.decomposition.contributions",
     ),
     Equation(

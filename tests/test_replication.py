@@ -13,6 +13,14 @@ from imps.errors import OutputExistsError
 from imps.replication import Reproduction, compared, expected_numbers, pinned_versions
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_figures():
+    """The figures of a run are tested elsewhere and take longer than its fit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("imps.runs.report_figures", lambda *_, **__: {})
+        yield
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper") / "results"

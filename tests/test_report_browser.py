@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from imps import plots
-from imps.report import html_report
+from imps.report import write_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 FLAGS = [
@@ -44,18 +43,9 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def report(fitted, attribution, reconciliation, case, tmp_path_factory):
-    page = html_report(
-        fitted,
-        attribution,
-        reconciliation,
-        plots.standard_figures(attribution, reconciliation),
-        case=case,
-        computation=[("Seed", "1")],
-    )
+def report(fitted, case, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(page, encoding="utf-8")
-    return path
+    return write_report(fitted, path, case=case, computation=[("Seed", "1")])
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,10 @@ _HOMES = {
     "Rerun": "imps.rerun",
     "compare_runs": "imps.rerun",
     "rerun": "imps.rerun",
+    "replicate": "imps.replication",
+    "reproduce": "imps.replication",
+    "write_report": "imps.report",
+    "reporting_checklist": "imps.reporting_checklist",
     "Run": "imps.runs",
     "load_run": "imps.runs",
     "run": "imps.runs",
@@ -125,6 +129,9 @@ if TYPE_CHECKING:
     from imps.project import check_project, load_project
     from imps.project_template import write_project
     from imps.reconcile import Reconciliation, reconcile
+    from imps.replication import replicate, reproduce
+    from imps.report import write_report
+    from imps.reporting_checklist import reporting_checklist
     from imps.rerun import Rerun, compare_runs, rerun
     from imps.runs import Run, load_run, run
     from imps.saved_fits import load_fit
@@ -205,6 +212,9 @@ __all__ = [
     "prior_predictive",
     "read_table",
     "reconcile",
+    "replicate",
+    "reporting_checklist",
+    "reproduce",
     "rerun",
     "residuals",
     "response_table",
@@ -215,6 +225,7 @@ __all__ = [
     "what_if",
     "widened",
     "write_project",
+    "write_report",
 ]
 
 

@@ -33,8 +33,9 @@ FLOORS = [
      "decomposition", "importance", "gaussian", "likelihoods", "model", "densities", "archive"],
     ["draws", "chains", "fit", "checks", "saved_fits", "calibration"],
     ["reconcile", "attribution", "sensitivity", "predictive"],
-    ["plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources", "plots.checking",
-     "plots", "explore", "tables", "report", "manifest", "runs", "rerun", "doctor", "cli"],
+    ["equations", "plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources",
+     "plots.checking", "plots", "explore", "tables", "interactive", "reporting_checklist",
+     "report", "manifest", "runs", "rerun", "replication", "doctor", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

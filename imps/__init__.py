@@ -50,6 +50,17 @@ _HOMES = {
     "run": "imps.runs",
     "correlation_warnings": "imps.sensitivity",
     "left_out": "imps.sensitivity",
+    "identifiability": "imps.identifiability",
+    "Identifiability": "imps.identifiability",
+    "power_scaling": "imps.identifiability",
+    "compare_priors": "imps.sensitivity",
+    "PriorComparison": "imps.sensitivity",
+    "elicit": "imps.priors",
+    "prior_set": "imps.prior_sets",
+    "Statement": "imps.prior_sets",
+    "stated": "imps.prior_sets",
+    "plot_prior_sets": "imps.plots_sensitivity",
+    "plot_power_scaling": "imps.plots_sensitivity",
     "response_table": "imps.sensitivity",
     "what_if": "imps.sensitivity",
     "widened": "imps.sensitivity",
@@ -76,12 +87,17 @@ if TYPE_CHECKING:
     from imps.errors import ImpsError
     from imps.fit import Fit, fit, prior_predictive
     from imps.gaussian import LinearModel, linear_model
+    from imps.identifiability import Identifiability, identifiability, power_scaling
     from imps.model import build_model
     from imps.plots import plot_net_migration, plot_prior_posterior, plot_waterfall
-    from imps.priors import Prior, Priors, default_priors
+    from imps.plots_sensitivity import plot_power_scaling, plot_prior_sets
+    from imps.prior_sets import Statement, prior_set, stated
+    from imps.priors import Prior, Priors, default_priors, elicit
     from imps.reconcile import Reconciliation, reconcile
     from imps.runs import Run, run
     from imps.sensitivity import (
+        PriorComparison,
+        compare_priors,
         correlation_warnings,
         left_out,
         response_table,
@@ -108,17 +124,20 @@ __all__ = [
     "Checks",
     "Deaths",
     "Fit",
+    "Identifiability",
     "ImpsError",
     "LinearModel",
     "MirrorSeries",
     "Observation",
     "Prior",
+    "PriorComparison",
     "Priors",
     "Reconciliation",
     "Register",
     "RolledForward",
     "Run",
     "Sources",
+    "Statement",
     "Stock",
     "SurveyFlow",
     "__version__",
@@ -126,22 +145,30 @@ __all__ = [
     "build_model",
     "cases",
     "check",
+    "compare_priors",
     "correlation_warnings",
     "default_priors",
+    "elicit",
     "fit",
+    "identifiability",
     "left_out",
     "linear_model",
     "load_case",
     "load_published_ips",
     "plot_net_migration",
+    "plot_power_scaling",
     "plot_prior_posterior",
+    "plot_prior_sets",
     "plot_waterfall",
+    "power_scaling",
     "prior_predictive",
+    "prior_set",
     "reconcile",
     "response_table",
     "roll_forward",
     "run",
     "simulate_account",
+    "stated",
     "what_if",
     "widened",
 ]

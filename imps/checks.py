@@ -186,8 +186,8 @@ def nothing_to_explain(model: LinearModel, latents: np.ndarray) -> bool:
 
     Two things must hold. The gap, less what is known arithmetic, is within 2.58
     standard errors of sampling and conversion. And the 90 per cent interval of every
-    source holds zero, in total and, where the census was published by sex, for each
-    sex: opposite errors of the sexes may hide in a small total.
+    source holds zero, and where the census was published by sex also the 99 per cent
+    interval for each sex: opposite errors of the sexes may hide in a small total.
 
     Parameters
     ----------
@@ -213,18 +213,23 @@ def gap_by_chance(model: LinearModel) -> float:
 
 
 def _standing_out(model: LinearModel, latents: np.ndarray) -> list[str]:
-    """Sources whose 90 per cent interval leaves out zero, in total or for a sex."""
+    """Sources whose interval leaves out zero: 90 per cent in total, 99 for each sex."""
     by_sex = model.sources.census.observed != TOTAL
     found = []
     for part in model.contributions:
         if part.source in CHANCE or not part.value.effects:
             continue
         sexes = model.evaluate(part.value.sum((1,)), latents)
-        draws = np.column_stack([sexes.sum(axis=1), *(sexes.T if by_sex else ())])
-        lower, upper = np.quantile(draws, [0.05, 0.95], axis=0)
-        if ((lower > 0) | (upper < 0)).any():
+        clear = [_leaves_out_zero(sexes.sum(axis=1), 0.90)]
+        clear += [_leaves_out_zero(draws, 0.99) for draws in sexes.T if by_sex]
+        if any(clear):
             found.append(part.source)
     return found
+
+
+def _leaves_out_zero(draws: np.ndarray, prob: float) -> bool:
+    lower, upper = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2])
+    return bool(lower > 0 or upper < 0)
 
 
 def _misfit(fit: Fit) -> pd.DataFrame:

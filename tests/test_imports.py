@@ -25,11 +25,12 @@ FLOORS = [
      "sources.table_checks", "sources.tables", "sources.account_checks", "sources.cross_checks",
      "settings", "project", "project_template", "sources", "cases",
      "cases.tables", "cases.stocks", "cases.flows", "cases.loading", "simulate", "simulate_survey"],
-    ["priors", "curves", "system_model", "data_models", "decomposition", "gaussian", "likelihoods",
+    ["priors", "curves", "system_model", "data_models", "decomposition", "gaussian", "prior_sets",
+     "likelihoods",
      "model"],
     ["draws", "fit", "checks", "calibration"],
-    ["reconcile", "attribution", "sensitivity"],
-    ["plots", "tables", "report", "runs", "cli"],
+    ["reconcile", "attribution", "sensitivity", "identifiability"],
+    ["plots", "plots_sensitivity", "tables", "report", "runs", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -39,6 +39,7 @@ PRIORS = default_priors()
 AT_PRIOR_MEANS = Scenario(
     bias_level={flow: PRIORS[f"{flow}_bias_level"].mean for flow in (IMMIGRATION, EMIGRATION)}
 )
+STOCKS = {"base": "base", "census_coverage": "census"}
 DISPLACED = (
     "base",
     "immigration_bias",
@@ -51,47 +52,50 @@ DISPLACED = (
 )
 
 
-def planted(source: str, size: float) -> Scenario:
-    """All sources at their prior means but one, which errs by `size` times its typical shape."""
+def planted(source: str, level: float, young: tuple[float, float] = (0.0, 0.0)) -> Scenario:
+    """All sources at their prior means but one, which errs by these relative errors more."""
     start = AT_PRIOR_MEANS
-    if source in ("base", "census_coverage"):
-        name = "base" if source == "base" else "census"
-        level, young = size * PRIORS[f"{name}_level"].sd, size * PRIORS[f"{name}_young"].sd
-        return replace(start, **{f"{name}_level": level, f"{name}_young": (young, young)})
+    if source in STOCKS:
+        name = STOCKS[source]
+        return replace(start, **{f"{name}_level": level, f"{name}_young": young})
     if source.endswith("_bias"):
         flow = source.removesuffix("_bias")
-        level, young = PRIORS[f"{source}_level"], size * PRIORS[f"{source}_young"].sd
-        shift = size * level.sd
-        return replace(
-            start,
-            bias_level={**start.bias_level, flow: start.bias_level[flow] + shift},
-            bias_young={flow: (young, young)},
-        )
-    return replace(start, parts={source: size * PRIORS[source].sd})
+        bias = {**start.bias_level, flow: start.bias_level[flow] + level}
+        return replace(start, bias_level=bias, bias_young={flow: young})
+    return replace(start, parts={source: level})
 
 
-def typical(source: str) -> float:
-    """Size at which the source's total lies one prior standard deviation off its prior mean.
+def one_prior_sd(source: str, sign: float) -> Scenario:
+    """Error of one source one prior standard deviation above (+1) or below (-1) its mean.
 
-    Parts of the published flows err by one prior standard deviation of the relative
-    error: the simulator gives both directions one relative error.
+    The total of a stock or a survey bias lies one prior standard deviation off its
+    prior mean, in the shape over ages that its prior finds most typical: level and
+    young adults in proportion to what each adds to the total per standard deviation.
+    A part of the flows errs by one prior standard deviation of its relative error,
+    the same in both directions.
     """
-    if not (source.endswith("_bias") or source in ("base", "census_coverage")):
-        return 1.0
-    runs = [simulate_account(planted(source, size), seed=OTHER_SEEDS) for size in (0.0, 1.0)]
-    model = linear_model(runs[0].sources, PRIORS)
-    part = next(c for c in model.contributions if c.source == source)
-    sd = float(model.prior_moments(part.prior.sum())[1])
-    return sd / abs(runs[1].contributions[source] - runs[0].contributions[source])
+    if not (source in STOCKS or source.endswith("_bias")):
+        return planted(source, sign * PRIORS[source].sd)
+    rows = STOCKS.get(source, source)
+    simulated = simulate_account(AT_PRIOR_MEANS, seed=OTHER_SEEDS)
+    model = linear_model(simulated.sources, PRIORS)
+    total = next(c for c in model.contributions if c.source == source).prior.sum()
+    ratio = total.effects[f"{rows}_young"].ravel() / total.effects[f"{rows}_level"].ravel()
+    level, young = PRIORS[f"{rows}_level"].sd, PRIORS[f"{rows}_young"].sd * ratio
+    unit = simulate_account(
+        planted(source, level, (young[0], young[1])), seed=OTHER_SEEDS
+    ).contributions[source]
+    size = sign * float(model.prior_moments(total)[1])
+    size /= abs(unit - simulated.contributions[source])
+    return planted(source, size * level, (size * young[0], size * young[1]))
 
 
 def scenarios() -> dict[str, Scenario]:
     """All scenarios by name."""
     out = dict(SCENARIOS)
     for source in DISPLACED:
-        size = typical(source)
-        out[f"{source}: published one prior sd too high"] = planted(source, size)
-        out[f"{source}: published one prior sd too low"] = planted(source, -size)
+        for word, sign in (("above", 1.0), ("below", -1.0)):
+            out[f"{source}: one prior sd {word}"] = one_prior_sd(source, sign)
     return out
 
 

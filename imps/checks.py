@@ -116,7 +116,7 @@ class Checks:
             return self.causes[0].next_step
         if self.nothing_to_explain:
             return "report the gap as chance, and blame no source for it"
-        return "imps.attribute(fit), imps.identifiability(fit)"
+        return "read imps.attribute beside imps.identifiability"
 
     @property
     def line(self) -> str:
@@ -127,7 +127,12 @@ class Checks:
         if self.causes:
             more = len(self.causes) - 1
             text += f": {self.causes[0]}" + (f" (and {more} more)" if more else "")
-        return f"{text}; next: {self.next_step} ({self.figures})"
+        return f"{text}; next: {self.next_step}; {self.figures}"
+
+    @property
+    def short(self) -> str:
+        """The line without the figures, for the foot of a figure."""
+        return without_figures(self.line)
 
     @property
     def figures(self) -> str:
@@ -144,6 +149,11 @@ class Checks:
 
     def __repr__(self) -> str:
         return f"Checks: {self.line}"
+
+
+def without_figures(line: str) -> str:
+    """Verdict, cause and next step of a line of the checks."""
+    return line.split("; R-hat at most")[0]
 
 
 def check(fit: Fit) -> Checks:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from imps.checks import without_figures
 from imps.dims import title
 from imps.identifiability import SENSITIVE
 from imps.plots import DARK_BLUE, GREY, LIGHT_GREY, ORANGE, THOUSAND, _axes, _dress
@@ -47,7 +48,7 @@ def plot_prior_sets(comparison: PriorComparison, *, ax: Axes | None = None) -> F
         "The same figures under four positions" if len(sets) == 4 else "The same figures",
         f"{comparison.area}, {comparison.period}; gap {comparison.gap / THOUSAND:+,.0f} thousand.",
         "Grey, thick: prior 95 %. Blue with dot: posterior mean and 95 %.",
-        "; ".join(sorted({line.split("(")[0].strip() for line in comparison.verdicts.values()})),
+        *dict.fromkeys(without_figures(line) for line in comparison.verdicts.values()),
     )
     return figure
 
@@ -82,6 +83,6 @@ def plot_power_scaling(
         ax,
         f"What moves {quantity}",
         "Grey: priors. Blue: likelihoods of figures. Beyond the dashed lines: sensitive.",
-        verdict.split("(")[0].strip(),
+        without_figures(verdict),
     )
     return figure

@@ -6,7 +6,7 @@ second one source stands one prior standard deviation above or below its prior m
 in the shape over ages that its prior finds most typical, and all other
 sources stand at their prior means. Every data set is a full account: single years
 of age, two sexes, ten years, all sources. The scales are integrated by a grid whose
-proposal is that of four data sets of the same scenario; where it fits a data set
+proposal is that of three data sets of the same scenario; where it fits a data set
 badly, that data set gets a proposal of its own. Intervals are normal ones from the
 exact mean and standard deviation of the mixture.
 
@@ -26,13 +26,14 @@ from results_file import append
 
 from imps.checks import nothing_to_explain
 from imps.dims import EMIGRATION, IMMIGRATION
-from imps.gaussian import GaussianPosterior, Grid, Proposal, linear_model
+from imps.gaussian import GaussianPosterior, Grid, linear_model
+from imps.importance import Proposal
 from imps.priors import default_priors
 from imps.simulate import SCENARIOS, Scenario, Simulation, simulate_account
 
-POINTS = 128
-LEAST_POINTS = 25
-FOR_PROPOSAL = 4
+POINTS = 64
+LEAST_POINTS = 16
+FOR_PROPOSAL = 3
 OTHER_SEEDS = 100_000
 """Data sets for the proposal are not among those that are scored."""
 PRIORS = default_priors()
@@ -110,10 +111,12 @@ def shared_proposal(scenario: Scenario) -> Proposal:
     for seed in range(OTHER_SEEDS, OTHER_SEEDS + FOR_PROPOSAL):
         posterior = posterior_of(simulate_account(scenario, seed=seed))
         found.append(posterior.proposal(seed=seed))
+    found = [p for p in found if p.competing == found[0].competing]
     return Proposal(
         np.concatenate([p.share for p in found]) / len(found),
         np.concatenate([p.centre for p in found]),
         np.concatenate([p.spread for p in found]),
+        found[0].competing,
     )
 
 

@@ -28,8 +28,6 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg as sl
-from scipy.special import logsumexp
-from scipy.stats import chi2, norm, qmc
 
 from imps.affine import Affine
 from imps.curves import Curve, Form
@@ -37,6 +35,7 @@ from imps.data_models import Observation, observations
 from imps.decomposition import Contribution, contributions, rolled_forward_cells
 from imps.dims import SOURCE_GROUPS
 from imps.errors import PriorError, SourceError
+from imps.importance import Pairs, Proposal, adapted, normalised, total_slope
 from imps.priors import LOG_SD_OF_SCALES, Priors
 from imps.sources import Sources
 from imps.system_model import Account, Resolution, build_account
@@ -305,80 +304,8 @@ class Grid:
     between: np.ndarray
 
 
-EM_STEPS = 2
-DEGREES = 9.0
-"""Degrees of freedom of the proposal's components: tails heavier than the posterior's."""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """Mixture of multivariate t from which the points of a grid are taken.
-
-    Attributes
-    ----------
-    share : ndarray (component)
-    centre : ndarray (component, scale)
-    spread : ndarray (component, scale, scale)
-    """
-
-    share: np.ndarray
-    centre: np.ndarray
-    spread: np.ndarray
-
-    def points(self, n: int, seed: int) -> np.ndarray:
-        """Quasi-random points (point, scale) of the mixture."""
-        n_scales = self.centre.shape[1]
-        u = qmc.Sobol(n_scales + 2, seed=seed).random(n)
-        u = np.clip(u, 1e-9, 1 - 1e-9)
-        x = norm.ppf(u[:, :n_scales]) * np.sqrt(DEGREES / chi2.ppf(u[:, -2], DEGREES))[:, None]
-        which = np.searchsorted(np.cumsum(self.share)[:-1], u[:, -1])
-        factor = np.linalg.cholesky(self.spread)
-        return self.centre[which] + np.einsum("nij,nj->ni", factor[which], x)
-
-    def component_terms(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log of share times density, and squared distance, (point, component)."""
-        n_scales = points.shape[1]
-        apart = points[:, None] - self.centre
-        factor = np.linalg.cholesky(self.spread)
-        white = np.stack(
-            [
-                sl.solve_triangular(factor[k], apart[:, k].T, lower=True).T
-                for k in range(self.share.size)
-            ],
-            axis=1,
-        )
-        distance = (white**2).sum(axis=-1)
-        log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=-1)
-        shape = -0.5 * (DEGREES + n_scales) * np.log1p(distance / DEGREES)
-        return np.log(self.share) - log_det + shape, distance
-
-    def log_density(self, points: np.ndarray) -> np.ndarray:
-        """Log density up to a constant, (point)."""
-        return logsumexp(self.component_terms(points)[0], axis=1)
-
-    def moved(self, points: np.ndarray, weights: np.ndarray) -> Proposal:
-        """The mixture moved to its weighted points, by one step of expectation-maximisation.
-
-        References
-        ----------
-        Cappe, Douc, Guillin, Marin and Robert (2008), Adaptive importance sampling in
-        general mixture classes, Statistics and Computing 18, 447-459.
-        """
-        n_scales = points.shape[1]
-        terms, distance = self.component_terms(points)
-        member = np.exp(terms - logsumexp(terms, axis=1, keepdims=True)) * weights[:, None]
-        robust = member * (DEGREES + n_scales) / (DEGREES + distance)
-        share = member.sum(axis=0) + 0.01
-        centre, spread = self.centre.copy(), self.spread.copy()
-        for k in range(share.size):
-            total = robust[:, k].sum()
-            if (member[:, k] ** 2).sum() * 3 * n_scales > member[:, k].sum() ** 2:
-                continue  # too few points to learn from
-            centre[k] = robust[:, k] @ points / total
-            apart = points - centre[k]
-            learnt = (apart.T * robust[:, k]) @ apart / member[:, k].sum()
-            spread[k] = learnt + 0.02 * np.eye(n_scales)
-        return Proposal(share / share.sum(), centre, spread)
+KNOWN_TOTAL = 0.5
+"""Two scales compete where the variance of their total is under this share of the prior's."""
 
 
 class GaussianPosterior:
@@ -427,7 +354,7 @@ class GaussianPosterior:
     def factor(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower Cholesky factor of C(h), and C^-1 times the residual."""
         c = self.fixed_kernel + np.tensordot(self.squares(h), self.kernels, axes=1)
-        lower = sl.cholesky(c, lower=True, overwrite_a=True, check_finite=False)
+        lower = sl.cholesky(c.T, lower=True, overwrite_a=True, check_finite=False)  # C = C'
         return lower, sl.cho_solve((lower, True), self.residual, check_finite=False)
 
     def log_density(self, h: np.ndarray) -> float:
@@ -493,43 +420,26 @@ class GaussianPosterior:
         values, vectors = np.linalg.eigh(precision)
         return (vectors / np.clip(values, 0.3, None)) @ vectors.T
 
-    def proposal(self, *, seed: int, n_points: int = 512, rounds: int = 10) -> Proposal:
-        """Where to look for the scales: a mixture that is moved to fit its own points.
-
-        It starts at the mode with the curvature there, is split into components along
-        the weighted points of the first round, and is moved until the effective number
-        of points reaches 72 per cent, at most `rounds` times; the best is kept.
-        From the sixth round on there are four times as many points.
-        """
+    def proposal(self, *, seed: int) -> Proposal:
+        """Where to look for the scales: a bell at the mode, moved to fit its own points."""
         mode = self.mode()
-        current = Proposal(np.ones(1), mode[None], self.curvature(mode)[None])
-        best, most = current, 0.0
-        rng = np.random.default_rng(seed)
-        for turn in range(rounds):
-            n = n_points if turn < 5 else 4 * n_points
-            points, weights = self._weighted(current, n, seed + turn)
-            effective = 1 / (weights**2).sum() / n
-            if effective > most:
-                best, most = current, effective
-            if most >= (0.72 if turn < 5 else 0.6):
-                break
-            tempered = np.sqrt(weights) if effective < 0.1 else weights
-            tempered = tempered / tempered.sum()
-            if turn == 0:
-                current = _split(points, tempered, rng)
-            for _ in range(EM_STEPS):
-                current = current.moved(points, tempered)
-        return best
+        covariance = self.curvature(mode)
+        start = Proposal.at_mode(mode, covariance, self._competing(mode, covariance))
+        return adapted(self.log_density, start, seed=seed)
 
-    def _weighted(
-        self, proposal: Proposal, n_points: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Points of a proposal with their normalised weights, without moments."""
-        points = proposal.points(n_points, seed)
-        log_weights = np.array([self.log_density(h) for h in points])
-        log_weights -= proposal.log_density(points)
-        weights = np.exp(log_weights - log_weights.max())
-        return points, weights / weights.sum()
+    def _competing(self, mode: np.ndarray, covariance: np.ndarray) -> Pairs:
+        """Constant and moving age shape of a flow, where the data know their total."""
+        index = {name: i for i, name in enumerate(self.model.scale_names)}
+        pairs = [
+            (i, index[f"{name}_years"]) for name, i in index.items() if f"{name}_years" in index
+        ]
+        known = []
+        for a, b in pairs:
+            slope = total_slope(mode, a, b)
+            variance = slope @ covariance[np.ix_([a, b], [a, b])] @ slope
+            if variance < KNOWN_TOTAL * (slope @ slope):
+                known.append((a, b))
+        return tuple(known)
 
     def grid(self, proposal: Proposal, n_points: int = 256, *, seed: int) -> Grid:
         """Importance grid over the scales: quasi-random points of the proposal, weighted."""
@@ -542,8 +452,7 @@ class GaussianPosterior:
             lower, solved = self.factor(h)
             log_weights[i] = self._log_density(h, lower, solved) - log_proposal[i]
             means[i], variances[i] = self._moments(h, lower, solved)
-        weights = np.exp(log_weights - log_weights.max())
-        weights /= weights.sum()
+        weights = normalised(log_weights)
         mean = weights @ means
         between = weights @ (means - mean) ** 2
         total = weights @ variances + between
@@ -580,17 +489,3 @@ class GaussianPosterior:
         e = rng.standard_normal((n, scaled.shape[0]))
         misfit = self.residual - z @ scaled.T - e
         return z + sl.cho_solve((lower, True), misfit.T, check_finite=False).T @ scaled
-
-
-def _split(points: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Proposal:
-    """Four components at weighted points, each as wide as all of them together."""
-    n_components = 4
-    centre = weights @ points
-    apart = points - centre
-    spread = (apart.T * weights) @ apart + 0.02 * np.eye(points.shape[1])
-    picked = rng.choice(points.shape[0], n_components, p=weights)
-    return Proposal(
-        np.full(n_components, 1 / n_components),
-        points[picked],
-        np.repeat(spread[None], n_components, axis=0),
-    )

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import difflib
 import math
+import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
-from scipy.stats import norm
 
 from imps.errors import PriorError, some
 
@@ -54,7 +54,9 @@ def elicit(low: float, high: float, probability: float = 0.9) -> tuple[float, fl
             f"the probability of the range {low:g} to {high:g} is {probability}; it must lie "
             "between 0 and 1, for example 0.9 for nine chances in ten."
         )
-    return (low + high) / 2, (high - low) / (2 * float(norm.ppf((1 + probability) / 2)))
+    return (low + high) / 2, (high - low) / (
+        2 * statistics.NormalDist().inv_cdf((1 + probability) / 2)
+    )
 
 
 @dataclass(frozen=True)

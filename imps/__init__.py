@@ -62,6 +62,7 @@ _HOMES = {
     "plot_prior_sets": "imps.plots_sensitivity",
     "plot_power_scaling": "imps.plots_sensitivity",
     "response_table": "imps.sensitivity",
+    "shapley": "imps.shapley",
     "what_if": "imps.sensitivity",
     "widened": "imps.sensitivity",
     "simulate_account": "imps.simulate",
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
         what_if,
         widened,
     )
+    from imps.shapley import shapley
     from imps.simulate import simulate_account
     from imps.sources import (
         Births,
@@ -167,6 +169,7 @@ __all__ = [
     "response_table",
     "roll_forward",
     "run",
+    "shapley",
     "simulate_account",
     "stated",
     "what_if",

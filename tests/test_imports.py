@@ -29,7 +29,7 @@ FLOORS = [
      "prior_sets", "likelihoods",
      "model"],
     ["draws", "fit", "checks", "calibration"],
-    ["reconcile", "attribution", "sensitivity", "identifiability"],
+    ["reconcile", "attribution", "sensitivity", "identifiability", "shapley"],
     ["plots", "plots_sensitivity", "tables", "report", "runs", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]

@@ -11,6 +11,7 @@ because the account is linear there is one decomposition and no interaction:
     conversion      official rule (two calendar years' mean, generic ages) applied
                     to the true flow, minus the true flow
     parts           published minus true asylum, Irish and switcher flows
+    known changes   published minus true, of those that have a prior
     revised since   flows carried then minus the later published series: known
     date change     true change from census day to mid-year
     census coverage true undercount; census sampling: its random error
@@ -62,6 +63,7 @@ def contributions(account: Account) -> tuple[Contribution, ...]:
         "deaths": account.deaths_error.map(lexis),
         "period_and_age_conversion": _conversion(account),
         **{name: error.map(lexis) for name, error in account.part_errors.items()},
+        **{name: error.map(lexis) for name, error in account.change_errors.items()},
         "census_coverage": account.census_undercount,
         "flows_revised_since": Affine(_revised_since(account), {}),
         "date_change": date_change(account),
@@ -73,9 +75,9 @@ def contributions(account: Account) -> tuple[Contribution, ...]:
     both["census_sampling"] = _census_sampling(account)
     order = {name: i for i, name in enumerate(SOURCE_GROUPS)}
     names = sorted(both, key=lambda name: order.get(name, order["migrant_switchers"]))
-    return tuple(
-        Contribution(name, SOURCE_GROUPS.get(name, "migration"), *both[name]) for name in names
-    )
+    own = dict.fromkeys(account.change_errors, "other changes")
+    groups = {**own, **SOURCE_GROUPS}
+    return tuple(Contribution(name, groups.get(name, "migration"), *both[name]) for name in names)
 
 
 def rolled_forward_cells(account: Account) -> np.ndarray:

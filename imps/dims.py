@@ -40,6 +40,8 @@ SOURCE_GROUPS: Final = MappingProxyType(
         "irish_flows": "migration",
         "visitor_switchers": "migration",
         "migrant_switchers": "migration",
+        "cross_border": "other changes",
+        "armed_forces": "other changes",
         "census_coverage": "census",
         "census_sampling": "census",
         "flows_revised_since": "revisions",
@@ -54,6 +56,7 @@ GROUPS: Final = (
     "revisions",
     "residual",
     "births and deaths",
+    "other changes",
     "date",
 )
 
@@ -71,6 +74,8 @@ SOURCE_TITLES: Final = MappingProxyType(
         "irish_flows": "Irish flows",
         "visitor_switchers": "Visitor switchers",
         "migrant_switchers": "Migrant switchers",
+        "cross_border": "Moves across the border",
+        "armed_forces": "Armed forces",
         "census_coverage": "Census coverage",
         "census_sampling": "Census sampling error",
         "flows_revised_since": "Flows revised since",
@@ -80,6 +85,7 @@ SOURCE_TITLES: Final = MappingProxyType(
         "census": "Census",
         "revisions": "Flows revised since",
         "births and deaths": "Births and deaths",
+        "other changes": "Other changes",
         "date": "Census day to mid-year",
     }
 )

@@ -4,7 +4,8 @@ Every prior is a relative error or a spread in natural units: per cent of the
 figure it belongs to, or years of age. Two forms suffice. A `normal` prior has a
 mean and a standard deviation. A `scale` prior is for a standard deviation that
 is itself unknown: median times exp(0.5 h) with h standard normal, so that it
-lies within a factor of 2.7 of its median with probability 0.95.
+lies within a factor of 2.7 of its median with probability 0.95. One row is
+`fixed`, a number that is set: the correlation of the two censuses.
 
 Bias (a persistent error that repeats year after year) and accuracy (sampling
 error) are different things: accuracy stands with each source as its standard
@@ -66,8 +67,9 @@ class Prior:
     Attributes
     ----------
     name : str
-    kind : {"normal", "scale"}
-        Normal(mean, sd), or an unknown standard deviation with median `sd`.
+    kind : {"normal", "scale", "fixed"}
+        Normal(mean, sd), an unknown standard deviation with median `sd`, or the
+        number `mean`.
     mean, sd : float
         In the stated unit; per cent are written as shares (0.05 is 5 per cent).
     unit : str
@@ -86,8 +88,10 @@ class Prior:
     reference: str
 
     def __post_init__(self) -> None:
-        if self.kind not in ("normal", "scale"):
-            raise PriorError(f"prior '{self.name}': kind is '{self.kind}', not normal or scale.")
+        if self.kind not in ("normal", "scale", "fixed"):
+            raise PriorError(
+                f"prior '{self.name}': kind is '{self.kind}', not normal, scale or fixed."
+            )
         if not (math.isfinite(self.mean) and math.isfinite(self.sd) and self.sd >= 0):
             raise PriorError(
                 f"prior '{self.name}': mean {self.mean} and sd {self.sd} must be finite and "
@@ -97,10 +101,14 @@ class Prior:
             raise PriorError(
                 f"prior '{self.name}' is a scale: give mean 0 and a median above 0 as sd."
             )
+        if self.kind == "fixed" and self.sd != 0:
+            raise PriorError(f"prior '{self.name}' is fixed: give its value as mean and sd 0.")
 
     @property
     def distribution(self) -> str:
         """The distribution in words, for tables."""
+        if self.kind == "fixed":
+            return f"fixed at {self.mean:g}"
         if self.kind == "normal":
             return f"Normal({self.mean:g}, {self.sd:g})"
         return f"Normal(0, s), s = {self.sd:g} exp(0.5 h), h ~ Normal(0, 1)"
@@ -182,8 +190,21 @@ _PRIORS = [
          "further undercoverage at young adult ages, each sex its own", _SMALLWOOD),
     _row("census_age", "scale", 0.0, 0.002, "share of the census count",
          "smooth error of coverage over age", _JUDGEMENT),
+    _row("census_correlation", "fixed", 0.0, 0.0, "correlation",
+         "correlation of the undercount left in the census behind the base with that of the "
+         "census at the end, in level and at young adult ages",
+         "None unless asked: the same people may have been missed twice"),
     _row("residual", "scale", 0.0, 0.001, "share of the base carried forward",
          "what none of the sources explains; kept tight so that it hides no misfit", _JUDGEMENT),
+]  # fmt: skip
+
+
+_OPTIONAL = [
+    _row("cross_border", "normal", 0.0, 0.5, "share of the mean yearly net change",
+         "moves across the border to the rest of the country, from patient registers",
+         "The net is a small difference of two large flows; judgement of the package"),
+    _row("armed_forces", "normal", 0.0, 0.3, "share of the mean yearly net change",
+         "changes of the armed forces and their dependants", _JUDGEMENT),
 ]  # fmt: skip
 
 
@@ -274,6 +295,25 @@ class Priors(Mapping[str, Prior]):
         )
 
 
-def default_priors() -> Priors:
-    """The weakly informative priors of the package, each with its reason."""
-    return Priors(tuple(_PRIORS))
+def default_priors(*optional: str) -> Priors:
+    """The weakly informative priors of the package, each with its reason.
+
+    Parameters
+    ----------
+    *optional : {"cross_border", "armed_forces"}
+        Known changes that get an error, and thereby become sources of the gap;
+        without a prior they are carried as published.
+
+    Raises
+    ------
+    PriorError
+        If there is no optional prior of that name: write one with `Priors.add`.
+    """
+    rows = {row.name: row for row in _OPTIONAL}
+    unknown = [name for name in optional if name not in rows]
+    if unknown:
+        raise PriorError(
+            f"no optional prior is called {some(unknown)}. Known: {', '.join(rows)}. For a known "
+            "change of another name write default_priors().add(Prior(name=..., ...))."
+        )
+    return Priors((*_PRIORS, *(rows[name] for name in optional)))

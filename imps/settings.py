@@ -37,7 +37,8 @@ PRIOR_NAMES: Final = (
     "emigration_level", "emigration_years", "emigration_age", "emigration_age_years",
     "emigration_schedule",
     "asylum_seekers", "irish_flows", "visitor_switchers", "migrant_switchers",
-    "split_of_known_sum", "census_level", "census_young", "census_age", "residual",
+    "split_of_known_sum", "census_level", "census_young", "census_age",
+    "census_correlation", "residual",
 )  # fmt: skip
 """Names of priors that a settings file may change; pass others to `check_project`."""
 

@@ -10,6 +10,7 @@ The equations, with t the intervals from base to census and L the Lexis map:
     x_k       = m_k (1 + level + years_t + age + age x years_t) + schedule error
     p_k       = m_k (mean + level + young + drift_t)      bias of the survey
     true part = published part (1 - e_j)                  asylum, Irish, switchers
+    true change = known change - m (e_j + drift_t)        cross-border, armed forces, if asked
     N_T       = L(base) + L(births - deaths) + L(x_imm - x_em) + sum_j L(part_j) + residual
 
 with m_k the pooled published flow by age and sex, constant over time.
@@ -194,6 +195,8 @@ class Account:
         Published net flow.
     split : mapping of Affine (interval) by label of the part, persons per year
         Published part minus its expected value, where only the sum is known.
+    change_errors : mapping of Affine (sex, age, interval) by source name
+        Published minus true, of the known changes that have a prior.
     residual : Affine (sex, age), persons at the last mid-year
     census_undercount : Affine (sex, age), persons
     """
@@ -208,6 +211,7 @@ class Account:
     part_errors: Mapping[str, Affine]
     parts: Mapping[str, np.ndarray]
     split: Mapping[str, Affine]
+    change_errors: Mapping[str, Affine]
     residual: Affine
     census_undercount: Affine
 
@@ -239,6 +243,8 @@ class Account:
         if elapsed == 0:
             return stock
         change = self.natural + self.net_migration + known_changes(self.sources)
+        for error in self.change_errors.values():
+            change = change - error
         stock = stock + change.map(lambda x: along_cohorts(x[:, :, :elapsed]))
         return stock + self.residual if year == self.sources.last_year else stock
 
@@ -266,19 +272,22 @@ def build_account(
         for name, survey in sources.survey_flows.items()
     }
     parts, errors, split = _administrative(latents, sources, form)
+    base_error = _stock_error(latents, "base", sources.base.count.values, fine)
+    undercount = _stock_error(latents, "census", sources.census.count.values, fine)
     account = Account(
         sources=sources,
         priors=priors,
         latents=latents,
-        base_error=_stock_error(latents, "base", sources.base.count.values, fine),
+        base_error=base_error,
         births_error=_registration_error(latents, "births", registered_births(sources)),
         deaths_error=_registration_error(latents, "deaths", registered_deaths(sources)),
         flows=flows,
         part_errors=errors,
         parts=parts,
         split=split,
+        change_errors=_change_errors(latents, sources),
         residual=_residual(latents, sources, fine),
-        census_undercount=_stock_error(latents, "census", sources.census.count.values, fine),
+        census_undercount=_missed_twice(latents, undercount),
     )
     check_priors_used(account)
     return account
@@ -394,6 +403,44 @@ def _stock_error(latents: Latents, name: str, count: np.ndarray, fine: Resolutio
     error = error + latents.field(f"{name}_young", _each_sex(young * (count * bell)[..., None]))
     smooth = _each_sex(count[..., None] * shapes)
     return error + latents.field(f"{name}_age", smooth, scale=f"{name}_age")
+
+
+def _missed_twice(latents: Latents, undercount: Affine) -> Affine:
+    """Undercount of the census correlated with that behind the base, as far as asked.
+
+    With correlation c the standardised errors of level and of young adults are
+    sqrt(1 - c^2) z_census - c z_base: who was missed at the start makes the base
+    too low, which is a negative error of the base.
+    """
+    correlation, _ = latents.prior("census_correlation", "census")
+    if not abs(correlation) < 1:
+        raise PriorError(f"prior 'census_correlation' is {correlation:g}: it must lie in (-1, 1).")
+    if correlation == 0:
+        return undercount
+    effects = dict(undercount.effects)
+    for part in ("level", "young"):
+        own = effects[f"census_{part}"]
+        effects[f"census_{part}"] = np.sqrt(1 - correlation**2) * own
+        effects[f"base_{part}"] = -correlation * own
+    return Affine(undercount.constant, effects)
+
+
+def _change_errors(latents: Latents, sources: Sources) -> dict[str, Affine]:
+    """Error of the known changes that have a prior, relative to their mean size."""
+    shape = migration_schedule(sources.ages.size, EMIGRATION)[:, :, None]
+    n, errors = len(sources.years), {}
+    for change in sources.known_changes:
+        if change.name not in latents.priors:
+            continue
+        mean, sd = latents.prior(change.name, change.name)
+        size = np.abs(change.count.values).mean() * np.repeat(shape, n, axis=2)
+        steady = sd * np.sqrt(PART_CONSTANT_SHARE) * size[..., None]
+        moving = sd * np.sqrt(1 - PART_CONSTANT_SHARE) * size[..., None]
+        error = Affine(mean * size, {}) + latents.field(f"{change.name} constant", steady)
+        errors[change.name] = error + latents.field(
+            f"{change.name} by year", moving * autoregressive(n, BIAS_PERSISTENCE)
+        )
+    return errors
 
 
 def _registration_error(latents: Latents, name: str, count: np.ndarray) -> Affine:

@@ -40,7 +40,7 @@ def test_replace_widen_add():
         ({"base_age": (0.1, 0.1)}, "give mean 0"),
         ({"base_level": (0.0, -1.0)}, "must be finite"),
         ({"base_level": (float("nan"), 1.0)}, "must be finite"),
-        ({"base_level": {"kind": "gamma"}}, "not normal or scale"),
+        ({"base_level": {"kind": "gamma"}}, "not normal, scale or fixed"),
     ],
 )
 def test_impossible_priors_are_refused(change, message):

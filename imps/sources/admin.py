@@ -167,7 +167,9 @@ class KnownChange:
     """A change of population that is neither birth, death nor international migration.
 
     Moves across the border to the rest of the country, changes of armed forces
-    and of prisoners. The roll-forward carries it as published; it has no prior.
+    and of prisoners. The roll-forward carries it as published. It is taken as
+    true unless the table of priors has a row of its name, as
+    `default_priors("cross_border")` has.
 
     Attributes
     ----------

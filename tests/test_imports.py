@@ -13,7 +13,7 @@ import imps
 
 ROOT = Path(imps.__file__).parent
 FLOORS = [
-    ["__init__", "errors", "dims", "affine", "periods", "accounting", "schedules"],
+    ["__init__", "errors", "dims", "cards", "affine", "periods", "accounting", "schedules"],
     ["sources.labels", "sources.vital", "sources.census", "sources.published_survey",
      "sources.variance_function", "sources.cell_likelihood", "sources.survey", "sources.admin",
      "sources.stage_weights", "sources.imbalance", "sources.weighting", "sources.survey_design",
@@ -28,8 +28,9 @@ FLOORS = [
     ["priors", "curves", "system_model", "data_models", "decomposition", "importance", "gaussian",
      "prior_sets", "likelihoods", "model"],
     ["draws", "fit", "checks", "calibration"],
-    ["reconcile", "attribution", "sensitivity", "identifiability", "shapley"],
-    ["plots", "plots_sensitivity", "tables", "report", "runs", "cli"],
+    ["reconcile", "attribution", "sensitivity", "predictive", "identifiability", "shapley"],
+    ["plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources", "plots.checking",
+     "plots.sensitivity", "plots", "explore", "tables", "report", "runs", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

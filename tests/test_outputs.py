@@ -10,72 +10,12 @@ from imps.errors import ImpsError
 from imps.report import html_report, plain_summary
 
 
-def drawn(figure):
-    """Lay a figure out as it will be saved and return the renderer."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return canvas.get_renderer()
-
-
 @pytest.fixture(scope="module")
 def page(fitted, attribution, reconciliation, case):
     figures = plots.standard_figures(attribution, reconciliation)
     return html_report(
         fitted, attribution, reconciliation, figures, case=case, computation=[("Seed", "1")]
     )
-
-
-def test_bars_of_the_waterfall_equal_the_table(attribution):
-    figure = plots.plot_waterfall(attribution)
-    bars = {p.get_gid(): p for p in figure.axes[0].patches if p.get_gid()}
-    table = attribution.summary().set_index("source")
-    for source in table.index:
-        width = bars[f"bar:{source}"].get_width() * 1000
-        assert width == pytest.approx(table.loc[source, "mean"], abs=1e-6)
-    assert bars["bar:gap"].get_width() * 1000 == pytest.approx(attribution.total)
-    texts = [t.get_text() for t in figure.axes[0].texts]
-    base = table.loc["base"]
-    assert f"{base['mean'] / 1e3:+,.0f}  [{base['lower95'] / 1e3:+,.0f}, " in " ".join(texts)
-
-
-def test_figures_take_an_axis_and_label_units(attribution, reconciliation):
-    from matplotlib.figure import Figure
-
-    for draw, result in (
-        (plots.plot_waterfall, attribution),
-        (plots.plot_prior_posterior, attribution),
-        (plots.plot_net_migration, reconciliation),
-    ):
-        own = Figure()
-        ax = own.add_subplot()
-        assert draw(result, ax=ax) is own
-        assert "thousand" in ax.get_xlabel() + ax.get_ylabel()
-
-
-def test_no_label_of_a_figure_leaves_the_page(attribution, reconciliation):
-    for name, figure in plots.standard_figures(attribution, reconciliation).items():
-        renderer = drawn(figure)
-        width, height = figure.bbox.width, figure.bbox.height
-        for ax in figure.axes:
-            for text in (*ax.texts, *ax.get_yticklabels()):
-                box = text.get_window_extent(renderer)
-                assert box.x0 >= -1, (name, text.get_text())
-                assert box.x1 <= width + 1, (name, text.get_text())
-                assert box.y1 <= height + 1, (name, text.get_text())
-
-
-def test_direct_labels_do_not_overlap(reconciliation):
-    figure = plots.plot_net_migration(reconciliation)
-    renderer = drawn(figure)
-    boxes = [
-        t.get_window_extent(renderer) for t in figure.axes[0].texts if t.get_fontweight() == "bold"
-    ]
-    assert len(boxes) == 4
-    for i, a in enumerate(boxes):
-        for b in boxes[i + 1 :]:
-            assert not a.overlaps(b)
 
 
 def test_latex_and_html_print_the_numbers_of_the_table(attribution):

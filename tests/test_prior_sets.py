@@ -4,6 +4,7 @@ import pytest
 from scipy.stats import norm
 
 import imps
+import imps.plots
 from imps.errors import PriorError
 from imps.prior_sets import PRIOR_SETS, Statement, statements_table
 
@@ -68,7 +69,8 @@ def test_positions_are_compared_in_a_table_and_a_figure(case, tmp_path):
     assert means.loc["census", "census-missed"] > means.loc["census", "ons-2002"] + 800_000
     figure = imps.plot_prior_sets(found)
     figure.savefig(tmp_path / "sets.png")
-    assert "usable" in figure.axes[0].texts[-1].get_text()
+    assert "usable" in figure.verdict
+    assert "+318" in imps.plots.alt_text(figure)
     assert found.verdicts["ons-2002"] in repr(found)
     with pytest.raises(PriorError, match="no set of priors is called 'ons-2005'"):
         imps.compare_priors(case, ("ons-2005",))

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from imps.checks import without_figures
 from imps.dims import title
 from imps.identifiability import SENSITIVE
 from imps.plots.style import INK, SIGNED, THOUSAND, open_page, styled, thousands, zero_line
@@ -66,17 +67,16 @@ def plot_prior_sets(
         "Thick and pale: prior 95 %. Dark with dot: posterior mean and 95 % interval.",
         alt=f"Paired intervals by group and set of priors. Posterior means, thousands: {means}.",
         data=table,
-        verdict="; ".join(f"{name}: {line}" for name, line in _short(comparison).items()),
+        verdict=_verdict(comparison),
     )
 
 
-def _short(comparison: PriorComparison) -> dict[str, str]:
-    """Lines of the checks; one for all where they say the same."""
-    from imps.checks import without_figures
-
+def _verdict(comparison: PriorComparison) -> str:
+    """Line of the checks without its figures; one for all sets where they say the same."""
     lines = {name: without_figures(line) for name, line in comparison.verdicts.items()}
-    same = set(lines.values())
-    return {"all": same.pop()} if len(same) == 1 else lines
+    if len(set(lines.values())) == 1:
+        return next(iter(lines.values()))
+    return "; ".join(f"{line} ({name})" for name, line in lines.items())
 
 
 @styled
@@ -117,7 +117,7 @@ def plot_power_scaling(
     ax.set_xlabel("shift of the posterior mean when the power is doubled, posterior sd")
     most = rows.iloc[-1] if len(rows) else None
     return page.finish(
-        f"What moves {_named(quantity)}",
+        f"What moves the result: {_named(quantity)}",
         "Striped: priors. Plain: likelihoods of figures. Beyond the dashed lines: sensitive.",
         alt=f"Sorted bars of {len(rows)} priors and likelihoods. Largest shift: "
         + ("none." if most is None else f"{most['component']} of {most['of']}, "

@@ -30,12 +30,13 @@ FLOORS = [
      "cases.tables", "cases.stocks", "cases.flows", "cases.loading", "simulate", "simulate_survey",
      "simulate_reference", "simulate_priors"],
     ["priors", "settings", "project", "project_template", "curves", "system_model", "data_models",
-     "decomposition", "importance", "gaussian", "likelihoods", "model", "densities", "archive"],
+     "decomposition", "importance", "gaussian", "prior_sets", "likelihoods", "model", "densities",
+     "archive"],
     ["draws", "chains", "fit", "checks", "saved_fits", "calibration"],
-    ["reconcile", "attribution", "sensitivity", "predictive"],
+    ["reconcile", "attribution", "sensitivity", "predictive", "identifiability", "shapley"],
     ["equations", "plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources",
-     "plots.checking", "plots", "explore", "tables", "interactive", "reporting_checklist",
-     "report", "manifest", "runs", "rerun", "replication", "doctor", "cli"],
+     "plots.checking", "plots.sensitivity", "plots", "explore", "tables", "interactive",
+     "reporting_checklist", "report", "manifest", "runs", "rerun", "replication", "doctor", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -442,7 +442,7 @@ def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
 
 
 def write_page(
-    done: Run, path: Path, manifest: Mapping[str, Any], figures: Mapping[str, Any] | None = None
+    done: Run, path: Path, manifest: Mapping[str, Any], figures: dict[str, Any] | None = None
 ) -> None:
     """The report of a run, written whole or not at all.
 

@@ -21,6 +21,7 @@ import imps
 from imps.attribution import COLUMNS
 from imps.cli import app
 from imps.errors import OutputExistsError, UnknownCaseError
+from imps.plots import standard_figures
 
 FILES = [
     "figures/net_migration.png",
@@ -34,6 +35,18 @@ FILES = [
     "tables/gap.csv",
     "tables/net_migration.csv",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_figures():
+    """The standard figures only: all of them are tested with the report, and take long."""
+
+    def standard(fit, attribution, reconciliation, checks, *, case=None):
+        return standard_figures(attribution, reconciliation)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("imps.runs.report_figures", standard)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +224,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_undisturbed(folder, tmp
     assert drawn(out) == drawn(folder)
 
 
-def test_rerun_tells_identical_from_equal_from_different(folder, tmp_path):
+def test_rerun_tells_identical_from_equal_from_different(folder, tmp_path, monkeypatch):
     outcome = CliRunner().invoke(app, ["rerun", str(folder)])
     assert outcome.exit_code == 0, outcome.output
     assert outcome.stdout.splitlines()[0] == "identical"
@@ -222,13 +235,15 @@ def test_rerun_tells_identical_from_equal_from_different(folder, tmp_path):
     other = imps.rerun(copy)
     assert other.verdict == "equal within Monte Carlo error"
     assert other.differences == ()
-    base = next(row for row in manifest["priors"] if row["name"] == "base_level")
-    base["sd"] *= 2
+    base = next(row for row in manifest["quantities"] if row["quantity"] == "gap[base]")
+    base["mean"] += 10 * base["sd"] / np.sqrt(base["ess"])
+    manifest["inputs"], manifest["python"] = [], "3.11.0"
     copy.write_text(json.dumps(manifest))
+    monkeypatch.setattr(sys.modules["imps.rerun"], "run", lambda *_, **__: other.run)
     outcome = CliRunner().invoke(app, ["rerun", str(copy)])
     assert outcome.exit_code == 4
-    assert re.match(r"different: .*gap\[base\].*standard errors", outcome.stdout)
-    assert "not as it was: other figures or priors" in outcome.stdout
+    assert re.match(r"different: mean of gap\[base\] .* then, .* standard errors", outcome.stdout)
+    assert "not as it was: python 3.11.0 then" in outcome.stdout
     manifest["request"]["variant"]["added"] = ["mirror"]
     copy.write_text(json.dumps(manifest))
     outcome = CliRunner().invoke(app, ["rerun", str(copy)])
@@ -298,6 +313,58 @@ def test_prior_is_printed_without_fitting():
     for text in ("emigration_bias_level", "Normal(-0.05, 0.12)", "published +1,243,460"):
         assert text in outcome.stdout
     assert CliRunner().invoke(app, ["prior", "nowhere"]).exit_code == 1
+
+
+def test_variants_are_options_and_stand_in_the_manifest_of_a_stopped_run(tmp_path, monkeypatch):
+    from imps.manifest import variant_words
+    from imps.model import variant
+
+    seen = {}
+
+    def stopped(model, **_):
+        seen.update(variant(model))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("imps.runs.fit", stopped)
+    shares = ["--switcher-share", "visitor_switchers=0.03",
+              "--switcher-share", "migrant_switchers=0.08"]  # fmt: skip
+    line = ["reconcile", "uk-1991-2001", "--out", str(tmp_path / "r"), "--likelihood", "contacts",
+            "--student-t", "census", "--flows", "log", "--switchers", "beta", *shares]  # fmt: skip
+    outcome = CliRunner().invoke(app, line)
+    assert outcome.exit_code == 130
+    assert "the same command continues" in outcome.stderr
+    request = json.loads((tmp_path / "r.unfinished" / "manifest.json").read_text("utf-8"))[
+        "request"
+    ]
+    assert request["variant"] == seen
+    assert seen["switcher_shares"] == {"visitor_switchers": 0.03, "migrant_switchers": 0.08}
+    words = variant_words(seen)
+    for text in ("contacts", "Student-t rows of census", "flows log", "switchers beta", "0.03"):
+        assert text in words
+
+
+def test_a_project_is_run_loaded_and_goes_stale(tmp_path):
+    """From `imps init` to a fit that says which file was changed since."""
+    project = tmp_path / "project"
+    assert CliRunner().invoke(app, ["init", str(project)]).exit_code == 0
+    line = ["reconcile", str(project), "--draws", "100", "--chains", "2", "-q"]
+    outcome = CliRunner().invoke(app, line)
+    assert outcome.exit_code == 3, "so few draws are not to be used"
+    text = (project / "results" / "manifest.json").read_text("utf-8")
+    manifest = json.loads(text)
+    assert str(tmp_path) not in text
+    assert {row["file"] for row in manifest["inputs"]} >= {"data/births.csv", "data/deaths.csv"}
+    assert all(row["rows"] and len(row["sha256"]) == 64 for row in manifest["inputs"])
+    assert "AGES_MAPPED" in {row["code"] for row in manifest["import_log"]}
+    assert imps.load_run(project / "results").fit.stale == ()
+    births = project / "data" / "births.csv"
+    births.write_text(births.read_text("utf-8") + "\n", "utf-8")
+    again = imps.rerun(project / "results")
+    assert again.verdict == "identical", "the figures that were saved with the run"
+    assert again.changed == ("the input data/births.csv has changed",)
+    stale = imps.load_run(project / "results")
+    assert stale.fit.stale == again.changed
+    assert "STALE: the input data/births.csv has changed" in stale.attribution.verdict
 
 
 def test_exit_codes_stand_in_the_help_and_the_readme():

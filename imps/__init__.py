@@ -37,6 +37,7 @@ _HOMES = {
     "check": "imps.checks",
     "Observation": "imps.data_models",
     "ImpsError": "imps.errors",
+    "explore": "imps.explore",
     "Fit": "imps.fit",
     "fit": "imps.fit",
     "prior_predictive": "imps.fit",
@@ -44,9 +45,21 @@ _HOMES = {
     "linear_model": "imps.gaussian",
     "sources_from_tables": "imps.from_tables",
     "build_model": "imps.model",
+    "plot_back_series": "imps.plots",
+    "plot_coverage": "imps.plots",
+    "plot_diagnostics": "imps.plots",
+    "plot_gap_pyramid": "imps.plots",
+    "plot_joint": "imps.plots",
+    "plot_lexis": "imps.plots",
     "plot_net_migration": "imps.plots",
+    "plot_predictive": "imps.plots",
     "plot_prior_posterior": "imps.plots",
+    "plot_tornado": "imps.plots",
     "plot_waterfall": "imps.plots",
+    "coverage": "imps.predictive",
+    "migration_error": "imps.predictive",
+    "posterior_predictive": "imps.predictive",
+    "residuals": "imps.predictive",
     "Prior": "imps.priors",
     "Priors": "imps.priors",
     "default_priors": "imps.priors",
@@ -58,6 +71,10 @@ _HOMES = {
     "Rerun": "imps.rerun",
     "compare_runs": "imps.rerun",
     "rerun": "imps.rerun",
+    "replicate": "imps.replication",
+    "reproduce": "imps.replication",
+    "write_report": "imps.report",
+    "reporting_checklist": "imps.reporting_checklist",
     "Run": "imps.runs",
     "load_run": "imps.runs",
     "run": "imps.runs",
@@ -89,15 +106,32 @@ if TYPE_CHECKING:
     from imps.checks import Checks, check
     from imps.data_models import Observation
     from imps.errors import ImpsError
+    from imps.explore import explore
     from imps.fit import Fit, fit, prior_predictive
     from imps.from_tables import sources_from_tables
     from imps.gaussian import LinearModel, linear_model
     from imps.model import build_model
-    from imps.plots import plot_net_migration, plot_prior_posterior, plot_waterfall
+    from imps.plots import (
+        plot_back_series,
+        plot_coverage,
+        plot_diagnostics,
+        plot_gap_pyramid,
+        plot_joint,
+        plot_lexis,
+        plot_net_migration,
+        plot_predictive,
+        plot_prior_posterior,
+        plot_tornado,
+        plot_waterfall,
+    )
+    from imps.predictive import coverage, migration_error, posterior_predictive, residuals
     from imps.priors import Prior, Priors, default_priors
     from imps.project import check_project, load_project
     from imps.project_template import write_project
     from imps.reconcile import Reconciliation, reconcile
+    from imps.replication import replicate, reproduce
+    from imps.report import write_report
+    from imps.reporting_checklist import reporting_checklist
     from imps.rerun import Rerun, compare_runs, rerun
     from imps.runs import Run, load_run, run
     from imps.saved_fits import load_fit
@@ -151,7 +185,9 @@ __all__ = [
     "check_project",
     "compare_runs",
     "correlation_warnings",
+    "coverage",
     "default_priors",
+    "explore",
     "fit",
     "left_out",
     "linear_model",
@@ -160,13 +196,27 @@ __all__ = [
     "load_project",
     "load_published_ips",
     "load_run",
+    "migration_error",
+    "plot_back_series",
+    "plot_coverage",
+    "plot_diagnostics",
+    "plot_gap_pyramid",
+    "plot_joint",
+    "plot_lexis",
     "plot_net_migration",
+    "plot_predictive",
     "plot_prior_posterior",
+    "plot_tornado",
     "plot_waterfall",
+    "posterior_predictive",
     "prior_predictive",
     "read_table",
     "reconcile",
+    "replicate",
+    "reporting_checklist",
+    "reproduce",
     "rerun",
+    "residuals",
     "response_table",
     "roll_forward",
     "run",
@@ -175,6 +225,7 @@ __all__ = [
     "what_if",
     "widened",
     "write_project",
+    "write_report",
 ]
 
 

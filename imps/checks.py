@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from imps.cards import Bar, bars, card
 from imps.draws import LOG_SCALE, diagnose
 from imps.fit import (
     GRID_POINTS,
@@ -73,6 +74,22 @@ class Checks:
 
     def __repr__(self) -> str:
         return f"Checks: {self.line}"
+
+    def _repr_html_(self) -> str:
+        """Compact card for a notebook: verdict, its figures, and the misfit of each source."""
+        rows = [
+            Bar(str(r.source), 0.0, float(r.mean_square), 0.0, 0.0,
+                f"{r.mean_square:.2f} over {r.rows} rows")
+            for r in self.misfit.itertuples()
+        ]  # fmt: skip
+        said = "; ".join(f"{r.name} {r.text}" for r in rows)
+        return card(
+            "Can the draws be trusted?",
+            self.verdict.capitalize(),
+            ("Mean square of standardised residuals by source; about 1 or less is a good fit.",),
+            picture=bars(rows, f"Mean square of residuals: {said}"),
+            verdict=self.line,
+        )
 
 
 def check(fit: Fit) -> Checks:

@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from imps import __version__
 from imps.archive import account_record, pack
+from imps.cards import between, card, fan
 from imps.chains import Chains, flat
 from imps.densities import log_likelihood_by_source, log_prior_by_block
 from imps.dims import CHAIN, DRAW
@@ -180,6 +181,37 @@ class Fit:
             f"{way[self.method]}, seed {self.seed}, {self.seconds['total']:.1f} s\n"
             + "".join(f"STALE: {reason}\n" for reason in self.stale[:3])
             + "next: imps.check(fit), imps.attribute(fit), imps.reconcile(fit)"
+        )
+
+    def _repr_html_(self) -> str:
+        """Compact card for a notebook: net migration, how the draws were made, the verdict.
+
+        The verdict is asked for when someone looks: no result is shown without it.
+        """
+        import imps
+
+        quantities = self.quantities()
+        names = [f"net_migration[{year}]" for year in self.model.sources.years]
+        total = quantities["net_migration[all years]"]
+        low, high = np.quantile(total, [0.025, 0.975])
+        yearly = np.stack([quantities[name].ravel() for name in names])
+        bands = [np.quantile(yearly, [(1 - p) / 2, (1 + p) / 2], axis=1) for p in (0.95, 0.5)]
+        main = f"Net migration {between(float(total.mean()), float(low), float(high))} thousand"
+        return card(
+            f"Fit of {self.model.sources.area}, {self.n_chains} x {self.n_draws} draws",
+            f"{main}, 95 % interval",
+            (
+                *repr(self).splitlines()[:1],
+                "By year, thousand, with 50 and 95 % bands.",
+                *self.notes,
+            ),
+            picture=fan(
+                [str(y) for y in self.model.sources.years],
+                yearly.mean(axis=1).tolist(),
+                [(b[0].tolist(), b[1].tolist()) for b in bands],
+                f"{main}, by year",
+            ),
+            verdict=imps.check(self).line,
         )
 
 

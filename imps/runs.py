@@ -36,11 +36,10 @@ from imps.manifest import (
     write_manifest,
 )
 from imps.model import LIKELIHOODS, build_model, linear_part
-from imps.plots import standard_figures
 from imps.priors import Priors, default_priors
 from imps.project import ImportReport, project_of
 from imps.reconcile import Reconciliation, reconcile
-from imps.report import html_report
+from imps.report import figure_png, html_report, report_figures
 from imps.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
 from imps.settings import SETTINGS_FILE, inspect_settings
 from imps.sources import Sources
@@ -410,10 +409,23 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
         table.to_csv(folder / "tables" / f"{name}.csv")
         (folder / "tables" / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
     done.checks.table.to_csv(folder / "tables" / "checks.csv", index=False)
-    (folder / "figures").mkdir()
-    for name, figure in standard_figures(done.attribution, done.reconciliation).items():
-        figure.savefig(folder / "figures" / f"{name}.png")
-    write_page(done, folder / REPORT_FILE, manifest)
+    figures = write_figures(done, folder / "figures")
+    write_page(done, folder / REPORT_FILE, manifest, figures)
+
+
+def write_figures(done: Run, folder: Path) -> dict[str, Any]:
+    """The figures of a run, drawn and written to a folder."""
+    folder.mkdir()
+    figures = _figures(done)
+    for name, figure in figures.items():
+        (folder / f"{name}.png").write_bytes(figure_png(figure))
+    return figures
+
+
+def _figures(done: Run) -> dict[str, Any]:
+    return report_figures(
+        done.fit, done.attribution, done.reconciliation, done.checks, case=done.case
+    )
 
 
 def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
@@ -444,9 +456,10 @@ def write_page(done: Run, path: Path, manifest: Mapping[str, Any]) -> None:
         done.fit,
         done.attribution,
         done.reconciliation,
-        standard_figures(done.attribution, done.reconciliation),
+        figures or _figures(done),
         case=done.case,
         computation=computation(manifest),
+        checks=done.checks,
     )
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(page, encoding="utf-8")

@@ -133,8 +133,17 @@ class WhatIf:
                 out[place] = out.get(place, 1.0) * factor
         return out
 
-    def moments(self, changes: Mapping[slice, float]) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and sd of the reported quantities, persons, after a low-rank change."""
+    def moments(
+        self,
+        changes: Mapping[slice, float],
+        rows: np.ndarray | float = 0.0,
+        constants: np.ndarray | float = 0.0,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and sd of the reported quantities, persons, after a low-rank change.
+
+        `rows` (in standard errors) and `constants` (persons) are what other prior means
+        add to the expected rows and to the quantities before any data are seen.
+        """
         c, cross, variance = self.covariance.copy(), self.cross.copy(), self.variance.copy()
         for place, factor in changes.items():
             a, q = self.posterior.white[:, place], self.quantities[:, place]
@@ -143,10 +152,10 @@ class WhatIf:
             cross += (q * extra) @ a.T
             variance += (q**2) @ extra
         lower = sl.cholesky(c, lower=True, overwrite_a=True, check_finite=False)
-        solved = sl.cho_solve((lower, True), self.posterior.residual, check_finite=False)
+        solved = sl.cho_solve((lower, True), self.posterior.residual - rows, check_finite=False)
         half = sl.solve_triangular(lower, cross.T, lower=True, check_finite=False)
         sd = np.sqrt(np.maximum(variance - (half**2).sum(axis=0), 0.0))
-        return self.posterior.constants + cross @ solved, sd
+        return self.posterior.constants + constants + cross @ solved, sd
 
     def _places(self) -> dict[str, slice]:
         places, start = {}, 0

@@ -13,7 +13,8 @@ import imps
 
 ROOT = Path(imps.__file__).parent
 FLOORS = [
-    ["__init__", "errors", "dims", "streams", "affine", "periods", "accounting", "schedules"],
+    ["__init__", "errors", "dims", "cards", "streams", "affine", "periods", "accounting",
+     "schedules"],
     ["sources.arrays", "sources.definitions", "sources.labels", "sources.vital",
      "sources.census", "sources.published_survey",
      "sources.variance_function", "sources.cell_likelihood", "sources.survey", "sources.admin",
@@ -26,12 +27,15 @@ FLOORS = [
      "sources.table_checks", "sources.tables", "sources.account_checks", "sources.cross_checks",
      "sources.stock_tables", "sources.vital_tables", "sources.flow_tables", "sources",
      "from_tables", "cases",
-     "cases.tables", "cases.stocks", "cases.flows", "cases.loading", "simulate", "simulate_survey"],
+     "cases.tables", "cases.stocks", "cases.flows", "cases.loading", "simulate", "simulate_survey",
+     "simulate_reference", "simulate_priors"],
     ["priors", "settings", "project", "project_template", "curves", "system_model", "data_models",
      "decomposition", "importance", "gaussian", "likelihoods", "model", "densities", "archive"],
     ["draws", "chains", "fit", "checks", "saved_fits", "calibration"],
-    ["reconcile", "attribution", "sensitivity"],
-    ["plots", "tables", "report", "manifest", "runs", "rerun", "doctor", "cli"],
+    ["reconcile", "attribution", "sensitivity", "predictive"],
+    ["equations", "plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources",
+     "plots.checking", "plots", "explore", "tables", "interactive", "reporting_checklist",
+     "report", "manifest", "runs", "rerun", "replication", "doctor", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -141,9 +141,24 @@ def test_a_workbook_that_unpacks_to_too_much(tmp_path, book):
     refused(path, "population", "TOO_LARGE")
 
 
-def test_a_sheet_that_claims_too_many_cells(book):
-    path = book[1]("sheet1.xml", b'<dimension ref="A1:D7"/>', b'<dimension ref="A1:XFD1048576"/>')
+@pytest.mark.parametrize("quote", [b'"', b"'"])
+def test_a_sheet_with_a_cell_far_away(book, quote):
+    path = book[1]("sheet1.xml", b'r="D7"', b"r=" + quote + b"XFD1048576" + quote)
     refused(path, "population", "TOO_LARGE")
+
+
+def test_a_workbook_that_understates_its_size(tmp_path, book):
+    path = tmp_path / "lying.xlsx"
+    with zipfile.ZipFile(book[0]) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        new.writestr("xl/media/zeros.bin", bytes(1_000_000))
+    stated = (1_000_000).to_bytes(4, "little")
+    content = path.read_bytes()
+    assert content.count(stated) == 2
+    path.write_bytes(content.replace(stated, (10).to_bytes(4, "little")))
+    table, log = inspect_table(path, "population")
+    assert table is None and log.faults[0].code in ("TOO_LARGE", "FILE_NOT_READABLE"), str(log)
 
 
 def test_parquet_does_not_unpickle(tmp_path, watched):

@@ -9,7 +9,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.dims import AGE, AGE_GROUP, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
+from imps.cards import between, card, fan
+from imps.dims import (
+    AGE,
+    AGE_GROUP,
+    EMIGRATION,
+    FLOW,
+    FLOWS,
+    GAP_CONVENTION,
+    IMMIGRATION,
+    SEX,
+    YEAR,
+)
 from imps.errors import DefinitionError, LabelError, SourceError, some
 from imps.periods import CALENDAR_YEARS, MID_YEARS, mid_year_interval, share_after
 from imps.sources.admin import (
@@ -316,6 +327,37 @@ class Sources:
                 )
             )
         return pd.DataFrame(rows, columns=["source", "detail", "vintage", "reference"])
+
+    def __repr__(self) -> str:
+        own = f", {len(self.extra)} of your own" if self.extra else ""
+        return (
+            f"Sources of {self.area}, mid-{self.mid_years[0]} to the census of {self.census.date}\n"
+            f"  gap {self.gap:+,.0f} persons, rolled-forward minus census\n"
+            f"  ages 0-{self.ages[-1]}+, two sexes, {self.years.size} years, "
+            f"{len(self.table())} sources{own}\n"
+            f"  published detail: base {self.base.observed}, census {self.census.observed}\n"
+            "next: imps.build_model(sources)"
+        )
+
+    def _repr_html_(self) -> str:
+        """Compact card for a notebook: the gap, what was published, net migration by year."""
+        half = 1.96 * self.census.relative_standard_error * self.census.total
+        later, survey = self.later_net_migration.values, self.survey_net_migration.values
+        return card(
+            f"Sources of {self.area}, mid-{self.mid_years[0]} to the census of {self.census.date}",
+            f"Gap {between(self.gap, self.gap - half, self.gap + half)} thousand persons",
+            (
+                f"{GAP_CONVENTION}. The interval is the random error of the census alone, 95 %.",
+                f"Published detail: base {self.base.observed}, census {self.census.observed}; "
+                f"{len(self.table())} sources, ages 0-{self.ages[-1]}+. Labels, periods and sums "
+                "agree. Not fitted yet: no verdict.",
+                "Net migration by year, thousand: later official series; dots: the survey alone.",
+            ),
+            picture=fan(
+                [str(y) for y in self.years], later.tolist(), [],
+                "Net migration by year, later official series and survey", survey.tolist(),
+            ),
+        )  # fmt: skip
 
     def _check_dates(self) -> None:
         if not self.base.at_mid_year:

@@ -266,8 +266,8 @@ def complete(rows: pd.DataFrame, value: str, table: Table, log: Findings) -> boo
     cells = [" ".join(map(str, key)) for key in missing[keys].itertuples(index=False)]
     log.add(
         table.name, "CELLS_NEEDED",
-        f"{len(cells)} of {len(rows)} figures are missing ({listed(cells[:5])}), and the account cannot do "
-        "without them; a missing cell is not a zero",
+        f"{len(cells)} of {len(rows)} figures are missing ({listed(cells[:5])}), and the account "
+        "cannot do without them; a missing cell is not a zero",
         "Supply the figures, from another vintage or source if need be.",
         column=value, total=len(cells),
     )  # fmt: skip

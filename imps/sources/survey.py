@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from imps.dims import AGE_GROUP, FLOWS, SEX, SEXES, YEAR
-from imps.errors import LabelError, SourceError
+from imps.errors import LabelError, SourceError, some
 from imps.periods import CALENDAR_YEARS
 from imps.sources.census import BY_SEX_AND_AGE, TOTAL
 from imps.sources.definitions import USUAL_RESIDENTS, Counted
@@ -91,6 +91,11 @@ class SurveyFlow:
             check_complete(array, self.flow, what)
             self._same_cells(array)
         check_positive(self.standard_error, self.flow, "standard error")
+        if not (self.lower_ages.diff(AGE_GROUP) > 0).all():
+            raise LabelError(
+                f"source '{self.flow}': age groups are not in the order of age, or begin at the "
+                f"same age: {some(self.estimate[AGE_GROUP].values.tolist())}. Sort them."
+            )
         if self.unobserved is not None:
             check_dims(self.unobserved, (YEAR, SEX, AGE_GROUP), self.flow)
             self._same_cells(self.unobserved)
@@ -163,6 +168,7 @@ class SurveyFlow:
         if "standard_error" not in rows:
             rows = rows.assign(standard_error=smoothed_standard_errors(rows))
         groups = list(dict.fromkeys(rows["age_group"]))
+        groups = list(lower_ages(groups).sortby(lower_ages(groups).sum(SEX))[AGE_GROUP].values)
         cells = {
             what: _cells(rows, what, groups) for what in ("estimate", "standard_error", "contacts")
         }

@@ -12,9 +12,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ EXACT_DRAWS = 1000
 NUTS_DRAWS = 2000
 TARGET_ACCEPT = 0.97
 """Short steps: the scales of the smooth parts bend the posterior near zero."""
+LOOK_EVERY = 0.2
+"""Seconds between looks at whether the user has stopped NUTS."""
 LEAST_EFFECTIVE_SHARE = 0.25
 """Share of effective grid points under which the exact way is given up for NUTS."""
 LARGEST_LOG_SCALE = 3.0
@@ -444,7 +447,7 @@ def _sample_each(
     """Sample chains, at most `cores` at a time, and tell `finish` of each; all stop together."""
     import nutpie
 
-    samplers = []
+    stopped = Event()
     with _bars(chains, settings["draws"] + settings["tune"], progress) as show:
 
         def one(chain: int) -> Any:
@@ -461,8 +464,10 @@ def _sample_each(
                 target_accept=settings["target_accept"],
                 blocking=False,
             )
-            samplers.append(sampler)
-            return sampler.wait()
+            while not stopped.is_set():  # a sampler that is waited for cannot be cancelled
+                with suppress(TimeoutError):
+                    return sampler.wait(timeout=LOOK_EVERY)
+            sampler.cancel()
 
         pool = ThreadPoolExecutor(min(cores, len(chains)))
         futures = {pool.submit(one, chain): chain for chain in chains}
@@ -470,9 +475,8 @@ def _sample_each(
             for future in as_completed(futures):
                 finish(futures[future], future.result())
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for sampler in samplers:
-                sampler.cancel()
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
             raise
         pool.shutdown()
 

@@ -206,6 +206,8 @@ _OPTIONAL = [
     _row("armed_forces", "normal", 0.0, 0.3, "share of the mean yearly net change",
          "changes of the armed forces and their dependants", _JUDGEMENT),
 ]  # fmt: skip
+OPTIONAL_PRIORS = tuple(row.name for row in _OPTIONAL)
+"""Priors of known changes, which are carried without error unless one of them is asked for."""
 
 
 @dataclass(frozen=True)

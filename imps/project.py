@@ -25,7 +25,7 @@ from imps.cases import cases
 from imps.cases.loading import Case
 from imps.errors import PriorError
 from imps.from_tables import inspect_sources
-from imps.priors import Priors, default_priors
+from imps.priors import OPTIONAL_PRIORS, Priors, default_priors
 from imps.settings import Settings, inspect_settings, published_path, shown_name
 from imps.sources import Sources
 from imps.sources.account_checks import cell_population
@@ -80,7 +80,8 @@ class ImportReport:
     def priors(self) -> Priors:
         """The table of priors with the changes of the settings."""
         changes = self.settings.priors if self.settings else {}
-        return default_priors().replace(**changes)
+        asked = [name for name in OPTIONAL_PRIORS if name in changes]
+        return default_priors(*asked).replace(**changes)
 
     @property
     def case(self) -> Case:
@@ -223,7 +224,7 @@ def _check_priors_used(settings: Settings, tables: list[Table], name: str) -> Im
     sources = {str(s) for t in administrative for s in t.frame["source"].unique()}
     log = Collector(name)
     for prior in settings.priors:
-        if prior in ADJUSTMENTS and prior not in sources:
+        if prior in (*ADJUSTMENTS, *OPTIONAL_PRIORS) and prior not in sources:
             log.add(
                 "PRIOR_UNUSED",
                 f"there is a prior and no source of this name in the data; sources are "
@@ -238,11 +239,12 @@ def _check_priors_used(settings: Settings, tables: list[Table], name: str) -> Im
 def _check_priors_apply(settings: Settings, name: str) -> ImportLog:
     """A mean for a prior that is a scale, and the like."""
     log = Collector(name)
+    known = default_priors(*OPTIONAL_PRIORS)
     for prior, change in settings.priors.items():
         try:
-            default_priors().replace(**{prior: change})
+            known.replace(**{prior: change})
         except PriorError as error:
-            if prior in default_priors():
+            if prior in known:
                 log.add(
                     "PRIOR_BAD", f"is not a prior: {str(error).rstrip('.')}",
                     "See the table of priors for its form.", column=f"priors.{prior}",

@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final
 
-from imps.priors import default_priors
+from imps.priors import OPTIONAL_PRIORS, default_priors
 from imps.sources.cross_checks import MEAN_OF_CALENDAR_YEARS, Account
 from imps.sources.import_log import Collector, ImportLog, listed
 from imps.sources.options import OPTION_NAMES, nearest
@@ -170,7 +170,7 @@ def inspect_settings(
         return None, log.log()
     reader = _Reader(content, text, log)
     settings = reader.settings(
-        file.parent, tuple(default_priors() if prior_names is None else prior_names)
+        file.parent, tuple(default_priors(*OPTIONAL_PRIORS) if prior_names is None else prior_names)
     )
     return (None if log.failed else settings), log.log()
 

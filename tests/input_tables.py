@@ -126,6 +126,25 @@ def edit_settings(project: Path, *pairs: tuple[str, str]) -> Path:
     return project
 
 
+SMALL_AGES = (*map(str, range(12)), "12+")
+
+
+def small_project(project: Path) -> Path:
+    """The example project cut down to ages 0 to 12+, so that fits are quick."""
+
+    def youngest(frame: pd.DataFrame) -> pd.DataFrame:
+        label = frame["age"].where(frame["age"].isin(SMALL_AGES), "12+")
+        value = "population" if "population" in frame else "deaths"
+        keys = [c for c in frame if c != value]
+        numbers = frame.assign(age=label, **{value: frame[value].astype(int)})
+        return numbers.groupby(keys, sort=False, as_index=False)[value].sum()
+
+    groups = {"0-14": "0-3", "15-24": "4-7", "25-44": "8-10", "45-64": "11", "65+": "12+"}
+    for name in ("population", "deaths"):
+        edit_table(project, name, youngest)
+    return edit_table(project, "survey_flows", lambda f: f.replace({"age_group": groups}))
+
+
 def calendar_years(project: Path) -> Path:
     """The example project with births, deaths and flows by calendar year, declared."""
 

@@ -162,6 +162,19 @@ def test_priors_of_the_settings_are_those_of_the_model(tmp_path):
     assert "census_age" in message and "scale" in message
 
 
+def test_a_known_change_may_have_a_prior(tmp_path):
+    file = write_project(tmp_path / "case")
+    file.write_text(file.read_text() + "\n[priors.armed_forces]\nsd = 0.3\n")
+    assert "PRIOR_UNUSED" in check_project(file).log.codes
+    edit_table(file, "administrative_flows", lambda f: pd.concat([
+        f, f.assign(source="armed_forces", flow="net")]))  # fmt: skip
+    project = load_project(file)
+    model = imps.linear_model(project.sources, project.priors, resolution=Resolution(2, 2))
+    assert (
+        project.priors["armed_forces"].sd == 0.3 and "armed_forces" in model.account.change_errors
+    )
+
+
 def exported(sources, folder):
     """A shipped case as the files of a project."""
     top = sources.ages[-1]

@@ -169,7 +169,9 @@ def _check_shape(work: Work) -> None:
     firsts, ends = work.frame[FIRST].to_numpy(), work.frame[END].to_numpy()
     series = _series(work)
     for rows, bands in zip(series["_rows"], series["_bands"], strict=True):
-        shape = shapes.setdefault(bands, classify(bands))
+        if bands not in shapes:
+            shapes[bands] = classify(bands)
+        shape = shapes[bands]
         if not shape.overlaps and not shape.gaps:
             continue
         at = {(firsts[i], ends[i]): i for i in rows}

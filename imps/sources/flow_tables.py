@@ -443,7 +443,8 @@ def _known_change(
         return None
     log.add(
         table.name, "KNOWN_CHANGE", f"'{source}' is net and no part of total migration: it is "
-        "carried in the account as published, without an error", column="source",
+        "carried in the account as published, without an error unless it has a prior",
+        column="source",
         total=len(rows),
     )  # fmt: skip
     return KnownChange(

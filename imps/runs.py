@@ -409,17 +409,11 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
         table.to_csv(folder / "tables" / f"{name}.csv")
         (folder / "tables" / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
     done.checks.table.to_csv(folder / "tables" / "checks.csv", index=False)
-    figures = write_figures(done, folder / "figures")
-    write_page(done, folder / REPORT_FILE, manifest, figures)
-
-
-def write_figures(done: Run, folder: Path) -> dict[str, Any]:
-    """The figures of a run, drawn and written to a folder."""
-    folder.mkdir()
     figures = _figures(done)
+    write_page(done, folder / REPORT_FILE, manifest, figures)
+    (folder / "figures").mkdir()
     for name, figure in figures.items():
-        (folder / f"{name}.png").write_bytes(figure_png(figure))
-    return figures
+        (folder / "figures" / f"{name}.png").write_bytes(figure_png(figure))
 
 
 def _figures(done: Run) -> dict[str, Any]:
@@ -447,10 +441,12 @@ def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
     return target
 
 
-def write_page(done: Run, path: Path, manifest: Mapping[str, Any]) -> None:
+def write_page(
+    done: Run, path: Path, manifest: Mapping[str, Any], figures: dict[str, Any] | None = None
+) -> None:
     """The report of a run, written whole or not at all.
 
-    Its figures are drawn anew: one that is saved twice is laid out a little differently.
+    Figures that were saved before are laid out a little differently: give fresh ones.
     """
     page = html_report(
         done.fit,

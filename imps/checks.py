@@ -48,6 +48,10 @@ WITH_CARE = "use with care"
 DO_NOT_USE = "do not use"
 
 
+SAVED_FIT = "saved fit"
+"""Part that a stale fit is put down to; always said in the line, whatever else is wrong."""
+
+
 @dataclass(frozen=True)
 class Cause:
     """Why a fit is not simply usable.
@@ -128,6 +132,7 @@ class Checks:
         if self.causes:
             more = len(self.causes) - 1
             text += f": {self.causes[0]}" + (f" (and {more} more)" if more else "")
+            text += "".join(f"; {cause}" for cause in self.causes[1:] if cause.source == SAVED_FIT)
         return f"{text}; next: {self.next_step}; {self.figures}"
 
     @property
@@ -195,7 +200,7 @@ def check(fit: Fit) -> Checks:
     largest = float(np.abs(scales).max()) if scales.size else 0.0
     misfit = _misfit(fit)
     hard = [*_computation(table, divergences, points), *_scales(fit)]
-    stale = [Cause("saved fit", f"STALE: {reason}", "fit again") for reason in fit.stale]
+    stale = [Cause(SAVED_FIT, f"STALE: {reason}", "fit again") for reason in fit.stale]
     soft = [*stale, *_bad_fits(misfit)]
     soft += [*_tensions(fit, quantities), *_inseparable(quantities)]
     return Checks(

@@ -23,6 +23,7 @@ from imps.priors import Prior, Priors
 from imps.sources import (
     AdministrativeFlow,
     Births,
+    Counted,
     Deaths,
     KnownChange,
     KnownSum,
@@ -38,8 +39,9 @@ from imps.system_model import Resolution
 CLASSES = {
     kind.__name__: kind
     for kind in (
-        AdministrativeFlow, Births, Case, Deaths, Form, KnownChange, KnownSum, MirrorSeries,
-        Prior, Priors, Register, Resolution, RolledForward, Sources, Stock, SurveyFlow,
+        AdministrativeFlow, Births, Case, Counted, Deaths, Form, KnownChange, KnownSum,
+        MirrorSeries, Prior, Priors, Register, Resolution, RolledForward, Sources, Stock,
+        SurveyFlow,
     )
 }  # fmt: skip
 """What a file may hold."""
@@ -65,13 +67,16 @@ def pack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, np.ndarray):
         return _pack_array(value, arrays)
     if isinstance(value, xr.DataArray):
-        coords = {str(k): [list(c.dims), pack(c.values, arrays)] for k, c in value.coords.items()}
+        coords = {
+            str(k): [list(c.dims), _pack_column(value.indexes.get(k, c), arrays)]
+            for k, c in value.coords.items()
+        }
         return {
             "labelled": pack(value.values, arrays), "dims": list(value.dims), "coords": coords
         }  # fmt: skip
     if isinstance(value, pd.DataFrame):
         columns = [
-            [str(name), str(column.dtype), pack(column.to_numpy(), arrays)]
+            [str(name), str(column.dtype), _pack_column(column, arrays)]
             for name, column in value.items()
         ]
         return {"table": columns}
@@ -82,6 +87,21 @@ def pack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
             "fields": {k: pack(v, arrays) for k, v in fields.items()},
         }
     return {"own": type(value).__name__}
+
+
+def _pack_column(column: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Labels or a column; categories keep their order, whole numbers their missing values."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        values = pd.Categorical(column)
+        return {
+            "codes": [int(code) for code in values.codes],
+            "categories": pack(values.categories.to_numpy(), arrays),
+            "ordered": bool(values.ordered),
+        }
+    if pd.api.types.is_extension_array_dtype(column.dtype) and column.dtype.kind in "iufb":
+        plain = [None if x is pd.NA else x for x in column.tolist()]
+        return {"nullable": plain, "dtype": str(column.dtype)}
+    return pack(column.to_numpy(), arrays)
 
 
 def _pack_array(value: np.ndarray, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -118,6 +138,11 @@ def unpack(plain: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return np.asarray(arrays[plain["array"]]).transpose(np.argsort(plain["axes"]))
     if "labels" in plain:
         return np.array(plain["labels"], dtype=str)
+    if "codes" in plain:
+        categories = unpack(plain["categories"], arrays)
+        return pd.Categorical.from_codes(plain["codes"], categories, ordered=plain["ordered"])
+    if "nullable" in plain:
+        return pd.array(plain["nullable"], dtype=plain["dtype"])
     if "texts" in plain:
         return np.array(plain["texts"], dtype=object)
     if "labelled" in plain:
@@ -126,7 +151,7 @@ def unpack(plain: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return xr.DataArray(values, dims=plain["dims"], coords=coords)
     if "table" in plain:
         return pd.DataFrame(
-            {n: pd.Series(unpack(c, arrays)).astype(kind) for n, kind, c in plain["table"]}
+            {n: _typed(pd.Series(unpack(c, arrays)), kind) for n, kind, c in plain["table"]}
         )
     if "own" in plain:
         raise SavedFileError(
@@ -137,6 +162,11 @@ def unpack(plain: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if kind is None:
         raise SavedFileError(f"it holds '{plain.get('class')}', which is none of this package.")
     return kind(**{key: unpack(x, arrays) for key, x in plain["fields"].items()})
+
+
+def _typed(column: pd.Series, kind: str) -> pd.Series:
+    """The column in the type it was saved with; categories have it already."""
+    return column if kind == "category" else column.astype(kind)
 
 
 def differences(then: Any, now: Any, name: str) -> list[str]:

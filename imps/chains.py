@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import xarray as xr
 
 from imps.archive import account_differences, account_record
 from imps.draws import load, save
-from imps.errors import OutputExistsError
+from imps.errors import ImpsWarning, RunChangedError, SavedFileError
 from imps.gaussian import LinearModel
 
 ACCOUNT_FILE = "account.nc"
@@ -30,7 +31,7 @@ class Chains:
 
     Raises
     ------
-    OutputExistsError
+    RunChangedError
         If the folder holds chains of another account or of other settings.
     """
 
@@ -61,7 +62,7 @@ class Chains:
         ]
         other += account_differences(then["account"], unflat(groups["account"]), linear)
         if other:
-            raise OutputExistsError(
+            raise RunChangedError(
                 f"'{self.folder.name}' holds the chains of another fit ({'; '.join(other[:5])}). "
                 "Remove that folder, or choose another."
             )
@@ -71,7 +72,8 @@ class Chains:
         path = self._path(method, chain)
         if path is None or not path.exists():
             return None
-        return load(path)[0]["chain"]
+        whole = whole_chains([path])
+        return whole[0] if whole else None
 
     def keep(self, method: str, chain: int, data: xr.Dataset) -> None:
         """Write a finished chain, whole or not at all."""
@@ -81,6 +83,31 @@ class Chains:
 
     def _path(self, method: str, chain: int) -> Path | None:
         return None if self.folder is None else self.folder / f"{method}-{chain}.nc"
+
+
+def whole_chains(paths: Sequence[Path]) -> list[xr.Dataset]:
+    """Chains of the files that are whole; files that were cut short are named and left out.
+
+    Warns
+    -----
+    ImpsWarning
+        CHECKPOINT_TRIMMED, with the number of files that cannot be read.
+    """
+    chains, cut = [], []
+    for path in paths:
+        try:
+            chains.append(load(path)[0]["chain"])
+        except (SavedFileError, KeyError):
+            cut.append(path.name)
+    if cut:
+        warnings.warn(
+            ImpsWarning(
+                f"CHECKPOINT_TRIMMED  {len(cut)} of {len(paths)} finished chains cannot be read "
+                f"({', '.join(cut)}): cut short, and to be drawn again. The others are kept."
+            ),
+            stacklevel=3,
+        )
+    return chains
 
 
 def flat(arrays: Mapping[str, Any]) -> xr.Dataset:

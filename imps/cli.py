@@ -26,6 +26,7 @@ EXIT_CODES = (
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: importing rich for it takes twice as long as all else
     help="Explain the gap between a census and the rolled-forward population estimates.",
     epilog=EXIT_CODES,
 )
@@ -133,7 +134,7 @@ def check(
 
 @app.command()
 def prior(
-    case: Annotated[str, typer.Argument(help="Name of a shipped case.")],
+    case: Annotated[str, typer.Argument(help="Shipped case, or a project folder.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 1,
     draws: Annotated[int, typer.Option(min=100, help="Draws from the priors.")] = 4000,
 ) -> None:
@@ -143,9 +144,11 @@ def prior(
         from imps.fit import prior_predictive
         from imps.gaussian import linear_model
         from imps.priors import default_priors
+        from imps.project import project_of
 
-        sources = load_case(case).sources
-        model = linear_model(sources, default_priors())
+        project = project_of(case)
+        sources = project.sources if project else load_case(case).sources
+        model = linear_model(sources, project.priors if project else default_priors())
         found = prior_predictive(model, seed=seed, draws=draws)
     columns = ["name", "distribution", "unit", "meaning"]
     _show(model.priors.table()[columns], "Priors (shares per one)")
@@ -158,15 +161,24 @@ def prior(
 
 @app.command()
 def reconcile(
-    case: Annotated[str, typer.Argument(help="Name of a shipped case, see `imps cases`.")],
+    case: Annotated[
+        str,
+        typer.Argument(help="Shipped case, see `imps cases`; or a project folder, `imps init`."),
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed repeats the run.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The same seed repeats the run; 1 unless told.")
+    ] = None,
     draws: Annotated[
         int | None, typer.Option(min=100, help="Draws of each chain: 1000 exact, 2000 by NUTS.")
     ] = None,
-    chains: Annotated[int, typer.Option(min=2, help="Number of chains.")] = 4,
-    tune: Annotated[int, typer.Option(min=0, help="Warm-up draws of NUTS.")] = 600,
-    cores: Annotated[int, typer.Option(min=1, help="Chains of NUTS at a time.")] = 2,
+    chains: Annotated[int | None, typer.Option(min=2, help="Chains; 4 unless told.")] = None,
+    tune: Annotated[
+        int | None, typer.Option(min=0, help="Warm-up draws of NUTS; 600 unless told.")
+    ] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Chains of NUTS at a time; 2 unless told.")
+    ] = None,
     method: Annotated[str, typer.Option(help="auto, exact or nuts.")] = "auto",
     likelihood: Annotated[str, typer.Option(help="normal, student_t or contacts.")] = "normal",
     student_t: Annotated[
@@ -183,13 +195,20 @@ def reconcile(
 ) -> None:
     """Fit a case and write tables, figures and a report.
 
-    A run that was cut off lies in OUT.unfinished; the same command continues it.
+    A run that was cut off lies in OUT.unfinished; the same command continues it. What is not
+    told is taken from the settings of a project; its results go to the folder that they name.
     """
     with _refusals():
+        from imps.project import project_of
         from imps.runs import run
 
+        project = project_of(case)
+        if project is not None and project.settings is not None:
+            out = out or project.settings.results
+            force = force or project.settings.output.overwrite
+
         done = run(
-            case,
+            project or case,
             out=out,
             seed=seed,
             draws=draws,

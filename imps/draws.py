@@ -16,13 +16,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from imps import __version__
 from imps.dims import CHAIN, DRAW
-from imps.errors import SavedFileError
+from imps.errors import RunVersionError, SavedFileError, SaveFailedError
 
 LOG_SCALE = "log_scale"
 LATENT = "latent"
 RECORD = "record"
 PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
+FORMAT = 1
+"""Form of a saved file; another one is refused."""
 LARGEST_FILE = 4_000_000_000
 """Bytes that a saved fit may unpack to."""
 
@@ -82,8 +85,13 @@ def save(path: Path, groups: Mapping[str, xr.Dataset], record: Mapping[str, obje
 
     The file is written beside its place, brought to the disk and only then renamed, so
     that a process that is killed leaves the old file or the new one, never half of one.
+
+    Raises
+    ------
+    SaveFailedError
+        If the disk is full or the folder may not be written to; an earlier file stays.
     """
-    text = xr.Dataset({RECORD: ((), json.dumps(record))})
+    text = xr.Dataset({RECORD: ((), json.dumps({"format": FORMAT, **record}))})
     tree = xr.DataTree.from_dict({"/": text, **groups})
     encoding = {
         f"/{group}": {str(v): PACKED for v in data.data_vars if data[v].dtype.kind == "f"}
@@ -97,6 +105,12 @@ def save(path: Path, groups: Mapping[str, xr.Dataset], record: Mapping[str, obje
         os.chmod(name, 0o644)
         os.replace(name, path)
         to_disk(path.parent)
+    except OSError as fault:
+        Path(name).unlink(missing_ok=True)
+        raise SaveFailedError(
+            f"{path.name} could not be written: {fault.strerror or fault}. An earlier file of that "
+            "name is untouched. Make room, or choose another folder."
+        ) from None
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -109,6 +123,8 @@ def load(path: Path) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
     ------
     SavedFileError
         If it is no such file, is larger than 4 GB, or points at other files.
+    RunVersionError
+        If a release wrote it whose files have another form.
     """
     _check_closed_in_itself(path)
     try:
@@ -117,7 +133,18 @@ def load(path: Path) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
             groups = {name: node.to_dataset().load() for name, node in tree.children.items()}
     except (OSError, KeyError, ValueError) as fault:
         raise SavedFileError(f"{path.name} is not a saved fit: {fault}") from None
+    check_format(path.name, record, FORMAT)
     return groups, record
+
+
+def check_format(name: str, record: Mapping[str, Any], wanted: int) -> None:
+    """Refuse a record of another form, naming the release that wrote it and this one."""
+    found = record.get("format")
+    if found != wanted:
+        raise RunVersionError(
+            f"{name} was written by imps {record.get('imps', 'of an unknown release')} in form "
+            f"{found}; imps {__version__} reads form {wanted}. Use the release that wrote it."
+        )
 
 
 def to_disk(path: Path) -> None:
@@ -137,27 +164,29 @@ def _check_closed_in_itself(path: Path) -> None:
 
     size = 0
 
-    def visit(name: str, link: object) -> None:
-        if not isinstance(link, h5py.HardLink):
-            raise SavedFileError(f"{path.name}: '{name}' is a link; a saved fit has none.")
+    def other_place(name: str, link: object) -> str | None:  # anything but None ends the visit
+        return (
+            None if isinstance(link, h5py.HardLink) else f"'{name}' is a link; a saved fit has none"
+        )
 
-    def weigh(name: str, item: object) -> None:
+    def too_much(name: str, item: object) -> str | None:
         nonlocal size
-        if isinstance(item, h5py.Dataset):
-            if item.external or item.is_virtual:
-                raise SavedFileError(f"{path.name}: '{name}' lies in another file; refused.")
-            size += item.nbytes
-            if size > LARGEST_FILE:
-                raise SavedFileError(f"{path.name} unpacks to over {LARGEST_FILE:,} bytes.")
+        if not isinstance(item, h5py.Dataset):
+            return None
+        if item.external or item.is_virtual:
+            return f"'{name}' lies in another file"
+        size += item.nbytes
+        return f"it unpacks to over {LARGEST_FILE:,} bytes" if size > LARGEST_FILE else None
 
     try:
         with h5py.File(path, "r") as file:
-            file.visititems_links(visit)
-            file.visititems(weigh)
+            fault = file.visititems_links(other_place) or file.visititems(too_much)
     except FileNotFoundError:
         raise SavedFileError(f"there is no file {path.name}; check the path.") from None
     except OSError:
         raise SavedFileError(f"{path.name} is not a netCDF file, or is cut off.") from None
+    if fault:
+        raise SavedFileError(f"{path.name} is refused: {fault}.")
 
 
 def _as_dataset(x: object) -> xr.Dataset:

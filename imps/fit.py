@@ -220,6 +220,7 @@ def fit(
     draws: int | None = None,
     chains: int = 4,
     tune: int = 600,
+    target_accept: float = TARGET_ACCEPT,
     cores: int = 2,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
@@ -239,6 +240,8 @@ def fit(
         Draws of each chain: 1,000 independent ones the exact way, 2,000 by NUTS.
     chains, tune : int
         `tune` is for NUTS only.
+    target_accept : float
+        Share of steps that NUTS aims to accept, between 0.5 and 1.
     cores : int
         Chains that NUTS samples at a time; the draws do not depend on it.
     progress : bool
@@ -262,14 +265,15 @@ def fit(
         If `keep` holds chains of another fit.
     """
     settings = fit_settings(
-        model, seed=seed, method=method, draws=draws, chains=chains, tune=tune, cores=cores
-    )
+        model, seed=seed, method=method, draws=draws, chains=chains, tune=tune, cores=cores,
+        target_accept=target_accept,
+    )  # fmt: skip
     linear, tell = linear_part(model), say or (lambda _: None)
     chains, seed = settings["chains"], settings["seed"]
     kept = Chains(
         None if keep is None else Path(keep),
         linear,
-        {name: settings[name] for name in ("seed", "draws", "tune", "variant")},
+        {name: settings[name] for name in ("seed", "draws", "tune", "target_accept", "variant")},
     )
     notes: tuple[str, ...] = ()
     if settings["gaussian"] and method != "nuts":
@@ -280,7 +284,7 @@ def fit(
             return found
         notes = (f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken",)
         tell(notes[0])
-    settings |= {"draws": draws or NUTS_DRAWS, "target_accept": TARGET_ACCEPT}
+    settings |= {"draws": draws or NUTS_DRAWS}
     target = model if hasattr(model, "linear") else pymc_model(linear)
     return _nuts(target, linear, settings, notes, kept, cores, progress, tell)
 
@@ -293,6 +297,7 @@ def fit_settings(
     draws: int | None = None,
     chains: int = 4,
     tune: int = 600,
+    target_accept: float = TARGET_ACCEPT,
     cores: int = 2,
 ) -> dict[str, Any]:
     """Arguments of :func:`fit`, checked, with the variant of the model; nothing is sampled.
@@ -311,12 +316,15 @@ def fit_settings(
             "use method='nuts'."
         )
     _whole("cores", cores, 1)
+    if not 0.5 <= target_accept < 1:
+        raise SettingError(f"target_accept is {target_accept!r}, expected 0.5 to below 1.")
     return {
         "method": method,
         "chains": _whole("chains", chains, 1),
         "seed": _whole("seed", seed, 0),
         "draws": None if draws is None else _whole("draws", draws, 1),
         "tune": _whole("tune", tune, 0),
+        "target_accept": float(target_accept),
         "gaussian": gaussian,
         "variant": variant(model),
     }

@@ -25,7 +25,7 @@ import imps
 from imps.archive import account_record
 from imps.cases.loading import Case
 from imps.checks import Checks
-from imps.draws import LATENT, LOG_SCALE, to_disk
+from imps.draws import LATENT, LOG_SCALE, check_format, to_disk
 from imps.errors import SavedFileError
 from imps.fit import Fit
 from imps.gaussian import LinearModel
@@ -264,8 +264,9 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         raise SavedFileError(f"there is no manifest at '{path}'; check the path.") from None
     except (ValueError, RecursionError):
         raise SavedFileError(f"{place.name} is not JSON, or is cut off.") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise SavedFileError(f"{place.name} is not a manifest of this release of imps.")
+    if not isinstance(content, dict) or "format" not in content:
+        raise SavedFileError(f"{place.name} is not a manifest of imps.")
+    check_format(place.name, content, FORMAT)
     return content
 
 

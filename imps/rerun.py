@@ -19,7 +19,7 @@ from imps.checks import check
 from imps.errors import SavedFileError
 from imps.manifest import account_digest, draws_digest, environment, quantities, read_manifest
 from imps.priors import Prior, Priors
-from imps.runs import Run, other_parts, run
+from imps.runs import Run, changed_inputs, other_parts, run
 from imps.saved_fits import FIT_FILE, load_fit, load_saved_case
 from imps.system_model import Resolution
 
@@ -114,7 +114,10 @@ def rerun(
         **request,
         **{name: variant[name] for name in VARIANT},
     )
-    return Rerun(*_compared(then, found), run=found)
+    verdict, different, changed = _compared(then, found)
+    place = Path(manifest)
+    changed += tuple(changed_inputs(then, place if place.is_dir() else place.parent))
+    return Rerun(verdict, different, changed, found)
 
 
 VARIANT = ("likelihood", "student_t", "flows", "switchers", "switcher_shares")

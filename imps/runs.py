@@ -12,15 +12,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from imps.attribution import Attribution, attribute
 from imps.cases.loading import Case, load_case
 from imps.checks import Checks, check
 from imps.curves import Form
-from imps.errors import ImpsError, OutputExistsError, SavedFileError
+from imps.errors import ImpsError, OutputExistsError, RunChangedError, SavedFileError
 from imps.fit import Fit, fit, fit_settings
 from imps.gaussian import linear_model
 from imps.manifest import (
@@ -35,9 +37,11 @@ from imps.manifest import (
 )
 from imps.model import LIKELIHOODS, build_model, linear_part
 from imps.priors import Priors, default_priors
+from imps.project import ImportReport, project_of
 from imps.reconcile import Reconciliation, reconcile
 from imps.report import figure_png, html_report, report_figures
 from imps.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
+from imps.settings import SETTINGS_FILE, inspect_settings
 from imps.sources import Sources
 from imps.system_model import Resolution
 from imps.tables import (
@@ -55,6 +59,10 @@ from imps.tables import (
 UNFINISHED = ".unfinished"
 RESULTS_FOLDER = "results"
 REPORT_FILE = "report.html"
+
+
+one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+"""With more threads BLAS sums in another order, and the last bits of a table move."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ class Run:
     reconciliation: Reconciliation
     folder: Path | None
 
+    @one_thread
     def tables(self) -> dict[str, Table]:
         """The tables of every run, by file name."""
         return {
@@ -97,15 +106,17 @@ class Run:
         return repr(self.attribution) + where
 
 
+@one_thread
 def run(
-    case: str | Case,
+    case: str | Path | Case | ImportReport,
     *,
     out: str | Path | None = None,
-    seed: int = 1,
+    seed: int | None = None,
     draws: int | None = None,
-    chains: int = 4,
-    tune: int = 600,
-    cores: int = 2,
+    chains: int | None = None,
+    tune: int | None = None,
+    target_accept: float | None = None,
+    cores: int | None = None,
     method: str = "auto",
     priors: Priors | None = None,
     likelihood: str = "normal",
@@ -123,19 +134,22 @@ def run(
 
     Parameters
     ----------
-    case : str or Case
-        Name of a shipped case, or a case.
+    case : str, path, Case or ImportReport
+        Name of a shipped case, folder or settings file of a project, a case, or a project
+        of :func:`imps.load_project`.
     out : path, optional
         Folder for the results; nothing is written unless told. While the run is under way
         it is kept in `OUT.unfinished`; called again with the same inputs and settings, a run
         that was cut off draws the missing chains only.
-    seed, draws, chains, tune, cores, method
-        As in :func:`imps.fit`.
+    seed, draws, chains, tune, target_accept, cores, method
+        As in :func:`imps.fit`; those of the settings of a project unless told, and seed 1.
     priors : Priors, optional
+        Those of the project unless told, else the default ones.
     likelihood, student_t, flows, switchers, switcher_shares, resolution
         Variant of the model, as in :func:`imps.build_model`.
     imported : mapping, optional
-        `ImportReport.record()` of the files behind the case, for the manifest.
+        `ImportReport.record()` of the files behind the case, for the manifest; a
+        project brings its own.
     force : bool
         Replace the results of an earlier run, and discard an unfinished one that differs.
     progress : bool
@@ -155,7 +169,14 @@ def run(
         _check_replaceable(target, force)
     tell = say or (lambda _: None)
     started = dt.datetime.now(dt.UTC)
-    loaded = load_case(case) if isinstance(case, str) else case
+    project = project_of(case)
+    loaded = case if isinstance(case, Case) else project.case if project else load_case(str(case))
+    if project is not None:
+        priors, imported = priors or project.priors, imported or project.record()
+    asked = {"seed": seed, "draws": draws, "chains": chains, "tune": tune,
+             "target_accept": target_accept, "cores": cores}  # fmt: skip
+    chosen = _sampling(project, asked)
+    cores = chosen["cores"]
     tell(f"{loaded.title}: gap {loaded.sources.gap:+,.0f} persons (rolled-forward minus census)")
     model = variant_model(
         loaded.sources,
@@ -167,11 +188,10 @@ def run(
         switcher_shares=switcher_shares,
         resolution=resolution,
     )
-    settings = fit_settings(
-        model, seed=seed, method=method, draws=draws, chains=chains, tune=tune, cores=cores
-    )
+    settings = fit_settings(model, method=method, **chosen)
     sampling: dict[str, Any] = {
-        name: settings[name] for name in ("seed", "method", "draws", "chains", "tune")
+        name: settings[name]
+        for name in ("seed", "method", "draws", "chains", "tune", "target_accept")
     }
     shown: dict[str, Any] = {"cores": cores, "progress": progress, "say": tell}
     if target is None:
@@ -193,6 +213,14 @@ def run(
     return done
 
 
+def _sampling(project: ImportReport | None, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, else the settings of the project, else the defaults of `fit`."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    if project is None or project.settings is None:
+        return {"seed": 1, "cores": 2, **given}
+    return {**vars(project.settings.fit), **given}
+
+
 def variant_model(
     sources: Sources,
     priors: Priors,
@@ -211,6 +239,7 @@ def variant_model(
     )
 
 
+@one_thread
 def load_run(folder: str | Path) -> Run:
     """A finished run as it was: its fit is loaded, and every result made from it again.
 
@@ -228,7 +257,28 @@ def load_run(folder: str | Path) -> Run:
     case = load_saved_case(place / FIT_FILE)
     if case is None:
         raise SavedFileError(f"'{place.name}' holds a fit without its case.")
-    return _results_of(case, load_fit(place), place)
+    found, reasons = load_fit(place), changed_inputs(manifest, place)
+    return _results_of(case, replace(found, stale=(*found.stale, *reasons)), place)
+
+
+def changed_inputs(manifest: Mapping[str, Any], folder: Path) -> list[str]:
+    """In words, which settings and files of the project around a run are not what they were."""
+    if manifest["input_settings"] is None:
+        return []
+    project = next((p for p in folder.resolve().parents if (p / SETTINGS_FILE).is_file()), None)
+    if project is None:
+        return []
+    settings, _ = inspect_settings(project)
+    lines = []
+    if settings is None or settings.resolved() != manifest["input_settings"]:
+        lines.append(f"the settings in {SETTINGS_FILE} have changed")
+    for entry in manifest["inputs"]:
+        file = project / entry["file"]
+        if not file.is_file():
+            lines.append(f"the input {entry['file']} is gone")
+        elif digest(file.read_bytes()) != entry["sha256"]:
+            lines.append(f"the input {entry['file']} has changed")
+    return lines
 
 
 def _results_of(case: Case, found: Fit, folder: Path | None) -> Run:
@@ -271,7 +321,7 @@ def _working_folder(
             tell(f"continuing the run in {working.name}")
             return working
         if not force or not (working / MANIFEST_FILE).is_file():
-            raise OutputExistsError(
+            raise RunChangedError(
                 f"'{working}' holds an unfinished run that differs: {'; '.join(reasons)}. Give "
                 "its own command to continue it, remove the folder, or say --force (force=True) "
                 "to discard it."
@@ -295,7 +345,18 @@ def _other_run(working: Path, manifest: Mapping[str, Any]) -> list[str]:
         then = read_manifest(working)
     except SavedFileError as fault:
         return [str(fault)]
-    return other_parts(then, manifest, SAME)
+    return changed_files(then, manifest) + other_parts(then, manifest, SAME)
+
+
+def changed_files(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In words, which input files of two manifests differ."""
+    before, after = ({f["file"]: f["sha256"] for f in m.get("inputs", [])} for m in (then, now))
+    return [
+        f"file '{name}' was changed" if name in before and name in after
+        else f"file '{name}' is {'gone' if name in before else 'new'}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]  # fmt: skip
 
 
 def other_parts(then: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[str]) -> list[str]:
@@ -348,17 +409,11 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
         table.to_csv(folder / "tables" / f"{name}.csv")
         (folder / "tables" / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
     done.checks.table.to_csv(folder / "tables" / "checks.csv", index=False)
-    figures = write_figures(done, folder / "figures")
-    write_page(done, folder / REPORT_FILE, manifest, figures)
-
-
-def write_figures(done: Run, folder: Path) -> dict[str, Any]:
-    """The figures of a run, drawn and written to a folder."""
-    folder.mkdir()
     figures = _figures(done)
+    (folder / "figures").mkdir()
     for name, figure in figures.items():
-        (folder / f"{name}.png").write_bytes(figure_png(figure))
-    return figures
+        (folder / "figures" / f"{name}.png").write_bytes(figure_png(figure))
+    write_page(done, folder / REPORT_FILE, manifest, figures)
 
 
 def _figures(done: Run) -> dict[str, Any]:

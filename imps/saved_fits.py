@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from imps.archive import account_differences, holds_code, read_account, unpack
-from imps.chains import ACCOUNT_FILE, finished_chains, unflat
+from imps.archive import account_differences, differences, holds_code, read_account, unpack
+from imps.cases import cases
+from imps.cases.loading import load_case
+from imps.chains import ACCOUNT_FILE, finished_chains, unflat, whole_chains
 from imps.dims import DRAW
 from imps.draws import load
 from imps.errors import ImpsWarning, SavedFileError
@@ -40,8 +42,10 @@ def load_fit(path: str | Path, *, model: object = None) -> Fit:
     Returns
     -------
     Fit
-        `stale` lists why it no longer matches; it is empty where it does. Every result
-        made from a stale fit carries the reasons in its verdict.
+        `stale` lists why it no longer matches; it is empty where it does. A fit of a shipped
+        case is compared with the case of this release, and the densities of its draws with
+        those that this release finds. Every result made from a stale fit carries the
+        reasons in its verdict.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def load_saved_case(path: Path) -> Any:
 def _rebuilt(groups: Mapping[str, xr.Dataset], record: Mapping[str, Any], model: object) -> Fit:
     arrays = unflat(groups["account"])
     linear = _account(record, arrays, model)
-    stale = [] if model is None else _changes(record, arrays, model)
+    stale = _changes(record, arrays, model) if model is not None else _shipped(record, linear)
     chains = xr.merge([groups["posterior"], groups["sample_stats"]], join="exact")
     found = fit_of_chains(
         [chains],
@@ -102,6 +106,14 @@ def _changes(
     return lines + [f"{k}: {then.get(k)} then, {now[k]} now" for k in now if then.get(k) != now[k]]
 
 
+def _shipped(record: Mapping[str, Any], linear: LinearModel) -> list[str]:
+    """What a shipped case has become since; other cases are compared by their files, see runs."""
+    saved = (record["case"] or {}).get("fields", {})
+    if saved.get("name") not in cases():
+        return []
+    return differences(linear.sources, load_case(saved["name"]).sources, "sources")
+
+
 def _written_otherwise(found: Fit, groups: Mapping[str, xr.Dataset], release: str) -> list[str]:
     """Whether this release gives the saved draws the densities that they had."""
     saved = groups["log_likelihood"]["log_likelihood"]
@@ -126,8 +138,10 @@ def _unfinished(folder: Path, model: object) -> Fit:
         raise SavedFileError(f"'{folder.name}': no chain is finished yet.")
     method = "nuts" if "nuts" in files else "exact"
     linear = _account(record, arrays, model)
-    chains = [load(path)[0]["chain"] for path in files[method]]
+    chains = whole_chains(files[method])
     n = len(chains)
+    if not chains:
+        raise SavedFileError(f"'{folder.name}': none of its chains can be read.")
     found = fit_of_chains(
         chains,
         linear,

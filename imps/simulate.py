@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -321,7 +322,7 @@ def _gather(
     years: np.ndarray,
 ) -> Sources:
     """Put the published figures together, with the official roll-forward made of them."""
-    said = {"vintage": "simulated", "reference": "imps.simulate"}
+    said: dict[str, Any] = {"vintage": "simulated", "reference": "imps.simulate"}
     totals = []
     for name in FLOWS:
         total = surveys[name].estimate.sum((SEX, AGE_GROUP))

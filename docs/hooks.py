@@ -147,7 +147,7 @@ def notebook_page(path: Path, following: Path | None) -> tuple[str, dict[str, by
         elif cell.cell_type == "code" and cell.source.strip():
             parts.append(f"```python\n{cell.source}\n```")
             parts += [shown_output(o, path.stem, heading, pictures) for o in cell.outputs]
-    if following is not None:
+    if following is not None and not parts[-1].startswith("Next:"):
         parts.append(f"Next: [{title_of(following)}]({following.stem}.md)")
     return "\n\n".join(p for p in parts if p) + "\n", pictures
 

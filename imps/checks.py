@@ -195,7 +195,9 @@ def check(fit: Fit) -> Checks:
     largest = float(np.abs(scales).max()) if scales.size else 0.0
     misfit = _misfit(fit)
     hard = [*_computation(table, divergences, points), *_scales(fit)]
-    soft = [*_bad_fits(misfit), *_tensions(fit, quantities), *_inseparable(quantities)]
+    stale = [Cause("saved fit", f"STALE: {reason}", "fit again") for reason in fit.stale]
+    soft = [*stale, *_bad_fits(misfit)]
+    soft += [*_tensions(fit, quantities), *_inseparable(quantities)]
     return Checks(
         table=table,
         misfit=misfit,

@@ -103,6 +103,10 @@ class Table:
 
     def to_csv(self, path: Path) -> None:
         """Write the numbers unrounded; text that a spreadsheet would run is refused."""
+        path.write_text(self.csv_text(), encoding="utf-8", newline="")
+
+    def csv_text(self) -> str:
+        """The numbers unrounded, as the text of a CSV file."""
         text = self.frame.select_dtypes(include=["object", "string"])
         for column in text:
             bad = [v for v in text[column].dropna() if str(v)[:1] in "=+@\t\r"]
@@ -111,7 +115,7 @@ class Table:
                     f"table '{self.label}', column '{column}': '{bad[0]}' begins like a "
                     "spreadsheet formula. Rename it."
                 )
-        self.frame.to_csv(path, index=False)
+        return self.frame.to_csv(index=False, lineterminator="\n")
 
     def printed(self) -> pd.DataFrame:
         """Columns as they are printed, as text, each interval in one column."""

@@ -151,12 +151,12 @@ def plot_gap_pyramid(
     worst = table.loc[table["mean"].abs().idxmax()]
     who = {"male": "men", "female": "women"}[str(worst["sex"])]
     return page.finish(
-        f"The error of the roll-forward is largest among {who} aged {worst['age_group']}",
+        "The error of the roll-forward by age and sex",
         f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census; "
         f"positive: the roll-forward was too high. {source}",
         "Bar: gap to the census as counted. Dot and line: error of the roll-forward against the "
         "true population, posterior mean and 95 % interval.",
-        alt=f"Two panels of {len(labels)} age groups. The largest error of the roll-forward is "
+        alt=f"Two panels of {len(labels)} age groups. The largest mean error is "
         f"{thousands(worst['mean'])} thousand [{thousands(worst['lower95'])}, "
         f"{thousands(worst['upper95'])}] among {who} aged {worst['age_group']}.",
         data=table,

@@ -95,7 +95,7 @@ def plot_joint(
     ax: Axes | None = None,
     theme: str = "official",
 ) -> Figure:
-    """Joint posterior of the main causes: what the data cannot tell apart.
+    """Joint posterior of the main causes: how far the data tell them apart.
 
     Below the diagonal draws with the ellipses that hold 50 and 95 per cent of a normal
     with the same moments, above it the correlation, on it the marginal.
@@ -147,7 +147,7 @@ def plot_joint(
     worst = table.loc[table["correlation"].abs().idxmax()]
     first, second = title(str(worst["source"])).lower(), title(str(worst["other"])).lower()
     return page.finish(
-        "Causes that the data cannot tell apart",
+        "How the main causes trade off",
         f"{attribution.area}, {attribution.period}; contribution to the gap, thousand persons; "
         "positive: it made the roll-forward too high.",
         "Points: draws; ellipses: 50 and 95 %; numbers: posterior correlation. A correlation near "

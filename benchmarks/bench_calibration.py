@@ -158,7 +158,7 @@ def figure(*accounts: str) -> None:
 
     runs = {}
     for account in accounts:
-        done = len(pd.read_csv(WORK / f"calibration_{account}.csv"))
+        done = pd.read_csv(WORK / f"calibration_{account}.csv")["replicate"].nunique()
         runs[account] = calibration(account, done)
     panels = list(dict.fromkeys(panel_of(q) for q in next(iter(runs.values())).ranks))
     shape = {"nrows": len(runs), "ncols": len(panels)}

@@ -51,6 +51,14 @@ def calibration(account: str, replicates: int) -> Calibration:
     return calibrate(model_of(account), replicates=replicates, seed=SEED, path=path, say=print)
 
 
+def finished(account: str) -> Calibration:
+    """The replicates in the work file of an account, whatever code made them."""
+    table = pd.read_csv(WORK / f"calibration_{account}.csv")
+    table = table.drop_duplicates("replicate", keep="last").dropna(axis="columns", how="all")
+    runs = table[["ess", "seconds"]]
+    return Calibration(table.drop(columns=["run", "replicate", *runs]), runs)
+
+
 def run(account: str, replicates: int) -> None:
     """Append the summary and write the histograms of ranks."""
     found = calibration(account, replicates)
@@ -156,10 +164,7 @@ def figure(*accounts: str) -> None:
     """Distribution of the ranks minus the uniform one, with the family-wise envelope."""
     import matplotlib.pyplot as plt
 
-    runs = {}
-    for account in accounts:
-        done = pd.read_csv(WORK / f"calibration_{account}.csv")["replicate"].nunique()
-        runs[account] = calibration(account, done)
+    runs = {account: finished(account) for account in accounts}
     panels = list(dict.fromkeys(panel_of(q) for q in next(iter(runs.values())).ranks))
     shape = {"nrows": len(runs), "ncols": len(panels)}
     size = (3.1 * len(panels), 2.6 * len(runs) + 0.6)

@@ -184,8 +184,7 @@ def figure(*accounts: str) -> None:
         row[0].set_ylabel(f"{account} account, {found.replicates:,} data sets\nshare minus uniform")
     for ax, panel in zip(axes[0], panels, strict=True):
         ax.set_title(panel, fontsize=9)
-    for ax in axes[-1]:
-        ax.set_xlabel("rank of the truth among the draws, as a share")
+    fig.supxlabel("rank of the truth among the draws, as a share", fontsize=10)
     fig.suptitle(
         "Ranks of truths drawn from the priors; grey: 95 % envelope of all quantities together",
         fontsize=10,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from imps.affine import Affine
+from imps.cards import Bar, bars, between, card, thousand
 from imps.checks import Checks, check
 from imps.decomposition import rolled_forward_cells
 from imps.dims import AGE, CHAIN, DRAW, GAP_CONVENTION, GROUPS, SEX, SEXES, SOURCE, title
@@ -162,15 +162,25 @@ class Attribution:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """Compact card for a notebook: gap, verdict, headline groups in thousands."""
-        frame = self.groups().drop(columns="probability_positive")
-        persons = ["mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"]
-        frame[persons] = frame[persons] / 1000
-        shown = frame.to_html(index=False, float_format="{:,.1f}".format, na_rep="known")
-        return (
-            f"<div><strong>Gap {self.total:+,.0f} persons</strong>, {html.escape(self.area)}, "
-            f"{html.escape(self.period)}<br>{html.escape(GAP_CONVENTION)}; groups in thousands"
-            f"{shown}<small>{html.escape(self.verdict)}</small></div>"
+        """Compact card for a notebook: gap, headline groups with their intervals, verdict."""
+        rows, start = [], 0.0
+        for row in self.groups().itertuples():
+            group, mean = title(str(row.group)), float(row.mean)
+            low, high = float(row.lower95), float(row.upper95)
+            known = np.isnan(float(row.contraction))
+            if known and abs(mean) < KNOWN:
+                continue
+            text = thousand(mean) if known else between(mean, low, high)
+            rows.append(Bar(group, start, mean, low, high, text + _mark(float(row.contraction))))
+            start += mean
+        return card(
+            f"Where the gap of {self.area} comes from, {self.period}",
+            f"Gap {thousand(self.total)} thousand persons",
+            (f"{GAP_CONVENTION}; thousand persons, mean and 95 % interval of each group.",),
+            picture=bars(
+                rows, "Groups of sources: " + "; ".join(f"{r.name} {r.text}" for r in rows)
+            ),
+            verdict=self.verdict,
         )
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from imps.accounting import roll_forward_path
 from imps.affine import Affine
+from imps.cards import between, card, fan
 from imps.checks import Checks, check
 from imps.decomposition import rolled_forward_cells
 from imps.dims import (
@@ -137,6 +138,34 @@ class Reconciliation:
                 f"  negative flow cells: {self.negative_flows:.2%} of all draws",
                 self.verdict[:180],
             ]
+        )
+
+    def _repr_html_(self) -> str:
+        """Compact card for a notebook: net migration with its interval and its years, verdict."""
+        yearly = self.net_migration.sum((SEX, AGE))
+        total, years = yearly.sum(YEAR).values, self.net_migration[YEAR].values
+        low, high = np.quantile(total, [0.025, 0.975])
+        last = self.population.isel({YEAR: -1}).sum((SEX, AGE)).values
+        ends = np.quantile(last, [0.025, 0.975])
+        values = yearly.transpose(YEAR, CHAIN, DRAW).values.reshape(years.size, -1)
+        bands = [np.quantile(values, [(1 - p) / 2, (1 + p) / 2], axis=1) for p in (0.95, 0.5)]
+        official = self.published.set_index("year")["tim_final"].loc[years]
+        main = f"Net migration {between(float(total.mean()), float(low), float(high))} thousand"
+        return card(
+            f"Reconciliation of {self.area}, mid-{years[0] - 1} to mid-{years[-1]}",
+            f"{main}, 95 % interval",
+            (
+                f"Population mid-{years[-1]}: {last.mean():,.0f} [{ends[0]:,.0f}, {ends[1]:,.0f}].",
+                "By year, thousand: posterior with 50 and 95 % bands; dots: later official series.",
+            ),
+            picture=fan(
+                [str(y) for y in years],
+                values.mean(axis=1).tolist(),
+                [(b[0].tolist(), b[1].tolist()) for b in bands],
+                f"{main}, by year from {years[0]} to {years[-1]}",
+                official.tolist(),
+            ),
+            verdict=self.verdict,
         )
 
 

@@ -5,18 +5,12 @@ import re
 import numpy as np
 import pytest
 
+import imps
 from imps import plots, tables
 from imps.errors import ImpsError
-from imps.report import html_report, plain_summary
-
-
-def drawn(figure):
-    """Lay a figure out as it will be saved and return the renderer."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return canvas.get_renderer()
+from imps.interactive import gap_by_age, migration_error_by_age
+from imps.report import SECTIONS, html_report, plain_summary
+from imps.reporting_checklist import reporting_checklist
 
 
 @pytest.fixture(scope="module")
@@ -25,57 +19,6 @@ def page(fitted, attribution, reconciliation, case):
     return html_report(
         fitted, attribution, reconciliation, figures, case=case, computation=[("Seed", "1")]
     )
-
-
-def test_bars_of_the_waterfall_equal_the_table(attribution):
-    figure = plots.plot_waterfall(attribution)
-    bars = {p.get_gid(): p for p in figure.axes[0].patches if p.get_gid()}
-    table = attribution.summary().set_index("source")
-    for source in table.index:
-        width = bars[f"bar:{source}"].get_width() * 1000
-        assert width == pytest.approx(table.loc[source, "mean"], abs=1e-6)
-    assert bars["bar:gap"].get_width() * 1000 == pytest.approx(attribution.total)
-    texts = [t.get_text() for t in figure.axes[0].texts]
-    base = table.loc["base"]
-    assert f"{base['mean'] / 1e3:+,.0f}  [{base['lower95'] / 1e3:+,.0f}, " in " ".join(texts)
-
-
-def test_figures_take_an_axis_and_label_units(attribution, reconciliation):
-    from matplotlib.figure import Figure
-
-    for draw, result in (
-        (plots.plot_waterfall, attribution),
-        (plots.plot_prior_posterior, attribution),
-        (plots.plot_net_migration, reconciliation),
-    ):
-        own = Figure()
-        ax = own.add_subplot()
-        assert draw(result, ax=ax) is own
-        assert "thousand" in ax.get_xlabel() + ax.get_ylabel()
-
-
-def test_no_label_of_a_figure_leaves_the_page(attribution, reconciliation):
-    for name, figure in plots.standard_figures(attribution, reconciliation).items():
-        renderer = drawn(figure)
-        width, height = figure.bbox.width, figure.bbox.height
-        for ax in figure.axes:
-            for text in (*ax.texts, *ax.get_yticklabels()):
-                box = text.get_window_extent(renderer)
-                assert box.x0 >= -1, (name, text.get_text())
-                assert box.x1 <= width + 1, (name, text.get_text())
-                assert box.y1 <= height + 1, (name, text.get_text())
-
-
-def test_direct_labels_do_not_overlap(reconciliation):
-    figure = plots.plot_net_migration(reconciliation)
-    renderer = drawn(figure)
-    boxes = [
-        t.get_window_extent(renderer) for t in figure.axes[0].texts if t.get_fontweight() == "bold"
-    ]
-    assert len(boxes) == 4
-    for i, a in enumerate(boxes):
-        for b in boxes[i + 1 :]:
-            assert not a.overlaps(b)
 
 
 def test_latex_and_html_print_the_numbers_of_the_table(attribution):
@@ -110,18 +53,58 @@ def test_gap_and_closure_tables(fitted, sources):
 
 
 def test_report_is_one_file_without_addresses(page):
-    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    for target in re.findall(r'href="#([^"]+)"', page):
+        assert f'id="{target}"' in page, target
     assert "http" not in page
     assert page.count("<img") == page.count("alt=") == 3
-    for heading in ("In short", "Priors", "Data and vintages", "What is not in the intervals"):
-        assert heading in page
+    for heading in SECTIONS:
+        if heading[0] != "further":  # nothing but the standard figures is in this page
+            assert f"<h2>{heading[1]}</h2>" in page
 
 
-def test_report_says_plainly_what_is_prior_driven(page, attribution, reconciliation):
-    text = " ".join(plain_summary(attribution, reconciliation))
+def test_report_draws_every_cell_of_the_account_with_its_interval(page, attribution, case):
+    ages = attribution.gap["age"].size
+    frame = gap_by_age(attribution)
+    assert len(frame) == 2 * ages
+    assert frame["gap"].sum() == pytest.approx(attribution.total)
+    assert (frame["lower95"] <= frame["mean"]).all() and (frame["mean"] <= frame["upper95"]).all()
+    assert page.count('<g class="cell">') == 2 * ages
+    assert page.count('<rect class="cell') == 2 * ages * len(case.sources.years)
+    worst = frame.loc[frame["gap"].idxmax()]
+    assert f"{worst['gap']:+,.0f} persons; error of the roll-forward" in page
+
+
+def test_error_of_official_migration_sums_to_the_migration_group(
+    fitted, attribution, reconciliation
+):
+    frame = migration_error_by_age(fitted, reconciliation)
+    totals = attribution.totals()
+    group = attribution.prior.set_index("source")["group"]
+    names = [s for s in totals["source"].values if group[s] == "migration"]
+    expected = float(totals.sel(source=names).sum("source").mean())
+    assert frame["mean"].sum() == pytest.approx(expected, abs=1.0)
+
+
+def test_checklist_fills_what_the_fit_knows_and_leaves_the_rest_open(fitted, attribution):
+    checks = imps.check(fitted)
+    table = reporting_checklist(fitted, attribution, checks).set_index("point")
+    assert table["step"].nunique() == 7  # a preamble and six steps
+    assert f"{checks.table['r_hat'].max():.4f}" in table.loc["Convergence", "says"]
+    assert table.loc["Goals of the analysis", "status"] == "open"
+    assert table.loc["Decisions and their criteria", "status"] == "open"
+    assert table.loc["Other priors and left-out sources", "status"] == "open"
+    assert "inside" in table.loc["Prior predictive check", "says"]
+    assert (table["says"].str.len() > 20).all()
+
+
+def test_report_says_plainly_what_is_prior_driven(page, fitted, attribution, reconciliation):
+    text = " ".join(plain_summary(fitted, attribution, reconciliation))
     assert "Prior-driven" in text
     assert "population base" in text
-    assert "identify little beyond their sum" in text
+    assert "1,243,460 persons above the census" in text
+    assert "every interval holds zero" in text
+    assert "identify little beyond the sum" in text
     assert "Prior-driven" in page
     assert "What the priors say about the whole gap" in page
     assert "351,000" in page.replace("351000", "351,000")  # published afterwards, apart

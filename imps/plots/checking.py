@@ -1,0 +1,287 @@
+"""Figures that ask whether the fit can be believed: prediction, coverage, computation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from scipy.stats import binom, rankdata
+
+from imps.checks import LARGEST_R_HAT, LEAST_ESS, Checks, check
+from imps.dims import AGE, SEX, SEXES, title
+from imps.fit import GRID_POINTS, LEAST_EFFECTIVE_SHARE, Fit
+from imps.plots.style import GREY, INK, LINES, Page, open_page, style, styled, zero_line
+from imps.predictive import Coverage, Predictive
+
+SCHEDULE = " Only totals were published: its ages are a schedule, so read the level."
+PIT_BINS = 10
+FEW = 20
+"""Rows under which a histogram says nothing: the values themselves are drawn."""
+NAMED = 2
+"""Failures that are named in a panel."""
+RANK_BINS = 20
+
+
+@styled
+def plot_predictive(
+    predictive: Predictive, *, ax: Axes | None = None, theme: str = "official"
+) -> Figure:
+    """Observed against predicted by source, with the PIT beside it; one row of panels a source.
+
+    Left: each row's observed minus predicted figure in predictive standard deviations, with
+    the 95 per cent band; rows outside it are crossed, the worst are named. Right: histogram
+    of the probability integral transform, with the 95 per cent band of a uniform one.
+
+    Parameters
+    ----------
+    predictive : Predictive
+    ax : Axes, optional
+    theme : {"official", "paper"}
+    """
+    table, summary = predictive.table, predictive.summary()
+    n = len(summary)
+    page = open_page(
+        ax, (9.2, 1.75 * n + 0.5), theme, panels=(n, 2), sharex="col" if ax is None else False,
+        width_ratios=[2.6, 1],
+    )  # fmt: skip
+    for i, row in enumerate(summary.itertuples()):
+        part = table[table["source"] == row.source].reset_index(drop=True)
+        left, right = page.panels[2 * i : 2 * i + 2]
+        _standardised(left, part, page)
+        _pit(right, part, page)
+        left.set_title(
+            f"{str(row.source).capitalize()}: {int(part['inside95'].sum())} of {row.rows} inside",
+            fontsize=page.font, loc="left", color=INK, fontweight="bold",
+        )  # fmt: skip
+        left.set_title(_failures(part), fontsize=page.font - 1.5, loc="right", color=INK)
+        if i == 0:
+            right.set_title("PIT", fontsize=page.font, loc="left", color=INK, fontweight="bold")
+    for panel, text in zip(page.panels[-2:], ("share of the source's rows, in order", "PIT"),
+                           strict=True):  # fmt: skip
+        panel.set_xlabel(text)
+    way = (
+        "Each row is predicted from all the others, exactly at the posterior mean scales."
+        if predictive.left_out
+        else "Rows are among the data that predict them: the check is lenient."
+    )
+    outside = int((~table["inside95"]).sum())
+    worst = table.loc[table["z"].abs().idxmax()]
+    return page.finish(
+        "What the figures say against what the account predicts",
+        f"{predictive.area}; observed minus predicted in predictive standard deviations; positive: "
+        f"more was published than predicted. {way}",
+        "Grey: 95 % band. Crosses: outside it. Right: PIT, flat where errors are judged rightly, "
+        f"with the 95 % band of each bar; single values under {FEW} rows.",
+        alt=f"{outside} of {len(table)} rows lie outside their 95 per cent predictive interval; "
+        f"the worst is {worst['row']}: observed {worst['observed']:,.0f}, predicted "
+        f"{worst['mean']:,.0f} [{worst['lower95']:,.0f}, {worst['upper95']:,.0f}].",
+        data=table,
+        verdict=predictive.verdict,
+    )
+
+
+def _standardised(panel: Axes, part: pd.DataFrame, page: Page) -> None:
+    """Standardised residuals in order, with the worst named inside the panel."""
+    n = len(part)
+    x = (np.arange(n) + 0.5) / n
+    panel.axhspan(-1.96, 1.96, color=page.theme.quiet, alpha=0.45, linewidth=0)
+    zero_line(panel)
+    inside = part["inside95"].to_numpy()
+    z = part["z"].to_numpy()
+    panel.plot(x[inside], z[inside], "o", color=page.colour(0), markersize=2.6)
+    panel.plot(x[~inside], z[~inside], "x", color=page.colour(3), markersize=5.5,
+               markeredgewidth=1.5)  # fmt: skip
+    most = max(3.0, float(np.abs(z).max()) * 1.15)
+    panel.set_ylim(-most, most)
+    panel.set_xlim(0, 1)
+
+
+def _failures(part: pd.DataFrame) -> str:
+    """Names of the rows that lie furthest outside, with their distance."""
+    outside = part[~part["inside95"]]
+    worst = outside.loc[outside["z"].abs().sort_values(ascending=False).index].head(NAMED)
+    source = str(part["source"].iloc[0])
+    names = []
+    for row in worst.itertuples():
+        distance = f"{row.z:+.1f}".replace("-", "\u2212")
+        names.append(f"{str(row.row).removeprefix(source).strip()} ({distance})")
+    return f"worst: {', '.join(names)}" if names else ""
+
+
+def _pit(panel: Axes, part: pd.DataFrame, page: Page) -> None:
+    """Histogram of the PIT with the band of a uniform one; single values where they are few."""
+    n = len(part)
+    panel.set_yticks([])
+    panel.set_xlim(0, 1)
+    if n < FEW:
+        panel.plot(part["pit"], np.full(n, 0.5), "|", color=page.colour(0), markersize=22)
+        panel.set_ylim(0, 1)
+        return
+    bins = PIT_BINS if n >= 5 * PIT_BINS else n // 5
+    low, high = binom.ppf([0.025, 0.975], n, 1 / bins) / n * bins
+    panel.axhspan(low, high, color=page.theme.quiet, alpha=0.45, linewidth=0)
+    panel.hist(part["pit"], bins=bins, range=(0, 1), density=True, color=page.colour(0),
+               edgecolor="white", linewidth=0.6, rwidth=0.85)  # fmt: skip
+    panel.axhline(1, color=GREY, linewidth=0.8)
+
+
+@styled
+def plot_coverage(coverage: Coverage, *, ax: Axes | None = None, theme: str = "official") -> Figure:
+    """Count over true population by age and sex, with 50 and 95 per cent bands; line at one.
+
+    Parameters
+    ----------
+    coverage : Coverage
+        From :func:`imps.predictive.coverage`.
+    ax : Axes, optional
+    theme : {"official", "paper"}
+    """
+    table = coverage_data(coverage)
+    page = open_page(ax, (9.2, 3.9), theme, panels=(1, 2), sharey=True, sharex=True)
+    for panel, sex, i in zip(page.panels, SEXES, (0, 1), strict=True):
+        rows = table[table["sex"] == sex]
+        for level, shade in (("95", 0.22), ("50", 0.35)):
+            panel.fill_between(rows["age"], rows[f"lower{level}"], rows[f"upper{level}"],
+                               color=page.colour(i), alpha=shade, linewidth=0)  # fmt: skip
+        panel.plot(rows["age"], rows["mean"], **style(page, i, marker="none"))
+        panel.axhline(1, color=GREY, linewidth=0.8)
+        panel.set_title({"male": "Men", "female": "Women"}[sex], fontsize=page.font + 0.5,
+                        fontweight="bold", color=INK)  # fmt: skip
+        panel.set_xlabel("age; last group open")
+        panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    page.ax.set_ylabel("count over true population")
+    low = table.loc[table["mean"].idxmin()]
+    name = title(coverage.name)
+    schedule = "" if coverage.observed else SCHEDULE
+    return page.finish(
+        f"Coverage of the {name.lower() if coverage.name == 'census' else name} by age and sex",
+        f"{coverage.area}, {coverage.date}; count over true population, per cent; under 100: "
+        f"people were missed.{schedule}",
+        "Line: posterior mean. Bands: 50 and 95 % intervals.",
+        alt=f"Coverage ratio by age. Lowest {low['mean']:.1%} [{low['lower95']:.1%}, "
+        f"{low['upper95']:.1%}] at {low['sex']} {low['age']}.",
+        data=table,
+        verdict=coverage.verdict,
+    )
+
+
+def coverage_data(coverage: Coverage) -> pd.DataFrame:
+    """sex, age, mean, sd and the 50 and 95 % intervals of the ratio."""
+    wide, narrow = coverage.summary(), coverage.summary(prob=0.5)
+    return wide.merge(narrow[[SEX, AGE, "lower50", "upper50"]], on=[SEX, AGE])
+
+
+@styled
+def plot_diagnostics(
+    fit: Fit,
+    *,
+    checks: Checks | None = None,
+    ax: Axes | None = None,
+    theme: str = "official",
+) -> Figure:
+    """Can the draws be trusted? R-hat, effective sizes, ranks, and grid points or divergences.
+
+    Parameters
+    ----------
+    fit : Fit
+    checks : Checks, optional
+        Made where they are not given.
+    ax : Axes, optional
+    theme : {"official", "paper"}
+
+    References
+    ----------
+    Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), Bayesian Analysis 16(2)
+    (rank plots).
+    """
+    found = checks or check(fit)
+    table = found.table.sort_values("ess_bulk", ignore_index=True)
+    page = open_page(ax, (9.2, 5.0), theme, panels=(2, 2))
+    hat, size, ranks, last = page.panels
+    _dots(hat, np.sort(table["r_hat"])[::-1], LARGEST_R_HAT, "R-hat", page)
+    _dots(size, table["ess_bulk"], LEAST_ESS, "effective size", page)
+    size.set_title("Dots: bulk. Squares: tail.", fontsize=page.font, loc="left", color=INK)
+    hat.set_title("Agreement of the chains", fontsize=page.font, loc="left", color=INK)
+    size.plot(np.arange(len(table)), table["ess_tail"], "s", color=page.colour(1), markersize=3,
+              fillstyle="none")  # fmt: skip
+    size.set_ylim(bottom=0)
+    worst = str(table["quantity"].iloc[0])
+    draws = fit.quantities()[worst]
+    _ranks(ranks, draws, page)
+    ranks.set_title(f"Ranks by chain: {_spelt(worst)}", fontsize=page.font, loc="left", color=INK)
+    if "effective_points" in fit.stats:
+        _grid(last, fit, page)
+    else:
+        _steps(last, fit, page)
+    return page.finish(
+        f"Computation: {found.verdict}",
+        f"{fit.model.sources.area}; {fit.n_chains} chains of {fit.n_draws} draws, method "
+        f"{fit.method}, seed {fit.seed}; {len(table)} reported quantities and scales.",
+        "Lines: the limits of the verdict. Ranks: of the quantity with the least effective size; "
+        "flat within the grey 95 % band where chains agree.",
+        alt=f"Largest R-hat {table['r_hat'].max():.4f}, least effective size "
+        f"{table['ess_bulk'].min():.0f} (bulk), {table['ess_tail'].min():.0f} (tail), "
+        f"{found.divergences} divergences.",
+        data=table,
+        verdict=found.line,
+    )
+
+
+def _dots(panel: Axes, values: np.ndarray | pd.Series, limit: float, what: str, page: Page) -> None:
+    panel.plot(np.arange(len(values)), values, "o", color=page.colour(0), markersize=3)
+    panel.axhline(limit, color=INK, linewidth=1.0, linestyle="--")
+    panel.annotate(f"limit {limit:g}", (1, limit), xycoords=("axes fraction", "data"),
+                   xytext=(-2, 3), textcoords="offset points", ha="right",
+                   fontsize=page.font - 1, color=INK)  # fmt: skip
+    panel.set_ylabel(what)
+    panel.set_xlabel("quantities, worst first")
+    if limit < 2:
+        panel.set_ylim(1 - 0.002, max(limit + 0.004, float(np.max(values)) + 0.002))
+
+
+def _ranks(panel: Axes, draws: np.ndarray, page: Page) -> None:
+    """Rank histograms of each chain as lines, with the band of equal chains."""
+    chains, n = draws.shape
+    ranks = rankdata(draws).reshape(chains, n)
+    low, high = binom.ppf([0.025, 0.975], n, 1 / RANK_BINS) / n * RANK_BINS
+    panel.axhspan(low, high, color=page.theme.quiet, alpha=0.5, linewidth=0)
+    edges = np.linspace(0, draws.size, RANK_BINS + 1)
+    for k in range(chains):
+        counts = np.histogram(ranks[k], edges)[0] / n * RANK_BINS
+        panel.stairs(counts, edges / draws.size, color=page.colour(k % 4), linewidth=1.0,
+                     baseline=None, linestyle=LINES[k % 4])  # fmt: skip
+    panel.set_ylabel("relative frequency")
+    panel.set_xlabel("rank over all draws")
+    panel.set_ylim(0, max(2.0, panel.get_ylim()[1]))
+
+
+def _grid(panel: Axes, fit: Fit, page: Page) -> None:
+    """Effective points of each chain's grid over the scales."""
+    points = fit.stats["effective_points"].values
+    panel.bar(np.arange(points.size) + 1, points, color=page.colour(0), width=0.6)
+    limit = LEAST_EFFECTIVE_SHARE * GRID_POINTS
+    panel.axhline(limit, color=INK, linewidth=1.0, linestyle="--")
+    panel.set_ylim(0, 1.12 * GRID_POINTS)
+    panel.axhline(GRID_POINTS, color=GREY, linewidth=0.6)
+    panel.set_ylabel(f"effective grid points of {GRID_POINTS}")
+    panel.set_xlabel(f"chain; dashed: limit {limit:g}")
+    panel.set_xticks(np.arange(points.size) + 1)
+
+
+def _steps(panel: Axes, fit: Fit, page: Page) -> None:
+    """Leapfrog steps of NUTS, with divergences."""
+    steps = fit.stats["n_steps"].values.ravel()
+    sizes = np.unique(steps)
+    counts = [(steps == s).mean() for s in sizes]
+    panel.bar(np.arange(sizes.size), counts, color=page.colour(0), width=0.7)
+    keep = np.unique(np.linspace(0, sizes.size - 1, min(6, sizes.size)).astype(int))
+    panel.set_xticks(keep, [f"{sizes[k]:.0f}" for k in keep])
+    panel.set_ylabel("share of draws")
+    panel.set_xlabel(f"leapfrog steps; {int(fit.stats['diverging'].sum())} divergences")
+
+
+def _spelt(quantity: str) -> str:
+    kind, _, rest = quantity.partition("[")
+    return f"{kind.replace('_', ' ')}, {title(rest.rstrip(']')).lower()}" if rest else quantity

@@ -1,0 +1,231 @@
+"""Net migration by year, and the population of every mid-year between the censuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from imps.dims import AGE, CHAIN, DRAW, SEX, YEAR
+from imps.plots.style import (
+    SIGNED,
+    THOUSAND,
+    Page,
+    direct_labels,
+    open_page,
+    room_for_labels,
+    style,
+    styled,
+    thousands,
+)
+from imps.reconcile import Reconciliation
+
+FAN = (0.95, 0.80, 0.50)
+Z95 = 1.96
+LIKELY = 0.9
+"""Probability from which a title says "likely"."""
+
+
+@styled
+def plot_net_migration(
+    reconciliation: Reconciliation, *, ax: Axes | None = None, theme: str = "official"
+) -> Figure:
+    """Net migration by year: posterior fan, each source with its own bars, official series.
+
+    The survey alone, and the survey with its administrative parts (the later official
+    series), carry the survey's 95 per cent sampling error: that is all of their published
+    error. The series carried at the time was published without any.
+
+    Parameters
+    ----------
+    reconciliation : Reconciliation
+    ax : Axes, optional
+    theme : {"official", "paper"}
+    """
+    table = net_migration_data(reconciliation)
+    page = open_page(ax, (9.2, 4.3), theme)
+    ax, years = page.ax, table["year"].to_numpy(float)
+    _fan(page, years, table)
+    shown = table.set_index("year") / THOUSAND
+    later = style(page, 1, linestyle="--")
+    survey = style(page, 3, linestyle="none")
+    then = style(page, 2, marker="none")
+    for at, column, look in ((0.10, "tim_final", later), (-0.10, "ips", survey)):
+        ax.errorbar(years + at, shown[column], yerr=Z95 * shown["ips_se"], capsize=2.2,
+                    elinewidth=1.0, **look)  # fmt: skip
+    ax.plot(years, shown["implied_original"], **then)
+    span = _years(page, years, 0.56, 0.80)
+    ax.set_ylabel("thousand persons a year")
+    last = shown.iloc[-1]
+    main = {"color": page.colour(0), "linewidth": 2.2, "marker": "none"}
+    direct_labels(
+        ax,
+        years[-1] + 0.06 * span,
+        [
+            (last["mean"], "Posterior mean, all migration\n(bands 50, 80, 95 %)", main),
+            (last["ips"], "Survey alone, narrower definition\n(bars: 95 % sampling)", survey),
+            (last["tim_final"], "Later official: survey and parts\n(bars: survey's 95 %)", later),
+            (last["implied_original"], "Official as carried then\n(no error published)", then),
+        ],
+        page.font,
+        key=0.055 * span,
+    )
+    total = reconciliation.net_migration.sum((YEAR, SEX, AGE)).values
+    low, high = np.quantile(total, [0.025, 0.975])
+    said = f"{thousands(total.mean())} thousand [{thousands(low)}, {thousands(high)}]"
+    return page.finish(
+        f"Net migration was {_against(total, float(table['tim_final'].sum()))} the official series",
+        f"{reconciliation.area}, years to 30 June, thousand persons; arrivals minus departures.",
+        f"All years together: {said}, 95 % interval. "
+        "The survey alone leaves out asylum seekers, Irish flows and switchers.",
+        alt=f"Fan of net migration, {years[0]:.0f} to {years[-1]:.0f}, beside the survey, the "
+        f"later official series and the series carried then. All years together {said}.",
+        data=table,
+        verdict=reconciliation.verdict,
+    )
+
+
+def _against(total: np.ndarray, official: float) -> str:
+    """How a posterior total stands to an official one, said only where it is likely."""
+    above = float((total > official).mean())
+    if above >= LIKELY:
+        return "likely higher than"
+    return "likely lower than" if above <= 1 - LIKELY else "in line with"
+
+
+def _ended(row: pd.Series) -> str:
+    if row["upper95"] < 0:
+        return "too high"
+    return "too low" if row["lower95"] > 0 else "within the 95 % interval of the population"
+
+
+def net_migration_data(reconciliation: Reconciliation) -> pd.DataFrame:
+    """Net migration by year with 50, 80 and 95 % intervals, and the published series, persons."""
+    frame = _fan_data(reconciliation.net_migration.sum((SEX, AGE)))
+    published = reconciliation.published.set_index("year").loc[frame["year"]]
+    for column in ("ips", "ips_se", "tim_final", "implied_original"):
+        frame[column] = published[column].to_numpy()
+    return frame
+
+
+@styled
+def plot_back_series(
+    reconciliation: Reconciliation,
+    *,
+    later: pd.DataFrame | None = None,
+    ax: Axes | None = None,
+    theme: str = "official",
+) -> Figure:
+    """True population of every mid-year against the published vintages.
+
+    Everything is drawn as a difference from the rolled-forward estimate as carried at
+    the time, which is the zero line: a population of 58 million hides its own errors.
+
+    Parameters
+    ----------
+    reconciliation : Reconciliation
+    later : DataFrame, optional
+        Later series of the case (`case.later_series`) with columns year, series, persons;
+        rows whose series is "population" are summed by year and drawn.
+    ax : Axes, optional
+    theme : {"official", "paper"}
+    """
+    table = back_series_data(reconciliation, later=later)
+    page = open_page(ax, (9.2, 4.1), theme)
+    ax, years = page.ax, table["year"].to_numpy(float)
+    _fan(page, years, table)
+    shown = table.set_index("year") / THOUSAND
+    by_cohort = style(page, 2, marker="none")
+    ax.plot(years, shown["cohort_apportionment"], **by_cohort)
+    main = {"color": page.colour(0), "linewidth": 2.2, "marker": "none"}
+    carried = {"color": "#3D3D3D", "linewidth": 0.8, "marker": "none"}
+    ends = [
+        (shown["mean"].iloc[-1], "Posterior mean\n(bands 50, 80, 95 %)", main),
+        (shown["cohort_apportionment"].iloc[-1], "Gap taken off along cohorts\n(no error)",
+         by_cohort),
+        (0.0, "Rolled forward, as carried then\n(no error published)", carried),
+    ]  # fmt: skip
+    revised = shown["later_series"].dropna()
+    if len(revised):
+        look = style(page, 1)
+        ax.plot(revised.index.to_numpy(float), revised, **look)
+        ends.append((revised.iloc[-1], "Official, revised since\n(no error published)", look))
+    span = _years(page, years, 0.50, 0.72)
+    ax.set_ylabel("thousand persons")
+    direct_labels(ax, years[-1] + 0.06 * span, ends, page.font, key=0.055 * span)
+    last = table.iloc[-1]
+    said = (
+        f"{thousands(last['mean'])} thousand [{thousands(last['lower95'])}, "
+        f"{thousands(last['upper95'])}]"
+    )
+    return page.finish(
+        f"The roll-forward ended {_ended(last)}",
+        f"{reconciliation.area}, 30 June of each year; thousand persons, each series minus the "
+        "rolled-forward estimate as carried then; negative: the roll-forward was too high.",
+        f"Posterior at mid-{years[-1]:.0f}: {said}, 95 % interval.",
+        alt=f"Fan of the population at mid-years {years[0]:.0f} to {years[-1]:.0f} as a difference "
+        f"from the roll-forward, beside the published vintages. At the end {said}.",
+        data=table,
+        verdict=reconciliation.verdict,
+    )
+
+
+def back_series_data(
+    reconciliation: Reconciliation, *, later: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Each series minus the rolled-forward estimate as carried then, by mid-year, persons.
+
+    Returns
+    -------
+    DataFrame
+        year, mean, the ends of the 50, 80 and 95 % intervals, cohort_apportionment and
+        later_series (missing where none was published), and rolled_forward itself.
+    """
+    frame = _fan_data(reconciliation.population.sum((SEX, AGE)))
+    apart = reconciliation.population_by_year()
+    carried = apart["rolled_forward"].to_numpy()
+    drawn = [c for c in frame if c != "year"]
+    frame[drawn] = frame[drawn].sub(carried, axis=0)
+    frame["cohort_apportionment"] = apart["cohort_apportionment"].to_numpy() - carried
+    frame["later_series"] = np.nan
+    if later is not None and len(later):
+        people = later[later["series"] == "population"].groupby("year")["persons"].sum()
+        frame["later_series"] = people.reindex(frame["year"]).to_numpy(float) - carried
+    frame["rolled_forward"] = carried
+    return frame
+
+
+def _fan_data(draws: xr.DataArray) -> pd.DataFrame:
+    """Mean and the ends of each interval of the fan by year."""
+    values = draws.transpose(YEAR, CHAIN, DRAW).values
+    values = values.reshape(values.shape[0], -1)
+    columns: dict[str, np.ndarray] = {"year": draws[YEAR].values, "mean": values.mean(axis=1)}
+    for prob in FAN:
+        tail = (1 - prob) / 2
+        lower, upper = np.quantile(values, [tail, 1 - tail], axis=1)
+        columns[f"lower{prob * 100:.0f}"], columns[f"upper{prob * 100:.0f}"] = lower, upper
+    return pd.DataFrame(columns)
+
+
+def _years(page: Page, years: np.ndarray, official: float, paper: float) -> float:
+    """Years along the axis with room for labels; returns the number of years."""
+    span = float(years[-1] - years[0])
+    wide = page.theme.width == 1.0
+    right = years[-1] + (official if wide else paper) * span
+    room_for_labels(page.ax, years[0] - 0.3, years[-1] + 0.3, right, zero=True)
+    page.ax.set_xticks(years, [f"{y:.0f}" for y in years], rotation=0 if wide else 90)
+    page.ax.yaxis.set_major_formatter(SIGNED)
+    return span
+
+
+def _fan(page: Page, years: np.ndarray, table: Mapping[str, pd.Series]) -> None:
+    """Bands of the intervals, darkest in the middle, and the mean."""
+    for prob, colour in zip(FAN, page.theme.bands, strict=True):
+        level = f"{prob * 100:.0f}"
+        low, high = (table[f"{end}{level}"] / THOUSAND for end in ("lower", "upper"))
+        page.ax.fill_between(years, low, high, color=colour, linewidth=0, gid=f"fan:{level}")
+    page.ax.plot(years, table["mean"] / THOUSAND, color=page.colour(0), linewidth=2.2)

@@ -1,0 +1,202 @@
+"""The gap: its waterfall by source, and its pyramid by age and sex."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.dims import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, title
+from imps.plots.style import (
+    GREY,
+    INK,
+    SIGNED,
+    THOUSAND,
+    interval_bars,
+    open_page,
+    room_for_labels,
+    styled,
+    thousands,
+    zero_line,
+)
+
+AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
+"""Sources of the gap that are no error of the roll-forward."""
+AGE_STEP = 5
+
+
+@styled
+def plot_waterfall(
+    attribution: Attribution, *, ax: Axes | None = None, theme: str = "official"
+) -> Figure:
+    """Waterfall of the gap by source, each bar with its 95 per cent interval.
+
+    Bars are the means of :meth:`Attribution.summary` in persons and add up to the
+    gap; the interval belongs to the bar's own length and not to the running sum.
+
+    Parameters
+    ----------
+    attribution : Attribution
+    ax : Axes, optional
+        An axis of the user's own.
+    theme : {"official", "paper"}
+    """
+    table = waterfall_data(attribution)
+    page = open_page(ax, (9.2, 0.33 * len(table) + 0.8), theme)
+    ax = page.ax
+    y = np.arange(len(table))[::-1]
+    known = table["sd"].to_numpy() < KNOWN
+    total = table["source"].to_numpy() == "gap"
+    up = table["mean"].to_numpy() >= 0
+    colours = np.where(total, GREY, np.where(up, page.colour(0), page.colour(3)))
+    lengths, starts = table["mean"].to_numpy() / THOUSAND, table["start"].to_numpy() / THOUSAND
+    for i in range(len(table)):
+        hatch = "//" if known[i] and not total[i] else None
+        ax.barh(y[i], lengths[i], left=starts[i], height=0.62, color=colours[i], hatch=hatch,
+                edgecolor="white", linewidth=0.8, gid=f"bar:{table['source'].iloc[i]}")  # fmt: skip
+    left, right = table["start"] + table["lower95"], table["start"] + table["upper95"]
+    left, right = left[~known] / THOUSAND, right[~known] / THOUSAND
+    interval_bars(ax, left, right, y[~known])
+    reach = np.r_[0.0, left, right, starts + lengths]
+    lowest, edge = reach.min(), reach.max()
+    span = edge - lowest
+    for i, row in enumerate(table.itertuples()):
+        label = _label(row, bool(known[i]), bool(total[i]))
+        ax.text(edge + 0.03 * span, y[i], label, fontsize=page.font - 0.5, va="center",
+                color=INK, gid=f"label:{row.source}")  # fmt: skip
+    ax.set_yticks(y, [title(s) if s != "gap" else "Gap" for s in table["source"]])
+    zero_line(ax, vertical=True)
+    right_end = edge + (0.36 if theme == "official" else 0.55) * span
+    room_for_labels(ax, lowest - 0.02 * span, edge + 0.02 * span, right_end)
+    ax.xaxis.set_major_formatter(SIGNED)
+    ax.set_ylim(-0.8, len(table) - 0.2)
+    ax.set_xlabel("thousand persons, running sum")
+    largest = table[~total].iloc[table[~total]["mean"].abs().argmax()]
+    return page.finish(
+        f"Where the gap of {thousands(attribution.total)} thousand comes from",
+        f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census.",
+        "Line: 95 % interval of the bar's own length. Hatched: known. Star: prior-driven, the data "
+        "say little. Causes are correlated: means add up, intervals do not.",
+        alt=f"Waterfall of {len(table) - 1} sources with 95 per cent intervals. The largest is "
+        f"{title(str(largest['source'])).lower()} with {thousands(largest['mean'])} thousand "
+        f"[{thousands(largest['lower95'])}, {thousands(largest['upper95'])}].",
+        data=table,
+        verdict=attribution.verdict,
+    )
+
+
+def waterfall_data(attribution: Attribution) -> pd.DataFrame:
+    """The numbers behind the waterfall: source, start, mean, sd, lower95, upper95, persons.
+
+    Sources that are known to contribute nothing have no bar.
+    """
+    table = attribution.summary()
+    table = table[(table["sd"] >= KNOWN) | (table["mean"].abs() >= KNOWN)].reset_index(drop=True)
+    table["start"] = np.r_[0.0, np.cumsum(table["mean"])[:-1]]
+    last = pd.DataFrame([{"source": "gap", "mean": attribution.total, "sd": 0.0, "start": 0.0,
+                          "lower95": attribution.total, "upper95": attribution.total}])  # fmt: skip
+    return pd.concat([table, last], ignore_index=True)
+
+
+def _label(row: object, known: bool, total: bool) -> str:
+    mean = thousands(row.mean)  # type: ignore[attr-defined]
+    if known:
+        return mean if total else f"{mean}  known"
+    star = " *" if row.contraction < PRIOR_DRIVEN else ""  # type: ignore[attr-defined]
+    return f"{mean}  [{thousands(row.lower95)}, {thousands(row.upper95)}]{star}"  # type: ignore[attr-defined]
+
+
+@styled
+def plot_gap_pyramid(
+    attribution: Attribution, *, ax: Axes | None = None, theme: str = "official"
+) -> Figure:
+    """The gap by sex and five-year age group, with the error of the roll-forward behind it.
+
+    The bar is the gap itself, rolled-forward minus census as counted. The dot with its
+    95 per cent interval is the posterior of the roll-forward's own error, rolled-forward
+    minus true population at mid-year: what is left of the gap when the census's
+    coverage, its random error and the time from census day are taken out.
+
+    Parameters
+    ----------
+    attribution : Attribution
+    ax : Axes, optional
+    theme : {"official", "paper"}
+    """
+    table = gap_pyramid_data(attribution)
+    page = open_page(ax, (9.2, 4.9), theme, panels=(1, 2), sharey=True, sharex=True)
+    labels = list(dict.fromkeys(table["age_group"]))
+    y = np.arange(len(labels))
+    for panel, sex, colour in zip(page.panels, SEXES, (0, 1), strict=True):
+        rows = table[table["sex"] == sex]
+        panel.barh(y, rows["gap"] / THOUSAND, height=0.7, color=page.colour(colour), alpha=0.55,
+                   hatch=(None, "//")[colour], edgecolor="white", gid=f"gap:{sex}")  # fmt: skip
+        interval_bars(panel, rows["lower95"] / THOUSAND, rows["upper95"] / THOUSAND, y, 0.2)
+        panel.plot(rows["mean"] / THOUSAND, y, "o", color=INK, markersize=3.8)
+        zero_line(panel, vertical=True)
+        panel.set_title({"male": "Men", "female": "Women"}[sex], fontsize=page.font + 0.5,
+                        fontweight="bold", color=INK)  # fmt: skip
+        panel.set_xlabel("thousand persons")
+        panel.xaxis.set_major_formatter(SIGNED)
+    page.ax.set_yticks(y, labels)
+    page.ax.set_ylabel("age at the end; last group open")
+    source = {
+        "total": "Only totals were published: ages and sexes are the account's reconstruction.",
+        "sex": "Sexes are published; ages of the roll-forward are the account's reconstruction.",
+        "sex and age": "Both ends are published by sex and age.",
+    }[attribution.observed]
+    worst = table.loc[table["mean"].abs().idxmax()]
+    who = {"male": "men", "female": "women"}[str(worst["sex"])]
+    return page.finish(
+        "The error of the roll-forward by age and sex",
+        f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census; "
+        f"positive: the roll-forward was too high. {source}",
+        "Bar: gap to the census as counted. Dot and line: error of the roll-forward against the "
+        "true population, posterior mean and 95 % interval.",
+        alt=f"Two panels of {len(labels)} age groups. The largest mean error is "
+        f"{thousands(worst['mean'])} thousand [{thousands(worst['lower95'])}, "
+        f"{thousands(worst['upper95'])}] among {who} aged {worst['age_group']}.",
+        data=table,
+        verdict=attribution.verdict,
+    )
+
+
+def gap_pyramid_data(attribution: Attribution) -> pd.DataFrame:
+    """Gap and posterior error of the roll-forward by sex and age group, persons.
+
+    Returns
+    -------
+    DataFrame
+        sex, age_group, gap, mean, sd, lower95, upper95.
+    """
+    own = [s for s in attribution.contributions[SOURCE].values if s not in AFTER_THE_FACT]
+    error = _by_age_group(attribution.contributions.sel({SOURCE: own}).sum(SOURCE))
+    gap = _by_age_group(attribution.gap)
+    draws = error.transpose(SEX, "age_group", CHAIN, DRAW).values
+    draws = draws.reshape(*draws.shape[:2], -1)
+    lower, upper = np.quantile(draws, [0.025, 0.975], axis=-1)
+    index = pd.MultiIndex.from_product(
+        [gap[SEX].values, gap["age_group"].values], names=["sex", "age_group"]
+    )
+    columns = {
+        "gap": gap.transpose(SEX, "age_group").values,
+        "mean": draws.mean(axis=-1),
+        "sd": draws.std(axis=-1),
+        "lower95": lower,
+        "upper95": upper,
+    }
+    return pd.DataFrame({k: v.ravel() for k, v in columns.items()}, index=index).reset_index()
+
+
+def _by_age_group(cells: xr.DataArray) -> xr.DataArray:
+    """Sums over five-year age groups; the open group stands alone if it begins one."""
+    ages = cells[AGE].values
+    lower = np.minimum(ages // AGE_STEP * AGE_STEP, ages[-1])
+    last = int(lower[-1])
+    names = [f"{a}+" if a == last else f"{a}–{a + AGE_STEP - 1}" for a in lower]
+    order = list(dict.fromkeys(names))
+    grouped = cells.assign_coords({AGE: names}).groupby(AGE).sum()
+    return grouped.rename({AGE: "age_group"}).sel(age_group=order)

@@ -1,0 +1,336 @@
+"""Priors and posteriors of the sources of a gap: pairs, joint posterior, tornado."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from scipy.stats import chi2
+
+from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.checks import Checks, check
+from imps.dims import CHAIN, DRAW, SOURCE, title
+from imps.errors import LabelError
+from imps.fit import Fit
+from imps.gaussian import GaussianPosterior
+from imps.plots.style import (
+    GREY,
+    INK,
+    SIGNED,
+    THOUSAND,
+    open_page,
+    room_for_labels,
+    styled,
+    thousands,
+    zero_line,
+)
+from imps.sensitivity import what_if, without_rows
+
+MAIN_CAUSES = 4
+POINTS = 300
+"""Draws that are shown in a panel of the joint posterior."""
+Z95 = 1.96
+MOST_BARS = 12
+NOTHING = 0.5
+"""Swing in persons below which a bar of the tornado is left out."""
+
+
+@styled
+def plot_prior_posterior(
+    attribution: Attribution, *, ax: Axes | None = None, theme: str = "official"
+) -> Figure:
+    """Prior and posterior of each source that is not known, as paired 95 per cent intervals.
+
+    Parameters
+    ----------
+    attribution : Attribution
+    ax : Axes, optional
+    theme : {"official", "paper"}
+    """
+    table = attribution.summary()
+    table = table[table["prior_sd"] > 0].iloc[::-1].reset_index(drop=True)
+    page = open_page(ax, (9.2, 0.37 * len(table) + 0.8), theme)
+    ax = page.ax
+    y = np.arange(len(table))
+    prior, half = table["prior_mean"] / THOUSAND, Z95 * table["prior_sd"] / THOUSAND
+    ax.hlines(y + 0.16, prior - half, prior + half, color=page.theme.quiet, linewidth=6)
+    ax.plot(prior, y + 0.16, "|", color=GREY, markersize=8)
+    low, high = table["lower95"] / THOUSAND, table["upper95"] / THOUSAND
+    ax.hlines(y - 0.16, low, high, color=page.colour(0), linewidth=2.6)
+    ax.plot(table["mean"] / THOUSAND, y - 0.16, "o", color=page.colour(0), markersize=5)
+    edge, lowest = float(np.max(np.r_[high, prior + half])), float(np.min(np.r_[low, prior - half]))
+    span = edge - lowest
+    for i, row in enumerate(table.itertuples()):
+        mark = ", prior-driven" if row.contraction < PRIOR_DRIVEN else ""
+        said = f"{max(row.contraction, 0):.0%} learnt{mark}"
+        ax.text(edge + 0.03 * span, y[i], said, fontsize=page.font - 0.5, va="center", color=INK)
+    zero_line(ax, vertical=True)
+    ax.set_yticks(y, [title(s) for s in table["source"]])
+    right_end = edge + (0.32 if theme == "official" else 0.46) * span
+    room_for_labels(ax, lowest - 0.02 * span, edge + 0.02 * span, right_end)
+    ax.xaxis.set_major_formatter(SIGNED)
+    ax.set_ylim(-0.8, len(table) - 0.2)
+    ax.set_xlabel("contribution to the gap, thousand persons")
+    led = int((table["contraction"] < PRIOR_DRIVEN).sum())
+    return page.finish(
+        "What the data add to the prior",
+        f"{attribution.area}, {attribution.period}; contribution to the gap, thousand persons; "
+        "positive: it made the roll-forward too high.",
+        "Grey, thick: prior 95 %. Thin with dot: posterior mean and 95 % interval. Learnt: one "
+        "minus the ratio of posterior to prior variance; under 50 %: prior-driven.",
+        alt=f"Paired prior and posterior intervals of {len(table)} sources, {led} of them "
+        "prior-driven.",
+        data=table,
+        verdict=attribution.verdict,
+    )
+
+
+@styled
+def plot_joint(
+    attribution: Attribution,
+    *,
+    sources: tuple[str, ...] | None = None,
+    ax: Axes | None = None,
+    theme: str = "official",
+) -> Figure:
+    """Joint posterior of the main causes: how far the data tell them apart.
+
+    Below the diagonal draws with the ellipses that hold 50 and 95 per cent of a normal
+    with the same moments, above it the correlation, on it the marginal.
+
+    Parameters
+    ----------
+    attribution : Attribution
+    sources : tuple of str, optional
+        The four with the widest posterior unless told.
+    ax : Axes, optional
+    theme : {"official", "paper"}
+    """
+    names = sources or main_causes(attribution)
+    totals = attribution.totals().stack(draw_=(CHAIN, DRAW)).transpose(SOURCE, "draw_")
+    unknown = [s for s in names if s not in totals[SOURCE].values]
+    if unknown:
+        raise LabelError(f"sources {unknown} are not in this attribution: see its summary().")
+    values = totals.sel({SOURCE: list(names)}).values / THOUSAND
+    n, corr = len(names), np.atleast_2d(np.corrcoef(values))
+    page = open_page(ax, (9.2, 6.6), theme, panels=(n, n), sharex="col" if ax is None else False)
+    limits = [_reach(v) for v in values]
+    shown = values[:, :: max(1, values.shape[1] // POINTS)]
+    for i in range(n):
+        for j in range(n):
+            panel = page.panels[i * n + j]
+            panel.set_xlim(*limits[j])
+            panel.locator_params(nbins=3)
+            panel.xaxis.set_major_formatter(SIGNED)
+            panel.yaxis.set_major_formatter(SIGNED)
+            if i == j:
+                panel.hist(values[i], bins=30, color=page.colour(0), alpha=0.8)
+                panel.set_yticks([])
+            elif i > j:
+                _cloud(panel, values[[j, i]], shown[[j, i]], page.theme.quiet, page.colour(0))
+                panel.set_ylim(*limits[i])
+            else:
+                panel.text(0.5, 0.5, f"{corr[i, j]:+.2f}".replace("-", "\u2212"), ha="center",
+                           va="center", fontsize=page.font + 5 * abs(corr[i, j]) + 1, color=INK,
+                           transform=panel.transAxes)  # fmt: skip
+                panel.set_axis_off()
+            if j > 0 or i == j:
+                panel.tick_params(labelleft=False)
+            panel.tick_params(labelbottom=i == n - 1)
+            if i == 0:
+                panel.set_title(_broken(title(names[j])), fontsize=page.font, color=INK)
+            if j == 0:
+                panel.set_ylabel(_broken(title(names[i])))
+    table = joint_data(attribution, names)
+    worst = table.loc[table["correlation"].abs().idxmax()]
+    first, second = title(str(worst["source"])).lower(), title(str(worst["other"])).lower()
+    return page.finish(
+        "How the main causes trade off",
+        f"{attribution.area}, {attribution.period}; contribution to the gap, thousand persons; "
+        "positive: it made the roll-forward too high.",
+        "Points: draws; ellipses: 50 and 95 %; numbers: posterior correlation. A correlation near "
+        "\u22121 means that only the sum is known.",
+        alt=f"Pairs of {n} causes. Strongest correlation {worst['correlation']:+.2f}, between "
+        f"{first} and {second}.",
+        data=table,
+        verdict=attribution.verdict,
+    )
+
+
+def main_causes(attribution: Attribution, n: int = MAIN_CAUSES) -> tuple[str, ...]:
+    """Sources with the widest posterior, in the order of reporting."""
+    table = attribution.summary()
+    widest = set(table[table["sd"] >= KNOWN].nlargest(n, "sd")["source"])
+    return tuple(s for s in table["source"] if s in widest)
+
+
+def joint_data(attribution: Attribution, names: tuple[str, ...]) -> pd.DataFrame:
+    """source, other, correlation, and mean and 95 % interval of both, persons."""
+    table = attribution.summary().set_index("source")
+    corr = attribution.correlations()
+    columns = ["mean", "lower95", "upper95"]
+    rows = [
+        (a, b, corr.loc[a, b], *table.loc[a, columns], *table.loc[b, columns])
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+    ]
+    other = [f"other_{c}" for c in columns]
+    return pd.DataFrame(rows, columns=["source", "other", "correlation", *columns, *other])
+
+
+def _reach(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.002, 0.998])
+    return float(low - 0.1 * (high - low)), float(high + 0.1 * (high - low))
+
+
+def _cloud(panel: Axes, values: np.ndarray, shown: np.ndarray, quiet: str, colour: str) -> None:
+    """Draws with the ellipses of 50 and 95 per cent of a normal with the same moments."""
+    panel.plot(*shown, ".", color=quiet, markersize=2.5, rasterized=True)
+    sizes, axes = np.linalg.eigh(np.cov(values))
+    angle = float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
+    for prob, line in ((0.5, "-"), (0.95, "--")):
+        wide, narrow = 2 * np.sqrt(chi2.ppf(prob, 2) * sizes[::-1])
+        centre = (float(values[0].mean()), float(values[1].mean()))
+        panel.add_patch(Ellipse(centre, wide, narrow, angle=angle, fill=False, edgecolor=colour,
+                                linewidth=1.4, linestyle=line))  # fmt: skip
+
+
+def _broken(text: str, width: int = 13) -> str:
+    """A name over several short lines."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, width))
+
+
+def tornado_data(fit: Fit, quantity: str = "group[migration]") -> pd.DataFrame:
+    """How one number answers to each prior halved and doubled, and to each source removed.
+
+    Exact at the posterior mean scales: a preview, not a refit.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of the Gaussian model.
+    quantity : str
+        Any of the names of `fit.model.reported`.
+
+    Returns
+    -------
+    DataFrame, persons
+        change ("prior of ..." or "without ..."), variant ("halved", "doubled",
+        "removed"), mean, sd, lower95, upper95, swing (mean minus that of the fit as it is);
+        the first row is the fit as it is.
+    """
+    preview = what_if(fit)
+    names = preview.posterior.names
+    if quantity not in names:
+        raise LabelError(f"'{quantity}' is not reported by this fit. Known: {', '.join(names)}.")
+    at = names.index(quantity)
+    mean, sd = preview.moments({})
+    rows = [("as it is", "as it is", float(mean[at]), float(sd[at]))]
+    for part in fit.model.contributions:
+        name = "census" if part.source == "census_coverage" else part.source
+        if not any(b == name or b.startswith(f"{name}_") for b in preview.blocks):
+            continue
+        for variant, factor in (("halved", 0.5), ("doubled", 2.0)):
+            m, s = preview.moments(preview.changes({name: factor}))
+            rows.append((f"Prior of {_low(part.source)}", variant, float(m[at]), float(s[at])))
+    for source in dict.fromkeys(fit.model.row_sources):
+        rest = GaussianPosterior(without_rows(fit.model, source))
+        m, v = rest.moments(preview.scales)
+        rows.append((f"Without {source} figures", "removed", float(m[at]), float(v[at]) ** 0.5))
+    frame = pd.DataFrame(rows, columns=["change", "variant", "mean", "sd"])
+    frame["lower95"] = frame["mean"] - Z95 * frame["sd"]
+    frame["upper95"] = frame["mean"] + Z95 * frame["sd"]
+    frame["swing"] = frame["mean"] - frame["mean"].iloc[0]
+    return frame
+
+
+@styled
+def plot_tornado(
+    sensitivity: Fit | pd.DataFrame,
+    *,
+    quantity: str = "group[migration]",
+    checks: Checks | None = None,
+    ax: Axes | None = None,
+    theme: str = "official",
+) -> Figure:
+    """Tornado: what moves one number most, priors halved and doubled, sources removed.
+
+    Parameters
+    ----------
+    sensitivity : Fit or DataFrame
+        A fit, or what :func:`tornado_data` returned.
+    quantity : str
+        As in :func:`tornado_data`.
+    checks : Checks, optional
+        Of the fit; made where it is not given.
+    ax : Axes, optional
+    theme : {"official", "paper"}
+    """
+    area, verdict = "", ""
+    if isinstance(sensitivity, Fit):
+        area = f"{sensitivity.model.sources.area}; "
+        verdict = (checks or check(sensitivity)).line
+        table = tornado_data(sensitivity, quantity)
+    else:
+        table = sensitivity
+        verdict = "" if checks is None else checks.line
+    base = table.iloc[0]
+    rest = table.iloc[1:]
+    swing = rest.groupby("change")["swing"].agg(lambda s: s.abs().max())
+    order = swing[swing >= NOTHING].nlargest(MOST_BARS).index[::-1]
+    page = open_page(ax, (9.2, 0.34 * len(order) + 0.9), theme)
+    ax = page.ax
+    looks = {"halved": (1, "//"), "doubled": (0, None), "removed": (3, "xx")}
+    reach = rest["swing"].abs().max() / THOUSAND
+    for i, change in enumerate(order):
+        for row in rest[rest["change"] == change].itertuples():
+            colour, hatch = looks[str(row.variant)]
+            ax.barh(i, row.swing / THOUSAND, height=0.6, color=page.colour(colour), hatch=hatch,
+                    edgecolor="white", linewidth=0.8, gid=f"{row.variant}:{change}")  # fmt: skip
+        largest = rest[rest["change"] == change].loc[lambda f: f["swing"].abs().idxmax()]
+        ax.text(1.08 * reach, i, f"{largest['variant']}: {_said(largest)}", va="center",
+                fontsize=page.font - 0.5, color=INK)  # fmt: skip
+    zero_line(ax, vertical=True)
+    ax.set_yticks(np.arange(len(order)), list(order))
+    right_end = (2.35 if theme == "official" else 3.1) * reach
+    room_for_labels(ax, -1.05 * reach, 1.05 * reach, right_end)
+    ax.xaxis.set_major_formatter(SIGNED)
+    ax.set_ylim(-0.7, len(order) - 0.3)
+    ax.set_xlabel("change of the posterior mean, thousand persons")
+    what = _named(quantity)
+    return page.finish(
+        f"What moves the result most: {what}",
+        f"{area}posterior mean as it is {_said(base)} thousand, 95 % interval; bars: change of the "
+        "mean, thousand persons; positive: made the roll-forward too high."
+        if quantity.startswith(("g",))
+        else f"{area}posterior mean as it is {_said(base)} thousand, 95 % interval; bars: change "
+        "of the mean, thousand persons.",
+        "Plain: prior sd doubled. Striped: halved. Crossed: source removed. Numbers: the largest "
+        "change of each, with mean and 95 % interval after it. Exact at fixed scales, no refit.",
+        alt=f"Sorted bars of {len(order)} changes. As it is {_said(base)} thousand; the largest "
+        f"change: {str(order[-1]).lower() if len(order) else 'none'}.",
+        data=table,
+        verdict=verdict,
+    )
+
+
+def _said(row: pd.Series) -> str:
+    low, high = thousands(row["lower95"]), thousands(row["upper95"])
+    return f"{thousands(row['mean'])} [{low}, {high}]"
+
+
+def _low(source: str) -> str:
+    text = title(source)
+    return text if text.startswith("Irish") else text[0].lower() + text[1:]
+
+
+def _named(quantity: str) -> str:
+    kind, _, rest = quantity.partition("[")
+    label = rest.rstrip("]")
+    if kind in ("gap", "group"):
+        return f"{_low(label)} in the gap"
+    return f"{kind.replace('_', ' ')}, {label}"

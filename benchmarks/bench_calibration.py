@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from faults import FAULTS, Fault, right_model
+from faults import FAULTS, Fault, no_fault, right_model
 from results_file import RESULTS, append
 
 import imps
@@ -49,6 +49,14 @@ def calibration(account: str, replicates: int) -> Calibration:
     WORK.mkdir(exist_ok=True)
     path = WORK / f"calibration_{account}.csv"
     return calibrate(model_of(account), replicates=replicates, seed=SEED, path=path, say=print)
+
+
+def finished(account: str) -> Calibration:
+    """The replicates in the work file of an account, whatever code made them."""
+    table = pd.read_csv(WORK / f"calibration_{account}.csv")
+    table = table.drop_duplicates("replicate", keep="last").dropna(axis="columns", how="all")
+    runs = table[["ess", "seconds"]]
+    return Calibration(table.drop(columns=["run", "replicate", *runs]), runs)
 
 
 def run(account: str, replicates: int) -> None:
@@ -90,9 +98,11 @@ def scores(account: str, replicates: int) -> None:
     )
 
 
-def faults(replicates: int) -> None:
-    """Append what each check says of each wrong model, and of the right one."""
-    for make in (lambda: Fault("none", right_model()), *FAULTS):
+def faults(replicates: int, *names: str) -> None:
+    """Append what each check says of each wrong model, and of the right one; or of some."""
+    for make in (no_fault, *FAULTS):
+        if names and make.__name__ not in names:
+            continue
         fault = make()
         append("faults", ({"fault": fault.name, **row} for row in checks_of(fault, replicates)))
 
@@ -108,8 +118,12 @@ def checks_of(fault: Fault, replicates: int) -> Iterator[dict[str, object]]:
         )
         where, p = f"{worst['of'].item()}, {worst['score'].item()}", worst["p_family"].item()
         yield row_of("score test", 10 * replicates, "p_family", where, p, FAMILY_LEVEL)
-    ranks = calibrate(fault.model, fitted=fault.fitted, replicates=replicates, seed=SEED).table()
-    worst = ranks.nsmallest(1, "p_value")
+    try:
+        found = calibrate(fault.model, fitted=fault.fitted, replicates=replicates, seed=SEED)
+    except np.linalg.LinAlgError:  # so wrong that the scales run away
+        yield row_of("calibration", replicates, "no fit", "scales", np.inf, np.nan, True)
+        return
+    worst = found.table().nsmallest(1, "p_value")
     where, p = worst["quantity"].item(), worst["p_family"].item()
     yield row_of("calibration", replicates, "p_family", where, p, FAMILY_LEVEL)
 
@@ -150,10 +164,7 @@ def figure(*accounts: str) -> None:
     """Distribution of the ranks minus the uniform one, with the family-wise envelope."""
     import matplotlib.pyplot as plt
 
-    runs = {}
-    for account in accounts:
-        done = len(pd.read_csv(WORK / f"calibration_{account}.csv"))
-        runs[account] = calibration(account, done)
+    runs = {account: finished(account) for account in accounts}
     panels = list(dict.fromkeys(panel_of(q) for q in next(iter(runs.values())).ranks))
     shape = {"nrows": len(runs), "ncols": len(panels)}
     size = (3.1 * len(panels), 2.6 * len(runs) + 0.6)
@@ -173,8 +184,7 @@ def figure(*accounts: str) -> None:
         row[0].set_ylabel(f"{account} account, {found.replicates:,} data sets\nshare minus uniform")
     for ax, panel in zip(axes[0], panels, strict=True):
         ax.set_title(panel, fontsize=9)
-    for ax in axes[-1]:
-        ax.set_xlabel("rank of the truth among the draws, as a share")
+    fig.supxlabel("rank of the truth among the draws, as a share", fontsize=10)
     fig.suptitle(
         "Ranks of truths drawn from the priors; grey: 95 % envelope of all quantities together",
         fontsize=10,
@@ -189,7 +199,7 @@ def main() -> None:
     if what == "figure":
         figure(*rest)
     elif what == "faults":
-        faults(int(rest[0]))
+        faults(int(rest[0]), *rest[1:])
     else:
         {"run": run, "scores": scores}[what](rest[0], int(rest[1]))
 

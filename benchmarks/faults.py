@@ -50,6 +50,11 @@ def right_model() -> LinearModel:
     return model
 
 
+def no_fault() -> Fault:
+    """The right model, which every check must let pass."""
+    return Fault("none", right_model())
+
+
 def likelihood_switched_off(source: str = "census") -> Fault:
     """The rows of a source never reach the posterior."""
     model = right_model()

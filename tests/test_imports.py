@@ -30,7 +30,7 @@ FLOORS = [
     ["draws", "fit", "checks", "calibration"],
     ["reconcile", "attribution", "sensitivity", "predictive"],
     ["plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources", "plots.checking",
-     "plots", "explore", "tables", "report", "runs", "cli"],
+     "plots", "explore", "printed_tables", "tables", "report", "runs", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -10,6 +10,11 @@ The walk from published figures to the paper:
     imps.attribute(fit)                          # the gap by source, in every draw
     imps.reconcile(fit)                          # true stocks and flows
 
+A case of your own comes from a folder of files that is checked first:
+
+    project = imps.load_project("my_country")    # `imps init` writes an example
+    model = imps.build_model(project.sources, project.priors)
+
 or all of it with tables, figures and a report: ``imps.run("uk-1991-2001", out="results")``.
 
 Names are loaded when they are first used, so that ``import imps`` is quick.
@@ -38,6 +43,7 @@ _HOMES = {
     "prior_predictive": "imps.fit",
     "LinearModel": "imps.gaussian",
     "linear_model": "imps.gaussian",
+    "sources_from_tables": "imps.from_tables",
     "build_model": "imps.model",
     "plot_back_series": "imps.plots",
     "plot_coverage": "imps.plots",
@@ -57,10 +63,18 @@ _HOMES = {
     "Prior": "imps.priors",
     "Priors": "imps.priors",
     "default_priors": "imps.priors",
+    "check_project": "imps.project",
+    "load_project": "imps.project",
+    "write_project": "imps.project_template",
     "Reconciliation": "imps.reconcile",
     "reconcile": "imps.reconcile",
+    "Rerun": "imps.rerun",
+    "compare_runs": "imps.rerun",
+    "rerun": "imps.rerun",
     "Run": "imps.runs",
+    "load_run": "imps.runs",
     "run": "imps.runs",
+    "load_fit": "imps.saved_fits",
     "correlation_warnings": "imps.sensitivity",
     "left_out": "imps.sensitivity",
     "response_table": "imps.sensitivity",
@@ -68,6 +82,7 @@ _HOMES = {
     "widened": "imps.sensitivity",
     "simulate_account": "imps.simulate",
     "load_published_ips": "imps.sources.published_survey",
+    "read_table": "imps.sources.tables",
     "Births": "imps.sources",
     "Deaths": "imps.sources",
     "MirrorSeries": "imps.sources",
@@ -89,6 +104,7 @@ if TYPE_CHECKING:
     from imps.errors import ImpsError
     from imps.explore import explore
     from imps.fit import Fit, fit, prior_predictive
+    from imps.from_tables import sources_from_tables
     from imps.gaussian import LinearModel, linear_model
     from imps.model import build_model
     from imps.plots import (
@@ -106,8 +122,12 @@ if TYPE_CHECKING:
     )
     from imps.predictive import coverage, migration_error, posterior_predictive, residuals
     from imps.priors import Prior, Priors, default_priors
+    from imps.project import check_project, load_project
+    from imps.project_template import write_project
     from imps.reconcile import Reconciliation, reconcile
-    from imps.runs import Run, run
+    from imps.rerun import Rerun, compare_runs, rerun
+    from imps.runs import Run, load_run, run
+    from imps.saved_fits import load_fit
     from imps.sensitivity import (
         correlation_warnings,
         left_out,
@@ -127,6 +147,7 @@ if TYPE_CHECKING:
         SurveyFlow,
     )
     from imps.sources.published_survey import load_published_ips
+    from imps.sources.tables import read_table
 
 __all__ = [
     "Attribution",
@@ -143,6 +164,7 @@ __all__ = [
     "Priors",
     "Reconciliation",
     "Register",
+    "Rerun",
     "RolledForward",
     "Run",
     "Sources",
@@ -153,6 +175,8 @@ __all__ = [
     "build_model",
     "cases",
     "check",
+    "check_project",
+    "compare_runs",
     "correlation_warnings",
     "coverage",
     "default_priors",
@@ -161,7 +185,10 @@ __all__ = [
     "left_out",
     "linear_model",
     "load_case",
+    "load_fit",
+    "load_project",
     "load_published_ips",
+    "load_run",
     "migration_error",
     "plot_back_series",
     "plot_coverage",
@@ -176,14 +203,18 @@ __all__ = [
     "plot_waterfall",
     "posterior_predictive",
     "prior_predictive",
+    "read_table",
     "reconcile",
+    "rerun",
     "residuals",
     "response_table",
     "roll_forward",
     "run",
     "simulate_account",
+    "sources_from_tables",
     "what_if",
     "widened",
+    "write_project",
 ]
 
 

@@ -170,4 +170,5 @@ def _reasons(
                 f"{row.source} fits badly (mean square {row.mean_square:.1f}), worst at "
                 f"{row.worst_row}"
             )
+    soft += [f"STALE: {reason}" for reason in fit.stale]
     return hard, soft

@@ -71,29 +71,33 @@ def observations(account: Account) -> tuple[Observation, ...]:
 
 
 def survey_observation(account: Account, survey: SurveyFlow) -> Observation:
-    """Survey cells by calendar year: true flow plus bias, plus sampling error."""
+    """Survey cells that were published: true flow plus bias, plus sampling error."""
     flow = account.flows[survey.flow]
     cells = flow.observe(flow.true + flow.bias)
+    seen = survey.observed_cells
     if survey.observed == TOTAL:
+        whole = seen.all(axis=(1, 2))
         return Observation(
             survey.name,
-            cells.sum((1, 2)),
-            survey.estimate.values.sum(axis=(1, 2)),
-            np.sqrt((survey.standard_error.values**2).sum(axis=(1, 2))),
-            tuple(f"{survey.name} {year}" for year in survey.years),
+            cells.sum((1, 2))[whole],
+            survey.estimate.values.sum(axis=(1, 2))[whole],
+            np.sqrt((survey.standard_error.values**2).sum(axis=(1, 2)))[whole],
+            tuple(f"{survey.name} {year}" for year in survey.years[whole]),
         )
-    labels = tuple(
-        f"{survey.name} {year} {sex} {group}"
-        for year in survey.years
-        for sex in SEXES
-        for group in survey.estimate[AGE_GROUP].values
+    labels = np.array(
+        [
+            f"{survey.name} {year} {sex} {group}"
+            for year in survey.years
+            for sex in SEXES
+            for group in survey.estimate[AGE_GROUP].values
+        ]
     )
     return Observation(
         survey.name,
-        cells.map(lambda x: x.reshape(len(labels), x.shape[-1])),
-        survey.estimate.values.ravel(),
-        survey.standard_error.values.ravel(),
-        labels,
+        cells.map(lambda x: x.reshape(len(labels), x.shape[-1]))[seen.ravel()],
+        survey.estimate.values[seen],
+        survey.standard_error.values[seen],
+        tuple(str(label) for label in labels[seen.ravel()]),
     )
 
 

@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from imps import __version__
 from imps.dims import CHAIN, DRAW
+from imps.errors import RunVersionError, SavedFileError, SaveFailedError
 
 LOG_SCALE = "log_scale"
 LATENT = "latent"
+RECORD = "record"
+PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
+FORMAT = 1
+"""Form of a saved file; another one is refused."""
+LARGEST_FILE = 4_000_000_000
+"""Bytes that a saved fit may unpack to."""
 
 
 def dataset(
@@ -70,26 +80,113 @@ def diagnose(quantities: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame({"quantity": list(moving), **columns})
 
 
-def save(
-    path: Path, draws: xr.Dataset, stats: xr.Dataset, attributes: Mapping[str, object]
-) -> None:
-    """Write draws and attributes to one netCDF file, whole or not at all."""
-    text = {key: json.dumps(value) for key, value in attributes.items()}
-    tree = xr.DataTree.from_dict({"posterior": draws, "sample_stats": stats})
-    tree.attrs.update(text)
-    encoding = {"posterior": {LATENT: {"zlib": True, "complevel": 1, "shuffle": True}}}
-    partial = path.with_name(path.name + ".partial")
-    tree.to_netcdf(partial, engine="h5netcdf", encoding={f"/{g}": e for g, e in encoding.items()})
-    os.replace(partial, path)
+def save(path: Path, groups: Mapping[str, xr.Dataset], record: Mapping[str, object]) -> None:
+    """Write groups of arrays and a record of plain values to one netCDF file, whole or not at all.
+
+    The file is written beside its place, brought to the disk and only then renamed, so
+    that a process that is killed leaves the old file or the new one, never half of one.
+
+    Raises
+    ------
+    SaveFailedError
+        If the disk is full or the folder may not be written to; an earlier file stays.
+    """
+    text = xr.Dataset({RECORD: ((), json.dumps({"format": FORMAT, **record}))})
+    tree = xr.DataTree.from_dict({"/": text, **groups})
+    encoding = {
+        f"/{group}": {str(v): PACKED for v in data.data_vars if data[v].dtype.kind == "f"}
+        for group, data in groups.items()
+    }
+    number, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(number)
+    try:
+        tree.to_netcdf(name, engine="h5netcdf", encoding=encoding)
+        to_disk(Path(name))
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+        to_disk(path.parent)
+    except OSError as fault:
+        Path(name).unlink(missing_ok=True)
+        raise SaveFailedError(
+            f"{path.name} could not be written: {fault.strerror or fault}. An earlier file of that "
+            "name is untouched. Make room, or choose another folder."
+        ) from None
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
-def load(path: Path) -> tuple[xr.Dataset, xr.Dataset, dict[str, object]]:
-    """Read what :func:`save` wrote: draws, sampler statistics, attributes."""
-    with xr.open_datatree(path, engine="h5netcdf") as tree:
-        draws = tree["posterior"].to_dataset().load()
-        stats = tree["sample_stats"].to_dataset().load()
-        attributes = {str(key): json.loads(value) for key, value in tree.attrs.items()}
-    return draws, stats, attributes
+def load(path: Path) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    """Read what :func:`save` wrote: groups of arrays and the record.
+
+    Raises
+    ------
+    SavedFileError
+        If it is no such file, is larger than 4 GB, or points at other files.
+    RunVersionError
+        If a release wrote it whose files have another form.
+    """
+    _check_closed_in_itself(path)
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as tree:
+            record = json.loads(str(tree.to_dataset()[RECORD].item()))
+            groups = {name: node.to_dataset().load() for name, node in tree.children.items()}
+    except (OSError, KeyError, ValueError) as fault:
+        raise SavedFileError(f"{path.name} is not a saved fit: {fault}") from None
+    check_format(path.name, record, FORMAT)
+    return groups, record
+
+
+def check_format(name: str, record: Mapping[str, Any], wanted: int) -> None:
+    """Refuse a record of another form, naming the release that wrote it and this one."""
+    found = record.get("format")
+    if found != wanted:
+        raise RunVersionError(
+            f"{name} was written by imps {record.get('imps', 'of an unknown release')} in form "
+            f"{found}; imps {__version__} reads form {wanted}. Use the release that wrote it."
+        )
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, stand on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # a folder cannot be opened there
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _check_closed_in_itself(path: Path) -> None:
+    """Refuse what is no HDF5 file, unpacks to too much, or reads other files or links."""
+    import h5py
+
+    size = 0
+
+    def other_place(name: str, link: object) -> str | None:  # anything but None ends the visit
+        return (
+            None if isinstance(link, h5py.HardLink) else f"'{name}' is a link; a saved fit has none"
+        )
+
+    def too_much(name: str, item: object) -> str | None:
+        nonlocal size
+        if not isinstance(item, h5py.Dataset):
+            return None
+        if item.external or item.is_virtual:
+            return f"'{name}' lies in another file"
+        size += item.nbytes
+        return f"it unpacks to over {LARGEST_FILE:,} bytes" if size > LARGEST_FILE else None
+
+    try:
+        with h5py.File(path, "r") as file:
+            fault = file.visititems_links(other_place) or file.visititems(too_much)
+    except FileNotFoundError:
+        raise SavedFileError(f"there is no file {path.name}; check the path.") from None
+    except OSError:
+        raise SavedFileError(f"{path.name} is not a netCDF file, or is cut off.") from None
+    if fault:
+        raise SavedFileError(f"{path.name} is refused: {fault}.")
 
 
 def _as_dataset(x: object) -> xr.Dataset:

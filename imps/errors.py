@@ -6,10 +6,23 @@ what to do next.
 """
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 
 class ImpsError(Exception):
-    """Base of every error that the package raises on purpose."""
+    """Base of every error that the package raises on purpose.
+
+    Attributes
+    ----------
+    code : str
+        Stable code that the message starts with, where the error has one of its own.
+    """
+
+    code: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{self.code}  {message}" if self.code else message
 
 
 class LabelError(ImpsError, ValueError):
@@ -42,6 +55,34 @@ class NotFittedError(ImpsError, TypeError):
 
 class OutputExistsError(ImpsError, FileExistsError):
     """A folder of results is already there and is not overwritten."""
+
+    code = "OUTPUT_EXISTS"
+
+
+class RunChangedError(OutputExistsError):
+    """A run that was cut off is not continued with other inputs, priors or settings."""
+
+    code = "RUN_CHANGED"
+
+
+class SavedFileError(ImpsError, ValueError):
+    """A saved fit or a manifest cannot be read, or was not written by this package."""
+
+
+class RunVersionError(SavedFileError):
+    """A saved file has the form of another release; both releases are named."""
+
+    code = "RUN_VERSION"
+
+
+class SaveFailedError(ImpsError, OSError):
+    """A file could not be written; what was there before is untouched."""
+
+    code = "SAVE_FAILED"
+
+
+class SettingError(ImpsError, ValueError):
+    """An option of a run lies outside what is allowed."""
 
 
 class ImpsWarning(UserWarning):

@@ -10,8 +10,11 @@ there is one, and NUTS if the weights of the grid are too uneven.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +22,17 @@ import pandas as pd
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
+from imps import __version__
+from imps.archive import account_record, pack
 from imps.cards import between, card, fan
+from imps.chains import Chains, flat
+from imps.densities import log_likelihood_by_source, log_prior_by_block
 from imps.dims import CHAIN, DRAW
-from imps.draws import LATENT, LOG_SCALE, dataset
-from imps.errors import NotFittedError, PriorError
+from imps.draws import LATENT, LOG_SCALE, dataset, save
+from imps.errors import NotFittedError, PriorError, SettingError
 from imps.gaussian import GaussianPosterior, LinearModel
-from imps.model import is_gaussian, latent_names, linear_part, pymc_model
+from imps.model import is_gaussian, latent_names, linear_part, pymc_model, variant
+from imps.streams import stream, stream_seed
 
 METHODS = ("auto", "exact", "nuts")
 GRID_POINTS = 256
@@ -59,6 +67,10 @@ class Fit:
         Wall time of the parts.
     notes : tuple of str
         What happened on the way, such as a fallback.
+    extras : dict
+        `exact_moments` of the exact way; `own_variables` of a model of the user's own.
+    stale : tuple of str
+        Why a fit that was loaded no longer matches its inputs; printed with every result.
     """
 
     model: LinearModel
@@ -70,6 +82,7 @@ class Fit:
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
     extras: dict[str, Any] = field(default_factory=dict)
+    stale: tuple[str, ...] = ()
 
     @property
     def n_chains(self) -> int:
@@ -99,12 +112,72 @@ class Fit:
             out[f"log_scale[{name}]"] = self.draws[LOG_SCALE].values[..., i]
         return out
 
+    def log_likelihood(self) -> xr.DataArray:
+        """Log-likelihood of the rows of each source, (chain, draw, source)."""
+        h, z = self._standardised()
+        parts = log_likelihood_by_source(self.model, h, z, self.settings["variant"])
+        return self._by_name(parts, "source")
+
+    def log_prior(self) -> xr.DataArray:
+        """Log prior density of each block of latent variables and each scale, (chain, draw, block).
+
+        In the standardised variables, as they were sampled.
+        """
+        return self._by_name(log_prior_by_block(self.model, *self._standardised()), "block")
+
+    def _standardised(self) -> tuple[np.ndarray, np.ndarray]:
+        h, z = self.draws[LOG_SCALE].values, self.draws[LATENT].values
+        return h.reshape(-1, h.shape[-1]), z.reshape(-1, z.shape[-1])
+
+    def _by_name(self, parts: Mapping[str, np.ndarray], dim: str) -> xr.DataArray:
+        values = np.stack(list(parts.values()), axis=-1)
+        return xr.DataArray(
+            values.reshape(self.n_chains, self.n_draws, len(parts)),
+            dims=(CHAIN, DRAW, dim),
+            coords={dim: list(parts)},
+        )
+
+    def save(self, path: str | Path, *, case: object = None) -> None:
+        """Write the fit to one netCDF file, whole or not at all: data only, no code.
+
+        Draws, sources, priors, settings, log-likelihood by source and log-prior by block;
+        :func:`imps.load_fit` brings them back, and every table and figure can be made again
+        without fitting. A source of the user's own is code and stays behind: its name is kept.
+
+        Parameters
+        ----------
+        path : path
+            Such as "fit.nc"; a file that is there is replaced.
+        case : Case, optional
+            Kept beside the fit: notes, licence and what was published afterwards.
+        """
+        account, arrays = account_record(self.model)
+        record = {
+            "imps": __version__,
+            "method": self.method,
+            "seed": self.seed,
+            "settings": self.settings,
+            "seconds": self.seconds,
+            "notes": list(self.notes),
+            "account": account,
+            "case": pack(case, arrays),
+        }
+        groups = {
+            "posterior": self.draws.assign(_own_arrays(self.extras.get("own_variables", {}))),
+            "sample_stats": self.stats,
+            "log_likelihood": self.log_likelihood().to_dataset(name="log_likelihood"),
+            "log_prior": self.log_prior().to_dataset(name="log_prior"),
+            "account": flat(arrays),
+        }
+        save(Path(path), groups, record)
+
     def __repr__(self) -> str:
         way = {"exact": "exact given the scales, importance grid over them", "nuts": "NUTS"}
         return (
             f"Fit of {self.model.sources.area}: {self.n_chains} x {self.n_draws} draws by "
             f"{way[self.method]}, seed {self.seed}, {self.seconds['total']:.1f} s\n"
-            "next: imps.check(fit), imps.attribute(fit), imps.reconcile(fit)"
+            + "".join(f"STALE: {reason}\n" for reason in self.stale[:3])
+            + "next: imps.check(fit), imps.attribute(fit), imps.reconcile(fit)"
         )
 
     def _repr_html_(self) -> str:
@@ -147,9 +220,11 @@ def fit(
     draws: int | None = None,
     chains: int = 4,
     tune: int = 600,
+    target_accept: float = TARGET_ACCEPT,
     cores: int = 2,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
+    keep: str | Path | None = None,
 ) -> Fit:
     """Draw from the posterior of an account.
 
@@ -157,17 +232,26 @@ def fit(
     ----------
     model : pm.Model or LinearModel
         From :func:`imps.build_model` or :func:`imps.linear_model`.
-    seed : int
-        One integer; the streams of chains are derived from it.
+    seed : int, 0 or more
+        One integer; the stream of each chain is derived from it by name, so that a chain
+        does not depend on how many others there are.
     method : {"auto", "exact", "nuts"}
     draws : int, optional
         Draws of each chain: 1,000 independent ones the exact way, 2,000 by NUTS.
     chains, tune : int
         `tune` is for NUTS only.
+    target_accept : float
+        Share of steps that NUTS aims to accept, between 0.5 and 1.
+    cores : int
+        Chains that NUTS samples at a time; the draws do not depend on it.
     progress : bool
-        Show the progress bar of the sampler.
+        Show the progress bars of the sampler.
     say : callable, optional
         Told in a line what is going on.
+    keep : path, optional
+        Folder where each chain is kept as soon as it is finished. Called again with the same
+        model and settings, only the missing chains are drawn; the outcome is that of
+        an undisturbed call. `load_fit(folder)` looks at what is there.
 
     Returns
     -------
@@ -177,130 +261,328 @@ def fit(
     ------
     PriorError
         If the exact way is asked of a model that is not conditionally Gaussian.
+    OutputExistsError
+        If `keep` holds chains of another fit.
+    """
+    settings = fit_settings(
+        model, seed=seed, method=method, draws=draws, chains=chains, tune=tune, cores=cores,
+        target_accept=target_accept,
+    )  # fmt: skip
+    linear, tell = linear_part(model), say or (lambda _: None)
+    chains, seed = settings["chains"], settings["seed"]
+    kept = Chains(
+        None if keep is None else Path(keep),
+        linear,
+        {name: settings[name] for name in ("seed", "draws", "tune", "target_accept", "variant")},
+    )
+    notes: tuple[str, ...] = ()
+    if settings["gaussian"] and method != "nuts":
+        tell(f"exact posterior: {chains} grids of {GRID_POINTS} points over the scales")
+        found = _exact(linear, draws or EXACT_DRAWS, settings, kept, tell)
+        share = float(found.stats["effective_points"].min()) / GRID_POINTS
+        if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
+            return found
+        notes = (f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken",)
+        tell(notes[0])
+    settings |= {"draws": draws or NUTS_DRAWS}
+    target = model if hasattr(model, "linear") else pymc_model(linear)
+    return _nuts(target, linear, settings, notes, kept, cores, progress, tell)
+
+
+def fit_settings(
+    model: object,
+    *,
+    seed: int,
+    method: str = "auto",
+    draws: int | None = None,
+    chains: int = 4,
+    tune: int = 600,
+    target_accept: float = TARGET_ACCEPT,
+    cores: int = 2,
+) -> dict[str, Any]:
+    """Arguments of :func:`fit`, checked, with the variant of the model; nothing is sampled.
+
+    Raises
+    ------
+    PriorError, SettingError
+        As :func:`fit` does.
     """
     if method not in METHODS:
         raise PriorError(f"method is '{method}', expected one of {METHODS}.")
-    linear = linear_part(model)
     gaussian = is_gaussian(model)
     if method == "exact" and not gaussian:
         raise PriorError(
             "this model is not conditionally Gaussian (a variant, or a term was added to it): "
             "use method='nuts'."
         )
-    tell = say or (lambda _: None)
-    settings = {"method": method, "chains": chains, "seed": int(seed), "gaussian": gaussian}
-    notes: tuple[str, ...] = ()
-    if gaussian and method != "nuts":
-        tell(f"exact posterior: {chains} grids of {GRID_POINTS} points over the scales")
-        found = _exact(linear, int(seed), draws or EXACT_DRAWS, chains, settings)
-        share = float(found.stats["effective_points"].min()) / GRID_POINTS
-        if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
-            return found
-        notes = (f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken",)
-        tell(notes[0])
-    many = draws or NUTS_DRAWS
-    tell(f"NUTS: compiling, then {chains} chains of {tune} + {many} draws")
-    target = model if hasattr(model, "linear") else pymc_model(linear)
-    return _nuts(target, linear, int(seed), many, chains, tune, cores, progress, settings, notes)
+    _whole("cores", cores, 1)
+    if not 0.5 <= target_accept < 1:
+        raise SettingError(f"target_accept is {target_accept!r}, expected 0.5 to below 1.")
+    return {
+        "method": method,
+        "chains": _whole("chains", chains, 1),
+        "seed": _whole("seed", seed, 0),
+        "draws": None if draws is None else _whole("draws", draws, 1),
+        "tune": _whole("tune", tune, 0),
+        "target_accept": float(target_accept),
+        "gaussian": gaussian,
+        "variant": variant(model),
+    }
+
+
+def _whole(name: str, value: object, least: int) -> int:
+    """A whole number, or an error that says what is allowed."""
+    number = int(value) if isinstance(value, int | np.integer) else None
+    if number is None or isinstance(value, bool) or number < least:
+        raise SettingError(f"{name} is {value!r}, expected a whole number from {least}.")
+    return number
+
+
+def _without(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != name}
+
+
+def _before(
+    kept: Chains, method: str, settings: Mapping[str, Any], tell: Callable[[str], None]
+) -> dict[int, xr.Dataset]:
+    """Chains, numbered from 1, that were finished before a run was cut off."""
+    n = settings["chains"]
+    found = {chain: kept.finished(method, chain) for chain in range(1, n + 1)}
+    done = {chain: data for chain, data in found.items() if data is not None}
+    if done:
+        tell(f"{len(done)} of {n} chains were finished before; continuing with the others")
+    return done
 
 
 def _exact(
-    linear: LinearModel, seed: int, draws: int, chains: int, settings: dict[str, Any]
+    linear: LinearModel,
+    draws: int,
+    settings: dict[str, Any],
+    kept: Chains,
+    tell: Callable[[str], None],
 ) -> Fit:
     """Chains are independent randomisations of the grid, each with draws of its own."""
-    start = time.perf_counter()
-    seeds = np.random.SeedSequence(seed).generate_state(2 * chains)
-    grids, scales, latents = [], [], []
-    with threadpool_limits(1, user_api="blas"):  # matrices too small to share between threads
-        posterior = GaussianPosterior(linear)
-        proposal = posterior.proposal(seed=seed)
-        for chain in range(chains):
-            grid = posterior.grid(proposal, GRID_POINTS, seed=int(seeds[2 * chain]))
-            h, z = posterior.draw(grid, draws, seed=int(seeds[2 * chain + 1]))
-            grids.append(grid)
-            scales.append(h)
-            latents.append(z)
-    points = np.array([grid.effective for grid in grids])
-    exact = pd.DataFrame(
-        {
-            "quantity": posterior.names,
-            "mean": np.mean([g.mean for g in grids], axis=0),
-            "sd": np.sqrt(np.mean([g.sd**2 for g in grids], axis=0)),
-            "between": np.mean([g.between for g in grids], axis=0),
-        }
-    )
-    return Fit(
-        model=linear,
-        draws=dataset(
-            np.stack(scales), np.stack(latents), list(linear.scale_names), latent_names(linear)
-        ),
-        stats=xr.Dataset({"effective_points": ((CHAIN,), points)}),
+    start, seed = time.perf_counter(), settings["seed"]
+    done = _before(kept, "exact", settings, tell)
+    missing = [chain for chain in range(1, settings["chains"] + 1) if chain not in done]
+    if missing:
+        with threadpool_limits(1, user_api="blas"):  # matrices too small to share, and same bits
+            posterior = GaussianPosterior(linear)
+            proposal = posterior.proposal(seed=stream_seed(seed, "proposal"))
+            for chain in missing:
+                seeds = [stream_seed(seed, f"chain {chain}: {part}") for part in ("grid", "draws")]
+                grid = posterior.grid(proposal, GRID_POINTS, seed=seeds[0])
+                h, z = posterior.draw(grid, draws, seed=seeds[1])
+                stats = {
+                    "effective_points": ((CHAIN,), np.array([grid.effective])),
+                    "grid_mean": ((CHAIN, "quantity"), grid.mean[None]),
+                    "grid_sd": ((CHAIN, "quantity"), grid.sd[None]),
+                    "grid_between": ((CHAIN, "quantity"), grid.between[None]),
+                }
+                done[chain] = _one_chain(linear, h[None], z[None]).assign(stats)
+                done[chain] = done[chain].assign_coords(quantity=posterior.names)
+                kept.keep("exact", chain, done[chain])
+    return fit_of_chains(
+        [done[chain] for chain in sorted(done)],
+        linear,
         method="exact",
-        seed=seed,
-        settings={**settings, "draws": draws, "grid_points": GRID_POINTS},
+        settings={**_without(settings, "tune"), "draws": draws, "grid_points": GRID_POINTS},
         seconds={"total": time.perf_counter() - start},
-        extras={"exact_moments": exact},
     )
 
 
 def _nuts(
     model: Any,
     linear: LinearModel,
-    seed: int,
-    draws: int,
-    chains: int,
-    tune: int,
-    cores: int,
-    progress: bool,
     settings: dict[str, Any],
     notes: tuple[str, ...],
+    kept: Chains,
+    cores: int,
+    progress: bool,
+    tell: Callable[[str], None],
 ) -> Fit:
+    """Each chain has a sampler and a seed of its own, so that none depends on another."""
     import nutpie
 
-    start = time.perf_counter()
-    compiled = nutpie.compile_pymc_model(model)
-    middle = time.perf_counter()
-    trace = nutpie.sample(
-        compiled,
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        cores=cores,
-        seed=seed,
-        progress_bar=progress,
-        save_warmup=False,
-        target_accept=TARGET_ACCEPT,
-    )
+    start, n = time.perf_counter(), settings["chains"]
+    done = _before(kept, "nuts", settings, tell)
+    missing = [chain for chain in range(1, n + 1) if chain not in done]
+    middle = start
+    if missing:
+        tell(
+            f"NUTS: compiling, then {len(missing)} chains of {settings['tune']} + "
+            f"{settings['draws']} draws"
+        )
+        compiled = nutpie.compile_pymc_model(model)
+        middle = time.perf_counter()
+
+        def finish(chain: int, trace: Any) -> None:
+            done[chain] = _nuts_chain(linear, trace)
+            kept.keep("nuts", chain, done[chain])
+            tell(f"chain {chain} finished, {len(done)} of {n}")
+
+        _sample_each(compiled, missing, settings, cores, progress, finish)
     end = time.perf_counter()
-    posterior = trace["posterior"]
-    stats = trace["sample_stats"]
-    return Fit(
-        model=linear,
-        draws=dataset(
-            np.asarray(posterior[LOG_SCALE].values),
-            np.asarray(posterior[LATENT].values),
-            list(linear.scale_names),
-            latent_names(linear),
-        ),
-        stats=xr.Dataset(
-            {
-                "diverging": ((CHAIN, DRAW), np.asarray(stats["diverging"].values)),
-                "n_steps": ((CHAIN, DRAW), np.asarray(stats["n_steps"].values)),
-            }
-        ),
+    return fit_of_chains(
+        [done[chain] for chain in sorted(done)],
+        linear,
         method="nuts",
-        seed=seed,
-        settings={**settings, "draws": draws, "tune": tune, "target_accept": TARGET_ACCEPT},
+        settings=settings,
         seconds={"compile": middle - start, "sample": end - middle, "total": end - start},
         notes=notes,
-        extras=_own_variables(posterior),
     )
 
 
-def _own_variables(posterior: Any) -> dict[str, Any]:
-    """Draws of variables that the user added to the model, as (chain, draw, ...) arrays."""
-    names = [str(v) for v in posterior.data_vars if v not in (LOG_SCALE, LATENT)]
-    return {"own_variables": {v: np.asarray(posterior[v].values) for v in names}} if names else {}
+def _sample_each(
+    compiled: Any,
+    chains: list[int],
+    settings: Mapping[str, Any],
+    cores: int,
+    progress: bool,
+    finish: Callable[[int, Any], None],
+) -> None:
+    """Sample chains, at most `cores` at a time, and tell `finish` of each; all stop together."""
+    import nutpie
+
+    samplers = []
+    with _bars(chains, settings["draws"] + settings["tune"], progress) as show:
+
+        def one(chain: int) -> Any:
+            sampler = nutpie.sample(
+                compiled,
+                draws=settings["draws"],
+                tune=settings["tune"],
+                chains=1,
+                cores=1,
+                seed=stream_seed(settings["seed"], f"chain {chain}: nuts"),
+                progress_bar=False,
+                progress_callback=show(chain),
+                save_warmup=False,
+                target_accept=settings["target_accept"],
+                blocking=False,
+            )
+            samplers.append(sampler)
+            return sampler.wait()
+
+        pool = ThreadPoolExecutor(min(cores, len(chains)))
+        futures = {pool.submit(one, chain): chain for chain in chains}
+        try:
+            for future in as_completed(futures):
+                finish(futures[future], future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for sampler in samplers:
+                sampler.cancel()
+            raise
+        pool.shutdown()
+
+
+@contextmanager
+def _bars(
+    chains: list[int], total: int, progress: bool
+) -> Iterator[Callable[[int], Callable[[Any], None] | None]]:
+    """A progress bar a chain, with its divergences; none unless asked for."""
+    if not progress:
+        yield lambda _: None
+        return
+    from rich.progress import Progress
+
+    with Progress(transient=True) as bars:
+        tasks = {chain: bars.add_task(f"chain {chain}", total=total) for chain in chains}
+
+        def show(chain: int) -> Callable[[Any], None]:
+            def update(states: Any) -> None:
+                state = states[0]
+                text = f"chain {chain}" + (
+                    f", {state.divergences} divergences" if state.divergences else ""
+                )
+                bars.update(tasks[chain], completed=state.finished_draws, description=text)
+
+            return update
+
+        yield show
+
+
+def _nuts_chain(linear: LinearModel, trace: Any) -> xr.Dataset:
+    """One chain of nutpie under the public names, with variables of the user's own."""
+    posterior, stats = trace["posterior"], trace["sample_stats"]
+    kept = {
+        name: ((CHAIN, DRAW), np.asarray(stats[name].values)) for name in ("diverging", "n_steps")
+    }
+    own = {
+        str(name): np.asarray(posterior[name].values)
+        for name in posterior.data_vars
+        if name not in (LOG_SCALE, LATENT)
+    }
+    draws = (np.asarray(posterior[name].values) for name in (LOG_SCALE, LATENT))
+    return _one_chain(linear, *draws).assign(kept).assign(_own_arrays(own))
+
+
+def _one_chain(linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray) -> xr.Dataset:
+    return dataset(log_scale, latent, list(linear.scale_names), latent_names(linear))
+
+
+OWN = "own: "
+
+
+def _own_arrays(own: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Variables of the user's own for a dataset, whose dims they share with nothing else."""
+    return {
+        f"{OWN}{name}": ((CHAIN, DRAW, *(f"{OWN}{name} {i}" for i in range(x.ndim - 2))), x)
+        for name, x in own.items()
+    }
+
+
+def fit_of_chains(
+    chains: list[xr.Dataset],
+    linear: LinearModel,
+    *,
+    method: str,
+    settings: dict[str, Any],
+    seconds: dict[str, float],
+    notes: tuple[str, ...] = (),
+    stale: tuple[str, ...] = (),
+) -> Fit:
+    """Finished chains, each a dataset of one, put together."""
+    together = chains[0] if len(chains) == 1 else _concat(chains)
+    own = {str(v): together[v].values for v in together.data_vars if str(v).startswith(OWN)}
+    draws = together[[LOG_SCALE, LATENT]].drop_vars("quantity", errors="ignore")
+    stats = together.drop_vars([LOG_SCALE, LATENT, "scale", "latent_name", *own])
+    extras: dict[str, Any] = {}
+    if "grid_mean" in stats:
+        extras["exact_moments"] = _exact_moments(stats)
+    if own:
+        extras["own_variables"] = {name.removeprefix(OWN): x for name, x in own.items()}
+    return Fit(
+        model=linear,
+        draws=draws,
+        stats=stats,
+        method=method,
+        seed=settings["seed"],
+        settings=settings,
+        seconds=seconds,
+        notes=notes,
+        extras=extras,
+        stale=stale,
+    )
+
+
+def _concat(chains: list[xr.Dataset]) -> xr.Dataset:
+    return xr.concat(
+        chains, CHAIN, data_vars="minimal", coords="minimal", compat="equals", join="exact"
+    )
+
+
+def _exact_moments(stats: xr.Dataset) -> pd.DataFrame:
+    """Mean and sd of each reported quantity over the grids of all chains."""
+    return pd.DataFrame(
+        {
+            "quantity": [str(q) for q in stats["quantity"].values],
+            "mean": stats["grid_mean"].values.mean(axis=0),
+            "sd": np.sqrt((stats["grid_sd"].values ** 2).mean(axis=0)),
+            "between": stats["grid_between"].values.mean(axis=0),
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -362,7 +644,7 @@ def prior_predictive(model: object, *, seed: int, draws: int = 4000) -> PriorPre
     """
     linear = linear_part(model)
     w = linear.prior_draws(draws, seed=seed)
-    rng = np.random.default_rng([seed, 1])  # random errors have a stream of their own
+    rng = np.random.default_rng(stream(seed, "prior predictive: random errors"))
     values = []
     for part in linear.contributions:
         total = part.prior.sum()

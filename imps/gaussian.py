@@ -23,11 +23,13 @@ Doucet (2010), A note on efficient conditional simulation of Gaussian distributi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import scipy.linalg as sl
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from imps.affine import Affine
 from imps.curves import Curve, Form
@@ -260,17 +262,23 @@ def _curved_design(rows: tuple[Observation, ...], sizes: Mapping[str, int]) -> n
     return np.concatenate([r.mean.matrix(sizes) for r in rows])
 
 
-def _check_closure(model: LinearModel) -> None:
-    """The contributions sum to rolled-forward minus census for any latent variables."""
+def largest_misclosure(model: LinearModel) -> float:
+    """Persons by which the contributions differ from the gap: in any cell, for any effect of a
+    latent variable, and in total."""
     total = model.contributions[0].value
     for part in model.contributions[1:]:
         total = total + part.value
     gap = rolled_forward_cells(model.account) - model.sources.census.count.values
-    worst = max(
+    return max(
         float(np.abs(total.constant - gap).max()),
         *(float(np.abs(effect).max()) for effect in total.effects.values()),
         abs(float(total.constant.sum()) - model.sources.gap),
     )
+
+
+def _check_closure(model: LinearModel) -> None:
+    """The contributions sum to the gap, whatever the latent variables are."""
+    worst = largest_misclosure(model)
     if not worst < CLOSURE_TOLERANCE:
         raise SourceError(
             f"the contributions do not sum to the gap: off by {worst:.3g} persons. Does a source "
@@ -342,6 +350,12 @@ class GaussianPosterior:
         self.fixed_var = (q[:, fixed] ** 2).sum(axis=1)
         self.var = np.stack([(q[:, c] ** 2).sum(axis=1) for c in self.columns])
 
+    def given(self, observed: np.ndarray) -> GaussianPosterior:
+        """The posterior after other data (row) of the same account; nothing is built again."""
+        other = copy(self)
+        other.residual = (observed - self.model.offset) / self.model.standard_error
+        return other
+
     @property
     def n_scales(self) -> int:
         """Number of unknown scales."""
@@ -352,10 +366,14 @@ class GaussianPosterior:
         return (self.model.scale_medians * np.exp(LOG_SD_OF_SCALES * h)) ** 2
 
     def factor(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lower Cholesky factor of C(h), and C^-1 times the residual."""
-        c = self.fixed_kernel + np.tensordot(self.squares(h), self.kernels, axes=1)
-        lower = sl.cholesky(c.T, lower=True, overwrite_a=True, check_finite=False)  # C = C'
-        return lower, sl.cho_solve((lower, True), self.residual, check_finite=False)
+        """Lower Cholesky factor of C(h), whose upper triangle is not cleared, and C^-1 r."""
+        n = self.residual.size
+        c = (self.squares(h) @ self.kernels.reshape(-1, n * n)).reshape(n, n)
+        c += self.fixed_kernel
+        lower, failed = dpotrf(c.T, lower=1, clean=0, overwrite_a=1)  # symmetric: c.T needs no copy
+        if failed:
+            raise np.linalg.LinAlgError(f"covariance of the rows is not positive definite at h={h}")
+        return lower, dpotrs(lower, self.residual, lower=1)[0]
 
     def log_density(self, h: np.ndarray) -> float:
         """Log of p(h | y) up to a constant."""
@@ -441,6 +459,14 @@ class GaussianPosterior:
                 known.append((a, b))
         return tuple(known)
 
+    def weighted_points(
+        self, proposal: Proposal, n_points: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Points of a proposal with their normalised weights, without moments."""
+        points = proposal.points(n_points, seed)
+        log_weights = np.array([self.log_density(h) for h in points])
+        return points, normalised(log_weights - proposal.log_density(points))
+
     def grid(self, proposal: Proposal, n_points: int = 256, *, seed: int) -> Grid:
         """Importance grid over the scales: quasi-random points of the proposal, weighted."""
         points = proposal.points(n_points, seed)
@@ -471,14 +497,20 @@ class GaussianPosterior:
         Points of the grid are drawn by systematic resampling; given a point, a prior
         draw of z and e is corrected by what the data say about it (Matheron's rule).
         """
+        return self.draw_at_points(grid.points, grid.weights, n_draws, seed=seed)
+
+    def draw_at_points(
+        self, points: np.ndarray, weights: np.ndarray, n_draws: int, *, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Independent draws as :meth:`draw` makes them, from weighted points over the scales."""
         rng = np.random.default_rng(seed)
-        edges = np.floor(np.r_[0, np.cumsum(grid.weights)] * n_draws + rng.random())
+        edges = np.floor(np.r_[0, np.cumsum(weights)] * n_draws + rng.random())
         edges[-1] = n_draws if edges[0] == 0 else n_draws + edges[0]
         counts = np.diff(edges).astype(int)
         scales, latents = [], []
         for i in np.flatnonzero(counts):
-            scales.append(np.repeat(grid.points[i][None], counts[i], axis=0))
-            latents.append(self._draw_at(grid.points[i], int(counts[i]), rng))
+            scales.append(np.repeat(points[i][None], counts[i], axis=0))
+            latents.append(self._draw_at(points[i], int(counts[i]), rng))
         order = rng.permutation(n_draws)
         return np.concatenate(scales)[order], np.concatenate(latents)[order]
 
@@ -488,4 +520,4 @@ class GaussianPosterior:
         z = rng.standard_normal((n, scaled.shape[1]))
         e = rng.standard_normal((n, scaled.shape[0]))
         misfit = self.residual - z @ scaled.T - e
-        return z + sl.cho_solve((lower, True), misfit.T, check_finite=False).T @ scaled
+        return z + dpotrs(lower, misfit.T, lower=1)[0].T @ scaled

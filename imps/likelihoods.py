@@ -72,9 +72,14 @@ def contact_rows(linear: LinearModel) -> dict[str, np.ndarray]:
     return {**rows, "row": rows["row"].astype(int)}
 
 
+def robust_names(student_t: Sequence[str]) -> tuple[str, ...]:
+    """Names of sources, where one alone may be given as text."""
+    return (student_t,) if isinstance(student_t, str) else tuple(student_t)
+
+
 def robust_rows(linear: LinearModel, likelihood: str, student_t: Sequence[str]) -> np.ndarray:
     """Whether each row is Student-t."""
-    names = (student_t,) if isinstance(student_t, str) else tuple(student_t)
+    names = robust_names(student_t)
     unknown = [name for name in names if name not in linear.row_sources]
     if unknown:
         raise PriorError(

@@ -41,7 +41,7 @@ from imps.affine import Affine
 from imps.curves import Curve, Form
 from imps.errors import NotFittedError, PriorError
 from imps.gaussian import LinearModel, linear_model
-from imps.likelihoods import add_likelihood, contact_rows, robust_rows
+from imps.likelihoods import add_likelihood, contact_rows, robust_names, robust_rows
 from imps.priors import LOG_SD_OF_SCALES, Priors, default_priors
 from imps.sources import Sources
 from imps.system_model import Resolution
@@ -138,6 +138,7 @@ def pymc_model(
         mean = _expected(linear, _scaled(linear, log_scale, latent))
         add_likelihood(linear, mean, observed, robust, counts)
     model.linear = linear
+    model.likelihood, model.student_t = likelihood, robust_names(student_t)
     model.conditionally_gaussian = not (robust.any() or counts or linear.curves)
     model.as_built = _nodes(model)
     return model
@@ -165,6 +166,28 @@ def is_gaussian(model: object) -> bool:
     if linear is model:
         return not linear.curves
     return bool(cast(Any, model).conditionally_gaussian and _nodes(model) == _built(model))
+
+
+def variant(model: object) -> dict[str, Any]:
+    """Which variant a model is, as plain values: options of :func:`build_model`, and additions.
+
+    Returns
+    -------
+    dict
+        likelihood, student_t, flows, switchers, switcher_shares, and `added`: names of
+        what the user put into the model after it was built.
+    """
+    linear = linear_part(model)
+    form = linear.account.form
+    built: tuple[str, ...] = () if linear is model else _built(model)
+    return {
+        "likelihood": getattr(model, "likelihood", LIKELIHOODS[0]),
+        "student_t": list(getattr(model, "student_t", ())),
+        "flows": form.flows,
+        "switchers": form.switchers,
+        "switcher_shares": dict(form.switcher_shares),
+        "added": [] if linear is model else [n for n in _nodes(model) if n not in built],
+    }
 
 
 def _nodes(model: Any) -> tuple[str, ...]:

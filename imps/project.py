@@ -1,25 +1,36 @@
-"""A project of files: every check of settings, tables and priors, without sampling."""
+"""A project of files: every check of settings, tables and priors, without sampling.
+
+A project that passes is a case like the shipped ones:
+
+    project = imps.load_project("my_country")
+    model = imps.linear_model(project.sources, project.priors)
+    imps.reconcile(imps.fit(model, seed=1))
+
+or all of it with ``imps.run(project.case, out="results")``.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 
-from imps.settings import (
-    PRIOR_NAMES,
-    AccountSettings,
-    Settings,
-    inspect_settings,
-    published_path,
-    shown_name,
-)
+from imps.cases import cases
+from imps.cases.loading import Case
+from imps.errors import PriorError
+from imps.from_tables import inspect_sources
+from imps.priors import Priors, default_priors
+from imps.settings import Settings, inspect_settings, published_path, shown_name
+from imps.sources import Sources
 from imps.sources.account_checks import cell_population
-from imps.sources.cross_checks import ADJUSTMENTS, Account, check_between
-from imps.sources.import_log import Collector, ImportLog, listed
+from imps.sources.cross_checks import ADJUSTMENTS, check_between
+from imps.sources.import_log import CONVERT, WARN, Collector, ImportLog, listed
 from imps.sources.tables import Table, inspect_table
 
 CONFLICT_SDS: Final = 5.0
@@ -38,16 +49,63 @@ class ImportReport:
         The tables that can be used.
     log : ImportLog
         All findings of all files.
+    assembled : Sources or None
+        The sources of the account; None if anything is refused or asked.
     """
 
     settings: Settings | None
     tables: tuple[Table, ...]
     log: ImportLog
+    assembled: Sources | None = None
 
     @property
     def passed(self) -> bool:
         """Whether nothing is refused or asked."""
         return self.log.passed
+
+    @property
+    def sources(self) -> Sources:
+        """The sources of the account, as :func:`imps.build_model` takes them.
+
+        Raises
+        ------
+        InputError
+            If anything is refused or asked.
+        """
+        self.log.raise_faults()
+        assert self.assembled is not None  # without a fault there are sources
+        return self.assembled
+
+    @property
+    def priors(self) -> Priors:
+        """The table of priors with the changes of the settings."""
+        changes = self.settings.priors if self.settings else {}
+        return default_priors().replace(**changes)
+
+    @property
+    def case(self) -> Case:
+        """The project as a case, which :func:`imps.run` takes like a shipped one.
+
+        Its notes are what was converted, left out or warned about on reading.
+        """
+        sources = self.sources
+        assert self.settings is not None  # without a fault there are settings
+        account = self.settings.account
+        title = account.name or f"{sources.area}, mid-{sources.mid_years[0]} to {sources.last_year}"
+        notes = [str(f) for f in self.log.findings if f.outcome in (CONVERT, WARN)]
+        return Case(
+            name=_case_name(title),
+            title=title,
+            licence="",
+            sources=sources,
+            published_afterwards=pd.DataFrame(),
+            later_series=pd.DataFrame(),
+            references=pd.DataFrame(
+                [(t.name, t.kind, t.content_hash) for t in self.tables],
+                columns=["key", "kind", "content_sha256"],
+            ),
+            notes=tuple(notes),
+        )
 
     def of(self, kind: str) -> tuple[Table, ...]:
         """Tables of one kind."""
@@ -84,7 +142,7 @@ class ImportReport:
 
 
 def check_project(
-    path: str | os.PathLike[str], *, prior_names: Iterable[str] = PRIOR_NAMES
+    path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
 ) -> ImportReport:
     """Run every check of a project: settings, files, tables, priors; nothing is sampled.
 
@@ -93,7 +151,7 @@ def check_project(
     path : path
         A project folder, or its settings file.
     prior_names : iterable of str
-        Priors that the settings may change.
+        Priors that the settings may change; those of the package unless told.
 
     Returns
     -------
@@ -110,14 +168,19 @@ def check_project(
         log += found
         if table is not None:
             tables.append(table)
-    log += check_between(tables, _account(settings.account))
+    log += check_between(tables, settings.account)
     log += _check_priors_used(settings, tables, shown_name(path))
+    log += _check_priors_apply(settings, shown_name(path))
     log += _check_coverage(settings, tables)
-    return ImportReport(settings, tuple(tables), log)
+    if not log.passed:
+        return ImportReport(settings, tuple(tables), log)
+    coverage = {entry.file: entry.coverage for entry in settings.tables if entry.coverage}
+    sources, found = inspect_sources(tables, settings.account, coverage)
+    return ImportReport(settings, tuple(tables), log + found, sources)
 
 
 def load_project(
-    path: str | os.PathLike[str], *, prior_names: Iterable[str] = PRIOR_NAMES
+    path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
 ) -> ImportReport:
     """Like `check_project`, but faults raise one `InputError` and oddities warn."""
     report = check_project(path, prior_names=prior_names)
@@ -126,14 +189,26 @@ def load_project(
     return report
 
 
-def _account(settings: AccountSettings) -> Account:
-    return Account(
-        geography=settings.geography,
-        first_mid_year=settings.first_mid_year or None,
-        last_mid_year=settings.last_mid_year or None,
-        calendar_to_mid_year=settings.calendar_to_mid_year,
-        special_populations=settings.special_populations,
-    )
+def _case_name(title: str) -> str:
+    """A name that may be a folder: lower-case letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")[:60] or "own-case"
+
+
+def project_of(case: object) -> ImportReport | None:
+    """The project behind a folder, a settings file or a report; None for anything else.
+
+    A name of a shipped case is not taken for a folder of that name; write "./NAME".
+
+    Raises
+    ------
+    InputError
+        If the project is refused.
+    """
+    if isinstance(case, ImportReport):
+        return case
+    if isinstance(case, str | os.PathLike) and str(case) not in cases() and Path(case).exists():
+        return load_project(case)
+    return None
 
 
 # Priors beside the data
@@ -157,6 +232,22 @@ def _check_priors_used(settings: Settings, tables: list[Table], name: str) -> Im
                 column=f"priors.{prior}",
                 texts=[prior],
             )
+    return log.log()
+
+
+def _check_priors_apply(settings: Settings, name: str) -> ImportLog:
+    """A mean for a prior that is a scale, and the like."""
+    log = Collector(name)
+    for prior, change in settings.priors.items():
+        try:
+            default_priors().replace(**{prior: change})
+        except PriorError as error:
+            if prior in default_priors():
+                log.add(
+                    "PRIOR_BAD", f"is not a prior: {str(error).rstrip('.')}",
+                    "See the table of priors for its form.", column=f"priors.{prior}",
+                    texts=[dict(change)],
+                )  # fmt: skip
     return log.log()
 
 

@@ -96,6 +96,10 @@ name = "Exampleland, mid-{FIRST_MID_YEAR} to mid-{LAST_MID_YEAR} (invented figur
 geography = "Exampleland"        # every file must be for this area
 first_mid_year = {FIRST_MID_YEAR}            # population that the roll-forward starts from
 last_mid_year = {LAST_MID_YEAR}             # the census at the other end
+base_vintage = ""                # which population is the base, where there are several of
+rolled_forward_vintage = ""      # that year; none: the roll-forward is computed from the tables
+census_vintage = ""
+census_standard_error = 0.001    # random error of a total, share: 95 % half-width / 1.96
 calendar_to_mid_year = ""        # or "mean-of-two-calendar-years"
 special_populations = ""         # or "as-declared" if stocks differ in armed forces, prisoners
 
@@ -126,6 +130,7 @@ geography = "Exampleland"
 [[deaths]]
 file = "data/deaths.csv"
 period = "mid-year"
+age_counted = "at-mid-year"      # age reached on 30 June; or "at-death"
 geography = "Exampleland"
 
 [[survey_flows]]
@@ -143,7 +148,7 @@ geography = "Exampleland"
 
 # [[stocks]]
 # file = "data/stocks.csv"
-# coverage = {{ distribution = "normal", mean = 1.03, sd = 0.02 }}
+# coverage = {{ distribution = "normal", mean = 1.03, sd = 0.02 }}   # persons counted per resident
 
 # Priors that differ from the package's own; see the table of priors for their meaning.
 # [priors.asylum_seekers]

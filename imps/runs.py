@@ -1,38 +1,52 @@
 """Runs: one command from published figures to a folder of results.
 
-The folder is written beside its final place and moved there when it is whole,
-so that a run that was cut off or refused leaves nothing half-finished.
+A run that is under way lies in `NAME.unfinished`, beside the folder NAME of its results:
+its manifest first, then each finished chain. Results are written last and the folder NAME
+appears when it is whole. A run that was cut off is continued by the same command.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import importlib.metadata
-import importlib.resources
-import json
 import os
-import platform
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imps import __version__
+from threadpoolctl import threadpool_limits
+
 from imps.attribution import Attribution, attribute
 from imps.cases.loading import Case, load_case
 from imps.checks import Checks, check
-from imps.draws import save
-from imps.errors import OutputExistsError
-from imps.fit import Fit, fit
+from imps.curves import Form
+from imps.errors import ImpsError, OutputExistsError, RunChangedError, SavedFileError
+from imps.fit import Fit, fit, fit_settings
 from imps.gaussian import linear_model
+from imps.manifest import (
+    FINISHED,
+    MANIFEST_FILE,
+    computation,
+    digest,
+    first_part,
+    last_part,
+    read_manifest,
+    write_manifest,
+)
+from imps.model import LIKELIHOODS, build_model, linear_part
 from imps.plots import standard_figures
 from imps.priors import Priors, default_priors
+from imps.project import ImportReport, project_of
 from imps.reconcile import Reconciliation, reconcile
 from imps.report import html_report
+from imps.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
+from imps.settings import SETTINGS_FILE, inspect_settings
+from imps.sources import Sources
+from imps.system_model import Resolution
 from imps.tables import (
+    Table,
     attribution_table,
     gap_table,
     groups_table,
@@ -43,7 +57,13 @@ from imps.tables import (
     sources_table,
 )
 
-PACKAGES = ("numpy", "scipy", "pandas", "xarray", "pymc", "arviz", "nutpie", "matplotlib")
+UNFINISHED = ".unfinished"
+RESULTS_FOLDER = "results"
+REPORT_FILE = "report.html"
+
+
+one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+"""With more threads BLAS sums in another order, and the last bits of a table move."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +88,45 @@ class Run:
     reconciliation: Reconciliation
     folder: Path | None
 
+    @one_thread
+    def tables(self) -> dict[str, Table]:
+        """The tables of every run, by file name."""
+        return {
+            "attribution": attribution_table(self.attribution),
+            "attribution_groups": groups_table(self.attribution),
+            "net_migration": net_migration_table(self.reconciliation),
+            "gap": gap_table(self.fit),
+            "response": response_table_of(self.fit),
+            "roll_forward": roll_forward_table(self.fit),
+            "priors": priors_table(self.fit),
+            "sources": sources_table(self.fit),
+        }
+
     def __repr__(self) -> str:
         where = "" if self.folder is None else f"\nresults in {self.folder}"
         return repr(self.attribution) + where
 
 
+@one_thread
 def run(
-    case: str | Case,
+    case: str | Path | Case | ImportReport,
     *,
     out: str | Path | None = None,
-    seed: int = 1,
+    seed: int | None = None,
     draws: int | None = None,
-    chains: int = 4,
+    chains: int | None = None,
+    tune: int | None = None,
+    target_accept: float | None = None,
+    cores: int | None = None,
     method: str = "auto",
     priors: Priors | None = None,
+    likelihood: str = "normal",
+    student_t: Sequence[str] = (),
+    flows: str = "linear",
+    switchers: str = "normal",
+    switcher_shares: Mapping[str, float] | None = None,
+    resolution: Resolution | None = None,
+    imported: Mapping[str, Any] | None = None,
     force: bool = False,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
@@ -90,15 +135,24 @@ def run(
 
     Parameters
     ----------
-    case : str or Case
-        Name of a shipped case, or a case.
+    case : str, path, Case or ImportReport
+        Name of a shipped case, folder or settings file of a project, a case, or a project
+        of :func:`imps.load_project`.
     out : path, optional
-        Folder for the results; nothing is written unless told.
-    seed, draws, chains, method
-        As in :func:`imps.fit`.
+        Folder for the results; nothing is written unless told. While the run is under way
+        it is kept in `OUT.unfinished`; called again with the same inputs and settings, a run
+        that was cut off draws the missing chains only.
+    seed, draws, chains, tune, target_accept, cores, method
+        As in :func:`imps.fit`; those of the settings of a project unless told, and seed 1.
     priors : Priors, optional
+        Those of the project unless told, else the default ones.
+    likelihood, student_t, flows, switchers, switcher_shares, resolution
+        Variant of the model, as in :func:`imps.build_model`.
+    imported : mapping, optional
+        `ImportReport.record()` of the files behind the case, for the manifest; a
+        project brings its own.
     force : bool
-        Replace a folder that is already there.
+        Replace the results of an earlier run, and discard an unfinished one that differs.
     progress : bool
     say : callable, optional
         Told in a line what is going on.
@@ -106,163 +160,294 @@ def run(
     Raises
     ------
     OutputExistsError
-        If the folder exists and `force` is not set; nothing is touched.
+        If the folder exists and `force` is not set, or is not the folder of a run, or an
+        unfinished run with other settings is there; nothing is touched.
     UnknownCaseError, PriorError, ImpsError
         Before anything is fitted or written.
     """
     target = None if out is None else Path(out)
-    if target is not None and target.exists() and not force:
-        raise OutputExistsError(
-            f"the folder '{out}' is already there. Choose another, or say --force (force=True) "
-            "to replace it."
-        )
+    if target is not None:
+        _check_replaceable(target, force)
     tell = say or (lambda _: None)
     started = dt.datetime.now(dt.UTC)
-    loaded = load_case(case) if isinstance(case, str) else case
+    project = project_of(case)
+    loaded = case if isinstance(case, Case) else project.case if project else load_case(str(case))
+    if project is not None:
+        priors, imported = priors or project.priors, imported or project.record()
+    asked = {"seed": seed, "draws": draws, "chains": chains, "tune": tune,
+             "target_accept": target_accept, "cores": cores}  # fmt: skip
+    chosen = _sampling(project, asked)
+    cores = chosen["cores"]
     tell(f"{loaded.title}: gap {loaded.sources.gap:+,.0f} persons (rolled-forward minus census)")
-    model = linear_model(loaded.sources, priors or default_priors())
-    found = fit(
-        model, seed=seed, draws=draws, chains=chains, method=method, progress=progress, say=tell
+    model = variant_model(
+        loaded.sources,
+        priors or default_priors(),
+        likelihood=likelihood,
+        student_t=student_t,
+        flows=flows,
+        switchers=switchers,
+        switcher_shares=switcher_shares,
+        resolution=resolution,
     )
+    settings = fit_settings(model, method=method, **chosen)
+    sampling: dict[str, Any] = {
+        name: settings[name]
+        for name in ("seed", "method", "draws", "chains", "tune", "target_accept")
+    }
+    shown: dict[str, Any] = {"cores": cores, "progress": progress, "say": tell}
+    if target is None:
+        return _results_of(loaded, fit(model, **sampling, **shown), None)
+    request = {**sampling, "variant": settings["variant"]}
+    manifest = first_part(loaded, linear_part(model), request, imported)
+    manifest |= {"cores_used": cores, "started": started.isoformat(timespec="seconds")}
+    working = _working_folder(target, manifest, force, tell)
+    kept = working / CHAINS_FOLDER
+    try:
+        found = fit(model, **sampling, **shown, keep=kept)
+    except ImpsError:
+        if not any(kept.glob("*-*.nc")):
+            shutil.rmtree(working)  # refused, with nothing to lose
+        raise
+    done = _results_of(loaded, found, target)
+    tell("writing tables, figures and report")
+    _write(done, target, working, read_manifest(working))
+    return done
+
+
+def _sampling(project: ImportReport | None, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, else the settings of the project, else the defaults of `fit`."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    if project is None or project.settings is None:
+        return {"seed": 1, "cores": 2, **given}
+    return {**vars(project.settings.fit), **given}
+
+
+def variant_model(
+    sources: Sources,
+    priors: Priors,
+    *,
+    likelihood: str = LIKELIHOODS[0],
+    student_t: Sequence[str] = (),
+    resolution: Resolution | None = None,
+    **form: Any,
+) -> object:
+    """The model of a run: matrices alone where PyMC is not needed for the likelihood."""
+    if likelihood == LIKELIHOODS[0] and not student_t:
+        form["switcher_shares"] = form.get("switcher_shares") or {}
+        return linear_model(sources, priors, resolution, form=Form(**form))
+    return build_model(
+        sources, priors, resolution=resolution, likelihood=likelihood, student_t=student_t, **form
+    )
+
+
+@one_thread
+def load_run(folder: str | Path) -> Run:
+    """A finished run as it was: its fit is loaded, and every result made from it again.
+
+    Raises
+    ------
+    SavedFileError
+        If the folder holds no finished run.
+    """
+    place = Path(folder)
+    manifest = read_manifest(place)
+    if manifest["status"] != FINISHED:
+        raise SavedFileError(
+            f"'{place.name}' is not finished; give the command again to continue it."
+        )
+    case = load_saved_case(place / FIT_FILE)
+    if case is None:
+        raise SavedFileError(f"'{place.name}' holds a fit without its case.")
+    found, reasons = load_fit(place), changed_inputs(manifest, place)
+    return _results_of(case, replace(found, stale=(*found.stale, *reasons)), place)
+
+
+def changed_inputs(manifest: Mapping[str, Any], folder: Path) -> list[str]:
+    """In words, which settings and files of the project around a run are not what they were."""
+    if manifest["input_settings"] is None:
+        return []
+    project = next((p for p in folder.resolve().parents if (p / SETTINGS_FILE).is_file()), None)
+    if project is None:
+        return []
+    settings, _ = inspect_settings(project)
+    lines = []
+    if settings is None or settings.resolved() != manifest["input_settings"]:
+        lines.append(f"the settings in {SETTINGS_FILE} have changed")
+    for entry in manifest["inputs"]:
+        file = project / entry["file"]
+        if not file.is_file():
+            lines.append(f"the input {entry['file']} is gone")
+        elif digest(file.read_bytes()) != entry["sha256"]:
+            lines.append(f"the input {entry['file']} has changed")
+    return lines
+
+
+def _results_of(case: Case, found: Fit, folder: Path | None) -> Run:
     checks = check(found)
-    done = Run(
-        case=loaded,
+    return Run(
+        case=case,
         fit=found,
         checks=checks,
         attribution=attribute(found, checks=checks),
         reconciliation=reconcile(found, checks=checks),
-        folder=target,
+        folder=folder,
     )
-    if target is not None:
-        tell("writing tables, figures and report")
-        _write(done, target, started)
-    return done
 
 
-def _write(done: Run, target: Path, started: dt.datetime) -> None:
-    """Write beside the target and move into place when whole."""
+def _check_replaceable(target: Path, force: bool) -> None:
+    """A folder is replaced only if that was asked for and it is the folder of a run."""
+    if not target.exists():
+        return
+    if not force:
+        raise OutputExistsError(
+            f"the folder '{target}' is already there. Choose another, or say --force "
+            "(force=True) to replace it."
+        )
+    empty = target.is_dir() and not any(target.iterdir())
+    if not empty and not (target / MANIFEST_FILE).is_file():
+        raise OutputExistsError(
+            f"'{target}' is not the folder of a run (it has no {MANIFEST_FILE}), so it is not "
+            "replaced. Choose another."
+        )
+
+
+def _working_folder(
+    target: Path, manifest: Mapping[str, Any], force: bool, tell: Callable[[str], None]
+) -> Path:
+    """The folder of a run under way: a new one with its manifest, or the one that was cut off."""
+    working = target.with_name(target.name + UNFINISHED)
+    if working.exists():
+        reasons = _other_run(working, manifest)
+        if not reasons:
+            tell(f"continuing the run in {working.name}")
+            return working
+        if not force or not (working / MANIFEST_FILE).is_file():
+            raise RunChangedError(
+                f"'{working}' holds an unfinished run that differs: {'; '.join(reasons)}. Give "
+                "its own command to continue it, remove the folder, or say --force (force=True) "
+                "to discard it."
+            )
+        shutil.rmtree(working)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    new = Path(tempfile.mkdtemp(prefix=f".{working.name}-", dir=target.parent))
+    new.chmod(0o755)
+    write_manifest(new / MANIFEST_FILE, manifest)
+    os.replace(new, working)
+    return working
+
+
+SAME = ("case", "account_sha256", "imps", "python", "lock_sha256", "request")
+"""Parts of the manifest that must agree for a run to be continued."""
+
+
+def _other_run(working: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """In words, why an unfinished run is not this one."""
     try:
-        manifest = _manifest(done, started)
-        _dump(partial / "manifest.json", {**manifest, "status": "running"})
-        _results(done, partial, manifest)
-        manifest["finished"] = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        manifest["outputs"] = {
-            str(f.relative_to(partial)): _digest(f.read_bytes())
-            for f in sorted(partial.rglob("*"))
-            if f.is_file() and f.name != "manifest.json"
-        }
-        _dump(partial / "manifest.json", {**manifest, "status": "finished"})
-        partial.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(partial, target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        then = read_manifest(working)
+    except SavedFileError as fault:
+        return [str(fault)]
+    return changed_files(then, manifest) + other_parts(then, manifest, SAME)
 
 
-def _results(done: Run, folder: Path, manifest: dict[str, Any]) -> None:
-    save(folder / "fit.nc", done.fit.draws, done.fit.stats, {"manifest": manifest})
-    tables = {
-        "attribution": attribution_table(done.attribution),
-        "attribution_groups": groups_table(done.attribution),
-        "net_migration": net_migration_table(done.reconciliation),
-        "gap": gap_table(done.fit),
-        "response": response_table_of(done.fit),
-        "roll_forward": roll_forward_table(done.fit),
-        "priors": priors_table(done.fit),
-        "sources": sources_table(done.fit),
+def changed_files(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In words, which input files of two manifests differ."""
+    before, after = ({f["file"]: f["sha256"] for f in m.get("inputs", [])} for m in (then, now))
+    return [
+        f"file '{name}' was changed" if name in before and name in after
+        else f"file '{name}' is {'gone' if name in before else 'new'}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]  # fmt: skip
+
+
+def other_parts(then: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """In words, which parts of two manifests differ."""
+    lines = []
+    for name in names:
+        a, b = then.get(name), now.get(name)
+        if a == b:
+            continue
+        if isinstance(a, dict) and isinstance(b, dict):
+            lines += [
+                f"{k} {a.get(k)} then, {b.get(k)} now"
+                for k in dict.fromkeys([*a, *b])
+                if a.get(k) != b.get(k)
+            ]
+        elif name.endswith("_sha256"):
+            lines.append(f"other {DIGESTED.get(name, name)}")
+        else:
+            lines.append(f"{name} {a} then, {b} now")
+    return lines
+
+
+DIGESTED = {"account_sha256": "figures or priors", "lock_sha256": "installed packages"}
+
+
+def _write(done: Run, target: Path, working: Path, manifest: dict[str, Any]) -> None:
+    """Write the results inside the working folder, then move them to their place in one step."""
+    results = working / RESULTS_FOLDER
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir()
+    manifest |= last_part(done.fit, done.checks, done.reconciliation)
+    _write_results(done, results, manifest)
+    manifest["finished"] = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    manifest["outputs"] = {
+        f.relative_to(results).as_posix(): digest(f.read_bytes())
+        for f in sorted(results.rglob("*"))
+        if f.is_file()
     }
+    write_manifest(results / MANIFEST_FILE, {**manifest, "status": FINISHED})
+    if target.exists():
+        os.replace(target, Path(tempfile.mkdtemp(dir=working)) / target.name)
+    os.replace(results, target)
+    shutil.rmtree(working, ignore_errors=True)
+
+
+def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None:
+    done.fit.save(folder / FIT_FILE, case=done.case)
     (folder / "tables").mkdir()
-    for name, table in tables.items():
+    for name, table in done.tables().items():
         table.to_csv(folder / "tables" / f"{name}.csv")
-        text = table.to_latex()
-        (folder / "tables" / f"{name}.tex").write_text(text, encoding="utf-8")
-    checks = done.checks.table
-    checks.to_csv(folder / "tables" / "checks.csv", index=False)
+        (folder / "tables" / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
+    done.checks.table.to_csv(folder / "tables" / "checks.csv", index=False)
     (folder / "figures").mkdir()
-    figures = standard_figures(done.attribution, done.reconciliation)
-    for name, figure in figures.items():
+    for name, figure in standard_figures(done.attribution, done.reconciliation).items():
         figure.savefig(folder / "figures" / f"{name}.png")
+    write_page(done, folder / REPORT_FILE, manifest)
+
+
+def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
+    """Make the report of a finished run again from its saved fit, without fitting.
+
+    Parameters
+    ----------
+    folder : path
+    out : path, optional
+        The report of the run is replaced unless told, and its digest in the manifest with it.
+    """
+    place = Path(folder)
+    done, manifest = load_run(place), read_manifest(place)
+    target = place / REPORT_FILE if out is None else Path(out)
+    write_page(done, target, manifest)
+    if out is None:
+        manifest["outputs"][REPORT_FILE] = digest(target.read_bytes())
+        write_manifest(place / MANIFEST_FILE, manifest)
+    return target
+
+
+def write_page(done: Run, path: Path, manifest: Mapping[str, Any]) -> None:
+    """The report of a run, written whole or not at all.
+
+    Its figures are drawn anew: one that is saved twice is laid out a little differently.
+    """
     page = html_report(
         done.fit,
         done.attribution,
         done.reconciliation,
-        figures,
+        standard_figures(done.attribution, done.reconciliation),
         case=done.case,
-        computation=_computation(manifest),
+        computation=computation(manifest),
     )
-    (folder / "report.html").write_text(page, encoding="utf-8")
-
-
-def _manifest(done: Run, started: dt.datetime) -> dict[str, Any]:
-    """Everything needed to repeat the run; no user name and no path in it."""
-    fitted, checks = done.fit, done.checks
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {
-        "case": done.case.name,
-        "imps": __version__,
-        "python": platform.python_version(),
-        "packages": versions,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "inputs": _inputs(done.case),
-        "priors": done.fit.model.priors.table().to_dict("records"),
-        "settings": fitted.settings,
-        "method": fitted.method,
-        "seed": fitted.seed,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": {k: round(v, 2) for k, v in fitted.seconds.items()},
-        "notes": list(fitted.notes),
-        "diagnostics": {
-            "largest_r_hat": float(checks.table["r_hat"].max()),
-            "least_ess_bulk": float(checks.table["ess_bulk"].min()),
-            "least_ess_tail": float(checks.table["ess_tail"].min()),
-            "divergences": checks.divergences,
-            "effective_grid_points": checks.effective_points,
-            "largest_log_scale": checks.largest_log_scale,
-            "largest_closure_error_persons": done.reconciliation.closure(),
-            "negative_flow_cells": done.reconciliation.negative_flows,
-        },
-        "misfit": checks.misfit.to_dict("records"),
-        "verdict": checks.line,
-        "gap_persons": done.attribution.total,
-    }
-
-
-def _inputs(case: Case) -> list[dict[str, Any]]:
-    """Digest and number of rows of each table of a shipped case."""
-    folder = importlib.resources.files("imps.cases") / case.name.replace("-", "_")
-    rows = []
-    for file in sorted(folder.iterdir(), key=lambda f: f.name) if folder.is_dir() else []:
-        data = file.read_bytes()
-        lines = data.count(b"\n") - 1 if file.name.endswith(".csv") else None
-        rows.append({"file": file.name, "sha256": _digest(data), "rows": lines})
-    return rows
-
-
-def _computation(manifest: dict[str, Any]) -> list[tuple[str, str]]:
-    packages = ", ".join(f"{k} {v}" for k, v in manifest["packages"].items())
-    found = manifest["diagnostics"]
-    return [
-        ("Software", f"imps {manifest['imps']}, Python {manifest['python']}, {packages}"),
-        ("Method and seed", f"{manifest['method']}, seed {manifest['seed']}"),
-        ("Draws", f"{manifest['settings']['chains']} chains of {manifest['settings']['draws']}"),
-        (
-            "Diagnostics",
-            f"R-hat at most {found['largest_r_hat']:.4f}; effective size at least "
-            f"{found['least_ess_bulk']:.0f} (bulk), {found['least_ess_tail']:.0f} (tail); "
-            f"{found['divergences']} divergences",
-        ),
-        ("Negative flow cells", f"{found['negative_flow_cells']:.2%} of all draws"),
-    ]
-
-
-def _dump(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(page, encoding="utf-8")
+    os.replace(partial, path)

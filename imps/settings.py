@@ -17,7 +17,8 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final
 
-from imps.sources.cross_checks import MEAN_OF_CALENDAR_YEARS
+from imps.priors import default_priors
+from imps.sources.cross_checks import MEAN_OF_CALENDAR_YEARS, Account
 from imps.sources.import_log import Collector, ImportLog, listed
 from imps.sources.options import OPTION_NAMES, nearest
 from imps.sources.schemas import SCHEMAS
@@ -27,42 +28,6 @@ SETTINGS_FILE: Final = "settings.toml"
 MAX_SETTINGS_BYTES: Final = 1_000_000
 MAX_TABLES: Final = 200
 REQUIRED_KINDS: Final = ("population", "births", "deaths", "survey_flows")
-
-PRIOR_NAMES: Final = (
-    "base_level", "base_young", "base_age", "births", "deaths",
-    "immigration_bias_level", "immigration_bias_young", "immigration_bias_drift",
-    "immigration_level", "immigration_years", "immigration_age", "immigration_age_years",
-    "immigration_schedule",
-    "emigration_bias_level", "emigration_bias_young", "emigration_bias_drift",
-    "emigration_level", "emigration_years", "emigration_age", "emigration_age_years",
-    "emigration_schedule",
-    "asylum_seekers", "irish_flows", "visitor_switchers", "migrant_switchers",
-    "split_of_known_sum", "census_level", "census_young", "census_age",
-    "census_correlation", "residual",
-)  # fmt: skip
-"""Names of priors that a settings file may change; pass others to `check_project`."""
-
-
-@dataclass(frozen=True)
-class AccountSettings:
-    """What the account covers.
-
-    Attributes
-    ----------
-    name, geography : str
-        Title of the case; area of all its figures.
-    first_mid_year, last_mid_year : int
-        Mid-years of the base and of the census at the other end; 0 if not said.
-    calendar_to_mid_year : {"", "mean-of-two-calendar-years"}
-    special_populations : {"", "as-declared"}
-    """
-
-    name: str = ""
-    geography: str = ""
-    first_mid_year: int = 0
-    last_mid_year: int = 0
-    calendar_to_mid_year: str = ""
-    special_populations: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,15 +39,17 @@ class FitSettings:
     seed : int
         One integer for everything random.
     chains, draws, tune, cores : int
+        `tune` and `cores` are for NUTS only.
     target_accept : float
+        Of NUTS.
     """
 
     seed: int = 1
     chains: int = 4
     draws: int = 1000
-    tune: int = 1000
+    tune: int = 600
     cores: int = 2
-    target_accept: float = 0.9
+    target_accept: float = 0.97
 
 
 @dataclass(frozen=True)
@@ -136,11 +103,16 @@ class Settings:
     """
 
     folder: Path
-    account: AccountSettings
+    account: Account
     fit: FitSettings
     output: OutputSettings
     tables: tuple[TableSettings, ...]
     priors: Mapping[str, Mapping[str, float]]
+
+    @property
+    def results(self) -> Path:
+        """Folder of the results, inside that of the settings."""
+        return self.folder / self.output.folder
 
     def resolved(self) -> dict[str, Any]:
         """All settings as plain values for a manifest, without absolute paths."""
@@ -170,7 +142,7 @@ def published_path(file: str) -> str:
 
 
 def read_settings(
-    path: str | os.PathLike[str], *, prior_names: Iterable[str] = PRIOR_NAMES
+    path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
 ) -> Settings:
     """Read a settings file, or the one in a project folder; all faults together.
 
@@ -186,7 +158,7 @@ def read_settings(
 
 
 def inspect_settings(
-    path: str | os.PathLike[str], *, prior_names: Iterable[str] = PRIOR_NAMES
+    path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
 ) -> tuple[Settings | None, ImportLog]:
     """Read settings without raising: the settings, if they may be used, and the log."""
     given = Path(path)
@@ -197,7 +169,9 @@ def inspect_settings(
     if text is None or content is None:
         return None, log.log()
     reader = _Reader(content, text, log)
-    settings = reader.settings(file.parent, tuple(prior_names))
+    settings = reader.settings(
+        file.parent, tuple(default_priors() if prior_names is None else prior_names)
+    )
     return (None if log.failed else settings), log.log()
 
 
@@ -241,13 +215,14 @@ def _parsed(text: str, log: Collector) -> dict[str, Any] | None:
 
 
 _SECTIONS: Final = {
-    "account": AccountSettings,
+    "account": Account,
     "fit": FitSettings,
     "output": OutputSettings,
 }
 _RANGES: Final = {
     "first_mid_year": (0, 2200),
     "last_mid_year": (0, 2200),
+    "census_standard_error": (0.0, 0.1),
     "chains": (1, 64),
     "draws": (1, 1_000_000),
     "tune": (0, 1_000_000),
@@ -277,7 +252,7 @@ class _Reader:
                 self._unknown(key, known, "a section of the settings")
         sections = {name: self._section(name, kind) for name, kind in _SECTIONS.items()}
         account, output = sections["account"], sections["output"]
-        self._check_output(output.folder)
+        self._check_output(folder, output.folder)
         if 0 < account.last_mid_year <= account.first_mid_year:
             self._range("last_mid_year", account.last_mid_year, "a year after first_mid_year")
         return Settings(
@@ -333,11 +308,12 @@ class _Reader:
             self._range(key, value, expected)
         return not expected
 
-    def _check_output(self, folder: str) -> None:
-        """Results stay inside the project folder."""
+    def _check_output(self, project: Path, folder: str) -> None:
+        """Results stay inside the project folder, through links as well."""
         path = PurePath(folder)
         windows = ":" in folder or "\\" in folder
-        if not path.parts or path.is_absolute() or ".." in path.parts or windows:
+        outside = not path.parts or path.is_absolute() or ".." in path.parts or windows
+        if outside or not _inside(project / folder, project):
             self.log.add(
                 "OUTPUT_OUTSIDE", "is not a folder inside the project",
                 'Set folder = "results" or another relative name.',
@@ -452,6 +428,14 @@ class _Reader:
         """The line of a key or section, as an editor shows it."""
         pattern = re.compile(rf"\s*(\[+([\w.\"-]*\.)?\"?)?{re.escape(key)}\"?\s*(=|\])")
         return next(([i] for i, line in enumerate(self.lines, 1) if pattern.match(line)), [])
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    """Whether a path lies below a folder once links are followed."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def _expected(key: str, value: Any, default: Any) -> str:

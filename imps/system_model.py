@@ -189,6 +189,8 @@ class Account:
         Published minus true, of the known changes that have a prior.
     residual : Affine (sex, age), persons at the last mid-year
     census_undercount : Affine (sex, age), persons
+    resolution : Resolution
+    form : Form
     """
 
     sources: Sources
@@ -204,6 +206,8 @@ class Account:
     change_errors: Mapping[str, Affine]
     residual: Affine
     census_undercount: Affine
+    resolution: Resolution
+    form: Form
 
     @property
     def base(self) -> Affine:
@@ -278,6 +282,8 @@ def build_account(
         change_errors=_change_errors(latents, sources),
         residual=_residual(latents, sources, fine),
         census_undercount=_missed_twice(latents, undercount),
+        resolution=fine,
+        form=form,
     )
     check_priors_used(account)
     return account

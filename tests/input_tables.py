@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,40 @@ def write_text(folder: Path, text: str | bytes, name: str = "population_2011.csv
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
+
+
+def edit_table(project: Path, name: str, edit: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
+    """Change a table of a project; the settings file."""
+    path = project.parent / "data" / f"{name}.csv"
+    edit(pd.read_csv(path, dtype=str, keep_default_na=False)).to_csv(path, index=False)
+    return project
+
+
+def edit_settings(project: Path, *pairs: tuple[str, str]) -> Path:
+    """Change a settings file by pairs of old and new text, each there once or more."""
+    text = project.read_text(encoding="utf-8")
+    for old, new in pairs:
+        assert old in text, old
+        text = text.replace(old, new)
+    project.write_text(text, encoding="utf-8")
+    return project
+
+
+def calendar_years(project: Path) -> Path:
+    """The example project with births, deaths and flows by calendar year, declared."""
+
+    def year_before(frame: pd.DataFrame) -> pd.DataFrame:
+        first = frame[frame["year"] == "2002"].assign(year="2001")
+        return pd.concat([first, frame]).assign(period="calendar-year")
+
+    for name in ("births", "deaths", "survey_flows", "administrative_flows"):
+        edit_table(project, name, year_before)
+    return edit_settings(
+        project,
+        ('period = "mid-year"', 'period = "calendar-year"'),
+        ('age_counted = "at-mid-year"', 'age_counted = "at-death"'),
+        ('calendar_to_mid_year = ""', 'calendar_to_mid_year = "mean-of-two-calendar-years"'),
+    )
 
 
 def row_of(rows: Rows, where: Mapping[str, Any]) -> int:

@@ -58,9 +58,3 @@ def test_a_source_without_a_prior_is_an_error(sources):
     rows = tuple(r for r in imps.default_priors().rows if r.name != "visitor_switchers")
     with pytest.raises(PriorError, match="has no prior called 'visitor_switchers'"):
         imps.linear_model(sources, imps.Priors(rows))
-
-
-def test_settings_know_the_same_priors():
-    from imps.settings import PRIOR_NAMES
-
-    assert set(PRIOR_NAMES) == set(imps.default_priors())

@@ -1,6 +1,16 @@
-"""Runs and the command line: folders, manifest, refusals."""
+"""Runs and the command line: folders, manifest, refusals, kills, repetitions."""
 
+import getpass
 import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -67,17 +77,33 @@ def test_manifest_says_how_it_was_made(folder):
     assert manifest["diagnostics"]["largest_closure_error_persons"] < 1e-8
     assert "usable" in manifest["verdict"]
     assert set(FILES) - {"manifest.json"} <= set(manifest["outputs"])
-    assert str(folder.parent) not in text
-    assert "/root" not in text and "/home" not in text
+    assert manifest["request"]["variant"]["likelihood"] == "normal"
+    assert len(manifest["lock_sha256"]) == len(manifest["account_sha256"]) == 64
+    assert {"numpy", "pymc", "nutpie"} <= set(manifest["packages"])
+    assert any("openblas" in library or "mkl" in library for library in manifest["blas"])
+    inputs = {row["file"]: row for row in manifest["inputs"]}
+    assert inputs["births.csv"]["rows"] == 11
+    assert all(row["vintage"] for name, row in inputs.items() if name != "case.toml")
+    assert manifest["started"] <= manifest["finished"]
 
 
-def test_saved_draws_come_back_bit_by_bit(folder):
-    from imps.draws import load
+def test_manifest_can_be_published(folder):
+    """No absolute path, no name of user or computer, wherever it was written."""
+    text = (folder / "manifest.json").read_text("utf-8")
+    package = Path(imps.__file__).parent
+    for path in (folder.parent, Path.cwd(), Path.home(), package.parent, Path(sys.prefix)):
+        assert str(path) not in text
+    assert not re.search(r'"(/|[A-Za-z]:\\\\|~)', text), "an absolute path"
+    assert not re.search(rf"\b{re.escape(getpass.getuser())}\b", text)
+    assert platform.node() not in text
 
-    draws, _, attributes = load(folder / "fit.nc")
-    again = imps.run("uk-1991-2001", seed=3, draws=500)
-    np.testing.assert_array_equal(draws["latent"].values, again.fit.draws["latent"].values)
-    assert attributes["manifest"]["seed"] == 3
+
+def test_saved_draws_come_back_bit_by_bit(folder, model):
+    saved = imps.load_fit(folder)
+    again = imps.fit(model, seed=3, draws=500)
+    np.testing.assert_array_equal(saved.draws["latent"].values, again.draws["latent"].values)
+    assert saved.seed == 3
+    assert saved.stale == ()
 
 
 def test_an_existing_folder_is_left_alone_without_force(folder):
@@ -111,16 +137,248 @@ def test_quiet_prints_nothing_and_force_replaces(folder):
     assert outcome.output == ""
 
 
-def test_a_failed_run_leaves_no_folder(tmp_path, monkeypatch):
+def test_a_run_that_fails_at_the_end_leaves_no_results_and_loses_no_chain(tmp_path, monkeypatch):
     import imps.runs
 
     def broken(*_, **__):
         raise RuntimeError("disk full")
 
-    monkeypatch.setattr(imps.runs, "html_report", broken)
-    with pytest.raises(RuntimeError, match="disk full"):
-        imps.run("uk-1991-2001", out=tmp_path / "results", draws=200)
+    with monkeypatch.context() as patch:
+        patch.setattr(imps.runs, "html_report", broken)
+        with pytest.raises(RuntimeError, match="disk full"):
+            imps.run("uk-1991-2001", out=tmp_path / "results", draws=200, chains=2)
+    assert [p.name for p in tmp_path.iterdir()] == ["results.unfinished"]
+    partial = imps.load_fit(tmp_path / "results.unfinished")
+    assert partial.n_chains == 2
+    assert "not finished" in partial.notes[0]
+    with pytest.raises(OutputExistsError, match="seed 1 then, 2 now"):
+        imps.run("uk-1991-2001", out=tmp_path / "results", draws=200, chains=2, seed=2)
+    said = []
+    done = imps.run("uk-1991-2001", out=tmp_path / "results", draws=200, chains=2, say=said.append)
+    assert any("2 of 2 chains were finished before" in line for line in said)
+    assert [p.name for p in tmp_path.iterdir()] == ["results"]
+    np.testing.assert_array_equal(done.fit.draws["latent"], partial.draws["latent"])
+
+
+def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
+    (tmp_path / "thesis.txt").write_text("ten years of work")
+    with pytest.raises(OutputExistsError, match="not the folder of a run"):
+        imps.run("uk-1991-2001", out=tmp_path, force=True)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def command(*arguments):
+    return [sys.executable, "-c", "from imps.cli import main; main()", *map(str, arguments)]
+
+
+def drawn(folder):
+    """Digests of draws and tables."""
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    tables = {k: v for k, v in manifest["outputs"].items() if k.endswith(".csv")}
+    assert len(tables) >= 9
+    return manifest["draws_sha256"], tables
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_if_undisturbed(folder, tmp_path):
+    """Each process is fresh, by turns with two threads of BLAS and on one core.
+
+    `benchmarks/bench_interrupted.py` kills at 20 random times.
+    """
+    out = tmp_path / "results"
+    kept = tmp_path / "results.unfinished" / "chains"
+    line = command("reconcile", "uk-1991-2001", "--out", out, "--seed", 3, "--draws", 500, "-q")
+    two = os.environ | {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    one = [*line]
+    if hasattr(os, "sched_setaffinity"):
+        core = min(os.sched_getaffinity(0))
+        one[2] = f"import os; os.sched_setaffinity(0, [{core}]); {line[2]}"
+    signs = (kept / "exact-1.nc", kept / "exact-3.nc", kept.parent / "results" / "fit.nc")
+    for sign, words in zip(signs, (line, one, line), strict=True):
+        process = subprocess.Popen(words, env=two)
+        while not sign.exists() and process.poll() is None:
+            time.sleep(0.02)
+        assert process.poll() is None, "the run ended before it could be killed"
+        before = {p.name: p.read_bytes() for p in kept.glob("exact-*.nc")}
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not out.exists()
+        assert json.loads((kept.parent / "manifest.json").read_text("utf-8"))["seed"] == 3
+        after = {p.name: p.read_bytes() for p in kept.glob("exact-*.nc")}
+        assert before.items() <= after.items()
+    assert imps.load_fit(kept.parent).n_chains == 4
+    subprocess.run(line, env=two, check=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["results"]
+    assert drawn(out) == drawn(folder)
+
+
+def test_rerun_tells_identical_from_equal_from_different(folder, tmp_path, monkeypatch):
+    outcome = CliRunner().invoke(app, ["rerun", str(folder)])
+    assert outcome.exit_code == 0, outcome.output
+    assert outcome.stdout.splitlines()[0] == "identical"
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    copy = tmp_path / "manifest.json"
+    manifest["request"]["seed"] = 4
+    copy.write_text(json.dumps(manifest))
+    other = imps.rerun(copy)
+    assert other.verdict == "equal within Monte Carlo error"
+    assert other.differences == ()
+    base = next(row for row in manifest["quantities"] if row["quantity"] == "gap[base]")
+    base["mean"] += 10 * base["sd"] / np.sqrt(base["ess"])
+    manifest["inputs"], manifest["python"] = [], "3.11.0"
+    copy.write_text(json.dumps(manifest))
+    monkeypatch.setattr(sys.modules["imps.rerun"], "run", lambda *_, **__: other.run)
+    outcome = CliRunner().invoke(app, ["rerun", str(copy)])
+    assert outcome.exit_code == 4
+    assert re.match(r"different: mean of gap\[base\] .* then, .* standard errors", outcome.stdout)
+    assert "not as it was: python 3.11.0 then" in outcome.stdout
+    manifest["request"]["variant"]["added"] = ["mirror"]
+    copy.write_text(json.dumps(manifest))
+    outcome = CliRunner().invoke(app, ["rerun", str(copy)])
+    assert outcome.exit_code == 1
+    assert "terms of your own (mirror)" in outcome.stderr
+
+
+def test_runs_side_by_side_hold_the_numbers_of_their_tables(folder, tmp_path, monkeypatch):
+    import imps.rerun
+
+    fit = tmp_path / "again.nc"
+    shutil.copy(folder / "fit.nc", fit)
+    frame = imps.compare_runs(folder, fit)
+    table = pd.read_csv(folder / "tables/attribution.csv").set_index("source")
+    for name in (folder.name, fit.name):
+        for column in ("mean", "lower95", "upper95"):
+            found = frame.loc["source", (name, column)]
+            np.testing.assert_allclose(found, table[column].loc[found.index], rtol=1e-12)
+    alone = CliRunner().invoke(app, ["compare", str(folder)])
+    assert alone.exit_code == 1
+    monkeypatch.setattr(sys.modules["imps.rerun"], "compare_runs", lambda *_: frame)
+    shown = CliRunner().invoke(app, ["compare", str(folder), str(fit)])
+    assert shown.exit_code == 0
+    assert f"{table.loc['base', 'mean'] / 1000:+,.0f} [" in shown.stdout
+    csv = CliRunner().invoke(app, ["compare", str(folder), str(fit), "--csv"]).stdout
+    assert len(csv.splitlines()) == len(frame) + 1
+
+
+def test_report_is_rebuilt_from_the_saved_fit(folder, tmp_path):
+    there = (folder / "report.html").read_bytes()
+    (folder / "report.html").write_text("lost")
+    assert CliRunner().invoke(app, ["report", str(folder), "-q"]).output == ""
+    assert (folder / "report.html").read_bytes() == there
+    missing = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert missing.exit_code == 1
+    assert "there is no manifest" in missing.stderr
+
+
+def test_refused_options_leave_no_folder_and_touch_no_results(folder, tmp_path):
+    refused = {
+        "no rows of the likelihood come from registers": ["--student-t", "registers"],
+        "flows is 'exp'": ["--flows", "exp"],
+        "no published share for 'visitor_switchers'": ["--switchers", "beta"],
+        "likelihood is 'poisson'": ["--likelihood", "poisson"],
+        "method is 'vb'": ["--method", "vb"],
+    }
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    outs = [tmp_path / "new" / "results", folder] * len(refused)
+    for out, (message, options) in zip(outs, refused.items(), strict=False):
+        line = ["reconcile", "uk-1991-2001", "--out", str(out), "--force", *options]
+        outcome = CliRunner().invoke(app, line)
+        assert outcome.exit_code == 1, options
+        assert message in outcome.stderr
+        assert "Traceback" not in outcome.stderr
     assert list(tmp_path.iterdir()) == []
+    assert before == {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert not list(folder.parent.glob("*unfinished*"))
+    usage = CliRunner().invoke(app, ["reconcile", "uk-1991-2001", "--draws", "3"])
+    assert usage.exit_code == 2
+    share = ["--switchers", "beta", "--switcher-share", "visitor_switchers"]
+    assert CliRunner().invoke(app, ["reconcile", "uk-1991-2001", *share]).exit_code == 2
+
+
+def test_prior_is_printed_without_fitting():
+    outcome = CliRunner().invoke(app, ["prior", "uk-1991-2001", "--draws", "500"])
+    assert outcome.exit_code == 0, outcome.output
+    for text in ("emigration_bias_level", "Normal(-0.05, 0.12)", "published +1,243,460"):
+        assert text in outcome.stdout
+    assert CliRunner().invoke(app, ["prior", "nowhere"]).exit_code == 1
+
+
+def test_variants_are_options_and_stand_in_the_manifest_of_a_stopped_run(tmp_path, monkeypatch):
+    from imps.manifest import variant_words
+    from imps.model import variant
+
+    seen = {}
+
+    def stopped(model, **_):
+        seen.update(variant(model))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("imps.runs.fit", stopped)
+    shares = ["--switcher-share", "visitor_switchers=0.03",
+              "--switcher-share", "migrant_switchers=0.08"]  # fmt: skip
+    line = ["reconcile", "uk-1991-2001", "--out", str(tmp_path / "r"), "--likelihood", "contacts",
+            "--student-t", "census", "--flows", "log", "--switchers", "beta", *shares]  # fmt: skip
+    outcome = CliRunner().invoke(app, line)
+    assert outcome.exit_code == 130
+    assert "the same command continues" in outcome.stderr
+    request = json.loads((tmp_path / "r.unfinished" / "manifest.json").read_text("utf-8"))[
+        "request"
+    ]
+    assert request["variant"] == seen
+    assert seen["switcher_shares"] == {"visitor_switchers": 0.03, "migrant_switchers": 0.08}
+    words = variant_words(seen)
+    for text in ("contacts", "Student-t rows of census", "flows log", "switchers beta", "0.03"):
+        assert text in words
+
+
+def test_a_project_is_run_loaded_and_goes_stale(tmp_path):
+    """From `imps init` to a fit that says which file was changed since."""
+    project = tmp_path / "project"
+    assert CliRunner().invoke(app, ["init", str(project)]).exit_code == 0
+    line = ["reconcile", str(project), "--draws", "100", "--chains", "2", "-q"]
+    outcome = CliRunner().invoke(app, line)
+    assert outcome.exit_code == 3, "so few draws are not to be used"
+    text = (project / "results" / "manifest.json").read_text("utf-8")
+    manifest = json.loads(text)
+    assert str(tmp_path) not in text
+    assert {row["file"] for row in manifest["inputs"]} >= {"data/births.csv", "data/deaths.csv"}
+    assert all(row["rows"] and len(row["sha256"]) == 64 for row in manifest["inputs"])
+    assert "AGES_MAPPED" in {row["code"] for row in manifest["import_log"]}
+    assert imps.load_run(project / "results").fit.stale == ()
+    births = project / "data" / "births.csv"
+    births.write_text(births.read_text("utf-8") + "\n", "utf-8")
+    again = imps.rerun(project / "results")
+    assert again.verdict == "identical", "the figures that were saved with the run"
+    assert again.changed == ("the input data/births.csv has changed",)
+    stale = imps.load_run(project / "results")
+    assert stale.fit.stale == again.changed
+    assert "STALE: the input data/births.csv has changed" in stale.attribution.verdict
+
+
+def test_exit_codes_stand_in_the_help_and_the_readme():
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    readme = (Path(imps.__file__).parents[1] / "README.md").read_text("utf-8")
+    for code in (0, 1, 2, 3, 4, 130):
+        assert re.search(rf"\b{code}\b", shown.split("Exit codes")[1]), code
+        assert f"`{code}`" in readme, code
+    assert "--install-completion" in shown
+
+
+def test_doctor_names_what_is_wrong(monkeypatch):
+    import imps.doctor
+
+    monkeypatch.setattr(imps.doctor, "_sampler", lambda: "left out")
+    monkeypatch.setattr(imps.doctor, "_posterior", lambda: "left out")
+    good = CliRunner().invoke(app, ["doctor"])
+    assert good.exit_code == 0, good.output
+    assert "FAIL" not in good.stdout
+
+    def broken():
+        raise OSError("no compiler")
+
+    monkeypatch.setattr(imps.doctor, "_sampler", broken)
+    bad = CliRunner().invoke(app, ["doctor"])
+    assert bad.exit_code == 1
+    assert "FAIL  NUTS (nutpie, numba): OSError: no compiler" in bad.stdout
 
 
 def test_cases_are_listed():

@@ -14,17 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from input_tables import contract, snapshot, the
 
 from imps.errors import ImpsError, InputError, InputWarning, OutputExistsError
+from imps.priors import default_priors
 from imps.project import check_project, load_project
 from imps.project_template import project_files, write_project
 from imps.settings import (
-    PRIOR_NAMES,
     SCHEMA_VERSION,
-    AccountSettings,
     FitSettings,
     OutputSettings,
     inspect_settings,
     read_settings,
 )
+from imps.sources.cross_checks import Account
 from imps.sources.import_log import REJECT
 
 GENERATED_SETTINGS = 300
@@ -67,7 +67,7 @@ def test_every_default_is_written_out(project):
     assert written["schema"] == SCHEMA_VERSION
     for name, kind in (("fit", FitSettings), ("output", OutputSettings)):
         assert written[name] == dataclasses.asdict(kind())
-    assert set(written["account"]) == {f.name for f in dataclasses.fields(AccountSettings)}
+    assert set(written["account"]) == {f.name for f in dataclasses.fields(Account)}
 
 
 def test_the_example_balances_but_for_missed_emigration(project):
@@ -191,7 +191,7 @@ def test_coverage_that_is_no_distribution(project, coverage):
 def test_names_of_priors_can_be_given(project):
     project.write_text(project.read_text() + "\n[priors.student_bias]\nsd = 0.2\n")
     fault(project, "SETTING_UNKNOWN", text="student_bias")
-    report = check_project(project, prior_names=(*PRIOR_NAMES, "student_bias"))
+    report = check_project(project, prior_names=(*default_priors(), "student_bias"))
     assert report.passed and report.settings.priors["student_bias"] == {"sd": 0.2}
 
 

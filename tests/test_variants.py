@@ -8,10 +8,11 @@ import imps
 import imps.sensitivity
 from imps import likelihoods
 from imps.curves import BetaShare, Form
+from imps.densities import log_likelihood_by_source, log_prior_by_block
 from imps.errors import PriorError, SourceError
 from imps.gaussian import GaussianPosterior
 from imps.likelihoods import BEND, STUDENT_T_DEGREES, contact_rows
-from imps.model import is_gaussian, quantity
+from imps.model import is_gaussian, quantity, variant
 from imps.sources.cell_likelihood import contact_log_likelihood
 
 CLOSURE = 1e-6  # persons, in every draw
@@ -100,6 +101,9 @@ def test_log_density_is_the_plain_sum_of_scipy_terms(models, name, rng):
         wanted += log_density(linear, mean, options)
         assert float(density({"log_scale": h, "latent": z})) == pytest.approx(wanted, rel=1e-7)
         np.testing.assert_allclose(linear.expected(w[None])[0], mean, rtol=1e-8, atol=0.01)
+        parts = log_likelihood_by_source(linear, h[None], z[None], variant(built))
+        parts |= log_prior_by_block(linear, h[None], z[None])
+        assert sum(float(part[0]) for part in parts.values()) == pytest.approx(wanted, rel=1e-7)
 
 
 @pytest.fixture(scope="module")

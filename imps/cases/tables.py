@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from imps.dims import AGE, FLOW, FLOWS, SEX, SEXES, YEAR
+from imps.sources.arrays import labelled
 
 
 class Tables:
@@ -29,34 +30,18 @@ class Tables:
 def by_sex_and_age(table: pd.DataFrame, column: str, vintage: str | None = None) -> xr.DataArray:
     """Values (year, sex, age) of a tidy table; a cell without a row is missing."""
     rows = table if vintage is None else table[table["vintage"] == vintage]
-    years, ages = sorted(rows["year"].unique()), sorted(rows["age"].unique())
-    index = pd.MultiIndex.from_product([years, SEXES, ages])
-    values = rows.set_index(["year", "sex", "age"])[column].reindex(index).to_numpy(float)
-    return xr.DataArray(
-        values.reshape(len(years), len(SEXES), len(ages)),
-        dims=(YEAR, SEX, AGE),
-        coords={YEAR: years, SEX: list(SEXES), AGE: ages},
-    )
+    labels = {YEAR: sorted(rows["year"].unique()), SEX: SEXES, AGE: sorted(rows["age"].unique())}
+    return labelled(rows, column, labels)
 
 
 def series(table: pd.DataFrame, column: str) -> xr.DataArray:
     """Values (year) of a table with one row a year."""
-    rows = table.sort_values("year")
-    return xr.DataArray(
-        rows[column].to_numpy(float), dims=YEAR, coords={YEAR: rows["year"].to_numpy()}
-    )
+    return labelled(table, column, {YEAR: sorted(table["year"])})
 
 
 def by_flow(table: pd.DataFrame, column: str) -> xr.DataArray:
     """Values (flow, year) of a table with one row a flow and year."""
-    years = sorted(table["year"].unique())
-    index = pd.MultiIndex.from_product([FLOWS, years])
-    values = table.set_index(["flow", "year"])[column].reindex(index).to_numpy(float)
-    return xr.DataArray(
-        values.reshape(len(FLOWS), len(years)),
-        dims=(FLOW, YEAR),
-        coords={FLOW: list(FLOWS), YEAR: years},
-    )
+    return labelled(table, column, {FLOW: FLOWS, YEAR: sorted(table["year"].unique())})
 
 
 def references(table: pd.DataFrame) -> str:

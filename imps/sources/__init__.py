@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from imps.dims import (
     YEAR,
 )
 from imps.errors import DefinitionError, LabelError, SourceError, some
-from imps.periods import MID_YEARS, mid_year_interval, share_after
+from imps.periods import CALENDAR_YEARS, MID_YEARS, mid_year_interval, share_after
 from imps.sources.admin import (
     EXPECTED,
     AdministrativeFlow,
@@ -36,6 +37,20 @@ from imps.sources.admin import (
     visitor_switchers,
 )
 from imps.sources.census import BY_SEX, BY_SEX_AND_AGE, TOTAL, RolledForward, Stock
+from imps.sources.definitions import (
+    LARGEST_BIRTH_RATE,
+    LEAST_BIRTH_RATE,
+    LONG_TERM,
+    PERSONS,
+    SURVEY,
+    THOUSANDS,
+    USUAL,
+    USUAL_RESIDENTS,
+    VINTAGES_DIFFER,
+    Counted,
+    difference,
+    explained,
+)
 from imps.sources.labels import check_ages, check_years
 from imps.sources.survey import SurveyFlow
 from imps.sources.vital import Births, Deaths, to_mid_years
@@ -99,7 +114,10 @@ class Sources:
         check_years(self.deaths.count, "deaths", years)
         check_years(self.rolled_forward.total, "rolled_forward", self.mid_years)
         self._check_dates()
+        self._check_counted()
+        self._check_units()
         self._check_basis()
+        self._check_vintages()
         self._check_flow_years()
         self._check_known_changes()
         self._check_parts()
@@ -344,12 +362,78 @@ class Sources:
     def _check_dates(self) -> None:
         if not self.base.at_mid_year:
             raise DefinitionError(
-                f"source 'base': its date is {self.base.date}, not a mid-year (30 June). Move it "
-                "to the mid-year first; the account starts there."
+                f"source 'base': its date is {self.base.date}, not a mid-year (30 June): "
+                f"{difference('mid-year', 'census day')}. Move it to the mid-year first; the "
+                "account starts there."
             )
         if self.last_year <= self.base.date.year:
             raise DefinitionError(
                 f"census {self.census.date} does not lie after the base {self.base.date}."
+            )
+
+    @property
+    def _all(self) -> tuple[Any, ...]:
+        """Every source with a definition of what it counts."""
+        own = tuple(s for s in self.extra if isinstance(getattr(s, "counted", None), Counted))
+        return (
+            self.base, self.census, self.births, self.deaths, self.immigration, self.emigration,
+            *self.administrative, *self.known_sums, self.rolled_forward, *self.known_changes, *own,
+        )  # fmt: skip
+
+    def _check_counted(self) -> None:
+        """One area, persons, usual residents, and the same measure in both directions."""
+        for source in self._all:
+            name, what = getattr(source, "name", "sum of adjustments"), source.counted
+            for value, wanted, noun in (
+                (what.geography or self.area, self.area, "area"),
+                (what.unit, PERSONS, "unit"),
+                (what.residents, USUAL, "population"),
+            ):
+                if value != wanted:
+                    raise DefinitionError(
+                        f"source '{name}': its {noun} is '{value}', that of the account "
+                        f"'{wanted}'{explained(value, wanted)}. Figures of two definitions are "
+                        "never combined: bring it to that of the account, or leave it out."
+                    )
+        one, other = self.immigration.counted.measure, self.emigration.counted.measure
+        if one != other:
+            raise DefinitionError(
+                f"immigration measures '{one or 'not stated'}' and emigration "
+                f"'{other or 'not stated'}'{explained(one, other)}. Use one measure for both."
+            )
+        parts = [part.label for part in self.administrative if part.status != EXPECTED]
+        if one == LONG_TERM and parts:
+            raise DefinitionError(
+                f"the flows are long-term migration (LTIM), and {some(parts)} stand beside them"
+                f"{explained(SURVEY, LONG_TERM)}. Take what the total holds off it first."
+            )
+
+    def _check_units(self) -> None:
+        """Thousands beside persons show in the births per person, whatever is stated."""
+        arrays = (self.base.count, self.census.count, self.births.count, self.deaths.count,
+                  self.immigration.estimate, self.emigration.estimate)  # fmt: skip
+        stated = {str(a.attrs["units"]) for a in arrays if "units" in a.attrs} - {PERSONS}
+        if stated:
+            raise DefinitionError(
+                f"an array states '{some(sorted(stated))}' as its units, expected '{PERSONS}'"
+                f"{explained(THOUSANDS, PERSONS)}. Convert it."
+            )
+        births = float(self.births.count.sum(SEX).mean())
+        for stock in (self.base, self.census):
+            rate = births / stock.total if stock.total else np.inf
+            if not LEAST_BIRTH_RATE < rate < LARGEST_BIRTH_RATE:
+                raise DefinitionError(
+                    f"{births:,.0f} births a year beside {stock.total:,.0f} people in "
+                    f"'{stock.name}' ({rate:.2g} a person): one of them is in thousands"
+                    f"{explained(THOUSANDS, PERSONS)}. Convert it."
+                )
+
+    def _check_vintages(self) -> None:
+        one, other = self.immigration.vintage, self.emigration.vintage
+        if one != other:
+            raise DefinitionError(
+                f"immigration is of vintage '{one}', emigration of '{other}': {VINTAGES_DIFFER}. "
+                "Use one vintage for both."
             )
 
     def _check_basis(self) -> None:
@@ -362,7 +446,8 @@ class Sources:
         if other:
             raise DefinitionError(
                 f"flows of one account must share one basis; immigration is by {self.flow_basis}, "
-                f"but {some(other)}. Bring them to the same periods first."
+                f"but {some(other)}{explained(CALENDAR_YEARS, MID_YEARS)}. Bring them to the same "
+                "periods first."
             )
 
     def _check_flow_years(self) -> None:
@@ -421,8 +506,10 @@ __all__ = [
     "BY_SEX_AND_AGE",
     "FLOWS",
     "TOTAL",
+    "USUAL_RESIDENTS",
     "AdministrativeFlow",
     "Births",
+    "Counted",
     "Deaths",
     "KnownChange",
     "KnownSum",

@@ -22,6 +22,7 @@ import xarray as xr
 from imps.dims import AGE, FLOWS, SEX, YEAR
 from imps.errors import DefinitionError, SourceError
 from imps.periods import CALENDAR_YEARS
+from imps.sources.definitions import USUAL_RESIDENTS, Counted
 from imps.sources.labels import (
     check_ages,
     check_basis,
@@ -56,6 +57,8 @@ class AdministrativeFlow:
     vintage, reference : str
     basis : {"calendar year", "mid-year"}
         What `year` means; the same as that of the survey.
+    counted : Counted
+        Geography, unit and residents of the figures.
     """
 
     name: str
@@ -67,6 +70,7 @@ class AdministrativeFlow:
     vintage: str
     reference: str
     basis: str = CALENDAR_YEARS
+    counted: Counted = USUAL_RESIDENTS
 
     def __post_init__(self) -> None:
         if self.flow not in FLOWS:
@@ -130,6 +134,8 @@ class KnownSum:
     count : DataArray (year), persons per year
     vintage, reference : str
     basis : {"calendar year", "mid-year"}
+    counted : Counted
+        Geography, unit and residents of the figures.
     """
 
     flow: str
@@ -137,6 +143,7 @@ class KnownSum:
     vintage: str
     reference: str
     basis: str = CALENDAR_YEARS
+    counted: Counted = USUAL_RESIDENTS
 
 
 def expected_parts(
@@ -178,12 +185,15 @@ class KnownChange:
         Signed: positive adds to the population. A year of the account that is
         missing was not published, and its change stands in that year's flows.
     vintage, reference : str
+    counted : Counted
+        Geography, unit and residents of the figures.
     """
 
     name: str
     count: xr.DataArray
     vintage: str
     reference: str
+    counted: Counted = USUAL_RESIDENTS
 
     def __post_init__(self) -> None:
         check_dims(self.count, (YEAR,), self.name)
@@ -209,6 +219,8 @@ class Register:
     coverage_mean, coverage_sd, coverage_age_sd : float
         Shares of the registered count.
     vintage, reference : str
+    counted : Counted
+        Geography, unit and residents of the figures.
     """
 
     name: str
@@ -220,6 +232,7 @@ class Register:
     coverage_age_sd: float
     vintage: str
     reference: str
+    counted: Counted = USUAL_RESIDENTS
 
     def __post_init__(self) -> None:
         for what, array in (("count", self.count), ("standard error", self.standard_error)):
@@ -251,6 +264,8 @@ class MirrorSeries:
     anchored_to : str
         Name of the estimates the series was weighted to, if any; such a series
         is refused when those are the estimates under test.
+    counted : Counted
+        Geography, unit and residents of the figures.
     """
 
     name: str
@@ -262,6 +277,7 @@ class MirrorSeries:
     vintage: str
     reference: str
     anchored_to: str = ""
+    counted: Counted = USUAL_RESIDENTS
 
     def __post_init__(self) -> None:
         if self.flow not in FLOWS:

@@ -11,6 +11,7 @@ import xarray as xr
 from imps.accounting import roll_forward
 from imps.dims import AGE, SEX, YEAR
 from imps.errors import DefinitionError, SourceError
+from imps.sources.definitions import USUAL_RESIDENTS, Counted
 from imps.sources.labels import check_ages, check_complete, check_dims, check_sexes
 
 TOTAL = "total"
@@ -35,6 +36,8 @@ class Stock:
     relative_standard_error : float
         Accuracy (random error) of the total as a share; bias has a prior.
     vintage, reference, name : str
+    counted : Counted
+        Geography, unit and residents of the figures.
     """
 
     count: xr.DataArray
@@ -44,6 +47,7 @@ class Stock:
     vintage: str
     reference: str
     name: str
+    counted: Counted = USUAL_RESIDENTS
 
     def __post_init__(self) -> None:
         check_dims(self.count, (SEX, AGE), self.name)
@@ -96,6 +100,8 @@ class RolledForward:
     by_sex_and_age : DataArray (year, sex, age), persons, or None
         For the mid-years for which it was published.
     vintage, reference : str
+    counted : Counted
+        Geography, unit and residents of the figures.
     """
 
     total: xr.DataArray
@@ -106,6 +112,7 @@ class RolledForward:
     by_sex: xr.DataArray | None = None
     by_sex_and_age: xr.DataArray | None = None
     name: str = "rolled_forward"
+    counted: Counted = USUAL_RESIDENTS
 
     def __post_init__(self) -> None:
         check_dims(self.total, (YEAR,), self.name)

@@ -22,6 +22,7 @@ from imps.sources.grids import (
     MAX_BYTES,
     MAX_COLUMNS,
     MAX_ROWS,
+    MAX_TEXT,
     Grid,
     cell_text,
     is_missing,
@@ -245,19 +246,44 @@ def _parquet_grid(content: bytes, log: Collector) -> Grid | None:
 
     try:
         file = pq.ParquetFile(io.BytesIO(content))
+        kinds = [file.schema.column(j) for j in range(len(file.schema))]
+        texts = [kind.path for kind in kinds if kind.physical_type == "BYTE_ARRAY"]
+        file = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts)
         if file.metadata.num_rows > MAX_ROWS:
             too_large(log, f"{file.metadata.num_rows:,} rows")
             return None
         if file.metadata.num_columns > MAX_COLUMNS:
             too_large(log, f"{file.metadata.num_columns:,} columns")
             return None
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        size = sum(group.total_byte_size for group in groups)
+        if size > 2 * MAX_BYTES:
+            too_large(log, f"{size:,} bytes once unpacked")
+            return None
         table = file.read()
+        if _longest_text(table) > MAX_TEXT:
+            too_large(log, f"a cell of more than {MAX_TEXT:,} bytes")
+            return None
         columns = [column.to_pylist() for column in table.columns]
     except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError):
         _unreadable(log, "the Parquet file is damaged")
         return None
     rows = list(range(2, table.num_rows + 2))
     return _typed_grid([str(name) for name in table.column_names], columns, rows, 1, log)
+
+
+def _longest_text(table: Any) -> int:
+    """Bytes of the longest text; each distinct one is stored once, however often it occurs."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    longest = 0
+    for column in table.columns:
+        for chunk in column.chunks:
+            texts = chunk.dictionary if isinstance(chunk, pa.DictionaryArray) else None
+            if texts is not None and len(texts):
+                longest = max(longest, pc.max(pc.binary_length(texts)).as_py() or 0)
+    return longest
 
 
 def frame_grid(frame: pd.DataFrame, log: Collector) -> Grid | None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
+from imps.periods import CALENDAR_YEARS, MID_YEARS
 from imps.sources.account_checks import (
     check_base_year,
     check_deaths,
@@ -17,35 +19,54 @@ from imps.sources.account_checks import (
     check_units,
 )
 from imps.sources.areas import CODE, GEOGRAPHIES, unmatched
+from imps.sources.definitions import (
+    LONG_TERM,
+    SHORT_TERM,
+    SURVEY,
+    USUAL,
+    VINTAGES_DIFFER,
+    explained,
+    residents_of,
+)
 from imps.sources.import_log import Collector, ImportLog, listed
 from imps.sources.options import CALENDAR_YEAR, MID_YEAR
 from imps.sources.schemas import EVENTS, FLOW_TABLE, STOCK
 from imps.sources.tables import Table, of_kinds, of_nature
 
 MEAN_OF_CALENDAR_YEARS: Final = "mean-of-two-calendar-years"
+PERIOD_WORDS: Final = MappingProxyType({CALENDAR_YEAR: CALENDAR_YEARS, MID_YEAR: MID_YEARS})
 ADJUSTMENTS: Final = ("asylum_seekers", "irish_flows", "visitor_switchers", "migrant_switchers")
 TOTAL_DEFINITIONS: Final = ("LTIM", "TIM")
 
 
 @dataclass(frozen=True)
 class Account:
-    """What the tables are to be joined into.
+    """What the tables are to be joined into; the section [account] of a settings file.
 
     Attributes
     ----------
-    geography : str
-        Area of the account, or empty.
-    first_mid_year, last_mid_year : int or None
-        Mid-years of the base and of the census at the other end.
-    calendar_to_mid_year : str
+    name, geography : str
+        Title of the case; area of all its figures.
+    first_mid_year, last_mid_year : int
+        Mid-years of the base and of the census at the other end; 0 if not said.
+    base_vintage, rolled_forward_vintage, census_vintage : str
+        Vintage of the population that each is; empty where only one can be meant.
+    census_standard_error : float
+        Random error of the totals of base and census as a share; 0 if not said.
+    calendar_to_mid_year : {"", "mean-of-two-calendar-years"}
         Declared conversion of calendar years; empty if none is allowed.
-    special_populations : str
+    special_populations : {"", "as-declared"}
         "as-declared": stocks that differ in armed forces or prisoners are meant.
     """
 
+    name: str = ""
     geography: str = ""
-    first_mid_year: int | None = None
-    last_mid_year: int | None = None
+    first_mid_year: int = 0
+    last_mid_year: int = 0
+    base_vintage: str = ""
+    rolled_forward_vintage: str = ""
+    census_vintage: str = ""
+    census_standard_error: float = 0.0
     calendar_to_mid_year: str = ""
     special_populations: str = ""
 
@@ -61,6 +82,7 @@ def check_between(tables: Sequence[Table], account: Account | None = None) -> Im
         _check_span,
         _check_vintages,
         _check_components_counted,
+        _check_residents,
         _check_population_base,
         _check_ages,
     ):
@@ -93,7 +115,7 @@ def _check_geography(tables: Sequence[Table], account: Account) -> ImportLog:
     log.add(
         "COVERAGE_MISMATCH",
         f"the figures are for {different}, those of {name} for {area}: they do not describe "
-        "the same people",
+        f"the same people{explained(different, area)}",
         "Use figures for one area, or sum the parts with areas = [...].",
         texts=[different],
     )
@@ -162,7 +184,8 @@ def _check_periods(tables: Sequence[Table], account: Account) -> ImportLog:
         else:
             found.add(
                 "PERIOD_MISMATCH",
-                f"{table.kind} are for periods '{period}', the population is at mid-year",
+                f"{table.kind} are for periods '{period}', the population is at mid-year"
+                f"{explained(PERIOD_WORDS.get(period, period), MID_YEARS)}",
                 f'Set account.calendar_to_mid_year = "{MEAN_OF_CALENDAR_YEARS}", or give figures '
                 "for years to 30 June."
                 if period == CALENDAR_YEAR
@@ -178,7 +201,7 @@ def _check_span(tables: Sequence[Table], account: Account) -> ImportLog:
     """Years outside the account are not used; years inside it must be there."""
     first, last = account.first_mid_year, account.last_mid_year
     log = ImportLog()
-    if first is None or last is None:
+    if not first or not last:
         return log
     for table in of_nature(tables, EVENTS, FLOW_TABLE):
         lead = 0 if table.metadata.get("period") == CALENDAR_YEAR else 1
@@ -244,7 +267,8 @@ def _vintage_finding(one: Table, two: Table, years: list[int]) -> ImportLog:
     names = [f"{t.name} (vintage '{t.metadata.get('vintage', 'not stated')}')" for t in (one, two)]
     found.add(
         "VINTAGE_NEEDED",
-        f"{one.kind} of {years[0]} to {years[-1]} are published twice: {names[0]} and {names[1]}",
+        f"{one.kind} of {years[0]} to {years[-1]} are published twice: {names[0]} and {names[1]}; "
+        f"{VINTAGES_DIFFER}",
         "Keep the vintage that the account is about; the other one is for comparison only.",
         column="year",
         total=len(years),
@@ -269,12 +293,33 @@ def _check_components_counted(tables: Sequence[Table], _: Account) -> ImportLog:
             found.add(
                 "COMPONENT_COUNTED_TWICE",
                 f"a total with definition '{table.metadata['definition']}' may already hold "
-                f"{listed(adjustments)}, which are also given as sources of their own",
+                f"{listed(adjustments)}, which are also given as sources of their own"
+                f"{explained(SURVEY, LONG_TERM)}",
                 f"Set includes = {adjustments} for what the total holds, or includes = [].",
                 column=table.value,
                 texts=adjustments,
             )
             log += found.log()
+    return log
+
+
+def _check_residents(tables: Sequence[Table], _: Account) -> ImportLog:
+    """Short-term residents stand in neither census nor mid-year estimates."""
+    log = ImportLog()
+    for table in tables:
+        stated = str(table.metadata.get("definition", ""))
+        if SHORT_TERM not in (table.options.residents, residents_of(stated)):
+            continue
+        found = Collector(table.name)
+        found.add(
+            "DEFINITION_MISMATCH",
+            f"{table.kind} are of short-term residents, the account is of usual ones"
+            f"{explained(SHORT_TERM, USUAL)}",
+            "Use figures of residents for twelve months or more, or leave the file out.",
+            column="definition",
+            texts=[stated or SHORT_TERM],
+        )
+        log += found.log()
     return log
 
 

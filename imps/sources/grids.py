@@ -16,6 +16,8 @@ from imps.sources.import_log import Collector, listed
 MAX_BYTES: Final = 200_000_000
 MAX_ROWS: Final = 1_048_576
 MAX_COLUMNS: Final = 2_000
+MAX_TEXT: Final = 32_767
+"""Bytes of the longest cell; the limit of spreadsheets."""
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,23 @@ CODES: Final = MappingProxyType(
         "ROUNDING_DETECTED": WARN,
         "ACCOUNT_RESIDUAL": WARN,
         "TABLE_MISSING": REJECT,
+        # From tables to the sources of an account
+        "SINGLE_AGES_NEEDED": REJECT,
+        "AGE_DEFINITION": ASK,
+        "CELLS_NEEDED": REJECT,
+        "FLOW_NEEDED": REJECT,
+        "SOURCE_UNKNOWN": REJECT,
+        "DEFINITION_MISMATCH": REJECT,
+        "COVERAGE_NEEDED": ASK,
+        "PRIOR_AS_NORMAL": CONVERT,
+        "CITIZENSHIPS_SUMMED": CONVERT,
+        "CONTACTS_DERIVED": CONVERT,
+        "INCLUDED_TAKEN_OFF": CONVERT,
+        "KNOWN_CHANGE": CONVERT,
+        "DEATHS_BY_COHORT": CONVERT,
+        "ROLLED_BY_RULE": CONVERT,
+        "LABEL_UNSAFE": REJECT,
+        "SOURCES_REFUSED": REJECT,
         # Settings and priors
         "SETTINGS_SYNTAX": REJECT,
         "SETTINGS_VERSION": REJECT,
@@ -358,6 +375,33 @@ class Collector:
     def of_codes(self, *codes: str) -> bool:
         """Whether a finding with one of these codes has been recorded."""
         return any(f.code in codes for f in self.findings)
+
+    def log(self) -> ImportLog:
+        """What has been collected, frozen."""
+        return ImportLog(tuple(self.findings))
+
+
+@dataclass
+class Findings:
+    """Collects findings of several files.
+
+    Attributes
+    ----------
+    findings : list of Finding
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, file: str, code: str, problem: str, next_step: str = "", **more: Any) -> None:
+        """Record one finding about a file; see `Collector.add`."""
+        found = Collector(file)
+        found.add(code, problem, next_step, **more)
+        self.findings += found.findings
+
+    @property
+    def failed(self) -> bool:
+        """Whether a fault has been recorded."""
+        return any(f.fatal for f in self.findings)
 
     def log(self) -> ImportLog:
         """What has been collected, frozen."""

@@ -17,6 +17,8 @@ CALENDAR_YEAR: Final = "calendar-year"
 MID_YEAR: Final = "mid-year"
 FINANCIAL_YEAR: Final = "year-ending-march"
 ACADEMIC_YEAR: Final = "year-ending-august"
+AT_DEATH: Final = "at-death"
+AT_MID_YEAR: Final = "at-mid-year"
 PERIODS: Final = (CALENDAR_YEAR, MID_YEAR, FINANCIAL_YEAR, ACADEMIC_YEAR)
 MISSING_KINDS: Final = (
     "suppressed",
@@ -81,6 +83,12 @@ class ReadOptions:
         Adjustments that a total of migration already holds.
     sex_ratio : float
         Males per female at birth, when births come without sex.
+    age_counted : {"at-death", "at-mid-year"}
+        Age of deaths: at last birthday before death, or reached at the end of the year.
+    observed : {"sex and age", "sex", "total"}
+        Detail in which the figures were published; finer cells are a schedule, not data.
+    residents : {"usual", "short-term"}
+        Who is counted: residents for twelve months or more, or visitors for less.
     areas : tuple of str
         Areas whose sum is meant.
     area_totals : {"check"}
@@ -121,6 +129,9 @@ class ReadOptions:
     cv_unit: str | None = None
     includes: tuple[str, ...] | None = None
     sex_ratio: float | None = None
+    age_counted: str | None = None
+    observed: str | None = None
+    residents: str | None = None
     areas: tuple[str, ...] = ()
     area_totals: str | None = None
     jumps: str | None = None
@@ -141,6 +152,9 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "zero_no_contacts": ("unobserved",),
         "standard_error_missing": ("unobserved",),
         "cv_unit": ("percent", "fraction"),
+        "age_counted": (AT_DEATH, AT_MID_YEAR),
+        "observed": ("sex and age", "sex", "total"),
+        "residents": ("usual", "short-term"),
         "area_totals": ("check",),
         "jumps": ("accepted",),
     }

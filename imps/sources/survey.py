@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from imps.dims import AGE_GROUP, FLOWS, SEX, SEXES, YEAR
-from imps.errors import LabelError, SourceError
+from imps.errors import LabelError, SourceError, some
 from imps.periods import CALENDAR_YEARS
 from imps.sources.census import BY_SEX_AND_AGE, TOTAL
+from imps.sources.definitions import USUAL_RESIDENTS, Counted
 from imps.sources.labels import (
     check_basis,
     check_complete,
@@ -48,6 +50,12 @@ class SurveyFlow:
     variance_function : str
         How standard errors and contacts were reached where they were not
         published, in words; empty where they were.
+    unobserved : DataArray of bool, same labels, or None
+        Cells that were not published. They are in no likelihood; what stands in
+        them is a schedule that keeps the arrays whole, see
+        :func:`imps.sources.flow_tables.fill_unobserved`.
+    counted : Counted
+        Geography, unit, residents and measure of the figures.
     """
 
     flow: str
@@ -61,6 +69,8 @@ class SurveyFlow:
     observed: str = BY_SEX_AND_AGE
     basis: str = CALENDAR_YEARS
     variance_function: str = ""
+    unobserved: xr.DataArray | None = None
+    counted: Counted = USUAL_RESIDENTS
 
     def __post_init__(self) -> None:
         if self.observed not in (BY_SEX_AND_AGE, TOTAL):
@@ -81,6 +91,14 @@ class SurveyFlow:
             check_complete(array, self.flow, what)
             self._same_cells(array)
         check_positive(self.standard_error, self.flow, "standard error")
+        if not (self.lower_ages.diff(AGE_GROUP) > 0).all():
+            raise LabelError(
+                f"source '{self.flow}': age groups are not in the order of age, or begin at the "
+                f"same age: {some(self.estimate[AGE_GROUP].values.tolist())}. Sort them."
+            )
+        if self.unobserved is not None:
+            check_dims(self.unobserved, (YEAR, SEX, AGE_GROUP), self.flow)
+            self._same_cells(self.unobserved)
 
     def _same_cells(self, array: xr.DataArray) -> None:
         for dim in (YEAR, AGE_GROUP):
@@ -107,6 +125,13 @@ class SurveyFlow:
     def years(self) -> np.ndarray:
         """Years of the survey, calendar or mid-years as `basis` says."""
         return self.estimate[YEAR].values
+
+    @property
+    def observed_cells(self) -> np.ndarray:
+        """Whether each cell was published, (year, sex, age_group)."""
+        if self.unobserved is None:
+            return np.ones(self.estimate.shape, dtype=bool)
+        return ~self.unobserved.values
 
     @property
     def design_effect(self) -> float:
@@ -143,6 +168,7 @@ class SurveyFlow:
         if "standard_error" not in rows:
             rows = rows.assign(standard_error=smoothed_standard_errors(rows))
         groups = list(dict.fromkeys(rows["age_group"]))
+        groups = list(lower_ages(groups).sortby(lower_ages(groups).sum(SEX))[AGE_GROUP].values)
         cells = {
             what: _cells(rows, what, groups) for what in ("estimate", "standard_error", "contacts")
         }
@@ -166,7 +192,7 @@ class SurveyFlow:
         contacts: xr.DataArray,
         *,
         schedule: xr.DataArray,
-        **fields: str,
+        **fields: Any,
     ) -> SurveyFlow:
         """A flow of which only totals were published; `schedule` gives sexes and ages.
 

@@ -10,6 +10,7 @@ import xarray as xr
 from imps.accounting import deaths_by_cohort
 from imps.dims import AGE, SEX, SEXES, YEAR
 from imps.periods import mid_year_average, mid_year_interval
+from imps.sources.definitions import USUAL_RESIDENTS, Counted
 from imps.sources.labels import check_ages, check_complete, check_dims, check_sexes
 
 
@@ -22,12 +23,15 @@ class Births:
     count : DataArray (year, sex), persons per year
         `year` is the mid-year at which the interval ends.
     vintage, reference : str
+    counted : Counted
+        Geography, unit and residents of the figures.
     """
 
     count: xr.DataArray
     vintage: str
     reference: str
     name: str = "births"
+    counted: Counted = USUAL_RESIDENTS
 
     def __post_init__(self) -> None:
         check_dims(self.count, (YEAR, SEX), self.name)
@@ -85,12 +89,15 @@ class Deaths:
         Deaths of the newborn of the interval stand at age 0, and so on along
         cohorts; the last age is the open group.
     vintage, reference : str
+    counted : Counted
+        Geography, unit and residents of the figures.
     """
 
     count: xr.DataArray
     vintage: str
     reference: str
     name: str = "deaths"
+    counted: Counted = USUAL_RESIDENTS
 
     def __post_init__(self) -> None:
         check_dims(self.count, (YEAR, SEX, AGE), self.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from typing import Any, Final
 
 from imps.sources.grids import (
@@ -19,8 +20,8 @@ from imps.sources.import_log import Collector, listed
 from imps.sources.options import ReadOptions, nearest
 
 MAX_CELLS: Final = 20_000_000
-_COLUMN_LETTERS: Final = re.compile(rb'<c[^>]*? r="([A-Z]{1,3})[0-9]+"')
-_ROW_NUMBERS: Final = re.compile(rb' r="[A-Z]{0,3}([0-9]{5,})"')
+_COLUMN_LETTERS: Final = re.compile(rb"""<c[^>]*? r=["']([A-Z]{1,3})[0-9]+["']""")
+_ROW_NUMBERS: Final = re.compile(rb""" r=["'][A-Z]{0,3}([0-9]{5,})["']""")
 
 
 def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid | None:
@@ -79,9 +80,16 @@ def _bounded(content: bytes, log: Collector) -> bool:
             if sum(sizes.values()) > 2 * MAX_BYTES:
                 too_large(log, f"{sum(sizes.values()):,} bytes when unpacked")
                 return False
-            sheets = [name for name in sizes if name.startswith("xl/worksheets/sheet")]
-            return all(_sheet_bounded(parts.read(name), log) for name in sheets)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError, ValueError):
+            for name in sizes:  # reading also finds a part that is longer than it says
+                content_of = parts.read(name)
+                if name.startswith("xl/worksheets/") and not _sheet_bounded(content_of, log):
+                    return False
+            return True
+    except (zipfile.BadZipFile, EOFError, zlib.error):
+        log.add("FILE_NOT_READABLE", "cannot be read: the workbook is damaged",
+                "Save it again, or export the table as CSV.")  # fmt: skip
+        return False
+    except (OSError, NotImplementedError, RuntimeError, ValueError):
         return True  # the reader says what is wrong with it
 
 

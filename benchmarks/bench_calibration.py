@@ -1,0 +1,198 @@
+"""Calibration: truths drawn from the priors, simulated without the model, fitted, ranked.
+
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py run small 1000
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py run full 100
+    uv run python benchmarks/bench_calibration.py scores small 2000
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py faults 100
+    uv run python benchmarks/bench_calibration.py figure small full
+
+"small" is the invented account with every kind of source (36 ages, two sexes, four
+years); "full" is the published case of England and Wales 2001-2011 (91 ages, two sexes,
+ten years). `run` appends to results/calibration.csv one row a quantity and writes the
+histogram of its ranks to results/calibration_ranks.csv; it can be broken off and called
+again. `faults` appends to results/faults.csv one row a wrong model of benchmarks/faults.py
+and check: the score test on ten times as many data sets, the ranks, and the check at
+building that the contributions sum to the gap. `figure` draws docs/calibration.png
+from the work files.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from faults import FAULTS, Fault, right_model
+from results_file import RESULTS, append
+
+import imps
+from imps.calibration import FAMILY_LEVEL, Calibration, calibrate, score_test
+from imps.gaussian import CLOSURE_TOLERANCE, LinearModel, largest_misclosure
+
+SEED = 20260101
+WORK = Path(__file__).parent / "work"
+FIGURE = Path(__file__).parents[1] / "docs" / "calibration.png"
+BINS = 20
+
+
+def model_of(account: str) -> LinearModel:
+    """The small account with every source, or the national case at full size."""
+    if account == "small":
+        return right_model()
+    return imps.linear_model(
+        imps.load_case("england-wales-2001-2011").sources, imps.default_priors()
+    )
+
+
+def calibration(account: str, replicates: int) -> Calibration:
+    """Run, or finish, or read the replicates of an account."""
+    WORK.mkdir(exist_ok=True)
+    path = WORK / f"calibration_{account}.csv"
+    return calibrate(model_of(account), replicates=replicates, seed=SEED, path=path, say=print)
+
+
+def run(account: str, replicates: int) -> None:
+    """Append the summary and write the histograms of ranks."""
+    found = calibration(account, replicates)
+    print(found)
+    told = {
+        "account": account,
+        "replicates": replicates,
+        "family_wise_passed": found.passed,
+        "least_ess": round(found.runs["ess"].min()),
+        "mean_cpu_seconds": round(found.runs["seconds"].mean(), 2),
+    }
+    table = found.table().round(4)
+    append("calibration", ({**told, **row} for row in table.to_dict("records")))
+    write_histograms(account, found)
+
+
+def write_histograms(account: str, found: Calibration) -> None:
+    """Number of ranks in each of twenty bins, one row a quantity; replaces those of the account."""
+    path = RESULTS / "calibration_ranks.csv"
+    old = pd.read_csv(path) if path.exists() else pd.DataFrame({"account": []})
+    counts = {q: np.histogram(found.ranks[q], BINS, (0, 1))[0] for q in found.ranks}
+    new = pd.DataFrame.from_dict(
+        counts, orient="index", columns=[f"bin{i + 1}" for i in range(BINS)]
+    )
+    new = new.rename_axis("quantity").reset_index()
+    new.insert(0, "account", account)
+    pd.concat([old[old["account"] != account], new]).to_csv(path, index=False)
+
+
+def scores(account: str, replicates: int) -> None:
+    """Append the score test, one row a score."""
+    table = score_test(model_of(account), replicates=replicates, seed=SEED).round(4)
+    print(table.sort_values("p_value").head(10).to_string())
+    append(
+        "calibration_scores",
+        ({"account": account, "data_sets": replicates, **r} for r in table.to_dict("records")),
+    )
+
+
+def faults(replicates: int) -> None:
+    """Append what each check says of each wrong model, and of the right one."""
+    for make in (lambda: Fault("none", right_model()), *FAULTS):
+        fault = make()
+        append("faults", ({"fault": fault.name, **row} for row in checks_of(fault, replicates)))
+
+
+def checks_of(fault: Fault, replicates: int) -> Iterator[dict[str, object]]:
+    """One row a check: where it looked worst, its statistic, threshold and answer."""
+    off = largest_misclosure(fault.model)
+    threshold = CLOSURE_TOLERANCE
+    yield row_of("contributions sum to the gap", 1, "persons", "", off, threshold, off > threshold)
+    if fault.fitted is None:
+        worst = score_test(fault.model, replicates=10 * replicates, seed=SEED).nsmallest(
+            1, "p_value"
+        )
+        where, p = f"{worst['of'].item()}, {worst['score'].item()}", worst["p_family"].item()
+        yield row_of("score test", 10 * replicates, "p_family", where, p, FAMILY_LEVEL)
+    ranks = calibrate(fault.model, fitted=fault.fitted, replicates=replicates, seed=SEED).table()
+    worst = ranks.nsmallest(1, "p_value")
+    where, p = worst["quantity"].item(), worst["p_family"].item()
+    yield row_of("calibration", replicates, "p_family", where, p, FAMILY_LEVEL)
+
+
+def row_of(
+    check: str,
+    data_sets: int,
+    statistic: str,
+    where: str,
+    value: float,
+    threshold: float,
+    found: bool | None = None,
+) -> dict[str, object]:
+    """A row of results/faults.csv; p-values find a fault below their threshold."""
+    return {
+        "check": check,
+        "data_sets": data_sets,
+        "worst_at": where,
+        "statistic": statistic,
+        "value": f"{value:.3g}",
+        "threshold": threshold,
+        "found": value < threshold if found is None else found,
+    }
+
+
+def panel_of(quantity: str) -> str:
+    """Kind of a quantity, for the panels of the figure."""
+    kinds = {
+        "log_scale": "Scales",
+        "log_likelihood": "Joint log-likelihood of each source",
+        "net_migration": "Net migration and closing population",
+        "population": "Net migration and closing population",
+    }
+    return kinds.get(quantity.split("[")[0], "Sources, groups and gap")
+
+
+def figure(*accounts: str) -> None:
+    """Distribution of the ranks minus the uniform one, with the family-wise envelope."""
+    import matplotlib.pyplot as plt
+
+    runs = {}
+    for account in accounts:
+        done = len(pd.read_csv(WORK / f"calibration_{account}.csv"))
+        runs[account] = calibration(account, done)
+    panels = list(dict.fromkeys(panel_of(q) for q in next(iter(runs.values())).ranks))
+    shape = {"nrows": len(runs), "ncols": len(panels)}
+    size = (3.1 * len(panels), 2.6 * len(runs) + 0.6)
+    fig, axes = plt.subplots(
+        **shape, figsize=size, sharex=True, sharey="row", squeeze=False, layout="constrained"
+    )
+    for row, (account, found) in zip(axes, runs.items(), strict=True):
+        at, lower, upper = found.envelope()
+        for ax, panel in zip(row, panels, strict=True):
+            ax.fill_between(at, lower - at, upper - at, color="0.88", lw=0)
+            ax.axhline(0, color="0.5", lw=0.6)
+            for quantity in found.ranks:
+                if panel_of(quantity) == panel:
+                    share = (found.ranks[quantity].to_numpy()[:, None] <= at).mean(axis=0)
+                    ax.plot(at, share - at, lw=0.8, color="C0", alpha=0.7)
+            ax.spines[["top", "right"]].set_visible(False)
+        row[0].set_ylabel(f"{account} account, {found.replicates:,} data sets\nshare minus uniform")
+    for ax, panel in zip(axes[0], panels, strict=True):
+        ax.set_title(panel, fontsize=9)
+    for ax in axes[-1]:
+        ax.set_xlabel("rank of the truth among the draws, as a share")
+    fig.suptitle(
+        "Ranks of truths drawn from the priors; grey: 95 % envelope of all quantities together",
+        fontsize=10,
+    )
+    fig.savefig(FIGURE, dpi=110)
+    print(FIGURE)
+
+
+def main() -> None:
+    """Do what the first word says."""
+    what, *rest = sys.argv[1:] or ["run", "small", "1000"]
+    if what == "figure":
+        figure(*rest)
+    elif what == "faults":
+        faults(int(rest[0]))
+    else:
+        {"run": run, "scores": scores}[what](rest[0], int(rest[1]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""How the cost of the exact way grows with years and with sources.
+
+Simulated accounts of 91 ages and two sexes: 5 to 25 years without further sources, and
+10 years with 0 to 6 mirror series beside the shipped kinds. CPU seconds of writing the
+account down and of 4,000 draws (median of three), and rows of the likelihood, are
+appended to results/scaling.csv; `docs/scaling.png` shows them. Run as
+
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_scaling.py
+"""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import xarray as xr
+from results_file import append
+
+import imps
+from imps.simulate import simulate_account
+from imps.sources import MirrorSeries, Sources
+
+matplotlib.use("Agg")
+YEARS = (5, 10, 15, 20, 25)
+MIRRORS = (0, 2, 4, 6)
+REPEATS = 3
+FIGURE = Path(__file__).parent.parent / "docs" / "scaling.png"
+
+
+def with_mirrors(sources: Sources, n: int) -> Sources:
+    """Add n mirror series of immigration, each counting about 60 per cent of the flow."""
+    years = sources.immigration.years
+    total = sources.immigration.estimate.sum(("sex", "age_group")).values
+    series = tuple(
+        MirrorSeries(
+            name=f"mirror {k + 1}",
+            flow="immigration",
+            count=xr.DataArray(0.6 * total, dims="year", coords={"year": years}),
+            standard_error=xr.DataArray(0.06 * total, dims="year", coords={"year": years}),
+            coverage_mean=0.6,
+            coverage_sd=0.1,
+            vintage="simulated",
+            reference="imps.simulate",
+        )
+        for k in range(n)
+    )
+    return replace(sources, extra=(*sources.extra, *series))
+
+
+def measure(grows: str, size: int, sources: Sources) -> dict[str, object]:
+    """CPU seconds of the model and of a fit of 4,000 draws."""
+    start = time.process_time()
+    model = imps.linear_model(sources, imps.default_priors())
+    built = time.process_time() - start
+    seconds = []
+    for seed in range(REPEATS):
+        start = time.process_time()
+        imps.fit(model, seed=seed, method="exact")
+        seconds.append(time.process_time() - start)
+    return {
+        "grows": grows,
+        "size": size,
+        "rows_of_likelihood": model.observed.size,
+        "latent_variables": model.n_latent,
+        "cpu_seconds_to_build": round(built, 3),
+        "cpu_seconds_of_fit": round(float(np.median(seconds)), 3),
+    }
+
+
+def draw(rows: pd.DataFrame) -> None:
+    """Cost against size beside the straight line through the smallest account."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
+    for ax, (grows, part) in zip(axes, rows.groupby("grows", sort=False), strict=True):
+        x, y = part["size"].to_numpy(float), part["cpu_seconds_of_fit"].to_numpy(float)
+        ax.plot(x, y, "o-", color="#206095", label="measured")
+        if x[0] > 0:
+            ax.plot(x, y[0] * x / x[0], "--", color="#707070", label="in proportion")
+        ax.set(xlabel=grows, ylabel="CPU seconds, 4,000 draws", ylim=(0, None))
+        ax.legend(frameon=False)
+    figure.savefig(FIGURE, dpi=120)
+
+
+def main() -> None:
+    """Measure, append, draw."""
+    rows = [measure("years", n, simulate_account("null", seed=0, n_years=n).sources) for n in YEARS]
+    ten = simulate_account("null", seed=0).sources
+    rows += [measure("mirror series", k, with_mirrors(ten, k)) for k in MIRRORS]
+    append("scaling", rows)
+    draw(pd.DataFrame(rows))
+
+
+if __name__ == "__main__":
+    main()

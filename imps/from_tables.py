@@ -1,0 +1,190 @@
+"""From checked tables to the sources of one account.
+
+The same road for files and for data frames: every table is read and checked by
+:mod:`imps.sources.tables`, the tables are checked against each other, and only
+then joined. Nothing is filled, divided or converted unless it was declared, and
+what was done stands in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import xarray as xr
+
+from imps.dims import AGE, EMIGRATION, FLOW, IMMIGRATION, SEX, YEAR
+from imps.errors import ImpsError
+from imps.sources import KnownChange, Sources
+from imps.sources.cross_checks import Account, check_between
+from imps.sources.flow_tables import (
+    administrative_flows,
+    survey_flows,
+    total_of,
+    without_included,
+)
+from imps.sources.import_log import Findings, ImportLog
+from imps.sources.stock_tables import (
+    COMPUTED,
+    ChosenStocks,
+    choose_stocks,
+    registers,
+    rolled_forward,
+    starts_of_years,
+    stock_of,
+)
+from imps.sources.tables import Table, escape_formula, of_kinds
+from imps.sources.vital import to_mid_years
+from imps.sources.vital_tables import births_of, deaths_of, intervals
+
+
+def sources_from_tables(
+    *tables: Table, coverage: Mapping[str, Mapping[str, Any]] | None = None, **account: Any
+) -> Sources:
+    """Join checked tables into the sources of one account.
+
+    Parameters
+    ----------
+    *tables : Table
+        From :func:`imps.read_table`: population, births, deaths, survey_flows, and
+        administrative_flows and stocks if there are any. A data frame is read with
+        ``imps.read_table(frame, "births", period="mid-year")``.
+    coverage : mapping of table name to prior, optional
+        Persons that a stock counts for each resident:
+        ``{"register.csv": {"distribution": "normal", "mean": 1.03, "sd": 0.02}}``.
+    **account
+        Fields of the section [account] of a settings file: geography,
+        first_mid_year, last_mid_year, census_standard_error, census_vintage and so on.
+
+    Returns
+    -------
+    Sources
+        In persons, by single year of age; nothing given is changed.
+
+    Raises
+    ------
+    InputError
+        With all faults of all tables together.
+
+    Warns
+    -----
+    InputWarning
+        Once per kind of oddity that was accepted.
+    """
+    declared = Account(**account)
+    log = check_between(tables, declared)
+    log.raise_faults()
+    sources, found = inspect_sources(tables, declared, coverage or {})
+    log += found
+    log.raise_faults()
+    log.warn()
+    assert sources is not None  # without a fault there are sources
+    return sources
+
+
+def inspect_sources(
+    tables: Sequence[Table], account: Account, coverage: Mapping[str, Mapping[str, Any]]
+) -> tuple[Sources | None, ImportLog]:
+    """Join tables without raising: the sources, if there are any, and the log.
+
+    The tables have passed :func:`imps.sources.cross_checks.check_between`.
+    """
+    log = Findings()
+    try:
+        sources = _sources(tables, account, coverage, log)
+    except ImpsError as error:
+        log.add("the account", "SOURCES_REFUSED", str(error).rstrip("."), "Correct the tables.")
+        sources = None
+    return (None if log.failed else sources), log.log()
+
+
+def _sources(
+    tables: Sequence[Table],
+    account: Account,
+    coverage: Mapping[str, Mapping[str, Any]],
+    log: Findings,
+) -> Sources | None:
+    if not account.census_standard_error:
+        log.add(
+            "the account", "SE_MISSING", "the random error of the census is not stated",
+            "Set account.census_standard_error, as a share of the total: the 95 % half-width "
+            "divided by 1.96 and by the total.", column="census_standard_error",
+        )  # fmt: skip
+    _check_names(tables, log)
+    stocks = choose_stocks(tables, account, log)
+    births = births_of(tables, account, log)
+    surveys = survey_flows(tables, account, log)
+    if stocks is None or births is None or surveys is None:
+        return None
+    first, last = account.first_mid_year, account.last_mid_year
+    deaths = deaths_of(tables, starts_of_years(stocks, first, last), account, log)
+    parts, changes = administrative_flows(tables, surveys[0].basis, account, log)
+    open_age = int(stocks.base.rows[AGE].max())
+    extra = registers(tables, coverage, open_age, account, log)
+    table = of_kinds(tables, "survey_flows")[0]
+    rest = [without_included(s, parts, table, open_age + 1, log) for s in surveys]
+    if deaths is None or rest[0] is None or rest[1] is None or log.failed:
+        return None
+    totals = total_of([rest[0], rest[1]], parts)
+    natural = births.count.sum(SEX) - deaths.count.sum((SEX, AGE))
+    change = natural + _net(totals, rest[0].basis, account) + _sum(changes, natural)
+    return Sources(
+        area=account.geography or account.name or "the area of the account",
+        base=stock_of(stocks.base, "base", account),
+        census=stock_of(stocks.census, "census", account),
+        births=births,
+        deaths=deaths,
+        immigration=rest[0],
+        emigration=rest[1],
+        administrative=parts,
+        known_sums=(),
+        total_migration=totals,
+        rolled_forward=_rolled(stocks, account, change, log),
+        extra=extra,
+        known_changes=changes,
+    )
+
+
+def _check_names(tables: Sequence[Table], log: Findings) -> None:
+    """Names that come back in tables of results are not run by a spreadsheet."""
+    for table in tables:
+        names = {
+            table.name,
+            table.metadata.get("vintage", ""),
+            table.metadata.get("definition", ""),
+        }
+        for column in ("source", "vintage"):
+            if column in table.frame:
+                names |= set(table.frame[column])
+        unsafe = sorted(str(n) for n in names if escape_formula(str(n)) != str(n))
+        if unsafe:
+            log.add(
+                table.name, "LABEL_UNSAFE", "begins like a formula, and a spreadsheet would run it "
+                "where the results are opened", "Give it another name.", texts=unsafe,
+                total=len(unsafe),
+            )  # fmt: skip
+
+
+def _rolled(stocks: ChosenStocks, account: Account, change: xr.DataArray, log: Findings) -> Any:
+    if not stocks.rolled:
+        log.add(
+            stocks.base.table.name, "ROLLED_BY_RULE",
+            f"the roll-forward is computed: {COMPUTED}", total=change.size,
+        )  # fmt: skip
+    return rolled_forward(stocks, account, change)
+
+
+def _net(totals: xr.DataArray, basis: str, account: Account) -> xr.DataArray:
+    """Net migration of the tables at mid-years, (year), persons per year."""
+    net = totals.sel({FLOW: IMMIGRATION}, drop=True) - totals.sel({FLOW: EMIGRATION}, drop=True)
+    years = intervals(account)
+    if basis == "mid-year":
+        return net.sel({YEAR: list(years)})
+    return to_mid_years(net.values, net[YEAR].values, years, (), {})
+
+
+def _sum(changes: Sequence[KnownChange], like: xr.DataArray) -> xr.DataArray:
+    total = xr.zeros_like(like)
+    for change in changes:
+        total = total + change.count
+    return total

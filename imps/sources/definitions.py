@@ -1,0 +1,119 @@
+"""What a figure counts, as a type; and in words, how two figures differ.
+
+Two figures are combined only if they agree in all of it: persons or thousands,
+calendar year, mid-year or census day, survey or long-term migration, usual
+residents or short-term ones, geography, vintage. A mixture is an error that
+explains the difference.
+
+References
+----------
+ONS, Long-Term International Migration QMI; Mid-year population estimates QMI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from imps.errors import DefinitionError
+from imps.periods import CALENDAR_YEARS, MID_YEARS
+
+PERSONS: Final = "persons"
+THOUSANDS: Final = "thousands"
+USUAL: Final = "usual"
+SHORT_TERM: Final = "short-term"
+SURVEY: Final = "survey"
+LONG_TERM: Final = "LTIM"
+LARGEST_BIRTH_RATE: Final = 0.1
+"""Births per person and year that no population has had (highest recorded: about 0.06)."""
+LEAST_BIRTH_RATE: Final = 0.0005
+"""Births per person and year below any national population (lowest recorded: about 0.004)."""
+
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "unit": (PERSONS, THOUSANDS),
+        "residents": (USUAL, SHORT_TERM),
+        "measure": ("", SURVEY, LONG_TERM),
+    }
+)
+_MEASURES: Final[Mapping[str, str]] = MappingProxyType(
+    {"ips": SURVEY, "survey": SURVEY, "ltim": LONG_TERM, "tim": LONG_TERM}
+)
+_EXPLANATIONS: Final[Mapping[frozenset[str], str]] = MappingProxyType(
+    {
+        frozenset((PERSONS, THOUSANDS)): "one thousand is 1,000 persons",
+        frozenset((USUAL, SHORT_TERM)): "usual residents stay for twelve months or more; "
+        "short-term residents stay for less and stand in neither census nor mid-year estimates",
+        frozenset((SURVEY, LONG_TERM)): "long-term international migration (LTIM, formerly TIM) "
+        "is the survey (IPS) plus asylum seekers, Irish flows and visitor switchers, minus "
+        "migrant switchers",
+        frozenset((CALENDAR_YEARS, MID_YEARS)): "a calendar year runs from January to December, "
+        "a mid-year from 1 July of the year before to 30 June",
+        frozenset(("mid-year", "census day")): "births, deaths and migration of the time between "
+        "census day and 30 June lie between the two",
+        frozenset(("United Kingdom", "Great Britain")): "Great Britain leaves out Northern Ireland",
+        frozenset(("United Kingdom", "England and Wales")): "the United Kingdom is England, Wales, "
+        "Scotland and Northern Ireland",
+        frozenset(("Great Britain", "England and Wales")): "Great Britain is England, Wales and "
+        "Scotland",
+        frozenset(("England", "England and Wales")): "the second holds Wales as well",
+    }
+)
+VINTAGES_DIFFER: Final = (
+    "figures are revised between vintages, and the revision would be taken for an error of a source"
+)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the figures of a source count.
+
+    Attributes
+    ----------
+    geography : str
+        Area; empty if not stated, and then that of the account.
+    unit : {"persons", "thousands"}
+        The account takes persons only.
+    residents : {"usual", "short-term"}
+        The account takes usual residents only.
+    measure : {"", "survey", "LTIM"}
+        Of flows: the survey alone, or with its adjustments; empty if not stated.
+    """
+
+    geography: str = ""
+    unit: str = PERSONS
+    residents: str = USUAL
+    measure: str = ""
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise DefinitionError(f"{name} is '{value}', expected one of {choices}.")
+
+
+USUAL_RESIDENTS: Final = Counted()
+"""Persons who live in the area of the account for twelve months or more."""
+
+
+def measure_of(definition: str) -> str:
+    """The measure behind a definition such as "IPS" or "LTIM"; empty if it is none of them."""
+    return _MEASURES.get(definition.strip().casefold(), "")
+
+
+def residents_of(definition: str) -> str:
+    """The residents behind a definition such as "STIM"; usual ones unless it says otherwise."""
+    words = definition.casefold()
+    return SHORT_TERM if words.strip() == "stim" or "short-term" in words else USUAL
+
+
+def difference(one: str, other: str) -> str:
+    """How two definitions differ, in words, or nothing if that is not known."""
+    return _EXPLANATIONS.get(frozenset((one, other)), "")
+
+
+def explained(one: str, other: str) -> str:
+    """The difference as a clause to end a message with."""
+    words = difference(one, other)
+    return f" ({words})" if words else ""

@@ -1,0 +1,155 @@
+"""Truths from an independent simulator: they pass the right model and fail wrong ones."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+import imps
+from imps.calibration import (
+    FAMILY_LEVEL,
+    LEAST_ESS,
+    _inside_probability,
+    _points,
+    calibrate,
+    score_test,
+    uniform_p_value,
+)
+from imps.errors import SourceError
+from imps.gaussian import CLOSURE_TOLERANCE, largest_misclosure
+from imps.simulate_priors import SYSTEMATIC_GAP, simulate_from_priors
+from imps.simulate_reference import reference_account
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import faults
+
+CLOSES = 1e-5  # persons, summing 60 million of them year by year
+
+
+@pytest.fixture(scope="module")
+def right():
+    return faults.right_model()
+
+
+@pytest.mark.parametrize("account", ["reference", *imps.cases()])
+def test_simulated_truths_close_on_the_gap(account):
+    """The simulator's own contributions sum to rolled-forward minus census, for any truth."""
+    sources = reference_account() if account == "reference" else imps.load_case(account).sources
+    simulated = simulate_from_priors(
+        sources, imps.default_priors(), flow_shapes=4, stock_shapes=4, seed=1
+    )
+    parts = [v for k, v in simulated.truth.items() if k.startswith("gap[")]
+    assert sum(parts) == pytest.approx(sources.gap, abs=CLOSES)
+    random = [v for k, v in simulated.truth.items() if k.endswith("_sampling]")]
+    assert simulated.truth[SYSTEMATIC_GAP] + sum(random) == pytest.approx(sources.gap, abs=CLOSES)
+
+
+def test_unknown_sources_are_not_simulated():
+    class Own:
+        name = "own"
+
+        def observe(self, account):
+            raise NotImplementedError
+
+    sources = reference_account().add(Own())
+    with pytest.raises(SourceError, match="Own cannot be simulated from the priors"):
+        simulate_from_priors(sources, imps.default_priors(), flow_shapes=4, stock_shapes=4, seed=1)
+
+
+def test_envelope_is_exact(rng):
+    """Its probability equals that of simulated uniform ranks, and its p-values are uniform."""
+    n, gamma = 60, 0.01
+    at = _points(n)
+    below = np.cumsum(rng.multinomial(n, np.diff(np.r_[0, at, 1]), size=20_000), axis=1)[:, :-1]
+    tails = 2 * np.minimum(binom.cdf(below, n, at), binom.sf(below - 1, n, at))
+    simulated = (tails.min(axis=1) > gamma).mean()
+    exact = _inside_probability(n, round(np.log(gamma), 6))
+    assert exact == pytest.approx(simulated, abs=3 * np.sqrt(exact * (1 - exact) / 20_000))
+    p = np.array([uniform_p_value(rng.random(n)) for _ in range(200)])
+    assert binom.cdf((p < 0.05).sum(), 200, 0.05) < 0.999
+    assert uniform_p_value(rng.beta(0.6, 0.6, 200)) < 0.01  # truths too often outside
+    assert uniform_p_value(rng.random(200) ** 1.5) < 0.01  # truths too low
+
+
+def test_ranks_of_the_right_model(right, tmp_path):
+    """A broken-off run goes on where it stopped, alone or spread, and gives the same ranks."""
+    path = tmp_path / "work.csv"
+    calibrate(right, replicates=2, seed=1, path=path)
+    path.write_text(path.read_text()[:-400])  # the last line was cut off in writing
+    with ThreadPoolExecutor(2) as client:
+        resumed = calibrate(right, replicates=3, seed=1, path=path, client=client)
+    whole = calibrate(right, replicates=3, seed=1)
+    np.testing.assert_allclose(resumed.ranks, whole.ranks, rtol=1e-12)
+    assert whole.runs["ess"].min() >= LEAST_ESS
+    for quantity in (
+        "gap[migrant_switchers]", SYSTEMATIC_GAP, "net_migration[1993]", "population[1995]",
+        "log_scale[residual]", "log_likelihood[census]", "log_likelihood[mirror]",
+    ):  # fmt: skip
+        assert quantity in whole.ranks
+    assert "gap[flows_revised_since]" not in whole.ranks  # known, not inferred
+    with pytest.raises(SourceError, match="holds replicates of run"):
+        calibrate(right, replicates=3, seed=2, path=path)
+
+
+def test_scores_of_the_right_model_have_mean_zero(right):
+    table = score_test(right, replicates=150, seed=2)
+    assert table["mean_is_zero"].all(), table.nsmallest(3, "p_value")
+    assert {"immigration", "emigration", "census", "school_census", "mirror"} <= set(table["of"])
+
+
+def test_scores_with_optional_sources_and_priors_off_their_defaults():
+    """Means that are not zero, an uncertain known change, people who were missed twice."""
+    priors = imps.default_priors("cross_border").replace(
+        base_level=(0.004, 0.004), immigration_bias_level=(-0.1, 0.05), asylum_seekers=(0.2, 0.2),
+        deaths=(0.01, 0.002), cross_border=(0.5, 0.5), census_level=(-0.002, 0.003),
+        census_correlation={"mean": 0.6},
+    )  # fmt: skip
+    model = imps.linear_model(reference_account(), priors, faults.RESOLUTION)
+    table = score_test(model, replicates=150, seed=2)
+    assert table["mean_is_zero"].all(), table.nsmallest(3, "p_value")
+    assert "block cross_border constant" in set(table["of"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "where", "data_sets"),
+    [
+        (faults.sampling_error_halved, "immigration", 20),
+        (faults.switcher_sign_turned, "immigration", 150),
+        (faults.age_shifted, "immigration", 20),
+        (faults.calendar_year_taken_for_mid_year, "block emigration_years", 250),
+        (faults.bias_independent_each_year, "block emigration_bias_level", 60),
+        (faults.census_error_left_out, "block census_level", 30),
+        (faults.base_error_at_fixed_ages, "block census_young", 80),
+        (faults.bias_mean_forgotten, "block emigration_bias_level", 200),
+        (faults.date_change_left_out, "census", 80),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
+)
+def test_scores_find(fault, where, data_sets):
+    """Each wrong model is found, and where it is wrong."""
+    table = score_test(fault().model, replicates=data_sets, seed=2)
+    assert not table["mean_is_zero"].all()
+    assert table.loc[table["of"] == where, "p_family"].min() < FAMILY_LEVEL
+
+
+def test_ranks_find_a_likelihood_left_out():
+    """All scores of the other sources have mean zero; its own log-likelihood gives it away."""
+    wrong = faults.likelihood_switched_off("census")
+    found = calibrate(wrong.model, fitted=wrong.fitted, replicates=12, seed=2)
+    table = found.table().set_index("quantity")
+    assert not table.loc["log_likelihood[census]", "inside"]
+    assert table["inside"].sum() == len(table) - 1
+    assert "outside: log_likelihood[census]" in repr(found)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.switcher_sign_turned, faults.age_shifted, faults.base_error_at_fixed_ages],
+    ids=lambda x: x.__name__,
+)
+def test_contributions_that_do_not_close_are_found_at_building(fault, right):
+    assert largest_misclosure(right) < CLOSURE_TOLERANCE
+    assert largest_misclosure(fault().model) > 1.0

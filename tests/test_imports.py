@@ -34,8 +34,8 @@ FLOORS = [
     ["draws", "chains", "fit", "checks", "saved_fits", "calibration"],
     ["reconcile", "attribution", "sensitivity", "predictive"],
     ["plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources", "plots.checking",
-     "plots", "explore", "printed_tables", "tables", "report", "manifest", "runs", "rerun", "doctor",
-     "cli"],
+     "plots", "explore", "printed_tables", "tables", "report", "manifest", "runs", "rerun",
+     "doctor", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -71,13 +71,29 @@ _HOMES = {
     "Rerun": "imps.rerun",
     "compare_runs": "imps.rerun",
     "rerun": "imps.rerun",
+    "replicate": "imps.replication",
+    "reproduce": "imps.replication",
+    "write_report": "imps.report",
+    "reporting_checklist": "imps.reporting_checklist",
     "Run": "imps.runs",
     "load_run": "imps.runs",
     "run": "imps.runs",
     "load_fit": "imps.saved_fits",
     "correlation_warnings": "imps.sensitivity",
     "left_out": "imps.sensitivity",
+    "identifiability": "imps.identifiability",
+    "Identifiability": "imps.identifiability",
+    "power_scaling": "imps.identifiability",
+    "compare_priors": "imps.sensitivity",
+    "PriorComparison": "imps.sensitivity",
+    "elicit": "imps.priors",
+    "prior_set": "imps.prior_sets",
+    "Statement": "imps.prior_sets",
+    "stated": "imps.prior_sets",
+    "plot_prior_sets": "imps.plots",
+    "plot_power_scaling": "imps.plots",
     "response_table": "imps.sensitivity",
+    "shapley": "imps.shapley",
     "what_if": "imps.sensitivity",
     "widened": "imps.sensitivity",
     "simulate_account": "imps.simulate",
@@ -106,6 +122,7 @@ if TYPE_CHECKING:
     from imps.fit import Fit, fit, prior_predictive
     from imps.from_tables import sources_from_tables
     from imps.gaussian import LinearModel, linear_model
+    from imps.identifiability import Identifiability, identifiability, power_scaling
     from imps.model import build_model
     from imps.plots import (
         plot_back_series,
@@ -115,26 +132,35 @@ if TYPE_CHECKING:
         plot_joint,
         plot_lexis,
         plot_net_migration,
+        plot_power_scaling,
         plot_predictive,
         plot_prior_posterior,
+        plot_prior_sets,
         plot_tornado,
         plot_waterfall,
     )
     from imps.predictive import coverage, migration_error, posterior_predictive, residuals
-    from imps.priors import Prior, Priors, default_priors
+    from imps.prior_sets import Statement, prior_set, stated
+    from imps.priors import Prior, Priors, default_priors, elicit
     from imps.project import check_project, load_project
     from imps.project_template import write_project
     from imps.reconcile import Reconciliation, reconcile
+    from imps.replication import replicate, reproduce
+    from imps.report import write_report
+    from imps.reporting_checklist import reporting_checklist
     from imps.rerun import Rerun, compare_runs, rerun
     from imps.runs import Run, load_run, run
     from imps.saved_fits import load_fit
     from imps.sensitivity import (
+        PriorComparison,
+        compare_priors,
         correlation_warnings,
         left_out,
         response_table,
         what_if,
         widened,
     )
+    from imps.shapley import shapley
     from imps.simulate import simulate_account
     from imps.sources import (
         Births,
@@ -156,11 +182,13 @@ __all__ = [
     "Checks",
     "Deaths",
     "Fit",
+    "Identifiability",
     "ImpsError",
     "LinearModel",
     "MirrorSeries",
     "Observation",
     "Prior",
+    "PriorComparison",
     "Priors",
     "Reconciliation",
     "Register",
@@ -168,6 +196,7 @@ __all__ = [
     "RolledForward",
     "Run",
     "Sources",
+    "Statement",
     "Stock",
     "SurveyFlow",
     "__version__",
@@ -176,12 +205,15 @@ __all__ = [
     "cases",
     "check",
     "check_project",
+    "compare_priors",
     "compare_runs",
     "correlation_warnings",
     "coverage",
     "default_priors",
+    "elicit",
     "explore",
     "fit",
+    "identifiability",
     "left_out",
     "linear_model",
     "load_case",
@@ -197,24 +229,34 @@ __all__ = [
     "plot_joint",
     "plot_lexis",
     "plot_net_migration",
+    "plot_power_scaling",
     "plot_predictive",
     "plot_prior_posterior",
+    "plot_prior_sets",
     "plot_tornado",
     "plot_waterfall",
     "posterior_predictive",
+    "power_scaling",
     "prior_predictive",
+    "prior_set",
     "read_table",
     "reconcile",
+    "replicate",
+    "reporting_checklist",
+    "reproduce",
     "rerun",
     "residuals",
     "response_table",
     "roll_forward",
     "run",
+    "shapley",
     "simulate_account",
     "sources_from_tables",
+    "stated",
     "what_if",
     "widened",
     "write_project",
+    "write_report",
 ]
 
 

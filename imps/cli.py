@@ -318,6 +318,25 @@ def rerun(
 
 
 @app.command()
+def replicate(
+    folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Option(help="Replication folder to write.")],
+    stand_in: Annotated[
+        bool, typer.Option("--stand-in", help="Simulated figures where the real cannot be shared.")
+    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a folder that reproduces the numbers of a run with one command."""
+    with _refusals():
+        from imps.replication import replicate as write
+
+        target = write(folder, out, stand_in=stand_in, force=force, say=_teller(quiet))
+    if not quiet:
+        typer.echo(f"replication folder written: {target}; in it: uv run replicate.py")
+
+
+@app.command()
 def doctor() -> None:
     """Check the installation: versions, libraries, and an exact answer that is known."""
     with _refusals():

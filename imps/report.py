@@ -1,19 +1,50 @@
-"""One self-contained HTML page: the answer, the figures, the tables, the priors, the limits."""
+"""One self-contained HTML page: the answer, figures, tables, methods, priors, limits, checklist.
+
+Everything stands in the file: no address outside it is asked for. It is printed to PDF
+by the browser. Templates, style and script lie in `imps/report_page`.
+"""
 
 from __future__ import annotations
 
 import base64
 import importlib.resources
 import io
-from typing import TYPE_CHECKING
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
-from imps.attribution import PRIOR_DRIVEN, Attribution
-from imps.dims import title
+from imps import __version__
+from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution, attribute
+from imps.checks import DO_NOT_USE, USABLE, Checks, check
+from imps.dims import GAP_CONVENTION, title
+from imps.equations import EQUATIONS
 from imps.fit import Fit
-from imps.plots import FIGURE_TEXTS
-from imps.reconcile import Reconciliation
+from imps.interactive import (
+    extremes,
+    gap_by_age,
+    lexis_svg,
+    migration_error_by_age,
+    pyramid_svg,
+)
+from imps.plots import (
+    FIGURE_TEXTS,
+    plot_back_series,
+    plot_diagnostics,
+    plot_gap_pyramid,
+    plot_joint,
+    plot_predictive,
+    plot_tornado,
+    standard_figures,
+)
+from imps.predictive import posterior_predictive
+from imps.reconcile import Reconciliation, reconcile
+from imps.reporting_checklist import OPEN, reporting_checklist
+from imps.sensitivity import correlation_warnings
+from imps.sources import BY_SEX, TOTAL
 from imps.tables import (
     Table,
     attribution_table,
@@ -39,6 +70,44 @@ NOT_INCLUDED = (
     "Doubt about the form of the model: linear errors, the shapes over age, the priors themselves.",
     "Second-hand figures are taken as they were quoted.",
 )
+MAIN_GROUPS = ("base", "migration", "census")
+SECTIONS = (
+    ("in-short", "In short"),
+    ("sources-of-the-gap", "Where the gap comes from"),
+    ("age-and-sex", "The gap by age and sex"),
+    ("migration", "Migration"),
+    ("what-the-data-can-tell", "What the data can tell apart"),
+    ("fit", "Did the model fit?"),
+    ("further", "Further figures"),
+    ("methods", "Methods"),
+    ("priors", "Priors"),
+    ("data", "Data and vintages"),
+    ("not-in-the-intervals", "What is not in the intervals"),
+    ("afterwards", "Published afterwards"),
+    ("checklist", "Reporting checklist"),
+    ("computation", "Computation"),
+)
+SECTION_OF_FIGURE = {
+    "waterfall": "sources-of-the-gap",
+    "gap_pyramid": "age-and-sex",
+    "coverage": "age-and-sex",
+    "net_migration": "migration",
+    "back_series": "migration",
+    "migration_error": "migration",
+    "prior_posterior": "what-the-data-can-tell",
+    "joint": "what-the-data-can-tell",
+    "tornado": "what-the-data-can-tell",
+    "predictive": "fit",
+    "residuals": "fit",
+    "diagnostics": "fit",
+}
+DETAIL = {
+    TOTAL: "The gap was published as a total only. The ages and sexes of the roll-forward are the "
+    "account's own reconstruction with the published flows.",
+    BY_SEX: "The gap was published by sex. The ages of the roll-forward are the account's own "
+    "reconstruction with the published flows.",
+    "sex and age": "Both ends of the gap were published by sex and single year of age.",
+}
 METHODS = {
     "exact": "The scales are integrated by an importance grid; given the scales the posterior is "
     "exact and the draws are independent.",
@@ -46,48 +115,70 @@ METHODS = {
 }
 
 
-def plain_summary(attribution: Attribution, reconciliation: Reconciliation) -> list[str]:
+def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconciliation) -> list[str]:
     """The result in sentences that a reader without statistics can quote."""
     groups = attribution.groups().set_index("group")
-
-    def said(group: str) -> str:
-        row = groups.loc[group]
-        return (
-            f"{row['mean'] / 1e3:+,.0f} thousand (95 % interval {row['lower95'] / 1e3:+,.0f} to "
-            f"{row['upper95'] / 1e3:+,.0f})"
-        )
-
-    led = prior_driven(attribution)
     net = reconciliation.net_migration.sum(("year", "sex", "age"))
     low, high = net.quantile([0.025, 0.975]).values
+    side = "above" if attribution.total > 0 else "below"
+    base, migration, census = (_said(groups.loc[g]) for g in MAIN_GROUPS)
     sentences = [
-        f"The rolled-forward estimate stood {attribution.total:+,.0f} persons from the census "
-        f"({attribution.area}, {attribution.period}; positive: too high).",
-        f"Of this the population base accounts for {said('base')}, all migration sources for "
-        f"{said('migration')}, and the census itself for {said('census')}.",
+        f"{attribution.area}, {attribution.period}: the rolled-forward estimate stood "
+        f"{abs(attribution.total):,.0f} persons {side} the census as counted.",
+        f"Of this the population base accounts for {base}, all migration sources for {migration}, "
+        f"and the census itself for {census}.",
+        _clear_signs(groups),
     ]
-    if "revisions" in groups.index:
-        known = groups.loc["revisions", "mean"]
+    known = groups["mean"].get("revisions", 0.0)
+    if abs(known) >= 500:
         sentences.append(
-            f"{known / 1e3:+,.0f} thousand is known arithmetic: the flows carried at the time "
+            f"{_thousand(known)} thousand is known arithmetic: the flows carried at the time "
             "minus the later published series."
         )
     sentences.append(
-        f"Net migration over the period was {float(net.mean()) / 1e3:+,.0f} thousand (95 % "
-        f"interval {low / 1e3:+,.0f} to {high / 1e3:+,.0f})."
+        f"Net migration over the period was {_thousand(float(net.mean()))} thousand (95 % "
+        f"interval {_thousand(low)} to {_thousand(high)})."
     )
+    led = ", ".join(_within_sentence(title(name)) for name in prior_driven(attribution))
     if led:
-        names = ", ".join(_within_sentence(title(name)) for name in led)
         sentences.append(
             f"Prior-driven (contraction under {PRIOR_DRIVEN:.0%}), so that the split says more "
-            f"about the priors than about the data: {names}."
+            f"about the priors than about the data: {led}."
         )
-    if attribution.observed == "total":
+    sentences += _inseparable(attribution)
+    sources = fit.model.sources
+    if sources.base.observed == sources.census.observed == TOTAL:
         sentences.append(
-            "Only totals were published at the ends of this gap: the data identify little beyond "
-            "their sum. Immigration and emigration bias in particular cannot be told apart."
+            "Base and census were published as totals only: the data identify little beyond the "
+            "sum of the sources. Immigration and emigration bias in particular cannot be told "
+            "apart."
         )
     return sentences
+
+
+def _said(row: pd.Series) -> str:
+    lower, upper = _thousand(row["lower95"]), _thousand(row["upper95"])
+    return f"{_thousand(row['mean'])} thousand (95 % interval {lower} to {upper})"
+
+
+def _clear_signs(groups: pd.DataFrame) -> str:
+    """Which headline groups differ from zero beyond doubt, or that none does."""
+    rows = groups.loc[list(MAIN_GROUPS)]
+    clear = rows[(rows["lower95"] > 0) | (rows["upper95"] < 0)].index
+    if not len(clear):
+        return "None of the three differs from zero beyond doubt: every interval holds zero."
+    names = " and ".join(_within_sentence(title(name)) for name in clear)
+    return f"The 95 % interval excludes zero for: {names}."
+
+
+def _inseparable(attribution: Attribution) -> list[str]:
+    """Pairs that trade off so closely that only their sum means anything."""
+    pairs = correlation_warnings(attribution)
+    return [
+        f"{title(row.source)} and {_within_sentence(title(row.other))} trade off (correlation "
+        f"{row.correlation:+.2f}): read their sum and not the two apart.".replace("-0", "\u22120")
+        for row in pairs[pairs["inseparable"]].itertuples()
+    ]
 
 
 def _within_sentence(text: str) -> str:
@@ -106,6 +197,70 @@ def prior_sds_in_persons(attribution: Attribution) -> Table:
     )
 
 
+def report_figures(
+    fit: Fit,
+    attribution: Attribution,
+    reconciliation: Reconciliation,
+    checks: Checks,
+    *,
+    case: Case | None = None,
+) -> dict[str, Figure]:
+    """The figures of a run and its report, by file name, in the order of the report."""
+    later = None if case is None or case.later_series.empty else case.later_series
+    figures = {
+        **standard_figures(attribution, reconciliation),
+        "gap_pyramid": plot_gap_pyramid(attribution),
+        "back_series": plot_back_series(reconciliation, later=later),
+        "joint": plot_joint(attribution),
+        "predictive": plot_predictive(posterior_predictive(fit, checks=checks)),
+        "diagnostics": plot_diagnostics(fit, checks=checks),
+    }
+    if fit.settings.get("gaussian", True) and not fit.model.curves:  # exact answers only
+        figures["tornado"] = plot_tornado(fit, checks=checks)
+    return figures
+
+
+def write_report(
+    fit: Fit,
+    path: str | Path,
+    *,
+    case: Case | None = None,
+    computation: Iterable[tuple[str, str]] = (),
+) -> Path:
+    """Write the report of a fit as one HTML file.
+
+    Parameters
+    ----------
+    fit : Fit
+    path : path
+        Of the file; an existing one is replaced.
+    case : Case, optional
+        Adds notes, references, licence and what was published afterwards.
+    computation : iterable of (name, value)
+        Lines of the section on the computation, such as versions.
+
+    Returns
+    -------
+    Path
+        Of the file written.
+    """
+    checks = check(fit)
+    attribution = attribute(fit, checks=checks)
+    reconciliation = reconcile(fit, checks=checks)
+    page = html_report(
+        fit,
+        attribution,
+        reconciliation,
+        report_figures(fit, attribution, reconciliation, checks, case=case),
+        case=case,
+        computation=computation,
+        checks=checks,
+    )
+    out = Path(path)
+    out.write_text(page, encoding="utf-8")
+    return out
+
+
 def html_report(
     fit: Fit,
     attribution: Attribution,
@@ -113,46 +268,178 @@ def html_report(
     figures: dict[str, Figure],
     *,
     case: Case | None,
-    computation: list[tuple[str, str]],
+    computation: Iterable[tuple[str, str]],
+    checks: Checks | None = None,
 ) -> str:
     """The report as text of one HTML file without any address outside it."""
     from jinja2 import Environment
 
-    template = importlib.resources.files("imps").joinpath("report.html.j2").read_text("utf-8")
-    page = Environment(autoescape=True).from_string(template)
-    tables = [
-        groups_table(attribution),
-        attribution_table(attribution),
-        response_table_of(fit),
-        prior_sds_in_persons(attribution),
-        net_migration_table(reconciliation),
-        gap_table(fit),
-        closure_table(fit),
-        roll_forward_table(fit),
-    ]
-    afterwards = None if case is None else _plain(case.published_afterwards, "Published afterwards")
-    return page.render(
-        title=f"The census gap of {attribution.area}, {attribution.period}",
-        verdict=attribution.verdict,
-        summary=plain_summary(attribution, reconciliation),
-        figures=[{"data": _png(f), "alt": FIGURE_TEXTS[name]} for name, f in figures.items()],
-        tables=[table.to_html() for table in tables],
-        method=METHODS[fit.method],
-        priors=priors_table(fit).to_html(),
-        sources=sources_table(fit).to_html(),
-        notes=() if case is None else case.notes,
-        not_included=NOT_INCLUDED,
-        afterwards=afterwards,
-        computation=computation,
-        licence="" if case is None else f"Data: {case.licence}.",
+    found = checks or check(fit)
+    folder = importlib.resources.files("imps") / "report_page"
+    page, style, script = (
+        (folder / name).read_text("utf-8") for name in ("page.html.j2", "style.css", "script.js")
+    )
+    placed = _place_figures(figures)
+    checklist = reporting_checklist(fit, attribution, found)
+    return (
+        Environment(autoescape=True, trim_blocks=True)
+        .from_string(page)
+        .render(
+            version=__version__,
+            style=style,
+            script=script,
+            title=f"The census gap of {attribution.area}, {attribution.period}",
+            convention=GAP_CONVENTION.capitalize(),
+            verdict=found.line,
+            verdict_class={USABLE: "", DO_NOT_USE: "stop"}.get(found.verdict, "care"),
+            sections=[s for s in SECTIONS if _has(s[0], placed, case)],
+            cards=_cards(attribution),
+            summary=plain_summary(fit, attribution, reconciliation),
+            figures=placed,
+            tables=_tables(fit, attribution, reconciliation, found, case),
+            detail=DETAIL[attribution.observed],
+            pyramid=_pyramid(attribution),
+            lexis=_lexis(fit, reconciliation),
+            method=METHODS[fit.method],
+            equations=EQUATIONS,
+            notes=() if case is None else case.notes,
+            not_included=NOT_INCLUDED,
+            checklist=checklist.to_dict("records"),
+            open_points=int((checklist["status"] == OPEN).sum()),
+            computation=list(computation),
+            licence="" if case is None else f"Data: {case.licence}.",
+        )
     )
 
 
-def _plain(frame: pd.DataFrame, caption: str) -> str:
-    return Table(frame.fillna(""), caption, "tab:afterwards", ()).to_html()
+def _has(section: str, figures: dict[str, list[dict[str, Any]]], case: Case | None) -> bool:
+    if section == "further":
+        return bool(figures["further"])
+    return case is not None if section == "afterwards" else True
 
 
-def _png(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+def _place_figures(figures: dict[str, Figure]) -> dict[str, list[dict[str, Any]]]:
+    """Figures by section, as data with their text alternatives."""
+    out: dict[str, list[dict[str, Any]]] = {section: [] for section, _ in SECTIONS}
+    for name, figure in figures.items():
+        data = figure_png(figure)
+        width, height = struct.unpack(">II", data[16:24])  # header of a PNG
+        alt = getattr(figure, "alt", "") or FIGURE_TEXTS[name]
+        shown = {"name": name.replace("_", " "), "alt": alt, "width": width, "height": height}
+        shown["data"] = base64.b64encode(data).decode("ascii")
+        out[SECTION_OF_FIGURE.get(name, "further")].append(shown)
+    return out
+
+
+def figure_png(figure: Figure) -> bytes:
+    """A figure as PNG, drawn once however often it is asked for."""
+    if figure not in _DRAWN:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+        _DRAWN[figure] = buffer.getvalue()
+    return _DRAWN[figure]
+
+
+_DRAWN: WeakKeyDictionary[Figure, bytes] = WeakKeyDictionary()
+
+
+def _tables(
+    fit: Fit,
+    attribution: Attribution,
+    reconciliation: Reconciliation,
+    checks: Checks,
+    case: Case | None,
+) -> dict[str, Table]:
+    tables = {
+        "groups": groups_table(attribution),
+        "attribution": attribution_table(attribution),
+        "response": response_table_of(fit),
+        "prior_persons": prior_sds_in_persons(attribution),
+        "net_migration": net_migration_table(reconciliation),
+        "gap": gap_table(fit),
+        "closure": closure_table(fit),
+        "roll_forward": roll_forward_table(fit),
+        "misfit": _misfit_table(checks),
+        "priors": priors_table(fit),
+        "sources": sources_table(fit),
+    }
+    if case is not None:
+        tables["references"] = _plain(case.references, "References of the data")
+        tables["afterwards"] = _plain(case.published_afterwards, "Published afterwards")
+    return tables
+
+
+def _misfit_table(checks: Checks) -> Table:
+    return Table(
+        checks.misfit,
+        "Residuals of every source at the posterior mean",
+        "tab:misfit",
+        (
+            "Mean square of (published minus expected) over the standard error; about one or less "
+            "is good, for the model has bent towards its data. Worst residual in standard errors.",
+        ),
+    )
+
+
+def _plain(frame: pd.DataFrame, caption: str) -> Table:
+    return Table(frame.fillna(""), caption, f"tab:{caption.lower().replace(' ', '-')}", ())
+
+
+def _cards(attribution: Attribution) -> list[dict[str, str]]:
+    """The gap and its headline groups: number, interval, how much of it is prior."""
+    cards = [
+        {
+            "name": "The gap",
+            "number": _thousand(attribution.total),
+            "interval": "thousand persons",
+            "learnt": "published",
+        }
+    ]
+    groups = attribution.groups()
+    for row in groups[groups["group"].isin(MAIN_GROUPS)].to_dict("records"):
+        known = row["sd"] < KNOWN
+        low, high = _thousand(row["lower95"]), _thousand(row["upper95"])
+        driven = "; prior-driven" if row["contraction"] < PRIOR_DRIVEN else ""
+        cards.append(
+            {
+                "name": title(row["group"]),
+                "number": _thousand(row["mean"]),
+                "interval": "thousand, known" if known else f"thousand; 95 %: {low} to {high}",
+                "learnt": "" if known else f"contraction {max(row['contraction'], 0):.2f}{driven}",
+            }
+        )
+    return cards
+
+
+def _thousand(value: float) -> str:
+    return f"{value / 1e3:+,.0f}".replace("-", "\u2212")
+
+
+def _pyramid(attribution: Attribution) -> dict[str, str]:
+    frame = gap_by_age(attribution)
+    label = (
+        "The gap by sex and single year of age, and the posterior error of the roll-forward with "
+        f"its 95 per cent interval. {extremes(frame)}"
+    )
+    return {
+        "svg": pyramid_svg(frame, label=label),
+        "hint": "Point at an age, tap it, or use the arrow keys, to read its numbers.",
+        "caption": "Bar: rolled-forward minus census as counted, right of zero where the "
+        "roll-forward was too high. Dot and line: rolled-forward minus true population at "
+        f"mid-year, posterior mean and 95 % interval. {extremes(frame)}",
+    }
+
+
+def _lexis(fit: Fit, reconciliation: Reconciliation) -> dict[str, str]:
+    frame = migration_error_by_age(fit, reconciliation)
+    label = (
+        "Official minus true net migration by sex, age reached and year, posterior mean, persons. "
+        f"{extremes(frame)}"
+    )
+    return {
+        "svg": lexis_svg(frame, label=label),
+        "hint": "Point at a cell, tap it, or use the arrow keys, to read its numbers.",
+        "caption": "Later official series, laid out over ages by the official rule, minus true net "
+        "migration: persons a year and single year of age, posterior mean; blue where the official "
+        f"figure was too high, orange where it was too low. Dashed: cohorts. {extremes(frame)}",
+    }

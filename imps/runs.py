@@ -36,11 +36,10 @@ from imps.manifest import (
     write_manifest,
 )
 from imps.model import LIKELIHOODS, build_model, linear_part
-from imps.plots import standard_figures
 from imps.priors import Priors, default_priors
 from imps.project import ImportReport, project_of
 from imps.reconcile import Reconciliation, reconcile
-from imps.report import html_report
+from imps.report import figure_png, html_report, report_figures
 from imps.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
 from imps.settings import SETTINGS_FILE, inspect_settings
 from imps.sources import Sources
@@ -410,10 +409,17 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
         table.to_csv(folder / "tables" / f"{name}.csv")
         (folder / "tables" / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
     done.checks.table.to_csv(folder / "tables" / "checks.csv", index=False)
+    figures = _figures(done)
+    write_page(done, folder / REPORT_FILE, manifest, figures)
     (folder / "figures").mkdir()
-    for name, figure in standard_figures(done.attribution, done.reconciliation).items():
-        figure.savefig(folder / "figures" / f"{name}.png")
-    write_page(done, folder / REPORT_FILE, manifest)
+    for name, figure in figures.items():
+        (folder / "figures" / f"{name}.png").write_bytes(figure_png(figure))
+
+
+def _figures(done: Run) -> dict[str, Any]:
+    return report_figures(
+        done.fit, done.attribution, done.reconciliation, done.checks, case=done.case
+    )
 
 
 def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
@@ -435,18 +441,21 @@ def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
     return target
 
 
-def write_page(done: Run, path: Path, manifest: Mapping[str, Any]) -> None:
+def write_page(
+    done: Run, path: Path, manifest: Mapping[str, Any], figures: dict[str, Any] | None = None
+) -> None:
     """The report of a run, written whole or not at all.
 
-    Its figures are drawn anew: one that is saved twice is laid out a little differently.
+    Figures that were saved before are laid out a little differently: give fresh ones.
     """
     page = html_report(
         done.fit,
         done.attribution,
         done.reconciliation,
-        standard_figures(done.attribution, done.reconciliation),
+        figures or _figures(done),
         case=done.case,
         computation=computation(manifest),
+        checks=done.checks,
     )
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(page, encoding="utf-8")

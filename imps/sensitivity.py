@@ -6,22 +6,23 @@ Everything here is exact at fixed scales, or a full refit where a function says 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import scipy.linalg as sl
 
 from imps.attribution import Attribution, attribute
+from imps.cases.loading import Case, load_case
+from imps.checks import INSEPARABLE
 from imps.errors import PriorError, SourceError
 from imps.fit import Fit, fit, needs_fit
 from imps.gaussian import GaussianPosterior, LinearModel, linear_model
+from imps.prior_sets import PRIOR_SETS, prior_set
 from imps.priors import Priors
 
 TRUE_ERROR = 100_000.0
 """Persons of true error in one source to which the response of all is tabulated."""
-INSEPARABLE = 0.9
-"""Absolute posterior correlation above which two sources should be read together."""
 
 
 def response_table(fit: Fit) -> pd.DataFrame:
@@ -227,6 +228,91 @@ def without_rows(model: LinearModel, source: str) -> LinearModel:
         standard_error=model.standard_error[keep],
         row_labels=tuple(x for x, k in zip(model.row_labels, keep, strict=True) if k),
         row_sources=tuple(x for x, k in zip(model.row_sources, keep, strict=True) if k),
+    )
+
+
+@dataclass(frozen=True)
+class PriorComparison:
+    """The same figures under several positions.
+
+    Attributes
+    ----------
+    table : DataFrame, persons
+        prior_set, title, group, prior_mean, prior_sd, mean, sd, lower95, upper95,
+        share_of_gap (posterior mean over gap).
+    surprise : Series
+        By set of priors: the gap less its prior mean, in prior standard deviations.
+        Beyond 2 the position did not expect such a gap.
+    gap : float, persons
+    area, period : str
+    verdicts : mapping from set of priors to the line of the checks of its fit
+    """
+
+    table: pd.DataFrame
+    surprise: pd.Series
+    gap: float
+    area: str
+    period: str
+    verdicts: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        thousands = self.table.pivot(index="prior_set", columns="group", values="mean") / 1000
+        shown = thousands[list(dict.fromkeys(self.table["group"]))].round(0)
+        lines = [f"Gap of {self.gap:+,.0f} persons, {self.area}: posterior means, thousands"]
+        lines.append(shown.loc[list(self.surprise.index)].to_string())
+        lines += [f"{name}: {line}" for name, line in self.verdicts.items()]
+        return "\n".join(lines)
+
+
+def compare_priors(
+    case: str | Case,
+    sets: Mapping[str, Priors] | Iterable[str] = tuple(PRIOR_SETS),
+    *,
+    seed: int = 1,
+    draws: int = 500,
+) -> PriorComparison:
+    """Fit the same figures under several sets of priors and put the groups side by side.
+
+    Parameters
+    ----------
+    case : str or Case
+    sets : names of :data:`imps.prior_sets.PRIOR_SETS`, or a mapping from name to Priors
+        All named positions unless told.
+    seed, draws : int
+
+    Raises
+    ------
+    PriorError
+        If a name is unknown, with the nearest.
+    """
+    loaded = load_case(case) if isinstance(case, str) else case
+    named = (
+        dict(sets)
+        if isinstance(sets, Mapping)
+        else {name: prior_set(name, loaded.sources) for name in sets}
+    )
+    tables, surprise, verdicts = [], {}, {}
+    for name, priors in named.items():
+        model = linear_model(loaded.sources, priors)
+        found = attribute(fit(model, seed=seed, draws=draws, progress=False))
+        groups = found.groups().drop(columns=["contraction", "probability_positive"])
+        title = PRIOR_SETS[name].title if name in PRIOR_SETS else name
+        groups.insert(0, "prior_set", name)
+        groups.insert(1, "title", title)
+        tables.append(groups.assign(share_of_gap=groups["mean"] / found.total))
+        total = sum(
+            (c.prior.sum() for c in model.contributions[1:]), model.contributions[0].prior.sum()
+        )
+        mean, sd = (float(x) for x in model.prior_moments(total))
+        surprise[name] = (found.total - mean) / sd
+        verdicts[name] = found.verdict
+    return PriorComparison(
+        table=pd.concat(tables, ignore_index=True),
+        surprise=pd.Series(surprise, name="surprise"),
+        gap=loaded.sources.gap,
+        area=found.area,
+        period=found.period,
+        verdicts=verdicts,
     )
 
 

@@ -105,6 +105,16 @@ class Latents:
         self.used.add(name)
         return self.priors[name].mean, self.priors[name].sd
 
+    def spread(self, name: str, source: str) -> float:
+        """Standard deviation of a prior that takes no mean; a mean would change nothing."""
+        mean, sd = self.prior(name, source)
+        if mean != 0:
+            raise PriorError(
+                f"prior '{name}' has mean {mean:g}, and it takes none: only a level has a mean. "
+                "Put the mean there, or set it to zero."
+            )
+        return sd
+
     def field(self, block: str, effect: np.ndarray, scale: str | None = None) -> Affine:
         """A new block of latent variables and the quantity it moves, zero at its mean."""
         if block in self.sizes:
@@ -339,7 +349,7 @@ def _true_flow(latents: Latents, flow: str, shape: np.ndarray, n: int, fine: Res
     time = autoregressive(n, FLOW_PERSISTENCE)
     ages = smooth_shapes(n_ages, fine.flow_shapes)
     m = np.repeat(shape[:, :, None], n, axis=2)
-    level = latents.prior(f"{flow}_level", flow)[1]
+    level = latents.spread(f"{flow}_level", flow)
     true = Affine(m, {}) + latents.field(f"{flow}_level", level * m[..., None])
     true = true + latents.field(f"{flow}_years", m[..., None] * time, scale=f"{flow}_years")
     by_age = _each_sex(m[..., None] * ages[None, :, None, :])
@@ -347,7 +357,7 @@ def _true_flow(latents: Latents, flow: str, shape: np.ndarray, n: int, fine: Res
     moving = ages[None, :, None, :, None] * time[None, None, :, None, :]
     moving = _each_sex((m[..., None, None] * moving).reshape(*m.shape, -1))
     true = true + latents.field(f"{flow}_age_years", moving, scale=f"{flow}_age_years")
-    shift = latents.prior(f"{flow}_schedule", flow)[1]
+    shift = latents.spread(f"{flow}_schedule", flow)
     bent = np.repeat(_schedule_errors(shape, shift)[:, :, None], n, axis=2)
     return true + latents.field(f"{flow}_schedule", _each_sex(bent))
 
@@ -376,8 +386,8 @@ def _schedule_errors(shape: np.ndarray, years_of_age: float) -> np.ndarray:
 def _survey_bias(latents: Latents, flow: str, published: np.ndarray) -> Affine:
     """m (mean + level + young + drift): persistent error of the survey."""
     mean, level = latents.prior(f"{flow}_bias_level", flow)
-    young = latents.prior(f"{flow}_bias_young", flow)[1]
-    drift = latents.prior(f"{flow}_bias_drift", flow)[1]
+    young = latents.spread(f"{flow}_bias_young", flow)
+    drift = latents.spread(f"{flow}_bias_drift", flow)
     bell = young_adults(published.shape[1])[None, :, None]
     time = autoregressive(published.shape[2], BIAS_PERSISTENCE)
     bias = Affine(mean * published, {})
@@ -391,7 +401,7 @@ def _survey_bias(latents: Latents, flow: str, published: np.ndarray) -> Affine:
 def _stock_error(latents: Latents, name: str, count: np.ndarray, fine: Resolution) -> Affine:
     """Relative error of a stock: level, young adults of each sex, smooth over age."""
     mean, level = latents.prior(f"{name}_level", name)
-    young = latents.prior(f"{name}_young", name)[1]
+    young = latents.spread(f"{name}_young", name)
     shapes = smooth_shapes(count.shape[1], fine.stock_shapes, young=5.0, old=12.0)
     bell = young_adults(count.shape[1])
     error = Affine(mean * count, {})
@@ -511,7 +521,7 @@ def _splits(latents: Latents, sources: Sources) -> dict[str, Affine]:
         parts = [p for p in sources.administrative if p.flow == known.flow and p.status == EXPECTED]
         if len(parts) < 2:
             continue
-        sd = latents.prior("split_of_known_sum", f"sum of adjustments ({known.flow})")[1]
+        sd = latents.spread("split_of_known_sum", f"sum of adjustments ({known.flow})")
         sums = sources.at_mid_years(known.count).values
         share = np.array([sources.at_mid_years(p.count).values.mean() for p in parts]) / sums.mean()
         sign = np.array([p.sign for p in parts])

@@ -62,7 +62,7 @@ def test_cards_show_number_interval_verdict_and_picture(shown):
             assert "no verdict" in text
             assert "Gap +1,243 [+1,128, +1,359] thousand" in text
         else:
-            assert "usable: R-hat" in text, name
+            assert "usable; next:" in text, name
         assert len(repr(result).splitlines()) <= TERMINAL_LINES, name
 
 

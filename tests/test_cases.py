@@ -188,7 +188,7 @@ def test_what_was_published_afterwards_is_out_of_reach(case):
 
 def test_headline_groups_of_what_was_published_afterwards(case):
     rows = case.published_afterwards
-    assert set(rows["group"]) <= {"base", "migration", "census", "revisions", "level"}
+    assert set(rows["group"]) <= {"base", "migration", "census", "revisions", "residual", "level"}
     assert ((rows["sign_in_gap"] == 0) == (rows["group"] == "level")).all()
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import imps
-from imps.checks import DO_NOT_USE, USABLE
+from imps.checks import DO_NOT_USE, USABLE, WITH_CARE
 from imps.errors import NotFittedError, PriorError
+from imps.simulate import Scenario
 
 
 def test_same_seed_same_draws(model, fitted):
@@ -42,6 +43,39 @@ def test_shipped_case_passes_its_checks(fitted):
     scales = [q for q in checks.table["quantity"] if q.startswith("log_scale")]
     assert len(scales) == len(fitted.model.scale_names)
     assert checks.line in repr(checks)
+
+
+def test_the_line_has_one_next_step_and_a_real_gap_is_not_chance(fitted):
+    checks = imps.check(fitted)
+    assert not checks.nothing_to_explain
+    assert checks.line.startswith("usable; next: ")
+    assert checks.line.count("next:") == 1
+    assert checks.short == checks.line.split("; R-hat")[0]
+
+
+def test_opposite_errors_of_the_sexes_are_not_nothing():
+    """A small total that hides an excess of men and a lack of women is something."""
+    from imps.checks import nothing_to_explain
+
+    simulated = imps.simulate_account(Scenario(base_young=(0.08, -0.08)), seed=2)
+    model = imps.linear_model(simulated.sources, imps.default_priors())
+    found = imps.fit(model, seed=1, draws=400, chains=1)
+    assert not nothing_to_explain(model, found.latents())
+
+
+def test_tension_and_sources_that_trade_off_are_named(fitted):
+    shifted = fitted.model.priors.replace(base_level=(-0.02, 0.002))
+    model = imps.linear_model(fitted.model.sources, shifted)
+    checks = imps.check(imps.fit(model, seed=1, draws=500, chains=2))
+    assert checks.verdict == WITH_CARE
+    assert "prior standard deviations off its prior mean" in checks.line
+    assert checks.causes[0].source in checks.line
+    wide = fitted.model.priors.widen("base", 10).widen("census", 10)
+    checks = imps.check(
+        imps.fit(imps.linear_model(fitted.model.sources, wide), seed=1, draws=500, chains=2)
+    )
+    assert "base and census_coverage" in {cause.source for cause in checks.causes}
+    assert checks.next_step == "report them as one group"
 
 
 def test_chains_that_disagree_are_not_used(fitted):

@@ -5,9 +5,12 @@ import re
 import numpy as np
 import pytest
 
+import imps
 from imps import plots, tables
 from imps.errors import ImpsError
-from imps.report import html_report, plain_summary
+from imps.interactive import gap_by_age, migration_error_by_age
+from imps.report import SECTIONS, html_report, plain_summary
+from imps.reporting_checklist import reporting_checklist
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +53,58 @@ def test_gap_and_closure_tables(fitted, sources):
 
 
 def test_report_is_one_file_without_addresses(page):
-    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    for target in re.findall(r'href="#([^"]+)"', page):
+        assert f'id="{target}"' in page, target
     assert "http" not in page
     assert page.count("<img") == page.count("alt=") == 3
-    for heading in ("In short", "Priors", "Data and vintages", "What is not in the intervals"):
-        assert heading in page
+    for heading in SECTIONS:
+        if heading[0] != "further":  # nothing but the standard figures is in this page
+            assert f"<h2>{heading[1]}</h2>" in page
 
 
-def test_report_says_plainly_what_is_prior_driven(page, attribution, reconciliation):
-    text = " ".join(plain_summary(attribution, reconciliation))
+def test_report_draws_every_cell_of_the_account_with_its_interval(page, attribution, case):
+    ages = attribution.gap["age"].size
+    frame = gap_by_age(attribution)
+    assert len(frame) == 2 * ages
+    assert frame["gap"].sum() == pytest.approx(attribution.total)
+    assert (frame["lower95"] <= frame["mean"]).all() and (frame["mean"] <= frame["upper95"]).all()
+    assert page.count('<g class="cell">') == 2 * ages
+    assert page.count('<rect class="cell') == 2 * ages * len(case.sources.years)
+    worst = frame.loc[frame["gap"].idxmax()]
+    assert f"{worst['gap']:+,.0f} persons; error of the roll-forward" in page
+
+
+def test_error_of_official_migration_sums_to_the_migration_group(
+    fitted, attribution, reconciliation
+):
+    frame = migration_error_by_age(fitted, reconciliation)
+    totals = attribution.totals()
+    group = attribution.prior.set_index("source")["group"]
+    names = [s for s in totals["source"].values if group[s] == "migration"]
+    expected = float(totals.sel(source=names).sum("source").mean())
+    assert frame["mean"].sum() == pytest.approx(expected, abs=1.0)
+
+
+def test_checklist_fills_what_the_fit_knows_and_leaves_the_rest_open(fitted, attribution):
+    checks = imps.check(fitted)
+    table = reporting_checklist(fitted, attribution, checks).set_index("point")
+    assert table["step"].nunique() == 7  # a preamble and six steps
+    assert f"{checks.table['r_hat'].max():.4f}" in table.loc["Convergence", "says"]
+    assert table.loc["Goals of the analysis", "status"] == "open"
+    assert table.loc["Decisions and their criteria", "status"] == "open"
+    assert table.loc["Other priors and left-out sources", "status"] == "open"
+    assert "inside" in table.loc["Prior predictive check", "says"]
+    assert (table["says"].str.len() > 20).all()
+
+
+def test_report_says_plainly_what_is_prior_driven(page, fitted, attribution, reconciliation):
+    text = " ".join(plain_summary(fitted, attribution, reconciliation))
     assert "Prior-driven" in text
     assert "population base" in text
-    assert "identify little beyond their sum" in text
+    assert "1,243,460 persons above the census" in text
+    assert "every interval holds zero" in text
+    assert "identify little beyond the sum" in text
     assert "Prior-driven" in page
     assert "What the priors say about the whole gap" in page
     assert "351,000" in page.replace("351000", "351,000")  # published afterwards, apart

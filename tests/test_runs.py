@@ -21,6 +21,7 @@ import imps
 from imps.attribution import COLUMNS
 from imps.cli import app
 from imps.errors import OutputExistsError, UnknownCaseError
+from imps.plots import standard_figures
 
 FILES = [
     "figures/net_migration.png",
@@ -34,6 +35,18 @@ FILES = [
     "tables/gap.csv",
     "tables/net_migration.csv",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_figures():
+    """The standard figures only: all of them are tested with the report, and take long."""
+
+    def standard(fit, attribution, reconciliation, checks, *, case=None):
+        return standard_figures(attribution, reconciliation)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("imps.runs.report_figures", standard)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from imps.plots.flows import (
 )
 from imps.plots.gap import gap_pyramid_data, plot_gap_pyramid, plot_waterfall, waterfall_data
 from imps.plots.lexis import plot_lexis
+from imps.plots.sensitivity import plot_power_scaling, plot_prior_sets
 from imps.plots.sources import (
     joint_data,
     main_causes,
@@ -69,8 +70,10 @@ __all__ = [
     "plot_joint",
     "plot_lexis",
     "plot_net_migration",
+    "plot_power_scaling",
     "plot_predictive",
     "plot_prior_posterior",
+    "plot_prior_sets",
     "plot_tornado",
     "plot_waterfall",
     "standard_figures",

@@ -1,0 +1,133 @@
+"""Figures of what the answer hangs on: positions side by side, and power-scaling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from imps.checks import without_figures
+from imps.dims import title
+from imps.identifiability import SENSITIVE
+from imps.plots.style import INK, SIGNED, THOUSAND, open_page, styled, thousands, zero_line
+from imps.sensitivity import PriorComparison
+
+SHOWN_GROUPS = ("base", "migration", "census")
+NOTHING = 0.005
+"""Posterior standard deviations below which a shift is not drawn."""
+
+
+@styled
+def plot_prior_sets(
+    comparison: PriorComparison, *, ax: Axes | None = None, theme: str = "official"
+) -> Figure:
+    """Prior and posterior 95 per cent interval of each headline group, by set of priors.
+
+    Parameters
+    ----------
+    comparison : PriorComparison
+        From :func:`imps.compare_priors`.
+    ax : Axes, optional
+    theme : {"official", "paper"}
+    """
+    table = comparison.table[comparison.table["group"].isin(SHOWN_GROUPS)].copy()
+    sets = list(comparison.surprise.index)
+    table["prior_lower95"] = table["prior_mean"] - 1.96 * table["prior_sd"]
+    table["prior_upper95"] = table["prior_mean"] + 1.96 * table["prior_sd"]
+    indexed = table.set_index(["group", "prior_set"])
+    groups = [g for g in SHOWN_GROUPS if g in set(table["group"])]
+    page = open_page(ax, (9.2, 0.30 * len(groups) * (len(sets) + 0.6) + 0.6), theme)
+    ax, labels, places, y = page.ax, [], [], 0.0
+    for group in groups[::-1]:
+        for name in sets[::-1]:
+            row = indexed.loc[(group, name)]
+            prior = row[["prior_lower95", "prior_upper95"]].to_numpy(float) / THOUSAND
+            ends = row[["lower95", "upper95"]].to_numpy(float) / THOUSAND
+            ax.hlines(y + 0.16, *prior, color=page.theme.quiet, linewidth=6)
+            ax.hlines(y - 0.16, *ends, color=page.colour(0), linewidth=3)
+            ax.plot(row["mean"] / THOUSAND, y - 0.16, "o", color=page.colour(0), markersize=5)
+            labels.append(f"{title(group)}: {name}")
+            places.append(y)
+            y += 1.0
+        y += 0.6
+    zero_line(ax, vertical=True)
+    ax.set_yticks(places, labels)
+    ax.set_ylim(-0.8, y - 0.8)
+    ax.xaxis.set_major_formatter(SIGNED)
+    ax.set_xlabel("contribution to the gap, thousand persons")
+    means = "; ".join(
+        f"{title(g)} {', '.join(f'{n} {thousands(indexed.loc[(g, n), "mean"])}' for n in sets)}"
+        for g in groups
+    )
+    return page.finish(
+        "The same figures under different positions",
+        f"{comparison.area}, {comparison.period}; gap {thousands(comparison.gap)} thousand persons;"
+        " positive: made the roll-forward too high.",
+        "Thick and pale: prior 95 %. Dark with dot: posterior mean and 95 % interval.",
+        alt=f"Paired intervals by group and set of priors. Posterior means, thousands: {means}.",
+        data=table,
+        verdict=_verdict(comparison),
+    )
+
+
+def _verdict(comparison: PriorComparison) -> str:
+    """Line of the checks without its figures; one for all sets where they say the same."""
+    lines = {name: without_figures(line) for name, line in comparison.verdicts.items()}
+    if len(set(lines.values())) == 1:
+        return next(iter(lines.values()))
+    return "; ".join(f"{line} ({name})" for name, line in lines.items())
+
+
+@styled
+def plot_power_scaling(
+    table: pd.DataFrame,
+    quantity: str,
+    *,
+    verdict: str = "",
+    ax: Axes | None = None,
+    theme: str = "official",
+) -> Figure:
+    """What doubling the power of each prior and likelihood would do to one quantity.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`imps.power_scaling`.
+    quantity : str
+        For example ``"gap[emigration_bias]"`` or ``"group[migration]"``.
+    verdict : str
+        Line of the checks of the fit.
+    ax : Axes, optional
+    theme : {"official", "paper"}
+    """
+    rows = table[table["quantity"] == quantity]
+    rows = rows[rows["shift_in_sd"].abs() > NOTHING].sort_values("shift_in_sd", key=abs)
+    page = open_page(ax, (9.2, 0.28 * len(rows) + 0.9), theme)
+    ax, y = page.ax, np.arange(len(rows))
+    for i, row in enumerate(rows.itertuples()):
+        likelihood = row.component == "likelihood"
+        ax.barh(i, row.shift_in_sd, height=0.62, edgecolor="white", hatch="//" * (not likelihood),
+                color=page.colour(0) if likelihood else page.theme.quiet)  # fmt: skip
+    for limit in (-SENSITIVE, SENSITIVE):
+        ax.axvline(limit, color=INK, linewidth=1.0, linestyle="--")
+    zero_line(ax, vertical=True)
+    named = zip(rows["component"], rows["of"], strict=True)
+    ax.set_yticks(y, [f"{component}: {title(of)}" for component, of in named])
+    ax.set_xlabel("shift of the posterior mean when the power is doubled, posterior sd")
+    most = rows.iloc[-1] if len(rows) else None
+    return page.finish(
+        f"What moves the result: {_named(quantity)}",
+        "Striped: priors. Plain: likelihoods of figures. Beyond the dashed lines: sensitive.",
+        alt=f"Sorted bars of {len(rows)} priors and likelihoods. Largest shift: "
+        + ("none." if most is None else f"{most['component']} of {most['of']}, "
+           f"{most['shift_in_sd']:+.2f} posterior sd."),
+        data=rows,
+        verdict=verdict,
+    )  # fmt: skip
+
+
+def _named(quantity: str) -> str:
+    """Plain name of a reported quantity."""
+    label = quantity[quantity.index("[") + 1 : -1] if quantity.startswith(("gap[", "gr")) else ""
+    return title(label) if label else quantity

@@ -1,0 +1,83 @@
+"""The documentation builds strictly and offline, asks for nothing from outside, and is true."""
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from imps.equations import EQUATIONS
+
+ROOT = Path(__file__).parents[1]
+OUTSIDE = re.compile(r'<(?:script|link|img|iframe|source)[^>]*(?:src|href)="?(?:https?:)?//[^>]*')
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site, built with every way to the network closed."""
+    folder = tmp_path_factory.mktemp("site")
+    closed = {f"{p}_proxy": "http://127.0.0.1:9" for p in ("http", "https")}
+    outcome = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, **closed, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert outcome.returncode == 0, outcome.stderr[-3000:]
+    assert "WARNING" not in outcome.stderr
+    return folder
+
+
+def page(site, name):
+    return (site / name / "index.html").read_text("utf-8")
+
+
+def test_no_page_asks_for_anything_from_outside(site):
+    for path in site.rglob("*.html"):
+        assert not OUTSIDE.search(path.read_text("utf-8")), path.relative_to(site)
+    assert not list(site.rglob("*hooks*"))
+
+
+def test_methods_show_every_equation_and_prior(site):
+    text = page(site, "methods")
+    assert text.count('<math display="block"') >= len(EQUATIONS)
+    assert "arithmatex" not in text
+    for equation in EQUATIONS:
+        assert f"{equation.title}<" in text
+    import imps
+
+    for name in imps.default_priors():
+        assert f"<td>{name}</td>" in text
+
+
+def test_validation_shows_the_measured_numbers(site):
+    text = page(site, "validation")
+    for path in (ROOT / "benchmarks" / "results").glob("*.csv"):
+        assert path.name in text
+        commit = str(pd.read_csv(path)["commit"].iloc[-1])
+        assert commit in text, path.name
+
+
+def test_every_notebook_is_a_page_of_the_course(site):
+    books = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    contents = page(site, "course")
+    places = [contents.find(f'href="{book.stem}/"') for book in books]
+    assert -1 not in places and places == sorted(places)
+    for book, following in itertools.pairwise(books):
+        text = page(site, f"course/{book.stem}")
+        assert f'href="../{following.stem}/"' in text
+        assert "Question." in text
+
+
+def test_tutorial_runs_as_it_stands(tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "tutorial", "exec"), names)
+    assert (tmp_path / "report.html").stat().st_size > 100_000

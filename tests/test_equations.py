@@ -1,0 +1,135 @@
+"""The printed equations are those of the code: evaluated beside the account."""
+
+import numpy as np
+import pytest
+
+from imps.accounting import lexis_matrix
+from imps.equations import EQUATIONS, mathml
+from imps.schedules import autoregressive, smooth_shapes, young_adults
+from imps.system_model import Resolution
+
+CLOSE = 1e-9  # relative; both sides are sums of the same doubles in another order
+
+
+@pytest.fixture(scope="module")
+def unknowns(model):
+    """Latent variables with their scales in, whole and by block."""
+    w = model.prior_draws(1, seed=5)
+    return w, {k: v[0] for k, v in model._blocks(model.sizes, w).items()}
+
+
+def test_every_equation_becomes_mathml():
+    import xml.etree.ElementTree as ET
+
+    for equation in EQUATIONS:
+        root = ET.fromstring(equation.to_mathml())
+        assert root.tag.endswith("math") and root.get("display") == "block"
+        assert "\\" not in "".join(root.itertext()), equation.name  # no command left over
+        assert "$" not in equation.words_to_html()
+        ET.fromstring(f"<p>{equation.words_to_html()}</p>")
+    assert "mfrac" in mathml(r"\frac{1}{2}")
+
+
+def test_homes_of_the_equations_exist():
+    import importlib
+
+    for equation in EQUATIONS:
+        module, *path = equation.home.removeprefix("imps.").split(".")
+        found = importlib.import_module(f"imps.{module}")
+        for name in path:
+            found = getattr(found, name)
+
+
+def test_error_of_a_stock(model, unknowns):
+    w, z = unknowns
+    priors, count = model.priors, model.sources.base.count.values
+    shapes = smooth_shapes(
+        count.shape[1], Resolution.for_sources(model.sources).stock_shapes, young=5.0, old=12.0
+    )
+    smooth = shapes @ z["base_age"].reshape(2, -1).T  # the scale s is in w already
+    u = (
+        priors["base_level"].mean
+        + priors["base_level"].sd * z["base_level"][0]
+        + priors["base_young"].sd * young_adults(count.shape[1]) * z["base_young"][:, None]
+        + smooth.T
+    )
+    np.testing.assert_allclose(
+        model.evaluate(model.account.base, w)[0], count * (1 - u), rtol=CLOSE
+    )
+
+
+@pytest.mark.parametrize("flow", ["immigration", "emigration"])
+def test_true_flow_and_bias(model, unknowns, flow):
+    w, z = unknowns
+    priors, operator = model.priors, model.account.flows[flow]
+    m = operator.true.constant[:, :, 0]
+    n = operator.true.shape[2]
+    shapes = smooth_shapes(m.shape[1], Resolution.for_sources(model.sources).flow_shapes)
+    slow, quick = autoregressive(n, 0.9), autoregressive(n, 0.8)
+    v_moving = np.einsum("tv,skv->skt", slow, z[f"{flow}_age_years"].reshape(2, -1, n))
+    relative = (
+        1
+        + priors[f"{flow}_level"].sd * z[f"{flow}_level"][0]
+        + (slow @ z[f"{flow}_years"])[None, None]
+        + (shapes @ z[f"{flow}_age"].reshape(2, -1).T).T[..., None]
+        + np.einsum("ak,skt->sat", shapes, v_moving)
+    )
+    first = np.gradient(m, axis=1)
+    second = np.gradient(first, axis=1)
+    shift = z[f"{flow}_schedule"].reshape(2, 2)
+    bent = priors[f"{flow}_schedule"].sd * (
+        2 * second * shift[:, 1:] - first * shift[:, :1]
+    )  # the code leaves the ends of the age range alone
+    inner = slice(4, -4)
+    found = model.evaluate(operator.true, w)[0]
+    expected = m[..., None] * relative + bent[..., None]
+    np.testing.assert_allclose(found[:, inner], expected[:, inner], rtol=1e-6)
+
+    bias = m[..., None] * (
+        priors[f"{flow}_bias_level"].mean
+        + priors[f"{flow}_bias_level"].sd * z[f"{flow}_bias_level"][0]
+        + (
+            priors[f"{flow}_bias_young"].sd
+            * young_adults(m.shape[1])
+            * z[f"{flow}_bias_young"][:, None]
+        )[..., None]
+        + priors[f"{flow}_bias_drift"].sd * (quick @ z[f"{flow}_bias_drift"])
+    )
+    np.testing.assert_allclose(model.evaluate(operator.bias, w)[0], bias, rtol=1e-8, atol=1e-6)
+
+
+def test_population_is_carried_by_the_lexis_map(model, unknowns):
+    w, _ = unknowns
+    account = model.account
+    years = len(model.sources.years)
+    base = model.evaluate(account.base, w)[0]
+    carried = np.zeros_like(base)
+    for age in range(base.shape[1]):
+        carried[:, min(age + years, base.shape[1] - 1)] += base[:, age]
+    change = model.evaluate(account.natural + account.net_migration, w)[0]
+    from imps.system_model import known_changes
+
+    change = change + known_changes(model.sources)
+    lexis = lexis_matrix(base.shape[1], years)
+    moved = np.stack([lexis @ change[s].ravel() for s in range(2)])
+    expected = carried + moved + model.evaluate(account.residual, w)[0]
+    found = model.evaluate(account.population(model.sources.last_year), w)[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-6)
+
+
+def test_posterior_formulas_at_given_scales(model, posterior):
+    h = np.linspace(-0.5, 0.5, posterior.n_scales)
+    s2 = model.scale_factors(h) ** 2
+    a, rho = posterior.white, posterior.residual
+    c = np.eye(rho.size) + (a * s2) @ a.T
+    log_density = -0.5 * (rho @ np.linalg.solve(c, rho) + np.linalg.slogdet(c)[1] + h @ h)
+    assert posterior.log_density(h) == pytest.approx(log_density, rel=1e-9)
+    mean, variance = posterior.moments(h)
+    q = np.stack([model.matrix(model.reported[name]) for name in posterior.names])
+    cross = (q * s2) @ a.T
+    np.testing.assert_allclose(
+        mean, posterior.constants + cross @ np.linalg.solve(c, rho), rtol=1e-7, atol=1e-3
+    )
+    expected = (q**2) @ s2 - np.einsum("qi,iq->q", cross, np.linalg.solve(c, cross.T))
+    keep = expected > 1.0
+    np.testing.assert_allclose(variance[keep], expected[keep], rtol=1e-6)

@@ -1,0 +1,102 @@
+"""What the data tell apart, and power-scaling against plain re-solving."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import imps
+from imps.errors import PriorError
+from imps.gaussian import GaussianPosterior
+from imps.identifiability import DATA_INFORMED, PRIOR_DRIVEN
+
+STEP = 0.01  # of log2(alpha), both sides: the derivative to a relative error of 1e-4
+AGREEMENT = 1e-3
+
+
+@pytest.fixture(scope="module")
+def scaling(fitted):
+    return imps.power_scaling(fitted)
+
+
+def moments(model, h):
+    mean, variance = GaussianPosterior(model).moments(h)
+    return mean, np.sqrt(variance)
+
+
+def row_of(scaling, component, of):
+    rows = scaling[(scaling["component"] == component) & (scaling["of"] == of)]
+    return rows.set_index("quantity")
+
+
+def test_power_of_a_prior_is_its_spread(fitted, scaling):
+    """Normal(m, s^2) to the power alpha is Normal(m, s^2 / alpha)."""
+    preview = imps.what_if(fitted)
+    up, down = (
+        preview(emigration_bias=2 ** (-log2 / 2)).set_index("quantity") for log2 in (STEP, -STEP)
+    )
+    found = row_of(scaling, "prior", "emigration_bias")
+    slope = (up["mean"] - down["mean"])[found.index] / (2 * STEP)
+    np.testing.assert_allclose(found["shift"], slope, rtol=AGREEMENT, atol=0.5)
+    assert found.loc["gap[emigration_bias]", "shift"] < -10_000  # drawn back to the prior mean
+
+
+def test_power_of_a_likelihood_is_its_error(fitted, scaling):
+    model, h = fitted.model, fitted.draws["log_scale"].mean(("chain", "draw")).values
+    rows = np.array(model.row_sources) == "emigration"
+    names = GaussianPosterior(model).names
+    ends = []
+    for log2 in (STEP, -STEP):
+        error = np.where(rows, 2 ** (-log2 / 2), 1.0) * model.standard_error
+        ends.append(moments(dataclasses.replace(model, standard_error=error), h))
+    found = row_of(scaling, "likelihood", "emigration")
+    at = [names.index(q) for q in found.index]
+    slope = (ends[0][0] - ends[1][0])[at] / (2 * STEP)
+    narrower = np.log(ends[0][1][at] / ends[1][1][at]) / (2 * STEP)
+    np.testing.assert_allclose(found["shift"], slope, rtol=AGREEMENT, atol=0.5)
+    np.testing.assert_allclose(found["sd_change"], narrower, rtol=AGREEMENT, atol=1e-5)
+
+
+def test_base_hangs_on_its_prior_and_not_on_the_survey(scaling):
+    rows = scaling[scaling["quantity"] == "gap[base]"].set_index(["component", "of"])
+    assert rows.loc[("prior", "base"), "sensitive"]
+    assert not rows.loc[("likelihood", "immigration"), "sensitive"]
+
+
+def test_one_total_cannot_tell_sources_apart(fitted):
+    found = imps.identifiability(fitted)
+    (group,) = found.together
+    assert {"base", "emigration_bias", "census_coverage"} <= set(group)
+    assert found.condition_number > 1e6
+    assert abs(found.cosines.loc["base", "census_coverage"]) > 0.999
+    assert found.verdict in repr(found)
+
+
+def test_table_agrees_with_the_attribution(fitted, attribution):
+    table = imps.identifiability(fitted, attribution=attribution).table.set_index("source")
+    summary = attribution.summary().set_index("source").loc[table.index]
+    np.testing.assert_allclose(table["contraction"], summary["contraction"])
+    shift = (summary["mean"] - summary["prior_mean"]) / summary["prior_sd"]
+    np.testing.assert_allclose(table["tension"], shift)
+    assert (table.loc[table["informed"] == "prior-driven", "contraction"] < PRIOR_DRIVEN).all()
+    assert (table.loc[table["informed"] == "data-informed", "contraction"] > DATA_INFORMED).all()
+    corr = attribution.correlations()
+    for source, row in table[table["signal"] > 0].iterrows():
+        assert row["correlation"] == pytest.approx(corr.loc[source, row["other"]])
+
+
+def test_ages_at_both_ends_separate_what_totals_cannot():
+    """Deaths lie at high ages and migration at young ones: their signatures part."""
+    simulated = imps.simulate_account("2001", seed=1)
+    model = imps.linear_model(simulated.sources, imps.default_priors())
+    found = imps.identifiability(imps.fit(model, seed=1, draws=200, chains=1))
+    assert abs(found.cosines.loc["deaths", "emigration_bias"]) < 0.6
+    assert abs(found.cosines.loc["immigration_bias", "emigration_bias"]) > 0.8
+    assert np.isfinite(found.condition_number)
+
+
+def test_variants_are_refused(fitted):
+    variant = dataclasses.replace(fitted, settings={**fitted.settings, "gaussian": False})
+    for function in (imps.identifiability, imps.power_scaling):
+        with pytest.raises(PriorError, match="works on the Gaussian model only"):
+            function(variant)

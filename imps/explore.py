@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Z95, Z50 = 1.96, 0.674
 FACTORS = (0.1, 10.0)
 """Range of the slider for a prior's standard deviation, times that of the fit."""
+FIRST = "emigration_bias_level"
+"""Prior that is shown first: the one that moves most gaps most."""
 SHIFTS = 3.0
 """Range of the slider for a prior's mean, in standard deviations to each side."""
 
@@ -282,63 +284,84 @@ def explore(fit: Fit, *, checks: Checks | None = None) -> ipywidgets.VBox:
             "imps.explore needs ipywidgets, which is not installed: "
             "pip install 'imps-reconcile[notebook]'."
         ) from None
-    preview = Preview(fit, checks)
-    changes: dict[str, tuple[float, float]] = {}
-    rows = {prior.name: prior for prior in preview.priors()}
-    first = "emigration_bias_level" if "emigration_bias_level" in rows else next(iter(rows))
-    wide = widgets.Layout(width="34em")
-    words = {"description_width": "9em"}
-    which = widgets.Dropdown(
-        options=list(rows), value=first, description="Prior", layout=wide, style=words
-    )
-    sd = widgets.FloatLogSlider(
-        description="Standard deviation", layout=wide, style=words, readout_format=".4f",
-        min=-1, max=1, step=0.02, continuous_update=True,
-    )  # fmt: skip
-    mean = widgets.FloatSlider(
-        description="Mean", layout=wide, style=words, readout_format=".4f", continuous_update=True
-    )
-    meaning, page = widgets.HTML(), widgets.HTML()
-    back = widgets.Button(description="Back to the fit", layout=widgets.Layout(width="12em"))
-    setting = [False]
-
-    def chosen(_: Any = None) -> None:
-        prior = rows[which.value]
-        now = changes.get(prior.name, (prior.mean, prior.sd))
-        setting[0] = True
-        _range(sd, np.log10(prior.sd * FACTORS[0]), np.log10(prior.sd * FACTORS[1]), now[1])
-        half = SHIFTS * prior.sd
-        mean.step = prior.sd / 20
-        _range(mean, prior.mean - half, prior.mean + half, now[0])
-        mean.disabled = preview.slope(prior.name) is None
-        setting[0] = False
-        meaning.value = card(prior.meaning.capitalize(), "", (f"Unit: {prior.unit}.",))
-
-    def moved(_: Any = None) -> None:
-        if setting[0]:
-            return
-        prior = rows[which.value]
-        value = (prior.mean if mean.disabled else mean.value, sd.value)
-        if np.allclose(value, (prior.mean, prior.sd), rtol=1e-9, atol=0):
-            changes.pop(prior.name, None)
-        else:
-            changes[prior.name] = value
-        page.value = preview.picture(**changes)
-
-    def taken_back(_: Any = None) -> None:
-        changes.clear()
-        chosen()
-        page.value = preview.picture()
-
-    which.observe(chosen, "value")
-    sd.observe(moved, "value")
-    mean.observe(moved, "value")
-    back.on_click(taken_back)
-    taken_back()
-    box = widgets.VBox([which, meaning, sd, mean, back, page])
-    box.preview = preview
-    box.controls = {"prior": which, "sd": sd, "mean": mean, "back": back, "page": page}
+    controls = Controls(Preview(fit, checks), widgets)
+    box = widgets.VBox(list(controls.parts.values()))
+    box.preview, box.controls = controls.preview, controls.parts
     return box
+
+
+class Controls:
+    """Widgets of :func:`explore`, and what happens when they are moved.
+
+    Attributes
+    ----------
+    preview : Preview
+    changes : mapping from name of prior to (mean, sd)
+        What has been changed so far.
+    parts : mapping of widgets
+        prior, meaning, sd, mean, back, page, in the order in which they are shown.
+    """
+
+    def __init__(self, preview: Preview, widgets: Any) -> None:
+        self.preview = preview
+        self.changes: dict[str, tuple[float, float]] = {}
+        self.rows = {prior.name: prior for prior in preview.priors()}
+        self.setting = False
+        first = FIRST if FIRST in self.rows else next(iter(self.rows))
+        look = {
+            "layout": widgets.Layout(width="34em"),
+            "style": {"description_width": "9em"},
+        }
+        number = {**look, "readout_format": ".4f", "continuous_update": True}
+        self.parts: dict[str, Any] = {
+            "prior": widgets.Dropdown(
+                options=list(self.rows), value=first, description="Prior", **look
+            ),
+            "meaning": widgets.HTML(),
+            "sd": widgets.FloatLogSlider(
+                description="Standard deviation", min=-1, max=1, step=0.02, **number
+            ),
+            "mean": widgets.FloatSlider(description="Mean", **number),
+            "back": widgets.Button(description="Back to the fit"),
+            "page": widgets.HTML(),
+        }
+        self.parts["prior"].observe(self.choose, "value")
+        self.parts["sd"].observe(self.move, "value")
+        self.parts["mean"].observe(self.move, "value")
+        self.parts["back"].on_click(self.take_back)
+        self.take_back()
+
+    def choose(self, _: object = None) -> None:
+        """Set the sliders to the prior that was chosen, as it is now."""
+        prior, sd, mean = self.rows[self.parts["prior"].value], self.parts["sd"], self.parts["mean"]
+        now = self.changes.get(prior.name, (prior.mean, prior.sd))
+        self.setting = True
+        low, high = (float(np.log10(prior.sd * factor)) for factor in FACTORS)
+        _range(sd, low, high, now[1])
+        mean.step, half = prior.sd / 20, SHIFTS * prior.sd
+        _range(mean, prior.mean - half, prior.mean + half, now[0])
+        mean.disabled = self.preview.slope(prior.name) is None
+        self.setting = False
+        said = prior.meaning[:1].upper() + prior.meaning[1:]
+        self.parts["meaning"].value = card(said, "", (f"Unit: {prior.unit}.",))
+
+    def move(self, _: object = None) -> None:
+        """Solve again and draw."""
+        if self.setting:
+            return
+        prior, mean = self.rows[self.parts["prior"].value], self.parts["mean"]
+        value = (prior.mean if mean.disabled else mean.value, self.parts["sd"].value)
+        if np.allclose(value, (prior.mean, prior.sd), rtol=1e-9, atol=0):
+            self.changes.pop(prior.name, None)
+        else:
+            self.changes[prior.name] = value
+        self.parts["page"].value = self.preview.picture(**self.changes)
+
+    def take_back(self, _: object = None) -> None:
+        """Forget all changes."""
+        self.changes.clear()
+        self.choose()
+        self.parts["page"].value = self.preview.picture()
 
 
 def _range(slider: Any, low: float, high: float, value: float) -> None:

@@ -214,10 +214,9 @@ def _fan_data(draws: xr.DataArray) -> pd.DataFrame:
 def _years(page: Page, years: np.ndarray, official: float, paper: float) -> float:
     """Years along the axis with room for labels; returns the number of years."""
     span = float(years[-1] - years[0])
-    wide = page.theme.width == 1.0
-    right = years[-1] + (official if wide else paper) * span
+    right = years[-1] + (official if page.wide else paper) * span
     room_for_labels(page.ax, years[0] - 0.3, years[-1] + 0.3, right, zero=True)
-    page.ax.set_xticks(years, [f"{y:.0f}" for y in years], rotation=0 if wide else 90)
+    page.ax.set_xticks(years, [f"{y:.0f}" for y in years], rotation=0 if page.wide else 90)
     page.ax.yaxis.set_major_formatter(SIGNED)
     return span
 

@@ -69,7 +69,7 @@ def plot_waterfall(
                 color=INK, gid=f"label:{row.source}")  # fmt: skip
     ax.set_yticks(y, [title(s) if s != "gap" else "Gap" for s in table["source"]])
     zero_line(ax, vertical=True)
-    right_end = edge + (0.36 if theme == "official" else 0.55) * span
+    right_end = edge + (0.36 if page.wide else 0.55) * span
     room_for_labels(ax, lowest - 0.02 * span, edge + 0.02 * span, right_end)
     ax.xaxis.set_major_formatter(SIGNED)
     ax.set_ylim(-0.8, len(table) - 0.2)

@@ -20,6 +20,7 @@ from imps.plots.style import (
     INK,
     SIGNED,
     THOUSAND,
+    Page,
     open_page,
     room_for_labels,
     styled,
@@ -68,7 +69,7 @@ def plot_prior_posterior(
         ax.text(edge + 0.03 * span, y[i], said, fontsize=page.font - 0.5, va="center", color=INK)
     zero_line(ax, vertical=True)
     ax.set_yticks(y, [title(s) for s in table["source"]])
-    right_end = edge + (0.32 if theme == "official" else 0.46) * span
+    right_end = edge + (0.32 if page.wide else 0.46) * span
     room_for_labels(ax, lowest - 0.02 * span, edge + 0.02 * span, right_end)
     ax.xaxis.set_major_formatter(SIGNED)
     ax.set_ylim(-0.8, len(table) - 0.2)
@@ -114,35 +115,9 @@ def plot_joint(
     if unknown:
         raise LabelError(f"sources {unknown} are not in this attribution: see its summary().")
     values = totals.sel({SOURCE: list(names)}).values / THOUSAND
-    n, corr = len(names), np.atleast_2d(np.corrcoef(values))
+    n = len(names)
     page = open_page(ax, (9.2, 6.6), theme, panels=(n, n), sharex="col" if ax is None else False)
-    limits = [_reach(v) for v in values]
-    shown = values[:, :: max(1, values.shape[1] // POINTS)]
-    for i in range(n):
-        for j in range(n):
-            panel = page.panels[i * n + j]
-            panel.set_xlim(*limits[j])
-            panel.locator_params(nbins=3)
-            panel.xaxis.set_major_formatter(SIGNED)
-            panel.yaxis.set_major_formatter(SIGNED)
-            if i == j:
-                panel.hist(values[i], bins=30, color=page.colour(0), alpha=0.8)
-                panel.set_yticks([])
-            elif i > j:
-                _cloud(panel, values[[j, i]], shown[[j, i]], page.theme.quiet, page.colour(0))
-                panel.set_ylim(*limits[i])
-            else:
-                panel.text(0.5, 0.5, f"{corr[i, j]:+.2f}".replace("-", "\u2212"), ha="center",
-                           va="center", fontsize=page.font + 5 * abs(corr[i, j]) + 1, color=INK,
-                           transform=panel.transAxes)  # fmt: skip
-                panel.set_axis_off()
-            if j > 0 or i == j:
-                panel.tick_params(labelleft=False)
-            panel.tick_params(labelbottom=i == n - 1)
-            if i == 0:
-                panel.set_title(_broken(title(names[j])), fontsize=page.font, color=INK)
-            if j == 0:
-                panel.set_ylabel(_broken(title(names[i])))
+    _pairs(page, values, [_broken(title(name)) for name in names])
     table = joint_data(attribution, names)
     worst = table.loc[table["correlation"].abs().idxmax()]
     first, second = title(str(worst["source"])).lower(), title(str(worst["other"])).lower()
@@ -157,6 +132,36 @@ def plot_joint(
         data=table,
         verdict=attribution.verdict,
     )
+
+
+def _pairs(page: Page, values: np.ndarray, names: list[str]) -> None:
+    """Panels of every pair: cloud below the diagonal, correlation above, marginal on it."""
+    n, corr = len(names), np.atleast_2d(np.corrcoef(values))
+    limits = [_reach(v) for v in values]
+    shown = values[:, :: max(1, values.shape[1] // POINTS)]
+    for i, j in np.ndindex(n, n):
+        panel = page.panels[i * n + j]
+        panel.set_xlim(*limits[j])
+        panel.locator_params(nbins=3)
+        panel.xaxis.set_major_formatter(SIGNED)
+        panel.yaxis.set_major_formatter(SIGNED)
+        if i == j:
+            panel.hist(values[i], bins=30, color=page.colour(0), alpha=0.8)
+            panel.set_yticks([])
+        elif i > j:
+            _cloud(panel, values[[j, i]], shown[[j, i]], page.theme.quiet, page.colour(0))
+            panel.set_ylim(*limits[i])
+        else:
+            size = page.font + 5 * abs(corr[i, j]) + 1
+            said = f"{corr[i, j]:+.2f}".replace("-", "\u2212")
+            panel.text(0.5, 0.5, said, ha="center", va="center", fontsize=size, color=INK,
+                       transform=panel.transAxes)  # fmt: skip
+            panel.set_axis_off()
+        panel.tick_params(labelbottom=i == n - 1, labelleft=j == 0 and i > 0)
+        if i == 0:
+            panel.set_title(names[j], fontsize=page.font, color=INK)
+        if j == 0:
+            panel.set_ylabel(names[i])
 
 
 def main_causes(attribution: Attribution, n: int = MAIN_CAUSES) -> tuple[str, ...]:
@@ -278,44 +283,45 @@ def plot_tornado(
     else:
         table = sensitivity
         verdict = "" if checks is None else checks.line
-    base = table.iloc[0]
-    rest = table.iloc[1:]
+    base, rest = table.iloc[0], table.iloc[1:]
     swing = rest.groupby("change")["swing"].agg(lambda s: s.abs().max())
-    order = swing[swing >= NOTHING].nlargest(MOST_BARS).index[::-1]
+    order = [str(c) for c in swing[swing >= NOTHING].nlargest(MOST_BARS).index[::-1]]
     page = open_page(ax, (9.2, 0.34 * len(order) + 0.9), theme)
-    ax = page.ax
-    looks = {"halved": (1, "//"), "doubled": (0, None), "removed": (3, "xx")}
-    reach = rest["swing"].abs().max() / THOUSAND
-    for i, change in enumerate(order):
-        for row in rest[rest["change"] == change].itertuples():
-            colour, hatch = looks[str(row.variant)]
-            ax.barh(i, row.swing / THOUSAND, height=0.6, color=page.colour(colour), hatch=hatch,
-                    edgecolor="white", linewidth=0.8, gid=f"{row.variant}:{change}")  # fmt: skip
-        largest = rest[rest["change"] == change].loc[lambda f: f["swing"].abs().idxmax()]
-        ax.text(1.08 * reach, i, f"{largest['variant']}: {_said(largest)}", va="center",
-                fontsize=page.font - 0.5, color=INK)  # fmt: skip
-    zero_line(ax, vertical=True)
-    ax.set_yticks(np.arange(len(order)), list(order))
-    right_end = (2.35 if theme == "official" else 3.1) * reach
-    room_for_labels(ax, -1.05 * reach, 1.05 * reach, right_end)
-    ax.xaxis.set_major_formatter(SIGNED)
-    ax.set_ylim(-0.7, len(order) - 0.3)
-    ax.set_xlabel("change of the posterior mean, thousand persons")
-    what = _named(quantity)
+    _swings(page, rest, order)
+    sign = "; positive: made the roll-forward too high" if quantity.startswith("g") else ""
     return page.finish(
-        f"What moves the result most: {what}",
+        f"What moves the result most: {_named(quantity)}",
         f"{area}posterior mean as it is {_said(base)} thousand, 95 % interval; bars: change of the "
-        "mean, thousand persons; positive: made the roll-forward too high."
-        if quantity.startswith(("g",))
-        else f"{area}posterior mean as it is {_said(base)} thousand, 95 % interval; bars: change "
-        "of the mean, thousand persons.",
+        f"mean, thousand persons{sign}.",
         "Plain: prior sd doubled. Striped: halved. Crossed: source removed. Numbers: the largest "
         "change of each, with mean and 95 % interval after it. Exact at fixed scales, no refit.",
         alt=f"Sorted bars of {len(order)} changes. As it is {_said(base)} thousand; the largest "
-        f"change: {str(order[-1]).lower() if len(order) else 'none'}.",
+        f"change: {order[-1].lower() if order else 'none'}.",
         data=table,
         verdict=verdict,
     )
+
+
+def _swings(page: Page, rest: pd.DataFrame, order: list[str]) -> None:
+    """Bars of each change from the fit as it is, with the largest of them in numbers."""
+    ax = page.ax
+    looks = {"halved": (1, "//"), "doubled": (0, None), "removed": (3, "xx")}
+    reach = max(float(rest["swing"].abs().max()), NOTHING) / THOUSAND
+    for i, change in enumerate(order):
+        rows = rest[rest["change"] == change]
+        for row in rows.itertuples():
+            colour, hatch = looks[str(row.variant)]
+            ax.barh(i, row.swing / THOUSAND, height=0.6, color=page.colour(colour), hatch=hatch,
+                    edgecolor="white", linewidth=0.8, gid=f"{row.variant}:{change}")  # fmt: skip
+        largest = rows.loc[rows["swing"].abs().idxmax()]
+        ax.text(1.08 * reach, i, f"{largest['variant']}: {_said(largest)}", va="center",
+                fontsize=page.font - 0.5, color=INK)  # fmt: skip
+    zero_line(ax, vertical=True)
+    ax.set_yticks(np.arange(len(order)), order)
+    room_for_labels(ax, -1.05 * reach, 1.05 * reach, (2.35 if page.wide else 3.1) * reach)
+    ax.xaxis.set_major_formatter(SIGNED)
+    ax.set_ylim(-0.7, len(order) - 0.3)
+    ax.set_xlabel("change of the posterior mean, thousand persons")
 
 
 def _said(row: pd.Series) -> str:

@@ -182,6 +182,11 @@ class Page:
         """Size of text in points."""
         return self.theme.font
 
+    @property
+    def wide(self) -> bool:
+        """Whether the theme has the full width; narrow ones give labels a larger share."""
+        return self.theme.width == 1.0
+
     def finish(
         self,
         heading: str,

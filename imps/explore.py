@@ -215,9 +215,11 @@ class Preview:
         if prior.kind != "normal":
             return None
         model = self.fit.model
-        moved = linear_model(
-            model.sources, model.priors.replace(**{name: (prior.mean + prior.sd, prior.sd)})
-        )
+        raised = model.priors.replace(**{name: (prior.mean + prior.sd, prior.sd)})
+        try:
+            moved = linear_model(model.sources, raised)
+        except PriorError:  # a prior that takes no mean
+            return None
         rows = (moved.offset - model.offset) / model.standard_error / prior.sd
         after = np.array([float(moved.reported[k].constant) for k in self.names])
         quantities = (after - self.what_if.posterior.constants) / prior.sd

@@ -68,7 +68,7 @@ def test_preview_says_its_error_against_the_full_posterior(preview, fitted):
     text = preview.picture()
     assert "Preview at fixed scales, not a refit" in text
     assert f"{apart.max() / 1000:,.1f} thousand" in text
-    assert "usable; next:" in text
+    assert f"Fit: {preview.verdict}" in text
 
 
 def test_waterfall_of_the_preview_holds_the_numbers_of_the_table(preview):

@@ -439,9 +439,22 @@ class GaussianPosterior:
         return (vectors / np.clip(values, 0.3, None)) @ vectors.T
 
     def proposal(self, *, seed: int) -> Proposal:
-        """Where to look for the scales: a bell at the mode, moved to fit its own points."""
-        mode = self.mode()
-        covariance = self.curvature(mode)
+        """Where to look for the scales: a bell at the mode, moved to fit its own points.
+
+        Raises
+        ------
+        SourceError
+            If no scales are found because the figures contradict the account grossly.
+        """
+        try:
+            mode = self.mode()
+            covariance = self.curvature(mode)
+        except np.linalg.LinAlgError as error:
+            raise SourceError(
+                "no scales of the smooth parts fit these figures: they run away while the most "
+                "probable ones are sought. A source is grossly wrong or misplaced (ages shifted, "
+                "thousands for persons, a wrong year); imps.check of a NUTS fit says which."
+            ) from error
         start = Proposal.at_mode(mode, covariance, self._competing(mode, covariance))
         return adapted(self.log_density, start, seed=seed)
 

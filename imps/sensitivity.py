@@ -15,7 +15,7 @@ import scipy.linalg as sl
 from imps.attribution import Attribution, attribute
 from imps.cases.loading import Case, load_case
 from imps.checks import INSEPARABLE
-from imps.errors import PriorError, SourceError
+from imps.errors import PriorError, SourceError, some
 from imps.fit import Fit, fit, needs_fit
 from imps.gaussian import GaussianPosterior, LinearModel, linear_model
 from imps.prior_sets import PRIOR_SETS, prior_set
@@ -120,11 +120,34 @@ class WhatIf:
         mean, sd = self.moments(self.changes(factors))
         return pd.DataFrame({"quantity": self.posterior.names, "mean": mean, "sd": sd})
 
+    def blocks_of(self, name: str) -> list[str]:
+        """Blocks of latent variables that bear a name, or begin with it."""
+        return [b for b in self.blocks if b == name or b.startswith(f"{name}_")]
+
+    @property
+    def tied(self) -> frozenset[str]:
+        """Blocks of the base that also move the census, with two correlated censuses."""
+        census = self.model.account.census_undercount.effects
+        return frozenset(b for b in self.model.account.base_error.effects if b in census)
+
     def changes(self, factors: Mapping[str, float]) -> dict[slice, float]:
-        """Places of the latent variables whose prior sds change, with their factors."""
+        """Places of the latent variables whose prior sds change, with their factors.
+
+        Raises
+        ------
+        PriorError
+            If a name is no block, or its block moves two sources at once.
+        """
         out: dict[slice, float] = {}
         for name, factor in factors.items():
-            hits = [p for b, p in self.blocks.items() if b == name or b.startswith(f"{name}_")]
+            blocks = self.blocks_of(name)
+            tied = [b for b in blocks if b in self.tied]
+            if tied:
+                raise PriorError(
+                    f"{some(tied)} moves base and census together (census_correlation is not 0): "
+                    "a changed prior is no change of one factor. Fit again with priors.widen(...)."
+                )
+            hits = [self.blocks[b] for b in blocks]
             if not hits:
                 raise PriorError(
                     f"no block of latent variables is called '{name}'. Known: "

@@ -5,6 +5,7 @@ import pytest
 
 import imps
 from imps.errors import PriorError
+from imps.sensitivity import WhatIf
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,12 @@ def test_people_missed_twice_leave_less_of_the_gap_to_stocks(sources_2021):
         )
         sd[c] = float(model.prior_moments(stocks)[1])
     assert sd[0.8] < sd[0.0]
+
+
+def test_a_what_if_refuses_a_prior_that_two_sources_share(sources):
+    priors = imps.default_priors().replace(census_correlation=(0.5, 0.0))
+    model = imps.linear_model(sources, priors)
+    preview = WhatIf(model, np.zeros(len(model.scale_names)))
+    with pytest.raises(PriorError, match="moves base and census together"):
+        preview(base=2.0)
+    assert preview(emigration_bias=2.0)["sd"].notna().all()

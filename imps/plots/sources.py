@@ -237,8 +237,9 @@ def tornado_data(fit: Fit, quantity: str = "group[migration]") -> pd.DataFrame:
     rows = [("as it is", "as it is", float(mean[at]), float(sd[at]))]
     for part in fit.model.contributions:
         name = "census" if part.source == "census_coverage" else part.source
-        if not any(b == name or b.startswith(f"{name}_") for b in preview.blocks):
-            continue
+        blocks = preview.blocks_of(name)
+        if not blocks or preview.tied.intersection(blocks):
+            continue  # no prior of its own, or one that it shares with the census
         for variant, factor in (("halved", 0.5), ("doubled", 2.0)):
             m, s = preview.moments(preview.changes({name: factor}))
             rows.append((f"Prior of {_low(part.source)}", variant, float(m[at]), float(s[at])))

@@ -59,8 +59,9 @@ def test_validation_shows_the_measured_numbers(site):
     text = page(site, "validation")
     for path in (ROOT / "benchmarks" / "results").glob("*.csv"):
         assert path.name in text
-        commit = str(pd.read_csv(path)["commit"].iloc[-1])
-        assert commit in text, path.name
+        rows = pd.read_csv(path)
+        if "commit" in rows:  # the ranks behind the figure stand beside a table that has it
+            assert str(rows["commit"].iloc[-1]) in text, path.name
 
 
 def test_every_notebook_is_a_page_of_the_course(site):

@@ -6,6 +6,7 @@ import io
 import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 from imps.sources.grids import (
@@ -158,24 +159,25 @@ class _Numbers(dict[float, str]):
 
 def _grid(raw: list[list[Any]], log: Collector) -> Grid | None:
     """The cells of a sheet as text; columns and rows without any text are left out."""
-    numbers = _Numbers()
-    texts = [
-        [numbers[v] if type(v) is float else v if type(v) is str else cell_text(v) for v in row]
-        for row in raw
-    ]
-    width = _width(texts)
+    columns = [_texts(column) for column in zip(*raw, strict=True)]
+    while columns and not any(map(str.strip, columns[-1])):
+        columns.pop()
+    texts = list(map(list, zip(*columns, strict=True)))
     rows = [i for i, row in enumerate(texts) if any(map(str.strip, row))]
     if not rows:
         log.add("FILE_EMPTY", "the sheet is empty; expected a table", "Choose another sheet.")
         return None
-    return Grid([texts[i][:width] for i in rows], [i + 1 for i in rows], False, _blank(rows))
+    return Grid([texts[i] for i in rows], [i + 1 for i in rows], False, _blank(rows))
 
 
-def _width(texts: list[list[str]]) -> int:
-    columns = list(zip(*texts, strict=True))
-    while columns and not any(map(str.strip, columns[-1])):
-        columns.pop()
-    return len(columns)
+def _texts(column: Sequence[Any]) -> Sequence[str]:
+    """A column as text; columns of one kind, which long tables have, take the short way."""
+    kinds = set(map(type, column))
+    if kinds == {str}:
+        return column
+    if kinds == {float}:
+        return list(map(_Numbers().__getitem__, column))
+    return list(map(cell_text, column))
 
 
 def _blank(rows: list[int]) -> int:

@@ -34,7 +34,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.linalg as sl
 from scipy.special import gammaln
 from scipy.stats import binom, pearson3
 from threadpoolctl import threadpool_limits
@@ -462,9 +461,9 @@ def _scores(
     score of a shift is sum(u), of variance sum(V); that of log scale is u'u - tr(V), of
     cumulants 2 tr(V^2) and 8 tr(V^3). Rows have G = I.
     """
-    lower, solved = posterior.factor(h)
+    factor = posterior.factor(h)
     g = posterior.white * posterior.model.scale_factors(h)
-    inverse = sl.cho_solve((lower, True), np.eye(solved.size), check_finite=False)
+    solved, inverse = factor.solve(posterior.residual), factor.solve(np.eye(g.shape[0]))
     of = {"rows": (solved, inverse), "latents": (g.T @ solved, g.T @ inverse @ g)}
     out = np.empty((len(members), 2, 3))
     for i, (kind, index) in enumerate(members.values()):

@@ -8,8 +8,8 @@ observations, with K_b = A_b A_b' computed once for each scale,
 
     C(h) = I + K_0 + sum_b s_b(h)^2 K_b      (rows divided by their se)
 
-one Cholesky of C gives the marginal likelihood of h and its gradient, the
-posterior mean and covariance of every quantity, and independent draws
+one Cholesky of C (:mod:`imps.covariance`) gives the marginal likelihood of h and its
+gradient, the posterior mean and covariance of every quantity, and independent draws
 (Matheron's rule: a prior draw, corrected by what the data say about it). The
 scales are few and are integrated by an importance grid.
 
@@ -22,16 +22,15 @@ Doucet (2010), A note on efficient conditional simulation of Gaussian distributi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import scipy.linalg as sl
-from scipy.linalg.lapack import dpotrf, dpotrs
 
 from imps.affine import Affine
+from imps.covariance import Factor, RowCovariance
 from imps.curves import Curve, Form
 from imps.data_models import Observation, observations
 from imps.decomposition import Contribution, contributions, rolled_forward_cells
@@ -302,6 +301,9 @@ class Grid:
         Moments of the mixture, without Monte Carlo error from the latent variables.
     between : ndarray (quantity)
         Share of the variance that lies between the points.
+    factors : tuple of Factor
+        Of the covariance of the rows at each point, so that draws need no new ones;
+        empty where they would take too much memory.
     """
 
     points: np.ndarray
@@ -310,8 +312,11 @@ class Grid:
     mean: np.ndarray
     sd: np.ndarray
     between: np.ndarray
+    factors: tuple[Factor, ...] = field(repr=False)
 
 
+KEPT_FACTORS = 80_000_000
+"""Numbers that the factors of a grid may hold together, 0.6 GB."""
 KNOWN_TOTAL = 0.5
 """Two scales compete where the variance of their total is under this share of the prior's."""
 
@@ -337,18 +342,18 @@ class GaussianPosterior:
         y = model.observed if observed is None else np.asarray(observed, dtype=float)
         self.residual = (y - model.offset) / model.standard_error
         self.white = model.design / model.standard_error[:, None]
-        self.columns = [np.flatnonzero(model.scale_of == b) for b in range(len(model.scale_names))]
+        self.covariance = RowCovariance(
+            self.white, model.scale_of, len(model.scale_names), model.row_sources
+        )
+        columns = [np.flatnonzero(model.scale_of == b) for b in range(len(model.scale_names))]
         fixed = np.flatnonzero(model.scale_of < 0)
-        n = self.residual.size
-        self.fixed_kernel = np.eye(n) + self.white[:, fixed] @ self.white[:, fixed].T
-        self.kernels = np.stack([self.white[:, c] @ self.white[:, c].T for c in self.columns])
         self.names = list(model.reported)
         self.constants = np.array([float(model.reported[k].constant) for k in self.names])
         q = np.stack([model.matrix(model.reported[k]) for k in self.names])
         self.fixed_cross = q[:, fixed] @ self.white[:, fixed].T
-        self.cross = np.stack([q[:, c] @ self.white[:, c].T for c in self.columns])
+        self.cross = np.stack([q[:, c] @ self.white[:, c].T for c in columns])
         self.fixed_var = (q[:, fixed] ** 2).sum(axis=1)
-        self.var = np.stack([(q[:, c] ** 2).sum(axis=1) for c in self.columns])
+        self.var = np.stack([(q[:, c] ** 2).sum(axis=1) for c in columns])
 
     def given(self, observed: np.ndarray) -> GaussianPosterior:
         """The posterior after other data (row) of the same account; nothing is built again."""
@@ -359,29 +364,28 @@ class GaussianPosterior:
     @property
     def n_scales(self) -> int:
         """Number of unknown scales."""
-        return len(self.columns)
+        return len(self.model.scale_names)
 
     def squares(self, h: np.ndarray) -> np.ndarray:
         """Squared scales at standardised log scales h."""
         return (self.model.scale_medians * np.exp(LOG_SD_OF_SCALES * h)) ** 2
 
-    def factor(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lower Cholesky factor of C(h), whose upper triangle is not cleared, and C^-1 r."""
-        n = self.residual.size
-        c = (self.squares(h) @ self.kernels.reshape(-1, n * n)).reshape(n, n)
-        c += self.fixed_kernel
-        lower, failed = dpotrf(c.T, lower=1, clean=0, overwrite_a=1)  # symmetric: c.T needs no copy
-        if failed:
-            raise np.linalg.LinAlgError(f"covariance of the rows is not positive definite at h={h}")
-        return lower, dpotrs(lower, self.residual, lower=1)[0]
+    def factor(self, h: np.ndarray) -> Factor:
+        """Cholesky factor of C(h), the covariance of the rows in their standard errors."""
+        return self.covariance.factor(self.squares(h))
 
     def log_density(self, h: np.ndarray) -> float:
         """Log of p(h | y) up to a constant."""
-        return self._log_density(h, *self.factor(h))
+        return self._log_density(h, self.factor(h))
 
-    def _log_density(self, h: np.ndarray, lower: np.ndarray, solved: np.ndarray) -> float:
-        log_det = 2 * np.log(np.diag(lower)).sum()
-        return float(-0.5 * (self.residual @ solved + log_det + h @ h))
+    def log_densities(self, points: np.ndarray) -> np.ndarray:
+        """Log of p(h | y) up to a constant at many points (point, scale)."""
+        factors = self.covariance.factors(self.squares(points))
+        return np.array([self._log_density(h, f) for h, f in zip(points, factors, strict=True)])
+
+    def _log_density(self, h: np.ndarray, factor: Factor) -> float:
+        half = factor.half(self.residual)
+        return float(-0.5 * (half @ half + factor.log_determinant + h @ h))
 
     def log_density_and_gradient(self, h: np.ndarray) -> tuple[float, np.ndarray]:
         """Log of p(h | y) up to a constant, with its gradient.
@@ -389,25 +393,20 @@ class GaussianPosterior:
         d/dh_b = 0.5 s_b^2 (a' K_b a - tr(C^-1 K_b)) - h_b, with a = C^-1 r and
         d s_b^2 / d h_b = s_b^2 for a log standard deviation of 0.5.
         """
-        lower, solved = self.factor(h)
-        inverse = sl.cho_solve((lower, True), np.eye(solved.size), check_finite=False)
-        explained = np.einsum("bij,i,j->b", self.kernels, solved, solved, optimize=True)
-        traces = np.tensordot(self.kernels, inverse, axes=([1, 2], [0, 1]))
-        slope = LOG_SD_OF_SCALES * self.squares(h) * (explained - traces)
-        return self._log_density(h, lower, solved), slope - h
+        factor = self.factor(h)
+        steep = self.covariance.slope(factor, factor.solve(self.residual))
+        return self._log_density(h, factor), LOG_SD_OF_SCALES * self.squares(h) * steep - h
 
     def moments(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Exact mean and variance of the reported quantities at given scales."""
-        return self._moments(h, *self.factor(h))
+        return self._moments(h, self.factor(h))
 
-    def _moments(
-        self, h: np.ndarray, lower: np.ndarray, solved: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _moments(self, h: np.ndarray, factor: Factor) -> tuple[np.ndarray, np.ndarray]:
         s2 = self.squares(h)
         cross = self.fixed_cross + np.tensordot(s2, self.cross, axes=1)
-        half = sl.solve_triangular(lower, cross.T, lower=True, check_finite=False)
-        variance = self.fixed_var + s2 @ self.var - (half**2).sum(axis=0)
-        return self.constants + cross @ solved, np.maximum(variance, 0.0)
+        half = factor.half(np.column_stack([self.residual, cross.T]))
+        variance = self.fixed_var + s2 @ self.var - (half[:, 1:] ** 2).sum(axis=0)
+        return self.constants + half[:, 0] @ half[:, 1:], np.maximum(variance, 0.0)
 
     def mode(self, start: np.ndarray | None = None, max_steps: int = 40) -> np.ndarray:
         """Most probable scales, by Newton steps on differences of the gradient (BFGS)."""
@@ -456,7 +455,7 @@ class GaussianPosterior:
                 "thousands for persons, a wrong year); imps.check of a NUTS fit says which."
             ) from error
         start = Proposal.at_mode(mode, covariance, self._competing(mode, covariance))
-        return adapted(self.log_density, start, seed=seed)
+        return adapted(self.log_densities, start, seed=seed)
 
     def _competing(self, mode: np.ndarray, covariance: np.ndarray) -> Pairs:
         """Constant and moving age shape of a flow, where the data know their total."""
@@ -477,20 +476,20 @@ class GaussianPosterior:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Points of a proposal with their normalised weights, without moments."""
         points = proposal.points(n_points, seed)
-        log_weights = np.array([self.log_density(h) for h in points])
-        return points, normalised(log_weights - proposal.log_density(points))
+        return points, normalised(self.log_densities(points) - proposal.log_density(points))
 
     def grid(self, proposal: Proposal, n_points: int = 256, *, seed: int) -> Grid:
         """Importance grid over the scales: quasi-random points of the proposal, weighted."""
         points = proposal.points(n_points, seed)
-        log_proposal = proposal.log_density(points)
-        log_weights = np.empty(n_points)
+        log_weights = -proposal.log_density(points)
         means = np.empty((n_points, self.constants.size))
         variances = np.empty_like(means)
-        for i, h in enumerate(points):
-            lower, solved = self.factor(h)
-            log_weights[i] = self._log_density(h, lower, solved) - log_proposal[i]
-            means[i], variances[i] = self._moments(h, lower, solved)
+        kept: list[Factor] = []
+        for i, factor in enumerate(self.covariance.factors(self.squares(points))):
+            log_weights[i] += self._log_density(points[i], factor)
+            means[i], variances[i] = self._moments(points[i], factor)
+            if n_points * factor.size <= KEPT_FACTORS:
+                kept.append(factor)
         weights = normalised(log_weights)
         mean = weights @ means
         between = weights @ (means - mean) ** 2
@@ -502,6 +501,7 @@ class GaussianPosterior:
             mean=mean,
             sd=np.sqrt(total),
             between=between / np.maximum(total, 1e-12),
+            factors=tuple(kept),
         )
 
     def draw(self, grid: Grid, n_draws: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -510,27 +510,43 @@ class GaussianPosterior:
         Points of the grid are drawn by systematic resampling; given a point, a prior
         draw of z and e is corrected by what the data say about it (Matheron's rule).
         """
-        return self.draw_at_points(grid.points, grid.weights, n_draws, seed=seed)
+        return self.draw_at_points(
+            grid.points, grid.weights, n_draws, seed=seed, factors=grid.factors
+        )
 
     def draw_at_points(
-        self, points: np.ndarray, weights: np.ndarray, n_draws: int, *, seed: int
+        self,
+        points: np.ndarray,
+        weights: np.ndarray,
+        n_draws: int,
+        *,
+        seed: int,
+        factors: Sequence[Factor] = (),
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Independent draws as :meth:`draw` makes them, from weighted points over the scales."""
+        """Independent draws as :meth:`draw` makes them, from weighted points over the scales.
+
+        `factors` are those of the covariance at the points, where they are at hand.
+        """
         rng = np.random.default_rng(seed)
         edges = np.floor(np.r_[0, np.cumsum(weights)] * n_draws + rng.random())
         edges[-1] = n_draws if edges[0] == 0 else n_draws + edges[0]
         counts = np.diff(edges).astype(int)
-        scales, latents = [], []
-        for i in np.flatnonzero(counts):
-            scales.append(np.repeat(points[i][None], counts[i], axis=0))
-            latents.append(self._draw_at(points[i], int(counts[i]), rng))
+        used = np.flatnonzero(counts)
+        h = np.repeat(points[used], counts[used], axis=0)
+        z = rng.standard_normal((n_draws, self.model.n_latent))
+        e = rng.standard_normal((n_draws, self.residual.size))
+        scale = self.model.scale_factors(h)
+        misfit = self.residual - (scale * z) @ self.white.T - e
+        at_used = (
+            (factors[int(i)] for i in used)
+            if factors
+            else self.covariance.factors(self.squares(points[used]))
+        )
+        start = 0
+        for count, factor in zip(counts[used], at_used, strict=True):
+            mine = slice(start, start + count)
+            misfit[mine] = factor.solve(misfit[mine].T).T
+            start += count
+        z += scale * (misfit @ self.white)
         order = rng.permutation(n_draws)
-        return np.concatenate(scales)[order], np.concatenate(latents)[order]
-
-    def _draw_at(self, h: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-        lower, _ = self.factor(h)
-        scaled = self.white * self.model.scale_factors(h)
-        z = rng.standard_normal((n, scaled.shape[1]))
-        e = rng.standard_normal((n, scaled.shape[0]))
-        misfit = self.residual - z @ scaled.T - e
-        return z + dpotrs(lower, misfit.T, lower=1)[0].T @ scaled
+        return h[order], z[order]

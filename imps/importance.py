@@ -160,7 +160,9 @@ class Proposal:
         return now
 
 
-def adapted(log_density: Callable[[np.ndarray], float], start: Proposal, *, seed: int) -> Proposal:
+def adapted(
+    log_densities: Callable[[np.ndarray], np.ndarray], start: Proposal, *, seed: int
+) -> Proposal:
     """The proposal moved to fit all points taken so far, until most of a round's points count.
 
     Each round takes new points, weighs all points against the mixture of all
@@ -173,7 +175,7 @@ def adapted(log_density: Callable[[np.ndarray], float], start: Proposal, *, seed
     points, target = np.empty((0, start.centre.shape[1])), np.empty(0)
     for turn in range(ROUNDS):
         new = current.points(POINTS, seed + turn)
-        found = np.array([log_density(h) for h in new])
+        found = log_densities(new)
         share = effective_share(found - current.log_density(new))
         if share > most:
             best, most = current, share

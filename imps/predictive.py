@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.linalg as sl
 import xarray as xr
 from scipy.stats import norm
 
@@ -94,9 +93,9 @@ def posterior_predictive(fit: Fit, *, checks: Checks | None = None) -> Predictiv
     left_out = fit.settings.get("gaussian", True) and not model.curves
     if left_out:
         posterior = GaussianPosterior(model)
-        lower, solved = posterior.factor(fit.draws["log_scale"].mean((CHAIN, DRAW)).values)
-        inverse = sl.cho_solve((lower, True), np.eye(solved.size), check_finite=False)
-        precision = np.diag(inverse)
+        factor = posterior.factor(fit.draws["log_scale"].mean((CHAIN, DRAW)).values)
+        solved = factor.solve(posterior.residual)
+        precision = np.diag(factor.solve(np.eye(solved.size)))
         sd = se / np.sqrt(precision)
         mean = model.observed - se * solved / precision
         pit = norm.cdf((model.observed - mean) / sd)

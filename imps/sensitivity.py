@@ -44,7 +44,7 @@ def response_table(fit: Fit) -> pd.DataFrame:
     model, h = fit.model, _mean_scales(fit)
     posterior = GaussianPosterior(model)
     factors = model.scale_factors(h)
-    lower, _ = posterior.factor(h)
+    factor = posterior.factor(h)
     names, rows = [], []
     for part in model.contributions:
         q = model.matrix(part.value.sum()) * factors
@@ -60,7 +60,7 @@ def response_table(fit: Fit) -> pd.DataFrame:
         [model.matrix(c.value.sum()) * factors for c in model.contributions if c.source in names]
     )
     gain = q @ (posterior.white * factors).T
-    answer = gain @ sl.cho_solve((lower, True), np.stack(rows).T)
+    answer = gain @ factor.solve(np.stack(rows).T)
     return pd.DataFrame(answer.T, index=pd.Index(names, name="true error in"), columns=names)
 
 
@@ -95,9 +95,7 @@ class WhatIf:
         s2 = self.posterior.squares(scales)
         self.squares = model.scale_factors(scales) ** 2
         self.quantities = np.stack([model.matrix(model.reported[k]) for k in self.posterior.names])
-        self.covariance = self.posterior.fixed_kernel + np.tensordot(
-            s2, self.posterior.kernels, axes=1
-        )
+        self.covariance = self.posterior.covariance.dense(s2)
         self.cross = self.posterior.fixed_cross + np.tensordot(s2, self.posterior.cross, axes=1)
         self.variance = (self.quantities**2) @ self.squares
         self.blocks = self._places()

@@ -64,16 +64,14 @@ def test_opposite_errors_of_the_sexes_are_not_nothing():
 
 
 def test_tension_and_sources_that_trade_off_are_named(fitted):
-    shifted = fitted.model.priors.replace(base_level=(-0.02, 0.002))
+    shifted = fitted.model.priors.replace(base_level=(-0.03, 0.002))
     model = imps.linear_model(fitted.model.sources, shifted)
-    checks = imps.check(imps.fit(model, seed=1, draws=500, chains=2))
+    checks = imps.check(imps.fit(model, seed=1))
     assert checks.verdict == WITH_CARE
     assert "prior standard deviations off its prior mean" in checks.line
     assert checks.causes[0].source in checks.line
     wide = fitted.model.priors.widen("base", 10).widen("census", 10)
-    checks = imps.check(
-        imps.fit(imps.linear_model(fitted.model.sources, wide), seed=1, draws=500, chains=2)
-    )
+    checks = imps.check(imps.fit(imps.linear_model(fitted.model.sources, wide), seed=1))
     assert "base and census_coverage" in {cause.source for cause in checks.causes}
     assert checks.next_step == "report them as one group"
 

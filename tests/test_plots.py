@@ -190,12 +190,12 @@ def test_prediction_leaves_the_row_out(results):
         row_sources=tuple(np.array(model.row_sources)[keep]),
     )
     posterior = GaussianPosterior(rest)
-    lower, solved = posterior.factor(h)
+    factor = posterior.factor(h)
     factors = model.scale_factors(h)
     row = model.design[7] * factors
     white = posterior.white * factors
-    mean = model.offset[7] + row @ (white.T @ solved)
-    half = np.linalg.solve(np.tril(lower), white @ row)
+    mean = model.offset[7] + row @ (white.T @ factor.solve(posterior.residual))
+    half = factor.half(white @ row)
     variance = row @ row - half @ half + model.standard_error[7] ** 2
     assert found["mean"] == pytest.approx(mean, rel=1e-6)
     assert found["sd"] == pytest.approx(np.sqrt(variance), rel=1e-6)

@@ -1,0 +1,87 @@
+"""Covariance of the rows in blocks: the same numbers as the dense matrix gives."""
+
+import numpy as np
+import pytest
+
+from imps.covariance import RowCovariance
+
+EXACT = 1e-10  # relative: two orders of the same elimination
+
+# Two surveys that meet in the census alone, a register tied to the first, a source with two rows.
+SOURCES = ["in"] * 4 + ["out"] * 3 + ["census"] * 5 + ["register"] * 2 + ["in"]
+SEES = {"in": (0, 1, 6), "out": (2, 3), "census": (0, 1, 2, 3, 4, 5), "register": (1, 6)}
+SCALE_OF = np.repeat([0, -1, 1, -1, 2, -1, 3], 4)
+
+
+@pytest.fixture
+def white(rng):
+    effects = rng.standard_normal((len(SOURCES), SCALE_OF.size))
+    for row, source in enumerate(SOURCES):
+        for block in set(range(7)) - set(SEES[source]):
+            effects[row, 4 * block : 4 * block + 4] = 0.0
+    return effects
+
+
+@pytest.fixture
+def rows(white):
+    return RowCovariance(white, SCALE_OF, 4, SOURCES)
+
+
+def dense(white, squares):
+    return np.eye(len(white)) + (white * np.r_[squares, 1.0][SCALE_OF]) @ white.T
+
+
+def test_sources_that_share_nothing_stand_apart(rows):
+    names = [sorted({SOURCES[i] for i in part}) for part in rows.parts]
+    assert names == [["in", "register"], ["out"], ["census"]]
+
+
+def test_every_product_equals_that_of_the_dense_matrix(rows, white, rng):
+    squares = rng.random((40, 4)) + 0.1  # more points than are formed at once
+    x = rng.standard_normal((len(SOURCES), 3))
+    for s2, factor in zip(squares, rows.factors(squares), strict=True):
+        c = dense(white, s2)
+        np.testing.assert_allclose(rows.dense(s2), c, rtol=EXACT, atol=EXACT)
+        assert factor.log_determinant == pytest.approx(np.linalg.slogdet(c)[1], rel=EXACT)
+        expected = np.linalg.solve(c, x)
+        np.testing.assert_allclose(factor.solve(x), expected, rtol=1e-8, atol=EXACT)
+        np.testing.assert_allclose(factor.solve(x[:, 0]), expected[:, 0], rtol=1e-8, atol=EXACT)
+        half = factor.half(x)
+        np.testing.assert_allclose(half.T @ half, x.T @ expected, rtol=1e-8, atol=EXACT)
+        inverse = np.linalg.inv(c)
+        for (i, j), block in factor.inverse.items():
+            found = inverse[np.ix_(rows.parts[i], rows.parts[j])]
+            np.testing.assert_allclose(block, found, rtol=1e-8, atol=EXACT)
+
+
+def test_slope_is_that_of_the_likelihood(rows, white, rng):
+    s2, r = rng.random(4) + 0.1, rng.standard_normal(len(SOURCES))
+    factor = rows.factor(s2)
+    a = np.linalg.solve(dense(white, s2), r)
+    inverse = np.linalg.inv(dense(white, s2))
+    kernels = [white[:, b == SCALE_OF] @ white[:, b == SCALE_OF].T for b in range(4)]
+    expected = [a @ k @ a - np.trace(inverse @ k) for k in kernels]
+    np.testing.assert_allclose(rows.slope(factor, factor.solve(r)), expected, rtol=1e-8)
+
+
+def test_one_source_alone_is_a_border_without_blocks(white, rng):
+    few = slice(7, 12)
+    alone = RowCovariance(white[few], SCALE_OF, 4, SOURCES[few])
+    s2, x = rng.random(4), rng.standard_normal(5)
+    assert len(alone.parts) == 1
+    expected = np.linalg.solve(dense(white[few], s2), x)
+    np.testing.assert_allclose(alone.factor(s2).solve(x), expected, rtol=1e-8)
+
+
+def test_what_is_no_covariance_is_an_error(rows):
+    with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
+        rows.factor(np.full(4, -1.0))
+
+
+def test_draws_are_the_same_without_kept_factors(posterior):
+    grid = posterior.grid(posterior.proposal(seed=2), 64, seed=2)
+    assert len(grid.factors) == 64
+    kept = posterior.draw(grid, 100, seed=3)
+    anew = posterior.draw_at_points(grid.points, grid.weights, 100, seed=3)
+    np.testing.assert_array_equal(kept[0], anew[0])
+    np.testing.assert_allclose(kept[1], anew[1], rtol=1e-9, atol=1e-9)

@@ -1,8 +1,9 @@
-"""How the cost of the exact way grows with years and with sources.
+"""How the cost of the exact way grows with years, with ages and with sources.
 
-Simulated accounts of 91 ages and two sexes: 5 to 25 years without further sources, and
-10 years with 0 to 6 mirror series beside the shipped kinds. CPU seconds of writing the
-account down and of 4,000 draws (median of three), and rows of the likelihood, are
+Accounts of two sexes with survey cells by age: simulated ones of 91 ages with 5 to 25 years,
+and with 0 to 6 mirror series beside the shipped kinds in 10 years; the reference account with
+every kind of source, 10 years, with the open age group at 30 to 105. CPU seconds of writing
+the account down and of 4,000 draws (median of three), and rows of the likelihood, are
 appended to results/scaling.csv; `docs/scaling.png` shows them. Run as
 
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_scaling.py
@@ -20,10 +21,12 @@ from results_file import append
 
 import imps
 from imps.simulate import simulate_account
+from imps.simulate_reference import reference_account
 from imps.sources import MirrorSeries, Sources
 
 matplotlib.use("Agg")
 YEARS = (5, 10, 15, 20, 25)
+AGES = (31, 46, 61, 76, 91, 106)
 MIRRORS = (0, 2, 4, 6)
 REPEATS = 3
 FIGURE = Path(__file__).parent.parent / "docs" / "scaling.png"
@@ -73,7 +76,7 @@ def draw(rows: pd.DataFrame) -> None:
     """Cost against size beside the straight line through the smallest account."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
     for ax, (grows, part) in zip(axes, rows.groupby("grows", sort=False), strict=True):
         x, y = part["size"].to_numpy(float), part["cpu_seconds_of_fit"].to_numpy(float)
         ax.plot(x, y, "o-", color="#206095", label="measured")
@@ -88,6 +91,7 @@ def main() -> None:
     """Measure, append, draw."""
     rows = [measure("years", n, simulate_account("null", seed=0, n_years=n).sources) for n in YEARS]
     ten = simulate_account("null", seed=0).sources
+    rows += [measure("ages", n, reference_account(n_ages=n, n_years=10)) for n in AGES]
     rows += [measure("mirror series", k, with_mirrors(ten, k)) for k in MIRRORS]
     append("scaling", rows)
     draw(pd.DataFrame(rows))

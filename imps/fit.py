@@ -228,6 +228,7 @@ def fit(
     progress: bool = True,
     say: Callable[[str], None] | None = None,
     keep: str | Path | None = None,
+    near: Fit | None = None,
 ) -> Fit:
     """Draw from the posterior of an account.
 
@@ -255,6 +256,9 @@ def fit(
         Folder where each chain is kept as soon as it is finished. Called again with the same
         model and settings, only the missing chains are drawn; the outcome is that of
         an undisturbed call. `load_fit(folder)` looks at what is there.
+    near : Fit, optional
+        A fit of a like account with the same unknown scales: the exact way begins its search
+        for the scales there, and the posterior is the same (:func:`imps.refit`).
 
     Returns
     -------
@@ -281,7 +285,11 @@ def fit(
     notes: tuple[str, ...] = ()
     if settings["gaussian"] and method != "nuts":
         tell(f"exact posterior: {chains} grids of {GRID_POINTS} points over the scales")
-        found = _exact(linear, draws or EXACT_DRAWS, settings, kept, tell)
+        start = None
+        if near is not None:
+            start = _scales_of(near, linear)
+            settings |= {"near_another_fit": True}
+        found = _exact(linear, draws or EXACT_DRAWS, settings, kept, tell, start)
         share = float(found.stats["effective_points"].min()) / GRID_POINTS
         if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
             return found
@@ -357,12 +365,24 @@ def _before(
     return done
 
 
+def _scales_of(near: Fit, linear: LinearModel) -> np.ndarray:
+    """Draws (draw, scale) of the log scales of a fit of a like account."""
+    found = near.draws[LOG_SCALE]
+    if tuple(found["scale"].values) != linear.scale_names:
+        raise PriorError(
+            f"near: that fit has the scales {', '.join(map(str, found['scale'].values))}, this "
+            f"account has {', '.join(linear.scale_names)}. Fit without it."
+        )
+    return found.values.reshape(-1, len(linear.scale_names))
+
+
 def _exact(
     linear: LinearModel,
     draws: int,
     settings: dict[str, Any],
     kept: Chains,
     tell: Callable[[str], None],
+    near: np.ndarray | None,
 ) -> Fit:
     """Chains are independent randomisations of the grid, each with draws of its own."""
     start, seed = time.perf_counter(), settings["seed"]
@@ -371,7 +391,7 @@ def _exact(
     if missing:
         with threadpool_limits(1, user_api="blas"):  # matrices too small to share, and same bits
             posterior = GaussianPosterior(linear)
-            proposal = posterior.proposal(seed=stream_seed(seed, "proposal"))
+            proposal = posterior.proposal(seed=stream_seed(seed, "proposal"), near=near)
             for chain in missing:
                 seeds = [stream_seed(seed, f"chain {chain}: {part}") for part in ("grid", "draws")]
                 grid = posterior.grid(proposal, GRID_POINTS, seed=seeds[0])

@@ -36,7 +36,7 @@ from imps.data_models import Observation, observations
 from imps.decomposition import Contribution, contributions, rolled_forward_cells
 from imps.dims import SOURCE_GROUPS
 from imps.errors import PriorError, SourceError
-from imps.importance import Pairs, Proposal, adapted, normalised, total_slope
+from imps.importance import ENOUGH_NEAR, Pairs, Proposal, adapted, normalised, total_slope
 from imps.priors import LOG_SD_OF_SCALES, Priors
 from imps.sources import Sources
 from imps.system_model import Account, Resolution, build_account
@@ -437,14 +437,20 @@ class GaussianPosterior:
         values, vectors = np.linalg.eigh(precision)
         return (vectors / np.clip(values, 0.3, None)) @ vectors.T
 
-    def proposal(self, *, seed: int) -> Proposal:
+    def proposal(self, *, seed: int, near: np.ndarray | None = None) -> Proposal:
         """Where to look for the scales: a bell at the mode, moved to fit its own points.
+
+        `near` are draws (draw, scale) of a like posterior, to begin from in place of the mode.
 
         Raises
         ------
         SourceError
             If no scales are found because the figures contradict the account grossly.
         """
+        if near is not None:
+            competing = self._competing(near.mean(axis=0), np.cov(near.T))
+            start = Proposal.near(near, competing, seed=seed)
+            return adapted(self.log_densities, start, seed=seed, enough=ENOUGH_NEAR)
         try:
             mode = self.mode()
             covariance = self.curvature(mode)

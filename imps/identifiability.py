@@ -204,9 +204,8 @@ def power_scaling(fit: Fit) -> pd.DataFrame:
     fit = _gaussian_fit(fit, "power_scaling")
     exact = WhatIf(fit.model, _mean_scales(fit))
     posterior, white = exact.posterior, exact.posterior.white
-    factor = sl.cho_factor(exact.covariance, lower=True)
-    solved = sl.cho_solve(factor, posterior.residual)
-    gain = sl.cho_solve(factor, exact.cross.T).T
+    solved = exact.factor.solve(posterior.residual)
+    gain = exact.factor.solve(exact.cross.T).T
     left = exact.quantities - gain @ white
     variance = np.maximum(exact.variance - (gain * exact.cross).sum(axis=1), 1e-12)
     pull = exact.squares * (white.T @ solved)

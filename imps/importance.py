@@ -37,6 +37,8 @@ POINTS = 512
 ROUNDS = 12
 ENOUGH = 0.62
 """Share of effective points at which a proposal is good enough."""
+ENOUGH_NEAR = 0.5
+"""The same where the search begins at a like posterior, as many refits do: half count."""
 CLIPPED = 40
 """So many of the largest weights count alike while the proposal learns."""
 SHRINKAGE = 30.0
@@ -98,6 +100,15 @@ class Proposal:
             slope[b, [a, b]] = 1, -1
         spread = slope @ covariance @ slope.T
         return cls(np.ones(1), totals(mode, competing)[None], spread[None], competing)
+
+    @classmethod
+    def near(cls, h: np.ndarray, competing: Pairs, *, seed: int) -> Proposal:
+        """The mixture fitted to draws (draw, scale) of a like posterior."""
+        weights = np.full(len(h), 1 / len(h))
+        g = totals(h, competing)
+        whole = cls(np.ones(1), g.mean(axis=0)[None], _alone(g, weights)[None], competing)
+        start = whole.split(h, weights, np.random.default_rng(seed))
+        return start.moved(h, weights, steps=12)
 
     def points(self, n: int, seed: int) -> np.ndarray:
         """Quasi-random log scales (point, scale)."""
@@ -161,9 +172,13 @@ class Proposal:
 
 
 def adapted(
-    log_densities: Callable[[np.ndarray], np.ndarray], start: Proposal, *, seed: int
+    log_densities: Callable[[np.ndarray], np.ndarray],
+    start: Proposal,
+    *,
+    seed: int,
+    enough: float = ENOUGH,
 ) -> Proposal:
-    """The proposal moved to fit all points taken so far, until most of a round's points count.
+    """The proposal moved to fit all points taken so far, until enough of a round's points count.
 
     Each round takes new points, weighs all points against the mixture of all
     proposals so far, and refits. The share of effective points is judged on the new
@@ -179,7 +194,7 @@ def adapted(
         share = effective_share(found - current.log_density(new))
         if share > most:
             best, most = current, share
-        if most >= ENOUGH:
+        if most >= enough:
             break
         past.append(current)
         points, target = np.concatenate([points, new]), np.concatenate([target, found])

@@ -1,5 +1,6 @@
 """Responses, what-if, wider priors, sources left out."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -60,6 +61,38 @@ def test_what_if_equals_a_new_model_at_the_same_scales(fitted, sources):
     np.testing.assert_allclose(found["sd"], np.sqrt(variance), rtol=1e-5, atol=1e-2)
     with pytest.raises(PriorError, match="no block of latent variables is called 'emigrtion'"):
         preview(emigrtion=2.0)
+
+
+def test_what_if_takes_changes_together_narrower_and_of_whole_fields(fitted, sources):
+    """More latent variables than rows, and an sd that shrinks: the same low-rank formula."""
+    preview = imps.what_if(fitted)
+    changes = {"emigration_bias": 0.5, "base": 3.0, "census": 1.0, "immigration_age_years": 1.5}
+    priors = imps.default_priors()
+    for name, factor in changes.items():
+        priors = priors.widen(name, factor)
+    mean, sd = preview.moments(preview.changes(changes))
+    expected, variance = GaussianPosterior(imps.linear_model(sources, priors)).moments(
+        preview.scales
+    )
+    np.testing.assert_allclose(mean, expected, rtol=AGREEMENT, atol=1e-2)
+    np.testing.assert_allclose(sd, np.sqrt(variance), rtol=1e-5, atol=1e-2)
+
+
+def test_a_refit_ends_where_a_cold_fit_does(fitted):
+    """Beginning near another posterior changes the search for the scales, not the answer."""
+    priors = fitted.model.priors.widen("emigration_bias", 2)
+    near = imps.refit(fitted, priors, chains=4)
+    cold = imps.fit(near.model, seed=fitted.seed, draws=500)
+    a, b = (f.extras["exact_moments"].set_index("quantity") for f in (near, cold))
+    moving = b["sd"] > 1
+    assert (np.abs(a["mean"] - b["mean"]) / b["sd"])[moving].max() < 0.03
+    assert np.abs(a["sd"] / b["sd"] - 1)[moving].max() < 0.05
+    assert near.settings["near_another_fit"] and "near_another_fit" not in cold.settings
+    few = dataclasses.replace(
+        fitted, draws=fitted.draws.isel(scale=slice(1, None)), settings=fitted.settings
+    )
+    with pytest.raises(PriorError, match="near: that fit has the scales"):
+        imps.refit(few, priors)
 
 
 def test_what_if_is_quick(fitted):

@@ -25,6 +25,7 @@ from imps.sources import (
     Births,
     Counted,
     Deaths,
+    Era,
     KnownChange,
     KnownSum,
     MirrorSeries,
@@ -39,7 +40,7 @@ from imps.system_model import Resolution
 CLASSES = {
     kind.__name__: kind
     for kind in (
-        AdministrativeFlow, Births, Case, Counted, Deaths, Form, KnownChange, KnownSum,
+        AdministrativeFlow, Births, Case, Counted, Deaths, Era, Form, KnownChange, KnownSum,
         MirrorSeries, Prior, Priors, Register, Resolution, RolledForward, Sources, Stock,
         SurveyFlow,
     )

@@ -108,11 +108,13 @@ EQUATIONS: tuple[Equation, ...] = (
         "bias",
         "Bias of the survey",
         r"p_{s,a,t} = m_{s,a}\left(\mu + \sigma_1 z + \sigma_2\, \psi_a z_s + "
-        r"\sigma_3\, v_t\right)",
+        r"\sigma_3 \sum_e o_{e,t}\, z_e + \sigma_4\, v_t\right)",
         "Persistent error of the survey, a share of the same $m$: a level with a prior mean, "
-        "young adults of each sex, and a drift that is autoregressive with correlation "
-        f"${BIAS_PERSISTENCE:g}$. Bias and flow share one reference; if the bias followed the "
-        "published flow of each year, a growing flow would be read as bias.",
+        "young adults of each sex, a step in each era $e$ whose coverage is known to differ "
+        "($o_{e,t}$ is the share of interval $t$ that lies in it), and a drift that is "
+        f"autoregressive with correlation ${BIAS_PERSISTENCE:g}$. Bias and flow share one "
+        "reference; if the bias followed the published flow of each year, a growing flow would "
+        "be read as bias.",
         "imps.system_model._survey_bias",
     ),
     Equation(

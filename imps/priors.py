@@ -134,6 +134,10 @@ def _flow_rows(flow: str, bias: tuple[float, float, float, float], years: float)
              "persistent survey bias, the same at all ages and in all years", survey_ref),
         _row(f"{flow}_bias_young", "normal", 0.0, young, published,
              "further bias at young adult ages (peak at 28), each sex its own", survey_ref),
+        _row(f"{flow}_bias_era", "normal", 0.0, 0.06, published,
+             "step of the bias in years whose coverage is known to differ, each era its own",
+             "As large as the bias at young adult ages, some 30 thousand a year for the United "
+             "Kingdom; judgement. Eras: ONS (2009), Port Survey Review, stage two"),
         _row(f"{flow}_bias_drift", "normal", 0.0, drift, published,
              "slow change of the bias over the years, AR(1) with 0.8",
              "ONS (2014): revisions of 2004-2011 rose and fell over four years"),

@@ -36,6 +36,7 @@ from imps.sources import (
     AdministrativeFlow,
     Births,
     Deaths,
+    Era,
     RolledForward,
     Sources,
     Stock,
@@ -70,9 +71,10 @@ class Scenario:
         Published base too high by this share, at all ages.
     base_young : (male, female)
         Further share at young adult ages (bell at 28).
-    bias_level, bias_young, bias_drift : mapping by flow
+    bias_level, bias_young, bias_drift, bias_era : mapping by flow
         Published flow too high by level + sex share at young ages + drift a year
-        from the middle of the period.
+        from the middle of the period + step in the era, the third to the seventh year,
+        which the published survey states where there is a step.
     parts : mapping from name to float
         Published part too high by this share.
     census_level, census_young : float, (male, female)
@@ -84,6 +86,7 @@ class Scenario:
     bias_level: dict[str, float] = field(default_factory=dict)
     bias_young: dict[str, tuple[float, float]] = field(default_factory=dict)
     bias_drift: dict[str, float] = field(default_factory=dict)
+    bias_era: dict[str, float] = field(default_factory=dict)
     parts: dict[str, float] = field(default_factory=dict)
     census_level: float = 0.0
     census_young: tuple[float, float] = (0.0, 0.0)
@@ -102,8 +105,9 @@ SCENARIOS = {
     "2011": Scenario(
         base_level=-0.002,
         base_young=(-0.012, -0.004),
-        bias_level={IMMIGRATION: -0.09, EMIGRATION: -0.03},
-        bias_young={IMMIGRATION: (-0.06, -0.06)},
+        bias_level={IMMIGRATION: -0.03, EMIGRATION: -0.03},
+        bias_young={IMMIGRATION: (-0.04, -0.04)},
+        bias_era={IMMIGRATION: -0.13},
     ),
     "2021": Scenario(
         bias_level={IMMIGRATION: -0.02, EMIGRATION: -0.10},
@@ -230,6 +234,11 @@ def _survey(
     young = np.array(scenario.bias_young.get(name, (0.0, 0.0)))
     drift = scenario.bias_drift.get(name, 0.0) * (np.arange(n) - (n - 1) / 2)
     bias = scenario.bias_level.get(name, 0.0) + drift
+    step = scenario.bias_era.get(name, 0.0)
+    era = Era(int(years[2]), int(years[min(6, years.size - 2)]), "simulated: other coverage")
+    bias = bias + step * np.array(
+        [max(0.0, min(i.end, era.last_year + 1) - max(i.start, era.first_year)) for i in intervals]
+    )
     bias = bias + young[:, None, None] * young_adults(91)[None, :, None]
     groups = group_matrix(LOWER_AGES, 91)
 
@@ -252,6 +261,7 @@ def _survey(
         definition="simulated survey",
         vintage="simulated",
         reference="imps.simulate",
+        eras=(era,) if step else (),
     )
     sign = FLOW_SIGN[name]
     errors = {

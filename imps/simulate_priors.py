@@ -40,6 +40,7 @@ from imps.schedules import (
 from imps.sources import (
     BY_SEX,
     TOTAL,
+    Era,
     MirrorSeries,
     Register,
     Sources,
@@ -220,7 +221,10 @@ class PriorSimulator:
     # what is true
 
     def flow(self, draw: _Draw, name: str) -> _Flow:
-        """m (1 + level + years + age + age x years) + schedule; bias m (level + young + drift)."""
+        """m (1 + level + years + age + age x years) + schedule, and the bias.
+
+        The bias is m (level + young + eras + drift).
+        """
         m = self.reference[name]
         n = len(self.survey_years[name]) + (1 if self.by_calendar_year else 0)
         departure = draw.normal(f"{name}_level") + draw.scale(f"{name}_years") * draw.years(n, 0.9)
@@ -232,8 +236,18 @@ class PriorSimulator:
         level = draw.normal(f"{name}_bias_level")
         young = np.outer(draw.normal(f"{name}_bias_young", 2), self.bell)
         row = draw.priors[f"{name}_bias_drift"]
-        drift = row.mean + row.sd * draw.years(n, 0.8)
-        return _Flow(true, m[:, :, None] * (level + young[:, :, None] + drift))
+        moving = row.mean + row.sd * draw.years(n, 0.8)
+        for era in self.sources.survey_flows[name].eras:
+            moving = moving + draw.normal(f"{name}_bias_era") * self.in_era(name, era, n)
+        return _Flow(true, m[:, :, None] * (level + young[:, :, None] + moving))
+
+    def in_era(self, name: str, era: Era, n: int) -> np.ndarray:
+        """Share of each interval in an era; a calendar year is two halves of intervals."""
+        year = self.survey_years[name][0] + np.arange(-1, n + 1)
+        inside = ((year >= era.first_year) & (year <= era.last_year)).astype(float)
+        if self.by_calendar_year:
+            return (inside[:n] + inside[1 : n + 1]) / 2
+        return inside[1 : n + 1]
 
     def _bent(self, draw: _Draw, name: str, m: np.ndarray) -> np.ndarray:
         """First-order change of m when everyone moves later, or less alike, by some years."""

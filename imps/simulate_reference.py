@@ -30,6 +30,7 @@ from imps.sources import (
     AdministrativeFlow,
     Births,
     Deaths,
+    Era,
     KnownChange,
     KnownSum,
     MirrorSeries,
@@ -162,6 +163,8 @@ def _survey(flow: str, calendar: np.ndarray) -> SurveyFlow:
         definition="invented survey",
         vintage="invented",
         reference="imps.simulate_reference",
+        eras=(Era(int(calendar[1]), int(calendar[2]), "invented: two years of fewer ports"),)
+        if flow == IMMIGRATION else (),
     )  # fmt: skip
 
 

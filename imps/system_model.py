@@ -8,7 +8,7 @@ The equations, with t the intervals from base to census and L the Lexis map:
 
     base      = published base - P0 (level + young + smooth over age)
     x_k       = m_k (1 + level + years_t + age + age x years_t) + schedule error
-    p_k       = m_k (mean + level + young + drift_t)      bias of the survey
+    p_k       = m_k (mean + level + young + era_t + drift_t)     bias of the survey
     true part = published part (1 - e_j)                  asylum, Irish, switchers
     true change = known change - m (e_j + drift_t)        cross-border, armed forces, if asked
     N_T       = L(base) + L(births - deaths) + L(x_imm - x_em) + sum_j L(part_j) + residual
@@ -35,6 +35,7 @@ from imps.curves import BETA, LOG, SWITCHERS, BetaShare, Curve, Form, LogFlow
 from imps.dims import EMIGRATION, FLOW_SIGN, SEX, YEAR
 from imps.errors import PriorError, SourceError, some
 from imps.periods import (
+    Period,
     covering_intervals,
     flow_periods,
     mid_year_average,
@@ -51,7 +52,7 @@ from imps.schedules import (
     spreading_rule,
     young_adults,
 )
-from imps.sources import BY_SEX_AND_AGE, AdministrativeFlow, Sources, SurveyFlow
+from imps.sources import BY_SEX_AND_AGE, AdministrativeFlow, Era, Sources, SurveyFlow
 from imps.sources.admin import EXPECTED
 
 FLOW_PERSISTENCE = 0.9
@@ -331,9 +332,12 @@ def _survey_flow(
     spread, rule = spreading_rule(generic, groups), mid_year_average(years, inner, survey.basis)
     first = outer.index(inner[0])
     true = _true_flow(latents, survey.flow, shape, len(outer), fine)
+    eras = {str(era): _share_in_era(era, survey.basis, outer) for era in survey.eras}
     return Flow(
         true=_on_log_scale(latents, survey.flow, true) if form.flows == LOG else true,
-        bias=_survey_bias(latents, survey.flow, np.repeat(shape[:, :, None], len(outer), axis=2)),
+        bias=_survey_bias(
+            latents, survey.flow, np.repeat(shape[:, :, None], len(outer), axis=2), eras
+        ),
         published=np.einsum("tc,csg,sga->sat", rule, cells, spread, optimize=True),
         groups=groups,
         to_calendar=overlap(flow_periods(years, survey.basis), outer),
@@ -383,8 +387,18 @@ def _schedule_errors(shape: np.ndarray, years_of_age: float) -> np.ndarray:
     return np.stack([years_of_age * later, -2 * years_of_age * wider], axis=-1)
 
 
-def _survey_bias(latents: Latents, flow: str, published: np.ndarray) -> Affine:
-    """m (mean + level + young + drift): persistent error of the survey."""
+def _share_in_era(era: Era, basis: str, intervals: list[Period]) -> np.ndarray:
+    """Share of each interval that lies in an era, (interval)."""
+    first, last = flow_periods([era.first_year, era.last_year], basis)
+    return np.array(
+        [max(0.0, min(i.end, last.end) - max(i.start, first.start)) / i.length for i in intervals]
+    )
+
+
+def _survey_bias(
+    latents: Latents, flow: str, published: np.ndarray, eras: Mapping[str, np.ndarray]
+) -> Affine:
+    """m (mean + level + young + eras + drift): persistent error of the survey."""
     mean, level = latents.prior(f"{flow}_bias_level", flow)
     young = latents.spread(f"{flow}_bias_young", flow)
     drift = latents.spread(f"{flow}_bias_drift", flow)
@@ -395,6 +409,9 @@ def _survey_bias(latents: Latents, flow: str, published: np.ndarray) -> Affine:
     bias = bias + latents.field(
         f"{flow}_bias_young", _each_sex(young * (published * bell)[..., None])
     )
+    for era, share in eras.items():
+        step = latents.spread(f"{flow}_bias_era", flow) * published * share
+        bias = bias + latents.field(f"{flow}_bias_era {era}", step[..., None])
     return bias + latents.field(f"{flow}_bias_drift", drift * published[..., None] * time)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import imps
 from imps.accounting import lexis_matrix
 from imps.equations import EQUATIONS, mathml
 from imps.schedules import autoregressive, smooth_shapes, young_adults
@@ -96,6 +97,21 @@ def test_true_flow_and_bias(model, unknowns, flow):
         + priors[f"{flow}_bias_drift"].sd * (quick @ z[f"{flow}_bias_drift"])
     )
     np.testing.assert_allclose(model.evaluate(operator.bias, w)[0], bias, rtol=1e-8, atol=1e-6)
+
+
+def test_bias_has_a_step_in_an_era():
+    """Calendar years 2004 to 2008 are half of the year to mid-2004 and half of that to mid-2009."""
+    model = imps.linear_model(
+        imps.load_case("england-wales-2001-2011").sources, imps.default_priors()
+    )
+    operator = model.account.flows["immigration"]
+    m = operator.true.constant[:, :, 0]
+    sd = model.priors["immigration_bias_era"].sd
+    step = operator.bias.effects["immigration_bias_era 2004 to 2008"][..., 0]
+    share = np.array([0.0] * 3 + [0.5] + [1.0] * 4 + [0.5] + [0.0] * 3)  # mid-2001 to mid-2012
+    np.testing.assert_allclose(step, sd * m[..., None] * share, rtol=CLOSE)
+    assert "emigration_bias_era 2004 to 2008" not in model.sizes
+    assert "emigration_bias_era 2009 to 2011" in model.sizes
 
 
 def test_population_is_carried_by_the_lexis_map(model, unknowns):

@@ -9,7 +9,7 @@ import xarray as xr
 
 import imps
 from imps.errors import DefinitionError, LabelError, MissingCellError, SourceError
-from imps.sources import KnownSum, expected_parts, irish_flows, migrant_switchers
+from imps.sources import Era, KnownSum, expected_parts, irish_flows, migrant_switchers
 
 
 def changed(sources, **fields):
@@ -114,3 +114,21 @@ def test_table_lists_every_source_with_its_vintage(sources):
     assert {"base", "census", "births", "deaths", "immigration", "emigration"} <= set(
         table["source"]
     )
+
+
+@pytest.mark.parametrize(
+    ("eras", "message"),
+    [
+        (((2004, 2008),), "era 2004 to 2008 lies outside its years 1991 to 2001"),
+        (((1990, 2001),), "covers all its years 1991 to 2001. A bias that is the same"),
+        (((1995, 1997), (1995, 1997)), "an era is given twice"),
+    ],
+)
+def test_an_era_is_a_part_of_the_years_of_a_survey(sources, eras, message):
+    with pytest.raises(SourceError, match=message):
+        changed(sources.immigration, eras=tuple(Era(*years, "why") for years in eras))
+
+
+def test_an_era_ends_after_it_begins():
+    with pytest.raises(SourceError, match="era 2008 to 2004 ends before it begins"):
+        Era(2008, 2004, "why")

@@ -13,6 +13,7 @@ Three situations, told apart by the tables that a case has:
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from imps.periods import CALENDAR_YEARS
 from imps.schedules import group_matrix
 from imps.sources import (
     AdministrativeFlow,
+    Era,
     KnownChange,
     KnownSum,
     RolledForward,
@@ -123,8 +125,15 @@ def survey_and_parts(
     surveys = _survey_cells(settings, tables)
     if tables.has("survey_totals"):
         surveys = tuple(_of_area(survey, settings, tables) for survey in surveys)
+    surveys = tuple(replace(survey, eras=_eras(settings, survey.flow)) for survey in surveys)
     known = tuple(_known_sum(survey, totals, settings) for survey in surveys)
     return surveys, known, _expected(settings, known, tables)
+
+
+def _eras(settings: dict[str, Any], flow: str) -> tuple[Era, ...]:
+    """Years in which the coverage of the survey is known to have differed."""
+    rows = settings["survey"].get("eras", ())
+    return tuple(Era(r["first"], r["last"], r["reason"]) for r in rows if flow in r["flows"])
 
 
 def _survey_totals(tables: Tables, area: str, column: str) -> xr.DataArray:

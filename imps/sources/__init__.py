@@ -52,7 +52,7 @@ from imps.sources.definitions import (
     explained,
 )
 from imps.sources.labels import check_ages, check_years
-from imps.sources.survey import SurveyFlow
+from imps.sources.survey import Era, SurveyFlow
 from imps.sources.vital import Births, Deaths, to_mid_years
 
 COMPOSITION_TOLERANCE = 1_000.0
@@ -511,6 +511,7 @@ __all__ = [
     "Births",
     "Counted",
     "Deaths",
+    "Era",
     "KnownChange",
     "KnownSum",
     "MirrorSeries",

@@ -25,6 +25,35 @@ from imps.sources.variance_function import smoothed_standard_errors
 
 
 @dataclass(frozen=True)
+class Era:
+    """Years in which the coverage of a survey is known to have been another than in the rest.
+
+    Its bias then has a step of its own, with the prior `FLOW_bias_era`.
+
+    Attributes
+    ----------
+    first_year, last_year : int
+        Years of the survey, calendar or mid-years as its basis is; both belong to the era.
+    reason : str
+        What was different, known without looking at the gap.
+    """
+
+    first_year: int
+    last_year: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.first_year <= self.last_year:
+            raise SourceError(
+                f"era {self.first_year} to {self.last_year} ends before it begins: give first_year "
+                "up to last_year."
+            )
+
+    def __str__(self) -> str:
+        return f"{self.first_year} to {self.last_year}"
+
+
+@dataclass(frozen=True)
 class SurveyFlow:
     """One direction of migration as estimated by a survey, year by year.
 
@@ -56,6 +85,9 @@ class SurveyFlow:
         :func:`imps.sources.flow_tables.fill_unobserved`.
     counted : Counted
         Geography, unit, residents and measure of the figures.
+    eras : tuple of Era
+        Years whose coverage is known to differ; none of them may span all years, for a
+        step that never ends is the level of the bias.
     """
 
     flow: str
@@ -71,6 +103,7 @@ class SurveyFlow:
     variance_function: str = ""
     unobserved: xr.DataArray | None = None
     counted: Counted = USUAL_RESIDENTS
+    eras: tuple[Era, ...] = ()
 
     def __post_init__(self) -> None:
         if self.observed not in (BY_SEX_AND_AGE, TOTAL):
@@ -99,6 +132,23 @@ class SurveyFlow:
         if self.unobserved is not None:
             check_dims(self.unobserved, (YEAR, SEX, AGE_GROUP), self.flow)
             self._same_cells(self.unobserved)
+        self._check_eras()
+
+    def _check_eras(self) -> None:
+        first, last = int(self.years.min()), int(self.years.max())
+        for era in self.eras:
+            if era.last_year < first or era.first_year > last:
+                raise SourceError(
+                    f"survey flow '{self.flow}': era {era} lies outside its years {first} to "
+                    f"{last}. Remove it."
+                )
+            if era.first_year <= first and era.last_year >= last:
+                raise SourceError(
+                    f"survey flow '{self.flow}': era {era} covers all its years {first} to {last}. "
+                    "A bias that is the same in all of them is the level: remove the era."
+                )
+        if len({str(era) for era in self.eras}) < len(self.eras):
+            raise SourceError(f"survey flow '{self.flow}': an era is given twice.")
 
     def _same_cells(self, array: xr.DataArray) -> None:
         for dim in (YEAR, AGE_GROUP):

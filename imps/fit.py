@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -29,7 +29,7 @@ from imps.cards import between, card, fan
 from imps.chains import Chains, flat
 from imps.densities import log_likelihood_by_source, log_prior_by_block
 from imps.dims import CHAIN, DRAW
-from imps.draws import LATENT, LOG_SCALE, dataset, save
+from imps.draws import LATENT, LOG_SCALE, dataset, diagnose, save
 from imps.errors import NotFittedError, PriorError, SettingError
 from imps.gaussian import GaussianPosterior, LinearModel
 from imps.model import is_gaussian, latent_names, linear_part, pymc_model, variant
@@ -45,6 +45,8 @@ LOOK_EVERY = 0.2
 """Seconds between looks at whether the user has stopped NUTS."""
 LEAST_EFFECTIVE_SHARE = 0.25
 """Share of effective grid points under which the exact way is given up for NUTS."""
+COMPARED = 1.0
+"""Persons of posterior standard deviation from which a quantity is compared between two ways."""
 LARGEST_LOG_SCALE = 3.0
 """A standardised log scale beyond this is a misfit, not a scale."""
 
@@ -229,6 +231,7 @@ def fit(
     say: Callable[[str], None] | None = None,
     keep: str | Path | None = None,
     near: Fit | None = None,
+    cross_check: bool = False,
 ) -> Fit:
     """Draw from the posterior of an account.
 
@@ -259,6 +262,10 @@ def fit(
     near : Fit, optional
         A fit of a like account with the same unknown scales: the exact way begins its search
         for the scales there, and the posterior is the same (:func:`imps.refit`).
+    cross_check : bool
+        Also sample the same model by NUTS, print how far the two agree and keep the table in
+        ``fit.extras["cross_check"]``, see :func:`agreement`. Takes minutes where the fit takes
+        seconds; the draws returned are those of the exact way.
 
     Returns
     -------
@@ -267,7 +274,8 @@ def fit(
     Raises
     ------
     PriorError
-        If the exact way is asked of a model that is not conditionally Gaussian.
+        If the exact way, or a cross-check of it, is asked of a model that is not
+        conditionally Gaussian.
     OutputExistsError
         If `keep` holds chains of another fit.
     """
@@ -276,12 +284,23 @@ def fit(
         target_accept=target_accept,
     )  # fmt: skip
     linear, tell = linear_part(model), say or (lambda _: None)
+    if cross_check and (method == "nuts" or not settings["gaussian"]):
+        raise PriorError(
+            "cross_check=True compares the exact way with NUTS, and this fit takes NUTS alone. "
+            "Leave it out, or take method='exact' and a model without options."
+        )
     chains, seed = settings["chains"], settings["seed"]
     kept = Chains(
         None if keep is None else Path(keep),
         linear,
         {name: settings[name] for name in ("seed", "draws", "tune", "target_accept", "variant")},
     )
+
+    def by_nuts(notes: tuple[str, ...]) -> Fit:
+        target = model if hasattr(model, "linear") else pymc_model(linear)
+        chosen = settings | {"draws": draws or NUTS_DRAWS}
+        return _nuts(target, linear, chosen, notes, kept, cores, progress, tell)
+
     notes: tuple[str, ...] = ()
     if settings["gaussian"] and method != "nuts":
         tell(f"exact posterior: {chains} grids of {GRID_POINTS} points over the scales")
@@ -292,12 +311,59 @@ def fit(
         found = _exact(linear, draws or EXACT_DRAWS, settings, kept, tell, start)
         share = float(found.stats["effective_points"].min()) / GRID_POINTS
         if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
-            return found
+            return _cross_checked(found, by_nuts(()), say or print) if cross_check else found
         notes = (f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken",)
         tell(notes[0])
-    settings |= {"draws": draws or NUTS_DRAWS}
-    target = model if hasattr(model, "linear") else pymc_model(linear)
-    return _nuts(target, linear, settings, notes, kept, cores, progress, tell)
+    return by_nuts(notes)
+
+
+def agreement(exact: Fit, sampled: Fit) -> pd.DataFrame:
+    """Two fits of one account beside each other, the quantity that is farthest apart first.
+
+    Parameters
+    ----------
+    exact : Fit
+        By the exact way; its moments of the mixture over the scales are compared.
+    sampled : Fit
+        By NUTS.
+
+    Returns
+    -------
+    DataFrame
+        quantity; exact_mean, sampled_mean, exact_sd, sampled_sd (persons); apart, the
+        difference of the means in posterior standard deviations; monte_carlo_error of that
+        difference, from the effective size of the draws; sd_ratio, sampled over exact.
+    """
+    moments = exact.extras["exact_moments"].set_index("quantity")
+    moments = moments[moments["sd"] > COMPARED]
+    drawn = sampled.quantities()
+    size = diagnose({name: drawn[name] for name in moments.index}).set_index("quantity")["ess_bulk"]
+    frame = pd.DataFrame(
+        {
+            "exact_mean": moments["mean"],
+            "sampled_mean": [drawn[name].mean() for name in moments.index],
+            "exact_sd": moments["sd"],
+            "sampled_sd": [drawn[name].std() for name in moments.index],
+        }
+    )
+    frame["apart"] = (frame["sampled_mean"] - frame["exact_mean"]) / frame["exact_sd"]
+    frame["monte_carlo_error"] = size.reindex(frame.index) ** -0.5
+    frame["sd_ratio"] = frame["sampled_sd"] / frame["exact_sd"]
+    return frame.sort_values("apart", key=abs, ascending=False).reset_index()
+
+
+def _cross_checked(exact: Fit, sampled: Fit, tell: Callable[[str], None]) -> Fit:
+    """The exact fit with the comparison in its extras and its notes, and printed."""
+    table = agreement(exact, sampled)
+    far, wide = table.iloc[0], (table["sd_ratio"] - 1).abs().max()
+    line = (
+        f"cross-check with NUTS: means within {abs(far['apart']):.3f} posterior standard "
+        f"deviations (farthest: {far['quantity']}, Monte Carlo error "
+        f"{far['monte_carlo_error']:.3f}), standard deviations within {wide:.1%}"
+    )
+    tell(line)
+    tell(table.head(5).round(3).to_string(index=False))
+    return replace(exact, notes=(*exact.notes, line), extras={**exact.extras, "cross_check": table})
 
 
 def fit_settings(

@@ -1,15 +1,18 @@
 """The PyMC model: the log-density itself, and agreement with the exact way."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 import imps
 from imps.errors import NotFittedError, PriorError
+from imps.fit import agreement
 from imps.model import linear_part
 
 AGREEMENT_MEAN = 0.1  # posterior sds; 4 x 2,000 NUTS draws err by about 0.04
 AGREEMENT_SD = 0.08  # relative, same reason
+SPLIT = ("base", "immigration_bias", "emigration_bias", "census_coverage")
 
 
 @pytest.fixture(scope="module")
@@ -61,18 +64,31 @@ def test_gradient_is_finite_and_equals_differences(pymc_model, model, rng):
 
 
 @pytest.mark.slow
-def test_nuts_agrees_with_the_exact_way(pymc_model, fitted):
-    sampled = imps.fit(pymc_model, seed=1, method="nuts", progress=False)
+def test_nuts_agrees_with_the_exact_way(pymc_model, tmp_path, capsys):
+    """A cross-check prints and keeps the comparison; its chains are those of a NUTS fit."""
+    asked = {"seed": 1, "progress": False, "keep": tmp_path / "chains"}
+    exact = imps.fit(pymc_model, cross_check=True, **asked)
+    sampled = imps.fit(pymc_model, method="nuts", **asked)
     checks = imps.check(sampled)
     assert checks.divergences == 0
     assert checks.table["r_hat"].max() <= 1.01
     assert checks.table[["ess_bulk", "ess_tail"]].min().min() >= 400
-    moments = fitted.extras["exact_moments"].set_index("quantity")
-    draws = sampled.quantities()
-    for name, row in moments.iterrows():
-        if row["sd"] > 1:
-            assert abs(draws[name].mean() - row["mean"]) < AGREEMENT_MEAN * row["sd"], name
-            assert draws[name].std() == pytest.approx(row["sd"], rel=AGREEMENT_SD), name
+    table = exact.extras["cross_check"].set_index("quantity")
+    pd.testing.assert_frame_equal(table, agreement(exact, sampled).set_index("quantity"))
+    assert {f"gap[{c.source}]" for c in exact.model.contributions if c.source in SPLIT} <= set(
+        table.index
+    )
+    assert table["apart"].abs().max() < AGREEMENT_MEAN
+    assert (table["sd_ratio"] - 1).abs().max() < AGREEMENT_SD
+    assert exact.method == "exact" and exact.notes[-1].startswith("cross-check with NUTS: means")
+    assert exact.notes[-1] in capsys.readouterr().out
+
+
+def test_a_cross_check_needs_two_ways(sources, pymc_model):
+    with pytest.raises(PriorError, match="this fit takes NUTS alone"):
+        imps.fit(pymc_model, seed=1, method="nuts", cross_check=True)
+    with pytest.raises(PriorError, match="this fit takes NUTS alone"):
+        imps.fit(imps.build_model(sources, likelihood="student_t"), seed=1, cross_check=True)
 
 
 def test_student_t_is_not_conditionally_gaussian(sources):

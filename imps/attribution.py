@@ -211,7 +211,7 @@ def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
         prior_groups=_group_priors(fit),
         exact=_exact_moments(fit),
         area=model.sources.area,
-        period=f"mid-{model.sources.mid_years[0]} to the census of {model.sources.census.date}",
+        period=model.sources.period,
         verdict=found.line,
         passed=found.passed,
     )

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from imps.attribution import PRIOR_DRIVEN, Attribution
-from imps.checks import Checks
+from imps.checks import Checks, in_short
 from imps.dims import GAP_CONVENTION
 from imps.fit import Fit
+from imps.periods import spelt_out
 from imps.printed_tables import Table, interval_end, to_docx
 from imps.priors import LOG_SD_OF_SCALES
 from imps.reconcile import Reconciliation
@@ -117,7 +118,7 @@ def closure_table(fit: Fit) -> Table:
         ("minus deaths", -deaths),
         ("plus net migration and other changes, as carried", last - base - births + deaths),
         (f"rolled-forward, mid-{sources.last_year}", last),
-        (f"minus census, {sources.census.date}", -sources.census.total),
+        (f"minus census, {spelt_out(sources.census.date)}", -sources.census.total),
         ("gap", sources.gap),
     ]
     return Table(
@@ -266,7 +267,7 @@ def _notes(attribution: Attribution) -> tuple[str, ...]:
 
 
 def _fit(verdict: str) -> str:
-    return f"Fit: {verdict}." if verdict else ""
+    return f"Fit: {in_short(verdict)}." if verdict else ""
 
 
 __all__ = [

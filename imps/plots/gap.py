@@ -26,6 +26,7 @@ from imps.plots.style import (
 AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
 """Sources of the gap that are no error of the roll-forward."""
 AGE_STEP = 5
+MEN_OR_WOMEN = {"male": "men", "female": "women"}
 
 
 @styled
@@ -57,6 +58,8 @@ def plot_waterfall(
         hatch = "//" if known[i] and not total[i] else None
         ax.barh(y[i], lengths[i], left=starts[i], height=0.62, color=colours[i], hatch=hatch,
                 edgecolor="white", linewidth=0.8, gid=f"bar:{table['source'].iloc[i]}")  # fmt: skip
+    for end, upper, lower in zip((starts + lengths)[:-1], y[:-1], y[1:], strict=True):
+        ax.vlines(end, lower, upper, color=GREY, linewidth=0.7, zorder=0.5)  # where the next begins
     left, right = table["start"] + table["lower95"], table["start"] + table["upper95"]
     left, right = left[~known] / THOUSAND, right[~known] / THOUSAND
     interval_bars(ax, left, right, y[~known])
@@ -76,8 +79,9 @@ def plot_waterfall(
     ax.set_xlabel("thousand persons, running sum")
     largest = table[~total].iloc[table[~total]["mean"].abs().argmax()]
     return page.finish(
-        f"Where the gap of {thousands(attribution.total)} thousand comes from",
-        f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census.",
+        _largest_part(largest, attribution.total),
+        f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census; "
+        "positive: made the roll-forward too high.",
         "Line: 95 % interval of the bar's own length. Hatched: known. Star: prior-driven, the data "
         "say little. Causes are correlated: means add up, intervals do not.",
         alt=f"Waterfall of {len(table) - 1} sources with 95 per cent intervals. The largest is "
@@ -86,6 +90,13 @@ def plot_waterfall(
         data=table,
         verdict=attribution.verdict,
     )
+
+
+def _largest_part(row: pd.Series, gap: float) -> str:
+    """A title that claims no more than the interval of the largest source allows."""
+    name = title(str(row["source"])).replace(": ", " ")
+    doubt = ", though it may be zero" if row["lower95"] <= 0 <= row["upper95"] else ""
+    return f"{name}: largest part of the {thousands(gap)} thousand gap{doubt}"
 
 
 def waterfall_data(attribution: Attribution) -> pd.DataFrame:
@@ -149,19 +160,35 @@ def plot_gap_pyramid(
         "sex and age": "Both ends are published by sex and age.",
     }[attribution.observed]
     worst = table.loc[table["mean"].abs().idxmax()]
-    who = {"male": "men", "female": "women"}[str(worst["sex"])]
     return page.finish(
-        "The error of the roll-forward by age and sex",
+        _clearest(table),
         f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census; "
         f"positive: the roll-forward was too high. {source}",
         "Bar: gap to the census as counted. Dot and line: error of the roll-forward against the "
         "true population, posterior mean and 95 % interval.",
         alt=f"Two panels of {len(labels)} age groups. The largest mean error is "
         f"{thousands(worst['mean'])} thousand [{thousands(worst['lower95'])}, "
-        f"{thousands(worst['upper95'])}] among {who} aged {worst['age_group']}.",
+        f"{thousands(worst['upper95'])}] among {_people(worst)}.",
         data=table,
         verdict=attribution.verdict,
     )
+
+
+def _clearest(table: pd.DataFrame) -> str:
+    """Where the roll-forward was clearly too high, and where too low, in a title."""
+    high, low = table[table["lower95"] > 0], table[table["upper95"] < 0]
+    said = [
+        f"too {way} for {_people(rows.loc[rows['mean'].abs().idxmax()])}"
+        for way, rows in (("high", high), ("low", low))
+        if len(rows)
+    ]
+    if not said:
+        return "At no age was the roll-forward clearly too high or too low"
+    return f"Roll-forward most {', '.join(said)}"
+
+
+def _people(row: pd.Series) -> str:
+    return f"{MEN_OR_WOMEN[str(row['sex'])]} aged {row['age_group']}"
 
 
 def gap_pyramid_data(attribution: Attribution) -> pd.DataFrame:

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from imps.checks import in_short
 from imps.errors import LabelError
 
 if TYPE_CHECKING:
@@ -99,8 +101,8 @@ PAPER = Theme(
 THEMES = {theme.name: theme for theme in (OFFICIAL, PAPER)}
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "D", "^")
-HEADING, LINE = 0.30, 0.175
-"""Heights of the title and of a line of the subtitle, inches."""
+HEADING, TITLE_LINE, LINE = 0.30, 0.21, 0.175
+"""Heights of the title, of each further line of it, and of a line of the subtitle, inches."""
 VERDICT_LINES = 3
 """Most lines of the verdict under a figure; the whole of it stands in the text alternative."""
 MARGIN = 0.10
@@ -128,6 +130,8 @@ class ShownFigure(Figure):
     ----------
     title_text : str
         What a title would say; written on the figure by the official theme.
+    caption : str
+        Title, subtitle and verdict, for the text around a figure of the paper theme.
     alt : str
         Text alternative for those who cannot see it.
     data : DataFrame
@@ -137,6 +141,7 @@ class ShownFigure(Figure):
     """
 
     title_text: str = ""
+    caption: str = ""
     alt: str = ""
     data: pd.DataFrame
     verdict: str = ""
@@ -208,6 +213,8 @@ class Page:
             self._around(heading, subtitle, verdict)
         self.figure.title_text = heading  # type: ignore[attr-defined]
         self.figure.alt = f"{heading}. {alt} {_verdict_line(verdict)}"  # type: ignore[attr-defined]
+        said = (f"{heading}.", *subtitle, _verdict_line(verdict))
+        self.figure.caption = " ".join(x for x in said if x)  # type: ignore[attr-defined]
         self.figure.data = data  # type: ignore[attr-defined]
         self.figure.verdict = verdict  # type: ignore[attr-defined]
         return self.figure
@@ -226,7 +233,9 @@ class Page:
         )
         if not self.theme.titled:
             above, below = [], [] if _usable(verdict) else below
-        top = (HEADING + LINE * len(above) + 0.08) if self.theme.titled else 0.02
+        lines = textwrap.wrap(heading, int(width * 72 / (0.60 * (self.font + 3.5))))
+        titles = HEADING + TITLE_LINE * (len(lines) - 1)
+        top = (titles + LINE * len(above) + 0.08) if self.theme.titled else 0.02
         bottom = LINE * len(below) + (0.06 if below else 0.0)
         self.figure.set_size_inches(width, height + top + bottom)
         height += top + bottom
@@ -239,9 +248,9 @@ class Page:
             self.figure.text(left, 1 - down / height, text, va="top", ha="left", **style)
 
         if self.theme.titled:
-            write(heading, 0.09, fontsize=self.font + 3.5, fontweight="bold", color=INK)
+            write("\n".join(lines), 0.09, fontsize=self.font + 3.5, fontweight="bold", color=INK)
         for i, text in enumerate(above):
-            write(text, HEADING + 0.05 + LINE * i, fontsize=self.font, color=GREY)
+            write(text, titles + 0.05 + LINE * i, fontsize=self.font, color=GREY)
         for i, text in enumerate(below):
             down = height - bottom + LINE * i
             write(text, down, fontsize=small, color=GREY, fontweight=bold)
@@ -364,16 +373,23 @@ def room_for_labels(ax: Axes, low: float, high: float, right: float, *, zero: bo
         ax.hlines(0, low, high, color=GREY, linewidth=0.8, zorder=1.5)
 
 
+EDGE = patheffects.withStroke(linewidth=2.6, foreground="white")
+"""White edge of a line that must be seen on a dark bar too."""
+
+
 def interval_bars(
     ax: Axes, left: ArrayLike, right: ArrayLike, at: ArrayLike, cap: float = 0.13
 ) -> None:
-    """Horizontal intervals with caps."""
+    """Horizontal intervals with caps, seen on white and on dark bars alike."""
     import numpy as np
 
     a, b, y = (np.asarray(v, dtype=float) for v in (left, right, at))
-    ax.hlines(y, a, b, color=INK, linewidth=1.2)
     ends = np.r_[a, b], np.r_[y, y]
-    ax.vlines(ends[0], ends[1] - cap, ends[1] + cap, color=INK, linewidth=1.2)
+    for lines in (
+        ax.hlines(y, a, b, color=INK, linewidth=1.2),
+        ax.vlines(ends[0], ends[1] - cap, ends[1] + cap, color=INK, linewidth=1.2),
+    ):
+        lines.set_path_effects([EDGE])
 
 
 def _signed(value: float, _: object = None) -> str:
@@ -387,6 +403,14 @@ SIGNED = FuncFormatter(_signed)
 def alt_text(figure: Figure) -> str:
     """Text alternative of a figure of this package."""
     return str(getattr(figure, "alt", ""))
+
+
+def caption(figure: Figure) -> str:
+    """What the official theme writes on a figure, as the caption of one of the paper theme.
+
+    Title, measure, place, period, sign, what the marks mean, and the verdict of the fit.
+    """
+    return str(getattr(figure, "caption", ""))
 
 
 def figure_data(figure: Figure) -> pd.DataFrame:
@@ -420,4 +444,4 @@ def _usable(verdict: str) -> bool:
 
 
 def _verdict_line(verdict: str) -> str:
-    return f"Fit: {verdict}." if verdict else ""
+    return f"Fit: {in_short(verdict)}." if verdict else ""

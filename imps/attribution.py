@@ -22,6 +22,8 @@ KNOWN = 1e-3
 """Standard deviation in persons below which a contribution is known arithmetic."""
 PRIOR_DRIVEN = 0.5
 """Contraction below which a source is called prior-driven."""
+AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
+"""Sources of the gap that are no error of the roll-forward."""
 
 COLUMNS = [
     "source",

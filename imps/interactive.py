@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.attribution import Attribution
+from imps.attribution import AFTER_THE_FACT, Attribution
 from imps.dims import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, YEAR
 from imps.fit import Fit
-from imps.plots.gap import AFTER_THE_FACT
 from imps.predictive import official_net_migration
 from imps.reconcile import Reconciliation
 

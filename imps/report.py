@@ -18,6 +18,13 @@ from weakref import WeakKeyDictionary
 import pandas as pd
 
 from imps import __version__
+from imps.account_tables import (
+    back_series_table,
+    by_sex_table,
+    closure_by_age_table,
+    net_and_gross_table,
+    new_base_table,
+)
 from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution, attribute
 from imps.checks import DO_NOT_USE, USABLE, Checks, check
 from imps.dims import GAP_CONVENTION, title
@@ -49,6 +56,7 @@ from imps.tables import (
     Table,
     attribution_table,
     closure_table,
+    computation_table,
     gap_table,
     groups_table,
     net_migration_table,
@@ -288,7 +296,7 @@ def html_report(
             version=__version__,
             style=style,
             script=script,
-            title=f"The census gap of {attribution.area}, {attribution.period}",
+            title=f"Census gap: {attribution.area}, {attribution.period}",
             convention=GAP_CONVENTION.capitalize(),
             verdict=found.line,
             verdict_class={USABLE: "", DO_NOT_USE: "stop"}.get(found.verdict, "care"),
@@ -358,6 +366,14 @@ def _tables(
         "net_migration": net_migration_table(reconciliation),
         "gap": gap_table(fit),
         "closure": closure_table(fit),
+        "closure_by_age": closure_by_age_table(fit, attribution),
+        "by_sex": by_sex_table(attribution),
+        "net_and_gross": net_and_gross_table(attribution),
+        "back_series": back_series_table(
+            reconciliation, later=None if case is None else case.later_series
+        ),
+        "new_base": new_base_table(fit, attribution),
+        "computation": computation_table(fit, checks),
         "roll_forward": roll_forward_table(fit),
         "misfit": _misfit_table(checks),
         "priors": priors_table(fit),

@@ -24,12 +24,18 @@ Z95 = 1.96
 
 def attribution_table(attribution: Attribution) -> Table:
     """One row a source, with prior, posterior, contraction and probability of its sign."""
+    frame = attribution.summary()
+    frame.insert(list(frame).index("upper95") + 1, "share", frame["mean"] / attribution.total)
     return Table(
-        attribution.summary(),
+        frame,
         f"Sources of the gap of {attribution.total:+,.0f} persons, {attribution.area}, "
         f"{attribution.period}",
         "tab:attribution",
-        (*_notes(attribution), "Contraction under 0.50: prior-driven."),
+        (
+            *_notes(attribution),
+            "Share: mean over the gap; shares add up to one, and one may be negative or above one.",
+            "Contraction under 0.50: prior-driven.",
+        ),
         ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
         csv_only=("group", "sd"),
     )
@@ -65,7 +71,7 @@ def net_migration_table(reconciliation: Reconciliation) -> Table:
             "The survey alone leaves out asylum seekers, Irish flows and switchers; the later "
             "official series holds them. What was carried in the roll-forward holds other changes "
             "too. Neither was published with an error.",
-            _fit(reconciliation.verdict),
+            fit_note(reconciliation.verdict),
         ),
         tuple(c for c in frame if c != "year"),
         csv_only=("sd",),
@@ -219,7 +225,7 @@ def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> Table:
         variants,
         "Variants: the headline with other priors and without each source",
         "tab:variants",
-        (*notes, *interval, _fit(verdict)),
+        (*notes, *interval, fit_note(verdict)),
         tuple(persons),
     )
 
@@ -263,10 +269,11 @@ def prior_driven(attribution: Attribution) -> list[str]:
 
 
 def _notes(attribution: Attribution) -> tuple[str, ...]:
-    return (f"{GAP_CONVENTION.capitalize()}.", INTERVAL, ADD_UP, _fit(attribution.verdict))
+    return (f"{GAP_CONVENTION.capitalize()}.", INTERVAL, ADD_UP, fit_note(attribution.verdict))
 
 
-def _fit(verdict: str) -> str:
+def fit_note(verdict: str) -> str:
+    """Verdict of the fit, as the last note of a table."""
     return f"Fit: {in_short(verdict)}." if verdict else ""
 
 

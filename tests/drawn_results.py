@@ -104,6 +104,7 @@ def reconciliation(verdict=VERDICT):
         net_migration=flows,
         births=flows.isel(age=0, drop=True) * 0,
         deaths=flows * 0,
+        other_changes=flows * 0,
         residual=nothing,
         survey_flows=xr.DataArray(
             np.stack([net + 60e3, 0 * net + 60e3], axis=2),

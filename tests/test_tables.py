@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import imps
-from imps import plots, tables
+from imps import account_tables, plots, tables
 from imps.errors import ImpsError
 
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
@@ -20,7 +20,7 @@ HALF = 0.5  # of the last digit that is printed
 
 
 @pytest.fixture(scope="module")
-def every(fitted, attribution, reconciliation):
+def every(case, fitted, attribution, reconciliation):
     """Every table of a fit."""
     checks = imps.check(fitted)
     return [
@@ -35,6 +35,11 @@ def every(fitted, attribution, reconciliation):
         tables.sources_table(fitted),
         tables.variants_table(plots.tornado_data(fitted), verdict=checks.line),
         tables.computation_table(fitted, checks),
+        account_tables.closure_by_age_table(fitted, attribution),
+        account_tables.by_sex_table(attribution),
+        account_tables.net_and_gross_table(attribution),
+        account_tables.back_series_table(reconciliation, later=case.later_series),
+        account_tables.new_base_table(fitted, attribution),
     ]
 
 

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.attribution import AFTER_THE_FACT, KNOWN, PRIOR_DRIVEN, Attribution
 from imps.dims import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, title
 from imps.plots.style import (
     GREY,
@@ -23,8 +23,6 @@ from imps.plots.style import (
     zero_line,
 )
 
-AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
-"""Sources of the gap that are no error of the roll-forward."""
 AGE_STEP = 5
 MEN_OR_WOMEN = {"male": "men", "female": "women"}
 

@@ -37,7 +37,7 @@ FLOORS = [
     ["equations", "plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources",
      "plots.checking", "plots.sensitivity", "plots", "explore", "printed_tables", "tables",
      "account_tables", "interactive", "reporting_checklist", "report", "manifest", "runs",
-     "rerun", "replication", "doctor", "cli"],
+     "rerun", "citation", "replication", "doctor", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -381,7 +381,7 @@ def _tables(
     }
     if case is not None:
         tables["references"] = _plain(case.references, "References of the data")
-        tables["afterwards"] = _plain(case.published_afterwards, "Published afterwards")
+        tables["afterwards"] = _afterwards(case)
     return tables
 
 
@@ -399,6 +399,21 @@ def _misfit_table(checks: Checks) -> Table:
 
 def _plain(frame: pd.DataFrame, caption: str) -> Table:
     return Table(frame.fillna(""), caption, f"tab:{caption.lower().replace(' ', '-')}", ())
+
+
+def _afterwards(case: Case) -> Table:
+    """Later official findings, with the sign that each has in the gap."""
+    frame = case.published_afterwards.fillna("")
+    signs = {1: "+", -1: "\u2212"}
+    if "sign_in_gap" in frame:
+        frame["sign_in_gap"] = [signs.get(s, "") for s in frame["sign_in_gap"]]
+    return Table(
+        frame,
+        "Published afterwards",
+        "tab:afterwards",
+        (f"{GAP_CONVENTION.capitalize()}; no sign: a level, or no part of the gap.",),
+        tuple(frame.columns.intersection(["persons"])),
+    )
 
 
 def _cards(attribution: Attribution) -> list[dict[str, str]]:
@@ -457,5 +472,6 @@ def _lexis(fit: Fit, reconciliation: Reconciliation) -> dict[str, str]:
         "hint": "Point at a cell, tap it, or use the arrow keys, to read its numbers.",
         "caption": "Later official series, laid out over ages by the official rule, minus true net "
         "migration: persons a year and single year of age, posterior mean; blue where the official "
-        f"figure was too high, orange where it was too low. Dashed: cohorts. {extremes(frame)}",
+        "figure was too high, orange with a dash where it was too low. Dashed lines: cohorts. "
+        f"{extremes(frame)}",
     }

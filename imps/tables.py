@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from imps.attribution import PRIOR_DRIVEN, Attribution
+from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
 from imps.checks import Checks, in_short
 from imps.dims import GAP_CONVENTION
 from imps.fit import Fit
@@ -24,7 +24,7 @@ Z95 = 1.96
 
 def attribution_table(attribution: Attribution) -> Table:
     """One row a source, with prior, posterior, contraction and probability of its sign."""
-    frame = attribution.summary()
+    frame = something(attribution.summary())
     frame.insert(list(frame).index("upper95") + 1, "share", frame["mean"] / attribution.total)
     return Table(
         frame,
@@ -44,7 +44,7 @@ def attribution_table(attribution: Attribution) -> Table:
 def groups_table(attribution: Attribution) -> Table:
     """Headline groups of sources."""
     return Table(
-        attribution.groups(),
+        something(attribution.groups()),
         f"Headline groups of the gap, {attribution.area}, {attribution.period}",
         "tab:groups",
         _notes(attribution),
@@ -260,6 +260,12 @@ def computation_table(fit: Fit, checks: Checks) -> Table:
         "tab:computation",
         (*fit.notes, *checks.reasons),
     )
+
+
+def something(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows that are known to contribute nothing."""
+    least = frame[["mean", "sd"]].abs().max(axis=1)
+    return frame[least >= KNOWN].reset_index(drop=True)
 
 
 def prior_driven(attribution: Attribution) -> list[str]:

@@ -26,6 +26,7 @@ from imps.account_tables import (
     new_base_table,
 )
 from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution, attribute
+from imps.cards import mean_and_ends, thousand
 from imps.checks import DO_NOT_USE, USABLE, Checks, check
 from imps.dims import GAP_CONVENTION, title
 from imps.equations import EQUATIONS
@@ -140,13 +141,10 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
     known = groups["mean"].get("revisions", 0.0)
     if abs(known) >= 500:
         sentences.append(
-            f"{_thousand(known)} thousand is known arithmetic: the flows carried at the time "
+            f"{thousand(known)} thousand is known arithmetic: the flows carried at the time "
             "minus the later published series."
         )
-    sentences.append(
-        f"Net migration over the period was {_thousand(float(net.mean()))} thousand (95 % "
-        f"interval {_thousand(low)} to {_thousand(high)})."
-    )
+    sentences.append(f"Net migration over the period was {_said_of(float(net.mean()), low, high)}.")
     led = ", ".join(_within_sentence(title(name)) for name in prior_driven(attribution))
     if led:
         sentences.append(
@@ -165,8 +163,12 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
 
 
 def _said(row: pd.Series) -> str:
-    lower, upper = _thousand(row["lower95"]), _thousand(row["upper95"])
-    return f"{_thousand(row['mean'])} thousand (95 % interval {lower} to {upper})"
+    return _said_of(row["mean"], row["lower95"], row["upper95"])
+
+
+def _said_of(mean: float, lower: float, upper: float) -> str:
+    mid, low, high = mean_and_ends(mean, lower, upper)
+    return f"{mid} thousand (95 % interval {low} to {high})"
 
 
 def _clear_signs(groups: pd.DataFrame) -> str:
@@ -421,7 +423,7 @@ def _cards(attribution: Attribution) -> list[dict[str, str]]:
     cards = [
         {
             "name": "The gap",
-            "number": _thousand(attribution.total),
+            "number": thousand(attribution.total),
             "interval": "thousand persons",
             "learnt": "published",
         }
@@ -429,21 +431,17 @@ def _cards(attribution: Attribution) -> list[dict[str, str]]:
     groups = attribution.groups()
     for row in groups[groups["group"].isin(MAIN_GROUPS)].to_dict("records"):
         known = row["sd"] < KNOWN
-        low, high = _thousand(row["lower95"]), _thousand(row["upper95"])
+        mean, low, high = mean_and_ends(row["mean"], row["lower95"], row["upper95"])
         driven = "; prior-driven" if row["contraction"] < PRIOR_DRIVEN else ""
         cards.append(
             {
                 "name": title(row["group"]),
-                "number": _thousand(row["mean"]),
+                "number": mean,
                 "interval": "thousand, known" if known else f"thousand; 95 %: {low} to {high}",
                 "learnt": "" if known else f"contraction {max(row['contraction'], 0):.2f}{driven}",
             }
         )
     return cards
-
-
-def _thousand(value: float) -> str:
-    return f"{value / 1e3:+,.0f}".replace("-", "\u2212")
 
 
 def _pyramid(attribution: Attribution) -> dict[str, str]:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from imps.attribution import AFTER_THE_FACT, KNOWN, PRIOR_DRIVEN, Attribution
+from imps.cards import between, thousand
 from imps.dims import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, title
 from imps.plots.style import (
     GREY,
@@ -19,7 +20,6 @@ from imps.plots.style import (
     open_page,
     room_for_labels,
     styled,
-    thousands,
     zero_line,
 )
 
@@ -64,10 +64,10 @@ def plot_waterfall(
     reach = np.r_[0.0, left, right, starts + lengths]
     lowest, edge = reach.min(), reach.max()
     span = edge - lowest
-    for i, row in enumerate(table.itertuples()):
+    for i, row in table.iterrows():
         label = _label(row, bool(known[i]), bool(total[i]))
         ax.text(edge + 0.03 * span, y[i], label, fontsize=page.font - 0.5, va="center",
-                color=INK, gid=f"label:{row.source}")  # fmt: skip
+                color=INK, gid=f"label:{row['source']}")  # fmt: skip
     ax.set_yticks(y, [title(s) if s != "gap" else "Gap" for s in table["source"]])
     zero_line(ax, vertical=True)
     right_end = edge + (0.36 if page.wide else 0.55) * span
@@ -83,8 +83,7 @@ def plot_waterfall(
         "Line: 95 % interval of the bar's own length. Hatched: known. Star: prior-driven, the data "
         "say little. Causes are correlated: means add up, intervals do not.",
         alt=f"Waterfall of {len(table) - 1} sources with 95 per cent intervals. The largest is "
-        f"{title(str(largest['source'])).lower()} with {thousands(largest['mean'])} thousand "
-        f"[{thousands(largest['lower95'])}, {thousands(largest['upper95'])}].",
+        f"{title(str(largest['source'])).lower()} with {_interval(largest)} thousand.",
         data=table,
         verdict=attribution.verdict,
     )
@@ -94,7 +93,7 @@ def _largest_part(row: pd.Series, gap: float) -> str:
     """A title that claims no more than the interval of the largest source allows."""
     name = title(str(row["source"])).replace(": ", " ")
     doubt = ", though it may be zero" if row["lower95"] <= 0 <= row["upper95"] else ""
-    return f"{name}: largest part of the {thousands(gap)} thousand gap{doubt}"
+    return f"{name}: largest part of the {thousand(gap)} thousand gap{doubt}"
 
 
 def waterfall_data(attribution: Attribution) -> pd.DataFrame:
@@ -110,12 +109,16 @@ def waterfall_data(attribution: Attribution) -> pd.DataFrame:
     return pd.concat([table, last], ignore_index=True)
 
 
-def _label(row: object, known: bool, total: bool) -> str:
-    mean = thousands(row.mean)  # type: ignore[attr-defined]
+def _label(row: pd.Series, known: bool, total: bool) -> str:
     if known:
+        mean = thousand(row["mean"])
         return mean if total else f"{mean}  known"
-    star = " *" if row.contraction < PRIOR_DRIVEN else ""  # type: ignore[attr-defined]
-    return f"{mean}  [{thousands(row.lower95)}, {thousands(row.upper95)}]{star}"  # type: ignore[attr-defined]
+    star = " *" if row["contraction"] < PRIOR_DRIVEN else ""
+    return _interval(row).replace(" [", "  [") + star
+
+
+def _interval(row: pd.Series) -> str:
+    return between(row["mean"], row["lower95"], row["upper95"])
 
 
 @styled
@@ -165,8 +168,7 @@ def plot_gap_pyramid(
         "Bar: gap to the census as counted. Dot and line: error of the roll-forward against the "
         "true population, posterior mean and 95 % interval.",
         alt=f"Two panels of {len(labels)} age groups. The largest mean error is "
-        f"{thousands(worst['mean'])} thousand [{thousands(worst['lower95'])}, "
-        f"{thousands(worst['upper95'])}] among {_people(worst)}.",
+        f"{_interval(worst)} thousand among {_people(worst)}.",
         data=table,
         verdict=attribution.verdict,
     )

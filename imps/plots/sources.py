@@ -10,6 +10,7 @@ from matplotlib.patches import Ellipse
 from scipy.stats import chi2
 
 from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.cards import between, mean_and_ends
 from imps.checks import Checks, check
 from imps.dims import CHAIN, DRAW, SOURCE, title
 from imps.errors import LabelError
@@ -24,7 +25,6 @@ from imps.plots.style import (
     open_page,
     room_for_labels,
     styled,
-    thousands,
     zero_line,
 )
 from imps.sensitivity import what_if, without_rows
@@ -67,8 +67,11 @@ def plot_prior_posterior(
     span = edge - lowest
     for i, row in enumerate(table.itertuples()):
         star = " *" if row.contraction < PRIOR_DRIVEN else ""
-        sds = f"{row.sd / THOUSAND:,.0f} of {row.prior_sd / THOUSAND:,.0f}"
-        said = f"sd {sds}, {max(row.contraction, 0):.0%} learnt{star}"
+        sd, prior_sd, _ = mean_and_ends(row.sd, row.prior_sd, 0.0)
+        said = (
+            f"sd {sd} of {prior_sd}".replace("+", "")
+            + f", {max(row.contraction, 0):.0%} learnt{star}"
+        )
         ax.text(edge + 0.03 * span, y[i], said, fontsize=page.font - 0.5, va="center", color=INK)
     zero_line(ax, vertical=True)
     ax.set_yticks(y, [title(s) for s in table["source"]])
@@ -339,8 +342,7 @@ def _swings(page: Page, rest: pd.DataFrame, order: list[str]) -> None:
 
 
 def _said(row: pd.Series) -> str:
-    low, high = thousands(row["lower95"]), thousands(row["upper95"])
-    return f"{thousands(row['mean'])} [{low}, {high}]"
+    return between(row["mean"], row["lower95"], row["upper95"])
 
 
 def _hangs_on(what: str, order: list[str]) -> str:

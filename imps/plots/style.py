@@ -13,7 +13,6 @@ Government Analysis Function, Data visualisation: colours in charts; charts.
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,8 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter
 
 from imps.checks import in_short
@@ -223,17 +224,15 @@ class Page:
         """Title, subtitle and verdict in the margins that the layout leaves free."""
         width, height = self.figure.get_size_inches()
         small = self.font - 1.5
-        room, more = (int(width * 72 / (0.56 * size)) for size in (self.font, small))
-        above = [x for text in subtitle for x in textwrap.wrap(text, room)]
+        room = width - 2 * MARGIN
+        above = [x for text in subtitle for x in _wrapped(text, room, self.font)]
         bold = "normal" if _usable(verdict) else "bold"
-        if bold == "bold":  # wider letters
-            more = int(0.85 * more)
-        below = textwrap.wrap(
-            _verdict_line(verdict), more, max_lines=VERDICT_LINES, placeholder=" [...]"
-        )
+        below = _wrapped(_verdict_line(verdict), room, small, bold)
+        if len(below) > VERDICT_LINES:
+            below = [*below[: VERDICT_LINES - 1], f"{below[VERDICT_LINES - 1][:-6]} [...]"]
         if not self.theme.titled:
             above, below = [], [] if _usable(verdict) else below
-        lines = textwrap.wrap(heading, int(width * 72 / (0.60 * (self.font + 3.5))))
+        lines = _wrapped(heading, room, self.font + 3.5, "bold")
         titles = HEADING + TITLE_LINE * (len(lines) - 1)
         top = (titles + LINE * len(above) + 0.08) if self.theme.titled else 0.02
         bottom = LINE * len(below) + (0.06 if below else 0.0)
@@ -393,7 +392,8 @@ def interval_bars(
 
 
 def _signed(value: float, _: object = None) -> str:
-    return f"{value:,.0f}".replace("-", "\u2212") if abs(value) >= 1 or value == 0 else f"{value:g}"
+    text = f"{value:,.3f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text.replace("-", "\u2212")
 
 
 SIGNED = FuncFormatter(_signed)
@@ -421,12 +421,6 @@ def figure_data(figure: Figure) -> pd.DataFrame:
     return found
 
 
-def thousands(value: float) -> str:
-    """Signed thousands with a true minus sign."""
-    text = f"{value / THOUSAND:+,.0f}".replace("-", "\u2212")
-    return "0" if text in ("+0", "\u22120") else text
-
-
 def _plain(ax: Axes, font: float) -> None:
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
@@ -437,6 +431,20 @@ def _plain(ax: Axes, font: float) -> None:
     if bounds is not None and None not in bounds:  # the rest of the axis is room for labels
         left, right = ax.get_xlim()
         ax.xaxis.label.set_x((sum(bounds) / 2 - left) / (right - left))
+
+
+def _wrapped(text: str, inches: float, size: float, weight: str = "normal") -> list[str]:
+    """Text in lines that are no wider than the page, measured and not guessed."""
+    font = FontProperties(family=SETTINGS["font.family"], size=size, weight=weight)
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        points, _, _ = text_to_path.get_text_width_height_descent(longer, font, ismath=False)
+        if lines and points <= 72 * inches:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _usable(verdict: str) -> bool:

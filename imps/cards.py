@@ -67,7 +67,8 @@ def card(
         text = html.escape(verdict)
         shown = text if verdict.startswith("usable") else f"<strong>{text}</strong>"
         parts.append(f'<div style="font-size:.85em">Fit: {shown}</div>')
-    style = "border-left:4px solid #5694CA;padding:.3em .8em;max-width:44em;line-height:1.4"
+    style = "border-left:4px solid #5694CA;padding:.3em .8em;margin:.4em 0;max-width:44em;"
+    style += "line-height:1.4"
     return f'<div class="imps-card" style="{style}">{"".join(p for p in parts if p)}</div>'
 
 

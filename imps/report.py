@@ -77,7 +77,10 @@ NOT_INCLUDED = (
     "Errors of definition: the survey asks for intentions, the census for usual residence.",
     "Errors in the published series that no source of the model stands for, such as clerical ones.",
     "Doubt about the form of the model: linear errors, the shapes over age, the priors themselves.",
-    "Second-hand figures are taken as they were quoted.",
+    "Second-hand figures are taken as they were quoted, and figures that were reached by a stated "
+    "rule as the rule gives them.",
+    "Known changes (moves across an inner border, armed forces) are taken as exact unless they are "
+    "given a prior.",
 )
 MAIN_GROUPS = ("base", "migration", "census")
 SECTIONS = (

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
 from imps.checks import Checks, in_short
-from imps.dims import GAP_CONVENTION
+from imps.dims import AGE, AGE_GROUP, GAP_CONVENTION, SEX
 from imps.fit import Fit
 from imps.periods import spelt_out
 from imps.printed_tables import Table, interval_end, to_docx
 from imps.priors import LOG_SD_OF_SCALES
 from imps.reconcile import Reconciliation
 from imps.sensitivity import response_table
+from imps.sources import BY_SEX, TOTAL
 
 ADD_UP = "Means add up; interval ends do not."
 INTERVAL = "Intervals are equal-tailed 95 % credible intervals."
@@ -192,13 +196,50 @@ def priors_table(fit: Fit) -> Table:
 
 
 def sources_table(fit: Fit) -> Table:
-    """Every source with detail, vintage and reference."""
+    """Every source with detail, vintage, reference, number of figures and their digest."""
+    sources = fit.model.sources
+    frame = sources.table()
+    own = [
+        sources.base, sources.census, sources.births, sources.deaths, sources.immigration,
+        sources.emigration, *sources.administrative, *sources.known_sums,
+        *sources.known_changes, sources.rolled_forward, *sources.extra,
+    ]  # fmt: skip
+    frame["figures"] = [_published(source) for source in own]
+    frame["digest"] = [_digest(source) for source in own]
     return Table(
-        fit.model.sources.table(),
+        frame,
         "Data sources",
         "tab:sources",
-        ("Vintage: the publisher's series and stage of revision.",),
+        (
+            "Vintage: the publisher's series and stage of revision. Figures: as published; ages of "
+            "a schedule are not counted. Digest: first 12 digits of the SHA-256 of every number of "
+            "the source, standard errors too.",
+        ),
     )
+
+
+def _arrays(source: object) -> list[xr.DataArray]:
+    """Numbers of a source, in the order of its fields."""
+    values = [getattr(source, name) for name in getattr(source, "__dataclass_fields__", ())]
+    return [v for v in values if isinstance(v, xr.DataArray)]
+
+
+def _published(source: object) -> int:
+    """Figures of a source that were published, without the cells of a schedule."""
+    arrays = _arrays(source)
+    if not arrays:
+        return 0
+    schedule = {TOTAL: (SEX, AGE, AGE_GROUP), BY_SEX: (AGE, AGE_GROUP)}
+    within = schedule.get(getattr(source, "observed", ""), ())
+    known = arrays[0].notnull()
+    return int(known.any([d for d in known.dims if d in within]).sum())
+
+
+def _digest(source: object) -> str:
+    found = hashlib.sha256()
+    for values in _arrays(source):
+        found.update(np.ascontiguousarray(values.values, dtype="<f8").tobytes())
+    return found.hexdigest()[:12]
 
 
 def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> Table:

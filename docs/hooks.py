@@ -2,6 +2,7 @@
 
 - ``<!-- equations -->`` and ``<!-- priors -->`` are written from the package itself;
 - ``<!-- results NAME -->`` and ``<!-- other results -->`` are read from benchmarks/results;
+- ``<!-- in short NAME -->`` is a summary of the newest rows of such a file;
 - ``<!-- include FILE -->`` takes a file of the project;
 - the notebooks become pages of the course, in order, with links to the next;
 - formulas become MathML, which browsers read without a script.
@@ -22,7 +23,9 @@ ROOT = Path(__file__).parents[1]
 RESULTS, NOTEBOOKS = ROOT / "benchmarks" / "results", ROOT / "notebooks"
 LONG = 15
 """Rows of a table that is folded away."""
-MARK = re.compile(r"<!-- (equations|priors|course|results|other results|include) ?(.*?) -->")
+MARK = re.compile(
+    r"<!-- (equations|priors|course|results|other results|in short|include) ?(.*?) -->"
+)
 shown: set[str] = set()
 
 
@@ -78,6 +81,8 @@ def written(kind: str, name: str) -> str:
         return course()
     if kind == "include":
         return (ROOT / name).read_text("utf-8").split("\n", 1)[1]
+    if kind == "in short":
+        return table(IN_SHORT[name](latest(name)))
     if kind == "results":
         shown.add(name)
         path = RESULTS / f"{name}.csv"
@@ -108,6 +113,68 @@ def results(path: Path) -> str:
     if len(rows) > LONG:
         body = f'<details markdown="1"><summary>{len(rows)} rows</summary>\n\n{body}\n</details>'
     return f"{body}\n\n`benchmarks/results/{path.name}`; {said}.\n"
+
+
+KEYS = {
+    "planted": ["scenario", "quantity"],
+    "accuracy": ["scenario", "model", "quantity"],
+    "calibration": ["account", "quantity"],
+    "faults": ["fault", "check"],
+    "backtests": ["part", "case", "target", "method"],
+}
+"""What one measurement is of; of several the newest stands."""
+
+
+def latest(name: str) -> pd.DataFrame:
+    """The newest row of each measurement."""
+    rows = pd.read_csv(RESULTS / f"{name}.csv", keep_default_na=False, na_values=[""])
+    return rows.drop_duplicates(KEYS[name], keep="last")
+
+
+def covered(rows: pd.DataFrame, by: list[str], size: str) -> pd.DataFrame:
+    """Coverage of 90 per cent intervals by scenario: lowest, where, and median."""
+    known = rows[rows["truth"].notna() & rows["coverage90"].notna()]
+    groups = known.groupby(by, sort=False)
+    worst = known.loc[groups["coverage90"].idxmin()].set_index(by)
+    frame = groups.agg(**{"data sets": (size, "first"), "quantities": ("quantity", "size"),
+                          "median coverage90": ("coverage90", "median")})  # fmt: skip
+    frame["lowest coverage90"] = worst["coverage90"]
+    frame["of"] = worst["quantity"]
+    return frame.reset_index()
+
+
+def calibrated(rows: pd.DataFrame) -> pd.DataFrame:
+    """Ranks that lie inside their band, and coverage, by account."""
+    return rows.groupby("account", sort=False).agg(
+        **{"replicates": ("replicates", "first"), "quantities": ("quantity", "size"),
+           "inside the band": ("inside", "sum"), "least family-wise p": ("p_family", "min"),
+           "least coverage50": ("coverage50", "min"), "largest coverage50": ("coverage50", "max"),
+           "least coverage90": ("coverage90", "min"), "largest coverage90": ("coverage90", "max")}
+    ).reset_index()  # fmt: skip
+
+
+def faults_found(rows: pd.DataFrame) -> pd.DataFrame:
+    """Every planted fault by every check that was run: found or not."""
+    words = rows.assign(found=rows["found"].map({True: "found", False: "not found"}))
+    wide = words.pivot(index="fault", columns="check", values="found").fillna("not run")
+    return wide.reindex(rows["fault"].unique()).reset_index()
+
+
+def predicted(rows: pd.DataFrame) -> pd.DataFrame:
+    """The second census predicted without it: CRPS of the model and of its rivals."""
+    part = rows[(rows["part"] == "prediction") & ~rows["target"].isin(["male", "female"])]
+    wide = part.pivot(index=["case", "target"], columns="method", values="crps")
+    own = part[part["method"] == "model without the census"].set_index(["case", "target"])
+    return wide.join(own["coverage90"].rename("coverage90 of the model")).reset_index()
+
+
+IN_SHORT = {
+    "planted": lambda rows: covered(rows, ["scenario"], "sets"),
+    "accuracy": lambda rows: covered(rows, ["scenario", "model"], "seeds"),
+    "calibration": calibrated,
+    "faults": faults_found,
+    "backtests": predicted,
+}
 
 
 def table(frame: pd.DataFrame) -> str:

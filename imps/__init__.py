@@ -33,6 +33,7 @@ _HOMES = {
     "Case": "imps.cases.loading",
     "cases": "imps.cases",
     "load_case": "imps.cases.loading",
+    "cite": "imps.citation",
     "Checks": "imps.checks",
     "check": "imps.checks",
     "Observation": "imps.data_models",
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
     from imps.cases import cases
     from imps.cases.loading import Case, load_case
     from imps.checks import Checks, check
+    from imps.citation import cite
     from imps.data_models import Observation
     from imps.errors import ImpsError
     from imps.explore import explore
@@ -207,6 +209,7 @@ __all__ = [
     "cases",
     "check",
     "check_project",
+    "cite",
     "compare_priors",
     "compare_runs",
     "correlation_warnings",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from imps.affine import Affine
-from imps.cards import Bar, bars, between, card, thousand
+from imps.cards import Bar, bars, between, card, mean_and_ends, thousand
 from imps.checks import Checks, check
 from imps.decomposition import rolled_forward_cells
 from imps.dims import AGE, CHAIN, DRAW, GAP_CONVENTION, GROUPS, SEX, SEXES, SOURCE, title
@@ -22,6 +23,8 @@ KNOWN = 1e-3
 """Standard deviation in persons below which a contribution is known arithmetic."""
 PRIOR_DRIVEN = 0.5
 """Contraction below which a source is called prior-driven."""
+AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
+"""Sources of the gap that are no error of the roll-forward."""
 
 COLUMNS = [
     "source",
@@ -154,10 +157,7 @@ class Attribution:
             f"({GAP_CONVENTION})",
         ]
         for row in self.groups().head(5).itertuples():
-            lines.append(
-                f"  {title(str(row.group)):24s} {row.mean / 1e3:+8.0f} thousand, 95 % "
-                f"[{row.lower95 / 1e3:+.0f}, {row.upper95 / 1e3:+.0f}]{_mark(row.contraction)}"
-            )
+            lines.append(f"  {title(str(row.group)):24s} {_in_words(row)}{_mark(row.contraction)}")
         lines.append(self.verdict[:180])
         return "\n".join(lines)
 
@@ -211,7 +211,7 @@ def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
         prior_groups=_group_priors(fit),
         exact=_exact_moments(fit),
         area=model.sources.area,
-        period=f"mid-{model.sources.mid_years[0]} to the census of {model.sources.census.date}",
+        period=model.sources.period,
         verdict=found.line,
         passed=found.passed,
     )
@@ -299,6 +299,13 @@ def _beside_prior(
 def _columns(prob: float) -> list[str]:
     level = f"{prob * 100:g}"
     return [c.replace("95", level) if c[-2:] == "95" else c for c in COLUMNS]
+
+
+def _in_words(row: Any) -> str:
+    """Mean and interval of a group for a terminal; only the mean where it is known."""
+    mean, low, high = mean_and_ends(row.mean, row.lower95, row.upper95)
+    known = np.isnan(row.contraction)
+    return f"{mean:>8s} thousand" + ("" if known else f", 95 % [{low}, {high}]")
 
 
 def _mark(contraction: float) -> str:

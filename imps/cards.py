@@ -67,7 +67,8 @@ def card(
         text = html.escape(verdict)
         shown = text if verdict.startswith("usable") else f"<strong>{text}</strong>"
         parts.append(f'<div style="font-size:.85em">Fit: {shown}</div>')
-    style = "border-left:4px solid #5694CA;padding:.3em .8em;max-width:44em;line-height:1.4"
+    style = "border-left:4px solid #5694CA;padding:.3em .8em;margin:.4em 0;max-width:44em;"
+    style += "line-height:1.4"
     return f'<div class="imps-card" style="{style}">{"".join(p for p in parts if p)}</div>'
 
 
@@ -143,15 +144,28 @@ def fan(
     return _svg(width, height, alt, out)
 
 
-def thousand(value: float) -> str:
-    """Signed thousands with a true minus sign."""
-    text = f"{value / 1000:+,.0f}".replace("-", "\u2212")
-    return "0" if text in ("+0", "\u22120") else text
+def thousand(value: float, places: int | None = None) -> str:
+    """Signed thousands with a true minus sign; a small country's with decimals."""
+    text = f"{value / 1000:+,.{_places(value) if places is None else places}f}"
+    return "0" if float(text.replace(",", "")) == 0 else text.replace("-", "\u2212")
+
+
+def _places(*values: float) -> int:
+    """Decimals of thousands: none from ten thousand, one from a thousand, else two."""
+    largest = max(abs(v) for v in values)
+    return 0 if largest >= 10_000 else 1 if largest >= 1_000 else 2
+
+
+def mean_and_ends(mean: float, lower: float, upper: float) -> tuple[str, str, str]:
+    """Mean and ends of its interval, thousand persons, with the same decimals."""
+    places = _places(mean, lower, upper)
+    return thousand(mean, places), thousand(lower, places), thousand(upper, places)
 
 
 def between(mean: float, lower: float, upper: float) -> str:
     """Mean with its interval, thousand persons."""
-    return f"{thousand(mean)} [{thousand(lower)}, {thousand(upper)}]"
+    said, low, high = mean_and_ends(mean, lower, upper)
+    return f"{said} [{low}, {high}]"
 
 
 def _plain(value: float) -> str:

@@ -178,6 +178,16 @@ def without_figures(line: str) -> str:
     return line.split("; R-hat at most")[0]
 
 
+def in_short(line: str) -> str:
+    """A line of the checks as it stands under a figure or a table.
+
+    Where the fit is usable the verdict alone; else the cause and the next step too. The
+    figures behind it stand once, in the line of the checks and in the computation table.
+    """
+    short = without_figures(line)
+    return short.split("; next:")[0] if short.startswith(USABLE) else short
+
+
 def check(fit: Fit) -> Checks:
     """Check a fit: computation, misfit, tension with the priors, separability.
 

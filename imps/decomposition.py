@@ -27,9 +27,9 @@ import numpy as np
 from imps.accounting import along_cohorts, carry
 from imps.affine import Affine, zero
 from imps.data_models import census_day_population, date_change
-from imps.dims import EMIGRATION, FLOW_SIGN, SOURCE_GROUPS
+from imps.dims import AGE, EMIGRATION, FLOW_SIGN, SEX, SEXES, SOURCE_GROUPS, YEAR
 from imps.schedules import migration_schedule
-from imps.system_model import Account, known_changes
+from imps.system_model import Account, known_changes, registered_births, registered_deaths
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,42 @@ def rolled_forward_cells(account: Account) -> np.ndarray:
     Its total is the published one. By age it is the account's own reconstruction
     with the published flows; only the detail that was published is data.
     """
+    parts = rolled_forward_components(account).values()
+    return np.sum(list(parts), axis=0)
+
+
+def rolled_forward_components(account: Account) -> dict[str, np.ndarray]:
+    """What the official roll-forward is made of, by sex and age at the end, persons.
+
+    Returns
+    -------
+    dict of ndarray (sex, age)
+        base (aged to the end), births, deaths (negative), immigration, emigration
+        (negative), other_migration (asylum, Irish and switcher flows, net), other_changes
+        (known changes, and the flows carried then that were revised since). They sum to
+        the roll-forward.
+    """
+    parts = _as_revised(account)
+    parts["other_changes"] = parts["other_changes"] + _revised_since(account)
+    return parts
+
+
+def _as_revised(account: Account) -> dict[str, np.ndarray]:
+    """The same with the later series of flows in place of those that were carried."""
     sources = account.sources
-    registered = account.natural.constant + (
-        account.deaths_error.constant - account.births_error.constant
-    )
-    flows = sum(FLOW_SIGN[name] * flow.published for name, flow in account.flows.items())
-    parts = sum(account.parts.values(), np.zeros_like(registered))
-    carried = carry(sources.base.count.values, len(sources.years))
-    changes = registered + flows + parts + known_changes(sources)
-    return carried + along_cohorts(changes) + _revised_since(account)
+    flows = {
+        name: along_cohorts(FLOW_SIGN[name] * flow.published)
+        for name, flow in account.flows.items()
+    }
+    net = sum(account.parts.values(), np.zeros_like(registered_deaths(sources)))
+    return {
+        "base": carry(sources.base.count.values, len(sources.years)),
+        "births": along_cohorts(registered_births(sources)),
+        "deaths": -along_cohorts(registered_deaths(sources)),
+        **flows,
+        "other_migration": along_cohorts(net),
+        "other_changes": along_cohorts(known_changes(sources)),
+    }
 
 
 def _survey_errors(account: Account, flow: str) -> dict[str, tuple[Affine, Affine]]:
@@ -129,11 +156,28 @@ def _conversion(account: Account) -> Affine:
 
 
 def _revised_since(account: Account) -> np.ndarray:
-    """Known difference of the flows carried then, laid out by the emigration schedule."""
-    sources = account.sources
+    """Known difference of the flows carried then, (sex, age) at the end, persons.
+
+    Laid out by the emigration schedule, half to each sex. Where the roll-forward was
+    published by sex, or by sex and age, at the last mid-year, what then still lacks to the
+    published figure belongs here too: it is known, and its total is nothing.
+    """
+    sources, rolled = account.sources, account.sources.rolled_forward
     shape = migration_schedule(sources.ages.size, EMIGRATION)
     yearly = sources.flows_revised_since.values
-    return along_cohorts(shape[:, :, None] * yearly)
+    laid = along_cohorts(shape[:, :, None] * yearly)
+    as_revised = np.sum(list(_as_revised(account).values()), axis=0)
+    cells = rolled.by_sex_and_age
+    if cells is not None and sources.last_year in cells[YEAR].values:
+        last = cells.sel({YEAR: sources.last_year}).transpose(SEX, AGE).values
+        lacks = last - as_revised - laid
+        return laid + lacks - lacks.mean()
+    if rolled.by_sex is not None:
+        lacks = rolled.by_sex.sel({SEX: list(SEXES)}).values - (as_revised + laid).sum(axis=1)
+        lacks = lacks - lacks.mean()  # published sums are rounded; the total stands
+        own = shape / shape.sum(axis=1, keepdims=True) * lacks[:, None] / len(sources.years)
+        laid = laid + along_cohorts(np.repeat(own[:, :, None], len(sources.years), axis=2))
+    return laid
 
 
 def _census_sampling(account: Account) -> tuple[Affine, Affine]:

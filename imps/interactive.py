@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.attribution import Attribution
+from imps.attribution import AFTER_THE_FACT, Attribution
 from imps.dims import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, YEAR
 from imps.fit import Fit
-from imps.plots.gap import AFTER_THE_FACT
 from imps.predictive import official_net_migration
 from imps.reconcile import Reconciliation
 
@@ -142,6 +141,7 @@ def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
                 x = left + column * {"first": 0, "last": k + 1}.get(kind, k + 0.5)
                 parts.append(_text(x, bottom + 14, f"{year}", kind))
         rows = frame[frame[SEX] == sex].sort_values([AGE, YEAR], ascending=[False, True])
+        below: list[tuple[float, float, float]] = []
         for row in rows.to_dict("records"):
             x = left + column * int(np.searchsorted(years, row[YEAR]))
             y = TOP + ROW * (ages.size - 1 - int(np.searchsorted(ages, row[AGE])))
@@ -152,6 +152,9 @@ def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
                 f'<rect class="cell {_shade(row["mean"], breaks)}" x="{x}" y="{y}" '
                 f'width="{column}" height="{ROW}"><title>{html.escape(says)}</title></rect>'
             )
+            if _shade(row["mean"], breaks)[0] == "m":
+                below.append((x, y + ROW / 2, column))
+        parts.append(_minus(below))
         parts += [
             _line(left, y, left + panel, max(y - ROW * years.size, TOP), "cohort")
             for y in range(bottom - 10 * ROW, TOP + ROW * years.size, -20 * ROW)
@@ -195,10 +198,17 @@ def _legend(breaks: np.ndarray, y: float) -> str:
         f'<rect class="{name}" x="{left + width * k:.0f}" y="{y:.0f}" width="{width}" height="9"/>'
         for k, name in enumerate(names)
     )
+    boxes += _minus([(left + width * k, y + 4.5, width) for k in range(CLASSES)])
     bounds = [*(-b for b in breaks[::-1]), *breaks]
     return boxes + "".join(
         _text(left + width * (k + 1), y + 22, _signed(b), "tick") for k, b in enumerate(bounds)
     )
+
+
+def _minus(places: list[tuple[float, float, float]]) -> str:
+    """A dash in the middle of each cell below zero, so that colour is not alone; one path."""
+    marks = "".join(f"M{x + 0.3 * w:.1f} {y:.1f}h{0.4 * w:.1f}" for x, y, w in places)
+    return f'<path class="below" d="{marks}"/>' if marks else ""
 
 
 def _breaks(sizes: np.ndarray) -> np.ndarray:

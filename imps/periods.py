@@ -35,6 +35,11 @@ BASES: Final = (CALENDAR_YEARS, MID_YEARS)
 """Periods over which a flow is published: January to December, or July to June."""
 
 
+def spelt_out(day: dt.date) -> str:
+    """A date in words for readers, such as "29 April 2001"."""
+    return f"{day:%d %B %Y}".lstrip("0")
+
+
 @dataclass(frozen=True, order=True)
 class Period:
     """A span of time over which a flow is counted.

@@ -23,13 +23,13 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import norm
 
-from imps.affine import Affine
 from imps.checks import Checks, check
 from imps.data_models import census_day_population
 from imps.dims import AGE, AGE_GROUP, CHAIN, DRAW, FLOW_SIGN, SEX, SEXES
 from imps.errors import SourceError, some
 from imps.fit import Fit, needs_fit
 from imps.gaussian import GaussianPosterior
+from imps.periods import spelt_out
 from imps.sources import BY_SEX_AND_AGE, Register
 
 Z95 = float(norm.ppf(0.975))
@@ -273,6 +273,8 @@ class Coverage:
     ----------
     ratio : DataArray (chain, draw, sex, age)
         Count over true population on the same day.
+    total : DataArray (chain, draw)
+        The same of all ages and both sexes together.
     observed : bool
         Whether the count was published by sex and age; otherwise its ages are a schedule.
     name, date, area, verdict : str
@@ -280,6 +282,7 @@ class Coverage:
     """
 
     ratio: xr.DataArray
+    total: xr.DataArray
     observed: bool
     name: str
     date: str
@@ -320,7 +323,7 @@ def coverage(fit: Fit, source: str = "census", *, checks: Checks | None = None) 
     registers = {own.name: own for own in sources.extra if isinstance(own, Register)}
     if source == "census":
         count, true = sources.census.count, census_day_population(account)
-        observed, date = sources.census.observed == BY_SEX_AND_AGE, f"{sources.census.date}"
+        observed, date = sources.census.observed == BY_SEX_AND_AGE, spelt_out(sources.census.date)
     elif source in registers:
         count = registers[source].count
         ages = slice(int(count[AGE].values[0]), int(count[AGE].values[-1]) + 1)
@@ -330,14 +333,20 @@ def coverage(fit: Fit, source: str = "census", *, checks: Checks | None = None) 
         raise SourceError(
             f"no stock with a coverage is called '{source}'. Known: {some(['census', *registers])}."
         )
-    ratio = _ratio(fit, count, true)
-    return Coverage(ratio, observed, source, date, sources.area, found.line, found.passed)
-
-
-def _ratio(fit: Fit, count: xr.DataArray, true: Affine) -> xr.DataArray:
+    cells = count.transpose(SEX, AGE)
     draws = fit.model.evaluate(true, fit.latents())
-    return xr.DataArray(
-        (count.transpose(SEX, AGE).values / draws).reshape(fit.n_chains, fit.n_draws, *count.shape),
+    people = xr.DataArray(
+        draws.reshape(fit.n_chains, fit.n_draws, *cells.shape),
         dims=(CHAIN, DRAW, SEX, AGE),
-        coords={SEX: count[SEX].values, AGE: count[AGE].values},
+        coords={SEX: cells[SEX].values, AGE: cells[AGE].values},
+    )
+    return Coverage(
+        (cells / people).transpose(CHAIN, DRAW, SEX, AGE),
+        cells.sum() / people.sum((SEX, AGE)),
+        observed,
+        source,
+        date,
+        sources.area,
+        found.line,
+        found.passed,
     )

@@ -240,6 +240,8 @@ def _add_to_docx(table: Table, document: Document) -> None:
 
 HEADERS = {
     "probability_positive": "P(> 0)",
+    "share": "share of gap",
+    "gap_per_cent": "gap, % of census",
     "ips": "survey alone",
     "ips 95 % interval": "survey 95 % interval",
     "tim_final": "later official",

@@ -43,6 +43,9 @@ class Reconciliation:
     net_migration : DataArray (chain, draw, year, sex, age), persons per year
         All kinds of migration, by mid-year at the end of the interval and age reached.
     births, deaths : DataArray (chain, draw, year, sex[, age]), persons per year
+    other_changes : DataArray (chain, draw, year, sex, age), persons per year
+        Known changes that are no migration of the series, such as moves across an inner border
+        and armed forces; an error where they have a prior.
     residual : DataArray (chain, draw, sex, age), persons
         Unexplained, entering at the last mid-year.
     survey_flows : DataArray (chain, draw, flow, year), persons per year
@@ -63,6 +66,7 @@ class Reconciliation:
     net_migration: xr.DataArray
     births: xr.DataArray
     deaths: xr.DataArray
+    other_changes: xr.DataArray
     residual: xr.DataArray
     survey_flows: xr.DataArray
     published: pd.DataFrame
@@ -120,7 +124,7 @@ class Reconciliation:
             self.population.isel({YEAR: 0}, drop=True),
             births=self.births,
             deaths=self.deaths,
-            net_migration=self.net_migration,
+            net_migration=self.net_migration + self.other_changes,
         )
         rebuilt = path.values
         rebuilt[..., -1, :, :] += self.residual.values
@@ -190,14 +194,14 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
 
     births = cells(registered_births(sources) + account.births_error).isel({AGE: 0}, drop=True)
     deaths = cells(registered_deaths(sources) + account.deaths_error)
-    net = cells(account.net_migration)
+    net, other = cells(account.net_migration), cells(account.other_changes)
     base = xr.DataArray(
         model.evaluate(account.base, w).reshape(*lead, len(SEXES), -1),
         dims=(CHAIN, DRAW, SEX, AGE),
         coords={SEX: list(SEXES), AGE: sources.ages},
     )
     residual = base.copy(data=model.evaluate(account.residual, w).reshape(base.shape))
-    population = roll_forward_path(base, births=births, deaths=deaths, net_migration=net)
+    population = roll_forward_path(base, births=births, deaths=deaths, net_migration=net + other)
     population = population.transpose(CHAIN, DRAW, YEAR, SEX, AGE).copy()
     population.values[:, :, -1] += residual.values
     flows, negative = _survey_flows(fit, w)
@@ -206,6 +210,7 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
         net_migration=net,
         births=births,
         deaths=deaths,
+        other_changes=other,
         residual=residual,
         survey_flows=flows,
         published=published_series(fit),

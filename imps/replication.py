@@ -32,10 +32,11 @@ from scipy.stats import norm
 import imps
 from imps.cases import cases
 from imps.cases.loading import Case
+from imps.citation import cite
 from imps.errors import OutputExistsError
 from imps.manifest import MANIFEST_FILE, quantities, read_manifest, write_manifest
 from imps.rerun import FALSE_ALARM, KNOWN_SD, VARIANT, rerun
-from imps.runs import load_run, run
+from imps.runs import Run, load_run, run
 from imps.saved_fits import FIT_FILE
 from imps.simulate import simulate_account
 from imps.sources import Sources
@@ -139,7 +140,7 @@ def replicate(
             shutil.copytree(source / "tables", partial / "expected" / "tables")
             _write_data(partial / "data", done.case)
         _write_expected(partial)
-        _write_rest(partial, manifest, done.case, stand_in)
+        _write_rest(partial, manifest, done, stand_in)
         partial.chmod(0o755)
         if target.exists():
             shutil.rmtree(target)
@@ -273,11 +274,11 @@ def _figures(sources: Sources) -> Iterator[tuple[str, xr.DataArray]]:
         yield f"{part.name}_{part.flow}", part.count
 
 
-def _write_rest(folder: Path, manifest: Mapping[str, Any], case: Case, stand_in: bool) -> None:
+def _write_rest(folder: Path, manifest: Mapping[str, Any], done: Run, stand_in: bool) -> None:
     """Program, settings, versions, package, citation and README."""
     from jinja2 import Environment
 
-    pins = pinned_versions()
+    pins, case = pinned_versions(), done.case
     templates = importlib.resources.files("imps") / "replication_folder"
     environment = Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     run_manifest = read_manifest(folder / RUN_FOLDER)
@@ -306,7 +307,7 @@ def _write_rest(folder: Path, manifest: Mapping[str, Any], case: Case, stand_in:
         (folder / name).write_text(text.render(shared), encoding="utf-8")
     (folder / "settings.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     (folder / "requirements.lock").write_text("\n".join(pins) + "\n", encoding="utf-8")
-    (folder / "CITATION.bib").write_text(_citations(), encoding="utf-8")
+    (folder / "CITATION.bib").write_text(cite(done), encoding="utf-8")
     here = Path(imps.__file__).parent
     shutil.copytree(here, folder / "imps", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
 
@@ -328,24 +329,3 @@ def pinned_versions() -> list[str]:
                 found[key] = importlib.metadata.version(need.name)
                 waiting.append(need.name)
     return [f"{name}=={version}" for name, version in sorted(found.items())]
-
-
-def _citations() -> str:
-    """BibTeX of the package and of PyMC."""
-    return f"""@software{{imps,
-  title = {{imps: Bayesian reconciliation of census-based and rolled-forward population estimates}},
-  author = {{{{The imps developers}}}},
-  version = {{{imps.__version__}}},
-  license = {{MIT}}
-}}
-
-@article{{pymc,
-  title = {{PyMC: a modern, and comprehensive probabilistic programming framework in Python}},
-  author = {{Abril-Pla, Oriol and Andreani, Virgile and Carroll, Colin and others}},
-  journal = {{PeerJ Computer Science}},
-  volume = {{9}},
-  pages = {{e1516}},
-  year = {{2023}},
-  doi = {{10.7717/peerj-cs.1516}}
-}}
-"""

@@ -18,7 +18,15 @@ from weakref import WeakKeyDictionary
 import pandas as pd
 
 from imps import __version__
+from imps.account_tables import (
+    back_series_table,
+    by_sex_table,
+    closure_by_age_table,
+    net_and_gross_table,
+    new_base_table,
+)
 from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution, attribute
+from imps.cards import mean_and_ends, thousand
 from imps.checks import DO_NOT_USE, USABLE, Checks, check
 from imps.dims import GAP_CONVENTION, title
 from imps.equations import EQUATIONS
@@ -49,6 +57,7 @@ from imps.tables import (
     Table,
     attribution_table,
     closure_table,
+    computation_table,
     gap_table,
     groups_table,
     net_migration_table,
@@ -68,7 +77,10 @@ NOT_INCLUDED = (
     "Errors of definition: the survey asks for intentions, the census for usual residence.",
     "Errors in the published series that no source of the model stands for, such as clerical ones.",
     "Doubt about the form of the model: linear errors, the shapes over age, the priors themselves.",
-    "Second-hand figures are taken as they were quoted.",
+    "Second-hand figures are taken as they were quoted, and figures that were reached by a stated "
+    "rule as the rule gives them.",
+    "Known changes (moves across an inner border, armed forces) are taken as exact unless they are "
+    "given a prior.",
 )
 MAIN_GROUPS = ("base", "migration", "census")
 SECTIONS = (
@@ -132,13 +144,10 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
     known = groups["mean"].get("revisions", 0.0)
     if abs(known) >= 500:
         sentences.append(
-            f"{_thousand(known)} thousand is known arithmetic: the flows carried at the time "
+            f"{thousand(known)} thousand is known arithmetic: the flows carried at the time "
             "minus the later published series."
         )
-    sentences.append(
-        f"Net migration over the period was {_thousand(float(net.mean()))} thousand (95 % "
-        f"interval {_thousand(low)} to {_thousand(high)})."
-    )
+    sentences.append(f"Net migration over the period was {_said_of(float(net.mean()), low, high)}.")
     led = ", ".join(_within_sentence(title(name)) for name in prior_driven(attribution))
     if led:
         sentences.append(
@@ -157,8 +166,12 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
 
 
 def _said(row: pd.Series) -> str:
-    lower, upper = _thousand(row["lower95"]), _thousand(row["upper95"])
-    return f"{_thousand(row['mean'])} thousand (95 % interval {lower} to {upper})"
+    return _said_of(row["mean"], row["lower95"], row["upper95"])
+
+
+def _said_of(mean: float, lower: float, upper: float) -> str:
+    mid, low, high = mean_and_ends(mean, lower, upper)
+    return f"{mid} thousand (95 % interval {low} to {high})"
 
 
 def _clear_signs(groups: pd.DataFrame) -> str:
@@ -288,7 +301,7 @@ def html_report(
             version=__version__,
             style=style,
             script=script,
-            title=f"The census gap of {attribution.area}, {attribution.period}",
+            title=f"Census gap: {attribution.area}, {attribution.period}",
             convention=GAP_CONVENTION.capitalize(),
             verdict=found.line,
             verdict_class={USABLE: "", DO_NOT_USE: "stop"}.get(found.verdict, "care"),
@@ -358,6 +371,14 @@ def _tables(
         "net_migration": net_migration_table(reconciliation),
         "gap": gap_table(fit),
         "closure": closure_table(fit),
+        "closure_by_age": closure_by_age_table(fit, attribution),
+        "by_sex": by_sex_table(attribution),
+        "net_and_gross": net_and_gross_table(attribution),
+        "back_series": back_series_table(
+            reconciliation, later=None if case is None else case.later_series
+        ),
+        "new_base": new_base_table(fit, attribution),
+        "computation": computation_table(fit, checks),
         "roll_forward": roll_forward_table(fit),
         "misfit": _misfit_table(checks),
         "priors": priors_table(fit),
@@ -365,7 +386,7 @@ def _tables(
     }
     if case is not None:
         tables["references"] = _plain(case.references, "References of the data")
-        tables["afterwards"] = _plain(case.published_afterwards, "Published afterwards")
+        tables["afterwards"] = _afterwards(case)
     return tables
 
 
@@ -385,12 +406,27 @@ def _plain(frame: pd.DataFrame, caption: str) -> Table:
     return Table(frame.fillna(""), caption, f"tab:{caption.lower().replace(' ', '-')}", ())
 
 
+def _afterwards(case: Case) -> Table:
+    """Later official findings, with the sign that each has in the gap."""
+    frame = case.published_afterwards.fillna("")
+    signs = {1: "+", -1: "\u2212"}
+    if "sign_in_gap" in frame:
+        frame["sign_in_gap"] = [signs.get(s, "") for s in frame["sign_in_gap"]]
+    return Table(
+        frame,
+        "Published afterwards",
+        "tab:afterwards",
+        (f"{GAP_CONVENTION.capitalize()}; no sign: a level, or no part of the gap.",),
+        tuple(frame.columns.intersection(["persons"])),
+    )
+
+
 def _cards(attribution: Attribution) -> list[dict[str, str]]:
     """The gap and its headline groups: number, interval, how much of it is prior."""
     cards = [
         {
             "name": "The gap",
-            "number": _thousand(attribution.total),
+            "number": thousand(attribution.total),
             "interval": "thousand persons",
             "learnt": "published",
         }
@@ -398,21 +434,17 @@ def _cards(attribution: Attribution) -> list[dict[str, str]]:
     groups = attribution.groups()
     for row in groups[groups["group"].isin(MAIN_GROUPS)].to_dict("records"):
         known = row["sd"] < KNOWN
-        low, high = _thousand(row["lower95"]), _thousand(row["upper95"])
+        mean, low, high = mean_and_ends(row["mean"], row["lower95"], row["upper95"])
         driven = "; prior-driven" if row["contraction"] < PRIOR_DRIVEN else ""
         cards.append(
             {
                 "name": title(row["group"]),
-                "number": _thousand(row["mean"]),
+                "number": mean,
                 "interval": "thousand, known" if known else f"thousand; 95 %: {low} to {high}",
                 "learnt": "" if known else f"contraction {max(row['contraction'], 0):.2f}{driven}",
             }
         )
     return cards
-
-
-def _thousand(value: float) -> str:
-    return f"{value / 1e3:+,.0f}".replace("-", "\u2212")
 
 
 def _pyramid(attribution: Attribution) -> dict[str, str]:
@@ -441,5 +473,6 @@ def _lexis(fit: Fit, reconciliation: Reconciliation) -> dict[str, str]:
         "hint": "Point at a cell, tap it, or use the arrow keys, to read its numbers.",
         "caption": "Later official series, laid out over ages by the official rule, minus true net "
         "migration: persons a year and single year of age, posterior mean; blue where the official "
-        f"figure was too high, orange where it was too low. Dashed: cohorts. {extremes(frame)}",
+        "figure was too high, orange with a dash where it was too low. Dashed lines: cohorts. "
+        f"{extremes(frame)}",
     }

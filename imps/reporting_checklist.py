@@ -172,8 +172,8 @@ def _sensitivity(attribution: Attribution) -> Iterator[Row]:
     yield (
         "Other priors and left-out sources",
         OPEN,
-        "Refit with wider priors, imps.widened(fit), and without each source, imps.left_out(fit), "
-        "and report how the headline moves.",
+        "The tornado is a preview at fixed scales. Refit with wider priors, imps.widened(fit), and "
+        "without each source, imps.left_out(fit), and report how the headline moves.",
     )
 
 
@@ -195,4 +195,9 @@ def _reproducibility(fit: Fit) -> Iterator[Row]:
         f"One integer seed, {fit.seed}, decides every draw; the manifest holds the digests of "
         "inputs and outputs.",
     )
-    yield ("Figures in high resolution", FILLED, "Folder figures beside this page.")
+    yield (
+        "Figures in high resolution",
+        OPEN,
+        'Draw those of the paper with theme="paper" and save them as PDF: vector, fonts embedded. '
+        "The pictures of this page are for the screen.",
+    )

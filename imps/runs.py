@@ -18,6 +18,13 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from imps.account_tables import (
+    back_series_table,
+    by_sex_table,
+    closure_by_age_table,
+    net_and_gross_table,
+    new_base_table,
+)
 from imps.attribution import Attribution, attribute
 from imps.cases.loading import Case, load_case
 from imps.checks import Checks, check
@@ -47,6 +54,7 @@ from imps.system_model import Resolution
 from imps.tables import (
     Table,
     attribution_table,
+    closure_table,
     gap_table,
     groups_table,
     net_migration_table,
@@ -94,7 +102,13 @@ class Run:
             "attribution": attribution_table(self.attribution),
             "attribution_groups": groups_table(self.attribution),
             "net_migration": net_migration_table(self.reconciliation),
+            "attribution_by_sex": by_sex_table(self.attribution),
+            "net_and_gross": net_and_gross_table(self.attribution),
             "gap": gap_table(self.fit),
+            "closure": closure_table(self.fit),
+            "closure_by_sex_and_age": closure_by_age_table(self.fit, self.attribution),
+            "back_series": back_series_table(self.reconciliation, later=self.case.later_series),
+            "new_base": new_base_table(self.fit, self.attribution),
             "response": response_table_of(self.fit),
             "roll_forward": roll_forward_table(self.fit),
             "priors": priors_table(self.fit),

@@ -241,15 +241,21 @@ class Account:
             net = net + (published - self.part_errors[name])
         return net
 
+    @property
+    def other_changes(self) -> Affine:
+        """True changes that are no migration of the series, (sex, age, interval), persons."""
+        changes = Affine(known_changes(self.sources), {})
+        for error in self.change_errors.values():
+            changes = changes - error
+        return changes
+
     def population(self, year: int) -> Affine:
         """True population at a mid-year, (sex, age), persons; the residual enters at the end."""
         elapsed = year - self.sources.base.date.year
         stock = self.base.map(lambda x: carry(x, elapsed))
         if elapsed == 0:
             return stock
-        change = self.natural + self.net_migration + known_changes(self.sources)
-        for error in self.change_errors.values():
-            change = change - error
+        change = self.natural + self.net_migration + self.other_changes
         stock = stock + change.map(lambda x: along_cohorts(x[:, :, :elapsed]))
         return stock + self.residual if year == self.sources.last_year else stock
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from imps.attribution import PRIOR_DRIVEN, Attribution
-from imps.checks import Checks
-from imps.dims import GAP_CONVENTION
+from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.checks import Checks, in_short
+from imps.dims import AGE, AGE_GROUP, GAP_CONVENTION, SEX
 from imps.fit import Fit
+from imps.periods import spelt_out
 from imps.printed_tables import Table, interval_end, to_docx
 from imps.priors import LOG_SD_OF_SCALES
 from imps.reconcile import Reconciliation
 from imps.sensitivity import response_table
+from imps.sources import BY_SEX, TOTAL
 
 ADD_UP = "Means add up; interval ends do not."
 INTERVAL = "Intervals are equal-tailed 95 % credible intervals."
@@ -23,12 +28,18 @@ Z95 = 1.96
 
 def attribution_table(attribution: Attribution) -> Table:
     """One row a source, with prior, posterior, contraction and probability of its sign."""
+    frame = something(attribution.summary())
+    frame.insert(list(frame).index("upper95") + 1, "share", frame["mean"] / attribution.total)
     return Table(
-        attribution.summary(),
+        frame,
         f"Sources of the gap of {attribution.total:+,.0f} persons, {attribution.area}, "
         f"{attribution.period}",
         "tab:attribution",
-        (*_notes(attribution), "Contraction under 0.50: prior-driven."),
+        (
+            *_notes(attribution),
+            "Share: mean over the gap; shares add up to one, and one may be negative or above one.",
+            "Contraction under 0.50: prior-driven.",
+        ),
         ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
         csv_only=("group", "sd"),
     )
@@ -37,7 +48,7 @@ def attribution_table(attribution: Attribution) -> Table:
 def groups_table(attribution: Attribution) -> Table:
     """Headline groups of sources."""
     return Table(
-        attribution.groups(),
+        something(attribution.groups()),
         f"Headline groups of the gap, {attribution.area}, {attribution.period}",
         "tab:groups",
         _notes(attribution),
@@ -64,7 +75,7 @@ def net_migration_table(reconciliation: Reconciliation) -> Table:
             "The survey alone leaves out asylum seekers, Irish flows and switchers; the later "
             "official series holds them. What was carried in the roll-forward holds other changes "
             "too. Neither was published with an error.",
-            _fit(reconciliation.verdict),
+            fit_note(reconciliation.verdict),
         ),
         tuple(c for c in frame if c != "year"),
         csv_only=("sd",),
@@ -117,7 +128,7 @@ def closure_table(fit: Fit) -> Table:
         ("minus deaths", -deaths),
         ("plus net migration and other changes, as carried", last - base - births + deaths),
         (f"rolled-forward, mid-{sources.last_year}", last),
-        (f"minus census, {sources.census.date}", -sources.census.total),
+        (f"minus census, {spelt_out(sources.census.date)}", -sources.census.total),
         ("gap", sources.gap),
     ]
     return Table(
@@ -185,13 +196,50 @@ def priors_table(fit: Fit) -> Table:
 
 
 def sources_table(fit: Fit) -> Table:
-    """Every source with detail, vintage and reference."""
+    """Every source with detail, vintage, reference, number of figures and their digest."""
+    sources = fit.model.sources
+    frame = sources.table()
+    own = [
+        sources.base, sources.census, sources.births, sources.deaths, sources.immigration,
+        sources.emigration, *sources.administrative, *sources.known_sums,
+        *sources.known_changes, sources.rolled_forward, *sources.extra,
+    ]  # fmt: skip
+    frame["figures"] = [_published(source) for source in own]
+    frame["digest"] = [_digest(source) for source in own]
     return Table(
-        fit.model.sources.table(),
+        frame,
         "Data sources",
         "tab:sources",
-        ("Vintage: the publisher's series and stage of revision.",),
+        (
+            "Vintage: the publisher's series and stage of revision. Figures: as published; ages of "
+            "a schedule are not counted. Digest: first 12 digits of the SHA-256 of every number of "
+            "the source, standard errors too.",
+        ),
     )
+
+
+def _arrays(source: object) -> list[xr.DataArray]:
+    """Numbers of a source, in the order of its fields."""
+    values = [getattr(source, name) for name in getattr(source, "__dataclass_fields__", ())]
+    return [v for v in values if isinstance(v, xr.DataArray)]
+
+
+def _published(source: object) -> int:
+    """Figures of a source that were published, without the cells of a schedule."""
+    arrays = _arrays(source)
+    if not arrays:
+        return 0
+    schedule = {TOTAL: (SEX, AGE, AGE_GROUP), BY_SEX: (AGE, AGE_GROUP)}
+    within = schedule.get(getattr(source, "observed", ""), ())
+    known = arrays[0].notnull()
+    return int(known.any([d for d in known.dims if d in within]).sum())
+
+
+def _digest(source: object) -> str:
+    found = hashlib.sha256()
+    for values in _arrays(source):
+        found.update(np.ascontiguousarray(values.values, dtype="<f8").tobytes())
+    return found.hexdigest()[:12]
 
 
 def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> Table:
@@ -218,7 +266,7 @@ def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> Table:
         variants,
         "Variants: the headline with other priors and without each source",
         "tab:variants",
-        (*notes, *interval, _fit(verdict)),
+        (*notes, *interval, fit_note(verdict)),
         tuple(persons),
     )
 
@@ -255,6 +303,12 @@ def computation_table(fit: Fit, checks: Checks) -> Table:
     )
 
 
+def something(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows that are known to contribute nothing."""
+    least = frame[["mean", "sd"]].abs().max(axis=1)
+    return frame[least >= KNOWN].reset_index(drop=True)
+
+
 def prior_driven(attribution: Attribution) -> list[str]:
     """Names of the sources of which more than half is prior."""
     table = attribution.summary()
@@ -262,11 +316,12 @@ def prior_driven(attribution: Attribution) -> list[str]:
 
 
 def _notes(attribution: Attribution) -> tuple[str, ...]:
-    return (f"{GAP_CONVENTION.capitalize()}.", INTERVAL, ADD_UP, _fit(attribution.verdict))
+    return (f"{GAP_CONVENTION.capitalize()}.", INTERVAL, ADD_UP, fit_note(attribution.verdict))
 
 
-def _fit(verdict: str) -> str:
-    return f"Fit: {verdict}." if verdict else ""
+def fit_note(verdict: str) -> str:
+    """Verdict of the fit, as the last note of a table."""
+    return f"Fit: {in_short(verdict)}." if verdict else ""
 
 
 __all__ = [

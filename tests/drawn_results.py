@@ -15,7 +15,10 @@ from imps.predictive import Coverage, LexisSurface, Predictive
 from imps.reconcile import Reconciliation
 
 CHAINS, DRAWS, AGES, YEARS = 2, 101, np.arange(21), np.arange(2002, 2007)
-VERDICT = "usable: R-hat at most 1.001, effective size at least 900 (bulk) and 800 (tail)"
+VERDICT = (
+    "usable; next: read imps.attribute beside imps.identifiability; R-hat at most 1.001, "
+    "effective size at least 900 (bulk) and 800 (tail)"
+)
 MEANS = {"base": 60e3, "immigration_bias": -20e3, "emigration_bias": 45e3, "census_coverage": 10e3,
          "flows_revised_since": 25e3}  # fmt: skip
 SDS = {"base": 40e3, "immigration_bias": 30e3, "emigration_bias": 50e3, "census_coverage": 20e3,
@@ -63,7 +66,7 @@ def attribution(verdict=VERDICT):
         prior_groups=by_group,
         exact=None,
         area="Testland",
-        period="mid-2001 to the census of 2006-06-30",
+        period="mid-2001 to the census of 30 June 2006",
         verdict=verdict,
         passed=verdict.startswith("usable"),
     )
@@ -101,6 +104,7 @@ def reconciliation(verdict=VERDICT):
         net_migration=flows,
         births=flows.isel(age=0, drop=True) * 0,
         deaths=flows * 0,
+        other_changes=flows * 0,
         residual=nothing,
         survey_flows=xr.DataArray(
             np.stack([net + 60e3, 0 * net + 60e3], axis=2),
@@ -158,7 +162,8 @@ def coverage():
     ratio = 1.0 + 0.02 * np.sin(AGES / 3) + 0.004 * spread(3)[..., None, None] * np.ones((2, 1))
     labels = {"sex": ["male", "female"], "age": AGES}
     ratios = xr.DataArray(ratio, dims=("chain", "draw", "sex", "age"), coords=labels)
-    return Coverage(ratios, True, "patient register", "mid-2004", "Testland", VERDICT, True)
+    total = ratios.mean(("sex", "age"))
+    return Coverage(ratios, total, True, "patient register", "mid-2004", "Testland", VERDICT, True)
 
 
 def swings():

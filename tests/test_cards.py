@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import imps
-from imps.cards import Bar, bars, between, card
+from imps.cards import Bar, bars, between, card, thousand
 
 TERMINAL_LINES = 10  # "in a terminal in at most ten lines"
 CARD_BYTES = 12_000  # a compact card: a fraction of the picture it replaces
@@ -98,3 +98,11 @@ def test_a_picture_of_nothing_is_empty_and_flat_values_do_not_divide_by_zero():
     assert bars([], alt="nothing") == ""
     flat = bars([Bar("flat", 0.0, 0.0, 0.0, 0.0, "0")], alt="zero")
     assert not re.search(r'="(nan|inf)', flat)
+
+
+def test_thousands_of_a_small_country_keep_their_digits():
+    assert between(1_243_460, -5, 2e6) == "+1,243 [0, +2,000]"
+    assert between(2_066, -2_255, 6_213) == "+2.1 [\u22122.3, +6.2]"
+    assert between(93, -20, 40) == "+0.09 [\u22120.02, +0.04]"
+    assert thousand(-0.2) == thousand(0.0) == "0"
+    assert thousand(931) == "+0.93"

@@ -64,6 +64,20 @@ def test_validation_shows_the_measured_numbers(site):
             assert str(rows["commit"].iloc[-1]) in text, path.name
 
 
+def test_validation_says_in_short_what_was_measured(site):
+    text = page(site, "validation")
+    faults = pd.read_csv(ROOT / "benchmarks" / "results" / "faults.csv")
+    for fault in faults["fault"].unique():
+        row = re.search(rf"<td>{re.escape(fault)}</td>(.*?)</tr>", text, re.S)[1]
+        newest = faults[faults["fault"] == fault].drop_duplicates("check", keep="last")
+        assert row.count("<td>found</td>") == newest["found"].sum(), fault
+    planted = pd.read_csv(ROOT / "benchmarks" / "results" / "planted.csv", keep_default_na=False)
+    for scenario in planted["scenario"].unique():
+        assert f"<td>{scenario}</td>" in text.split("<details")[0], scenario
+    for picture in ("calibration.png", "scaling.png"):
+        assert picture in text
+
+
 def test_every_notebook_is_a_page_of_the_course(site):
     books = sorted((ROOT / "notebooks").glob("*.ipynb"))
     contents = page(site, "course")

@@ -36,8 +36,8 @@ FLOORS = [
     ["reconcile", "attribution", "sensitivity", "predictive", "identifiability", "shapley"],
     ["equations", "plots.style", "plots.gap", "plots.flows", "plots.lexis", "plots.sources",
      "plots.checking", "plots.sensitivity", "plots", "explore", "printed_tables", "tables",
-     "interactive", "reporting_checklist", "report", "manifest", "runs", "rerun", "replication",
-     "doctor", "cli"],
+     "account_tables", "interactive", "reporting_checklist", "report", "manifest", "runs",
+     "rerun", "citation", "replication", "doctor", "cli"],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
 FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -26,6 +26,7 @@ PIXEL = 1.0  # boxes of text may touch the edge of the page by rounding
 OVERLAP = 1.5  # pixels by which two boxes of text may share their white margins
 DRAWN = 1e-6  # persons: bars are drawn from the same floats as the table
 PICTURE_DPI = 50
+TITLE_WORDS = 15  # "titles of 15 words or fewer"
 CONTRAST = 3.0  # of graphics against white, WCAG 2.2, 1.4.11
 
 
@@ -125,9 +126,8 @@ def figures_of(loaded, fit, checks, shares, stocks, theme="official", **given):
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "theme"), [*((name, "official") for name in CASES), (CASES[0], "paper")]
-)
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("name", CASES)
 def test_figures_of_the_shipped_cases(results, name, theme):
     """No text is clipped or overlaps; each figure has a text, its data and the verdict."""
     checks = results[name][2]
@@ -137,6 +137,11 @@ def test_figures_of_the_shipped_cases(results, name, theme):
         text = plots.alt_text(figure)
         assert checks.verdict in text, kind
         assert len(text) > 80, kind
+        assert len(figure.title_text.split()) <= TITLE_WORDS, figure.title_text
+        caption = plots.caption(figure)
+        assert caption.startswith(figure.title_text)
+        if checks.verdict == "usable":  # advice for the analyst is not published with a figure
+            assert caption.endswith("Fit: usable.")
         data = plots.figure_data(figure)
         assert {"lower95", "upper95"} <= set(data.columns) or kind == "diagnostics", kind
         assert figure.verdict == checks.line
@@ -165,6 +170,44 @@ def test_bars_and_labels_of_the_waterfall_equal_the_table(results):
             np.testing.assert_allclose(numbers, np.round(np.array(wanted, float) / 1000))
         assert bars["bar:gap"].get_width() * 1000 == pytest.approx(shares.total)
         assert running == pytest.approx(shares.total, abs=1.0)  # exact means, summed
+
+
+def test_titles_say_what_the_numbers_say():
+    shares = made.attribution()
+    assert plots.plot_waterfall(shares).title_text == (
+        "Population base: largest part of the +120 thousand gap, though it may be zero"
+    )
+    sure = replace(shares, contributions=shares.contributions * 0 + 1e3)
+    table = sure.summary()
+    assert (table["lower95"] > 0).all()
+    assert "may be zero" not in plots.plot_waterfall(sure).title_text
+    surface = made.surface()
+    far = surface.cells.loc[surface.cells["value"].abs().idxmax()]
+    assert plots.plot_lexis(surface).title_text.endswith(
+        f"at age {far['first_age']:.0f}, year to mid-{(far['start'] + far['end']) / 2:.0f}"
+    )
+    calm = replace(surface, cells=surface.cells.assign(z=0.0))
+    assert "Nowhere" in plots.plot_lexis(calm).title_text
+    missed = replace(made.coverage(), total=made.coverage().total * 0.9)
+    assert "missed people: 90." in plots.plot_coverage(missed).title_text
+    assert "hangs most on the census figures" in plots.plot_tornado(made.swings()).title_text
+
+
+def test_a_long_title_is_broken_and_stays_on_the_page():
+    long = replace(made.coverage(), name="patient register of the whole of a large country")
+    figure = plots.plot_coverage(long)
+    assert len(figure.title_text) > 90
+    assert faults(figure) == []
+
+
+def test_coverage_of_a_count_without_ages_shows_the_total_alone():
+    totals = replace(made.coverage(), observed=False)
+    figure = plots.plot_coverage(totals)
+    assert len(figure.axes) == 1
+    assert "no ages" in plots.caption(figure)
+    row = plots.figure_data(figure).iloc[-1]
+    assert row["mean"] == pytest.approx(float(totals.total.mean()))
+    assert faults(figure) == []
 
 
 def test_migration_error_sums_to_the_migration_group(results):

@@ -68,7 +68,10 @@ def test_folder_holds_everything(folder):
 
 def test_tables_have_their_columns_and_close(folder):
     table = pd.read_csv(folder / "tables/attribution.csv")
-    assert list(table.columns) == COLUMNS
+    shares = list(table.columns)
+    shares.remove("share")
+    assert shares == COLUMNS
+    assert table["share"].sum() == pytest.approx(1.0, abs=1e-8)
     gap = pd.read_csv(folder / "tables/gap.csv")
     assert table["mean"].sum() == pytest.approx(gap["gap"].iloc[0], abs=1e-3)
     assert "gap" not in set(table["source"])

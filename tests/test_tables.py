@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import docx
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 import imps
-from imps import plots, tables
+from imps import account_tables, plots, tables
 from imps.errors import ImpsError
 
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
@@ -20,7 +21,7 @@ HALF = 0.5  # of the last digit that is printed
 
 
 @pytest.fixture(scope="module")
-def every(fitted, attribution, reconciliation):
+def every(case, fitted, attribution, reconciliation):
     """Every table of a fit."""
     checks = imps.check(fitted)
     return [
@@ -35,6 +36,11 @@ def every(fitted, attribution, reconciliation):
         tables.sources_table(fitted),
         tables.variants_table(plots.tornado_data(fitted), verdict=checks.line),
         tables.computation_table(fitted, checks),
+        account_tables.closure_by_age_table(fitted, attribution),
+        account_tables.by_sex_table(attribution),
+        account_tables.net_and_gross_table(attribution),
+        account_tables.back_series_table(reconciliation, later=case.later_series),
+        account_tables.new_base_table(fitted, attribution),
     ]
 
 
@@ -147,6 +153,18 @@ def test_small_priors_are_not_rounded_to_nothing(every):
     printed = every[7].printed()
     row = printed[printed["name"] == "base_level"].iloc[0]
     assert row["95 % interval"] == "[\u22120.00784, 0.00784]"
+
+
+def test_sources_are_counted_and_have_a_digest(every, fitted, case):
+    frame = every[8].frame.set_index("source")
+    assert frame.loc["base", "figures"] == 1  # a total; its ages are a schedule
+    assert frame.loc["immigration", "figures"] == case.sources.immigration.estimate.size
+    assert frame["digest"].str.fullmatch(r"[0-9a-f]{12}").all()
+    moved = replace(case.sources.census, count=case.sources.census.count + 1e-3)
+    model = imps.linear_model(replace(case.sources, census=moved), imps.default_priors())
+    again = tables.sources_table(replace(fitted, model=model)).frame.set_index("source")
+    changed = again["digest"] != frame["digest"]
+    assert list(changed[changed].index) == ["census"]
 
 
 def test_computation_table_holds_the_checks(fitted):

@@ -1,8 +1,9 @@
 """Figures: every function takes a result, returns a matplotlib figure, and shows intervals.
 
 Each accepts `ax=` (an axis of the user's own) and `theme=` ("official" or "paper"), and
-gives the figure a text alternative (`alt_text`), its data as a tidy table (`figure_data`)
-and the verdict of the fit. Save with `figure.savefig("name.pdf")`: fonts are embedded.
+gives the figure a text alternative (`alt_text`), a caption for the paper (`caption`), its
+data as a tidy table (`figure_data`) and the verdict of the fit. Save with
+`figure.savefig("name.pdf")`: fonts are embedded.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from imps.plots.sources import (
     plot_tornado,
     tornado_data,
 )
-from imps.plots.style import OFFICIAL, PAPER, alt_text, figure_data
+from imps.plots.style import OFFICIAL, PAPER, alt_text, caption, figure_data
 from imps.reconcile import Reconciliation
 
 FIGURE_TEXTS = {
@@ -57,6 +58,7 @@ __all__ = [
     "PAPER",
     "alt_text",
     "back_series_data",
+    "caption",
     "coverage_data",
     "figure_data",
     "gap_pyramid_data",

@@ -12,10 +12,22 @@ from scipy.stats import binom, rankdata
 from imps.checks import LARGEST_R_HAT, LEAST_ESS, Checks, check
 from imps.dims import AGE, SEX, SEXES, title
 from imps.fit import GRID_POINTS, LEAST_EFFECTIVE_SHARE, Fit
-from imps.plots.style import GREY, INK, LINES, Page, open_page, style, styled, zero_line
+from imps.plots.style import (
+    GREY,
+    INK,
+    LINES,
+    MARKERS,
+    SIGNED,
+    Page,
+    open_page,
+    style,
+    styled,
+    zero_line,
+)
 from imps.predictive import Coverage, Predictive
 
-SCHEDULE = " Only totals were published: its ages are a schedule, so read the level."
+BOTH = "both sexes"
+MEN_AND_WOMEN = {"male": "Men", "female": "Women"}
 PIT_BINS = 10
 FEW = 20
 """Rows under which a histogram says nothing: the values themselves are drawn."""
@@ -58,7 +70,9 @@ def plot_predictive(
         left.set_title(_failures(part), fontsize=page.font - 1.5, loc="right", color=INK)
         if i == 0:
             right.set_title("PIT", fontsize=page.font, loc="left", color=INK, fontweight="bold")
-    for panel, text in zip(page.panels[-2:], ("share of the source's rows, in order", "PIT"),
+    for panel, text in zip(page.panels[-2:], (
+        "the source's figures in the order of year, sex and age", "PIT"
+    ),
                            strict=True):  # fmt: skip
         panel.set_xlabel(text)
     way = (
@@ -69,7 +83,7 @@ def plot_predictive(
     outside = int((~table["inside95"]).sum())
     worst = table.loc[table["z"].abs().idxmax()]
     return page.finish(
-        "What the figures say against what the account predicts",
+        _how_many_outside(summary),
         f"{predictive.area}; observed minus predicted in predictive standard deviations; positive: "
         f"more was published than predicted. {way}",
         "Grey: 95 % band. Crosses: outside it. Right: PIT, flat where errors are judged rightly, "
@@ -80,6 +94,17 @@ def plot_predictive(
         data=table,
         verdict=predictive.verdict,
     )
+
+
+def _how_many_outside(summary: pd.DataFrame) -> str:
+    """The source that is predicted worst, with its count of rows outside, in a title."""
+    outside = (summary["rows"] * (1 - summary["inside95"])).round().astype(int)
+    if not outside.any():
+        return "Every figure lies inside its 95 % prediction"
+    at = (outside / summary["rows"]).idxmax()
+    name, rows = str(summary.loc[at, "source"]), summary.loc[at, "rows"]
+    said = f"{name}: {outside[at]} of {rows} figures"
+    return f"{said[0].upper()}{said[1:]} outside their 95 % prediction, the largest share"
 
 
 def _standardised(panel: Axes, part: pd.DataFrame, page: Page) -> None:
@@ -96,6 +121,8 @@ def _standardised(panel: Axes, part: pd.DataFrame, page: Page) -> None:
     most = max(3.0, float(np.abs(z).max()) * 1.15)
     panel.set_ylim(-most, most)
     panel.set_xlim(0, 1)
+    panel.set_xticks([])
+    panel.set_ylabel("sd")
 
 
 def _failures(part: pd.DataFrame) -> str:
@@ -131,6 +158,9 @@ def _pit(panel: Axes, part: pd.DataFrame, page: Page) -> None:
 def plot_coverage(coverage: Coverage, *, ax: Axes | None = None, theme: str = "official") -> Figure:
     """Count over true population by age and sex, with 50 and 95 per cent bands; line at one.
 
+    The open age group stands apart from the line. Where only totals were published the ages
+    of the count are a schedule and say nothing: the ratio of the total is drawn alone.
+
     Parameters
     ----------
     coverage : Coverage
@@ -139,38 +169,84 @@ def plot_coverage(coverage: Coverage, *, ax: Axes | None = None, theme: str = "o
     theme : {"official", "paper"}
     """
     table = coverage_data(coverage)
-    page = open_page(ax, (9.2, 3.9), theme, panels=(1, 2), sharey=True, sharex=True)
-    for panel, sex, i in zip(page.panels, SEXES, (0, 1), strict=True):
-        rows = table[table["sex"] == sex]
-        for level, shade in (("95", 0.22), ("50", 0.35)):
-            panel.fill_between(rows["age"], rows[f"lower{level}"], rows[f"upper{level}"],
-                               color=page.colour(i), alpha=shade, linewidth=0)  # fmt: skip
-        panel.plot(rows["age"], rows["mean"], **style(page, i, marker="none"))
-        panel.axhline(1, color=GREY, linewidth=0.8)
-        panel.set_title({"male": "Men", "female": "Women"}[sex], fontsize=page.font + 0.5,
-                        fontweight="bold", color=INK)  # fmt: skip
-        panel.set_xlabel("age; last group open")
-        panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
-    page.ax.set_ylabel("count over true population")
-    low = table.loc[table["mean"].idxmin()]
-    name = title(coverage.name)
-    schedule = "" if coverage.observed else SCHEDULE
+    ratio = f"{coverage.area}, {coverage.date}; count over true population, per cent; under 100: "
+    level = table.loc[table["sex"] == BOTH].iloc[0]
+    said = f"{level['mean']:.1%} [{level['lower95']:.1%}, {level['upper95']:.1%}]"
+    drawn = "Line: posterior mean. Bands: 50 and 95 % intervals. Last group open, set apart."
+    if coverage.observed:
+        page = open_page(ax, (9.2, 3.9), theme, panels=(1, 2), sharey=True, sharex=True)
+        for i, (panel, sex) in enumerate(zip(page.panels, SEXES, strict=True)):
+            _by_age(panel, table[table["sex"] == sex], page, i)
+            panel.set_title(MEN_AND_WOMEN[sex], fontsize=page.font + 0.5, fontweight="bold",
+                            color=INK)  # fmt: skip
+        page.ax.set_ylabel("count over true population")
+    else:
+        page = open_page(ax, (9.2, 1.1), theme)
+        _level(page, level)
+        drawn = "Only totals were published, so no ages. Dot: posterior mean. Lines: 50 and 95 %."
+    cells = table[table["sex"] != BOTH]
+    low = cells.loc[cells["mean"].idxmin()]
+    where = f" Lowest {low['mean']:.1%} [{low['lower95']:.1%}, {low['upper95']:.1%}] at "
     return page.finish(
-        f"Coverage of the {name.lower() if coverage.name == 'census' else name} by age and sex",
-        f"{coverage.area}, {coverage.date}; count over true population, per cent; under 100: "
-        f"people were missed.{schedule}",
-        "Line: posterior mean. Bands: 50 and 95 % intervals.",
-        alt=f"Coverage ratio by age. Lowest {low['mean']:.1%} [{low['lower95']:.1%}, "
-        f"{low['upper95']:.1%}] at {low['sex']} {low['age']}.",
+        _counted(coverage.name, level),
+        f"{ratio}people were missed.",
+        f"All ages: {said}, 95 % interval. {drawn}",
+        alt=f"Coverage ratio. All ages {said}."
+        + (f"{where}{low['sex']} {low['age']}." if coverage.observed else ""),
         data=table,
         verdict=coverage.verdict,
     )
 
 
+def _counted(name: str, level: pd.Series) -> str:
+    """Whether people were missed in all, said only where the interval is clear of one."""
+    who = f"The {name}" if name == "census" else title(name)
+    if level["upper95"] < 1:
+        return f"{who} missed people: {level['mean']:.1%} counted"
+    if level["lower95"] > 1:
+        return f"{who} counted too many: {level['mean']:.1%} of the true population"
+    return f"{who} counted {level['mean']:.1%} of the true population; all is not ruled out"
+
+
+def _by_age(panel: Axes, rows: pd.DataFrame, page: Page, i: int) -> None:
+    """Line and bands over single ages, and the open age group with bars of its own."""
+    rows = rows.assign(age=rows["age"].astype(int))
+    single, last = rows.iloc[:-1], rows.iloc[-1]
+    for level, shade, width in (("95", 0.22, 1.2), ("50", 0.35, 3.0)):
+        low, high = f"lower{level}", f"upper{level}"
+        panel.fill_between(single["age"], single[low], single[high], color=page.colour(i),
+                           alpha=shade, linewidth=0)  # fmt: skip
+        panel.vlines(last["age"] + 2, last[low], last[high], color=page.colour(i), linewidth=width)
+    panel.plot(single["age"], single["mean"], **style(page, i, marker="none"))
+    panel.plot(last["age"] + 2, last["mean"], MARKERS[i], color=page.colour(i), markersize=5)
+    panel.axhline(1, color=GREY, linewidth=0.8)
+    ticks = [t for t in range(0, int(last["age"]) - 4, 20) if t >= single["age"].iloc[0]]
+    panel.set_xticks([*ticks, last["age"] + 2], [*map(str, ticks), f"{last['age']}+"])
+    panel.set_xlabel("age")
+    panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+
+
+def _level(page: Page, level: pd.Series) -> None:
+    """The ratio of the total as one dot with its intervals."""
+    ax = page.ax
+    ax.hlines(0, level["lower95"], level["upper95"], color=page.colour(0), linewidth=1.4)
+    ax.hlines(0, level["lower50"], level["upper50"], color=page.colour(0), linewidth=4)
+    ax.plot(level["mean"], 0, "o", color=page.colour(0), markersize=7)
+    ax.axvline(1, color=GREY, linewidth=0.8)
+    ax.set_yticks([0], ["All ages"])
+    ax.set_ylim(-1, 1)
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    ax.set_xlabel("count over true population")
+
+
 def coverage_data(coverage: Coverage) -> pd.DataFrame:
-    """sex, age, mean, sd and the 50 and 95 % intervals of the ratio."""
+    """sex, age, mean, sd and the 50 and 95 % intervals of the ratio; last row: all together."""
     wide, narrow = coverage.summary(), coverage.summary(prob=0.5)
-    return wide.merge(narrow[[SEX, AGE, "lower50", "upper50"]], on=[SEX, AGE])
+    cells = wide.merge(narrow[[SEX, AGE, "lower50", "upper50"]], on=[SEX, AGE])
+    total = coverage.total.values
+    ends = np.quantile(total, [0.025, 0.975, 0.25, 0.75])
+    row = [BOTH, "all", total.mean(), total.std(), *ends]
+    return pd.concat([cells, pd.DataFrame([row], columns=list(cells))], ignore_index=True)
 
 
 @styled
@@ -207,6 +283,7 @@ def plot_diagnostics(
     size.plot(np.arange(len(table)), table["ess_tail"], "s", color=page.colour(1), markersize=3,
               fillstyle="none")  # fmt: skip
     size.set_ylim(bottom=0)
+    size.yaxis.set_major_formatter(SIGNED)
     worst = str(table["quantity"].iloc[0])
     draws = fit.quantities()[worst]
     _ranks(ranks, draws, page)
@@ -284,4 +361,9 @@ def _steps(panel: Axes, fit: Fit, page: Page) -> None:
 
 def _spelt(quantity: str) -> str:
     kind, _, rest = quantity.partition("[")
-    return f"{kind.replace('_', ' ')}, {title(rest.rstrip(']')).lower()}" if rest else quantity
+    return f"{kind.replace('_', ' ')}, {_low(rest.rstrip(']'))}" if rest else quantity
+
+
+def _low(label: str) -> str:
+    text = title(label)
+    return text if text.startswith("Irish") else text[0].lower() + text[1:]

@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from imps.cards import between
 from imps.dims import AGE, CHAIN, DRAW, SEX, YEAR
 from imps.plots.style import (
     SIGNED,
@@ -20,7 +21,6 @@ from imps.plots.style import (
     room_for_labels,
     style,
     styled,
-    thousands,
 )
 from imps.reconcile import Reconciliation
 
@@ -76,7 +76,7 @@ def plot_net_migration(
     )
     total = reconciliation.net_migration.sum((YEAR, SEX, AGE)).values
     low, high = np.quantile(total, [0.025, 0.975])
-    said = f"{thousands(total.mean())} thousand [{thousands(low)}, {thousands(high)}]"
+    said = f"{between(total.mean(), low, high)} thousand"
     return page.finish(
         f"Net migration was {_against(total, float(table['tim_final'].sum()))} the official series",
         f"{reconciliation.area}, years to 30 June, thousand persons; arrivals minus departures.",
@@ -158,10 +158,7 @@ def plot_back_series(
     ax.set_ylabel("thousand persons")
     direct_labels(ax, years[-1] + 0.06 * span, ends, page.font, key=0.055 * span)
     last = table.iloc[-1]
-    said = (
-        f"{thousands(last['mean'])} thousand [{thousands(last['lower95'])}, "
-        f"{thousands(last['upper95'])}]"
-    )
+    said = f"{between(*last[['mean', 'lower95', 'upper95']])} thousand"
     return page.finish(
         f"The roll-forward ended {_ended(last)}",
         f"{reconciliation.area}, 30 June of each year; thousand persons, each series minus the "

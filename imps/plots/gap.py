@@ -8,7 +8,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.attribution import AFTER_THE_FACT, KNOWN, PRIOR_DRIVEN, Attribution
+from imps.cards import between, thousand
 from imps.dims import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, title
 from imps.plots.style import (
     GREY,
@@ -19,13 +20,11 @@ from imps.plots.style import (
     open_page,
     room_for_labels,
     styled,
-    thousands,
     zero_line,
 )
 
-AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
-"""Sources of the gap that are no error of the roll-forward."""
 AGE_STEP = 5
+MEN_OR_WOMEN = {"male": "men", "female": "women"}
 
 
 @styled
@@ -57,16 +56,18 @@ def plot_waterfall(
         hatch = "//" if known[i] and not total[i] else None
         ax.barh(y[i], lengths[i], left=starts[i], height=0.62, color=colours[i], hatch=hatch,
                 edgecolor="white", linewidth=0.8, gid=f"bar:{table['source'].iloc[i]}")  # fmt: skip
+    for end, upper, lower in zip((starts + lengths)[:-1], y[:-1], y[1:], strict=True):
+        ax.vlines(end, lower, upper, color=GREY, linewidth=0.7, zorder=0.5)  # where the next begins
     left, right = table["start"] + table["lower95"], table["start"] + table["upper95"]
     left, right = left[~known] / THOUSAND, right[~known] / THOUSAND
     interval_bars(ax, left, right, y[~known])
     reach = np.r_[0.0, left, right, starts + lengths]
     lowest, edge = reach.min(), reach.max()
     span = edge - lowest
-    for i, row in enumerate(table.itertuples()):
+    for i, row in table.iterrows():
         label = _label(row, bool(known[i]), bool(total[i]))
         ax.text(edge + 0.03 * span, y[i], label, fontsize=page.font - 0.5, va="center",
-                color=INK, gid=f"label:{row.source}")  # fmt: skip
+                color=INK, gid=f"label:{row['source']}")  # fmt: skip
     ax.set_yticks(y, [title(s) if s != "gap" else "Gap" for s in table["source"]])
     zero_line(ax, vertical=True)
     right_end = edge + (0.36 if page.wide else 0.55) * span
@@ -76,16 +77,23 @@ def plot_waterfall(
     ax.set_xlabel("thousand persons, running sum")
     largest = table[~total].iloc[table[~total]["mean"].abs().argmax()]
     return page.finish(
-        f"Where the gap of {thousands(attribution.total)} thousand comes from",
-        f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census.",
+        _largest_part(largest, attribution.total),
+        f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census; "
+        "positive: made the roll-forward too high.",
         "Line: 95 % interval of the bar's own length. Hatched: known. Star: prior-driven, the data "
         "say little. Causes are correlated: means add up, intervals do not.",
         alt=f"Waterfall of {len(table) - 1} sources with 95 per cent intervals. The largest is "
-        f"{title(str(largest['source'])).lower()} with {thousands(largest['mean'])} thousand "
-        f"[{thousands(largest['lower95'])}, {thousands(largest['upper95'])}].",
+        f"{title(str(largest['source'])).lower()} with {_interval(largest)} thousand.",
         data=table,
         verdict=attribution.verdict,
     )
+
+
+def _largest_part(row: pd.Series, gap: float) -> str:
+    """A title that claims no more than the interval of the largest source allows."""
+    name = title(str(row["source"])).replace(": ", " ")
+    doubt = ", though it may be zero" if row["lower95"] <= 0 <= row["upper95"] else ""
+    return f"{name}: largest part of the {thousand(gap)} thousand gap{doubt}"
 
 
 def waterfall_data(attribution: Attribution) -> pd.DataFrame:
@@ -101,12 +109,16 @@ def waterfall_data(attribution: Attribution) -> pd.DataFrame:
     return pd.concat([table, last], ignore_index=True)
 
 
-def _label(row: object, known: bool, total: bool) -> str:
-    mean = thousands(row.mean)  # type: ignore[attr-defined]
+def _label(row: pd.Series, known: bool, total: bool) -> str:
     if known:
+        mean = thousand(row["mean"])
         return mean if total else f"{mean}  known"
-    star = " *" if row.contraction < PRIOR_DRIVEN else ""  # type: ignore[attr-defined]
-    return f"{mean}  [{thousands(row.lower95)}, {thousands(row.upper95)}]{star}"  # type: ignore[attr-defined]
+    star = " *" if row["contraction"] < PRIOR_DRIVEN else ""
+    return _interval(row).replace(" [", "  [") + star
+
+
+def _interval(row: pd.Series) -> str:
+    return between(row["mean"], row["lower95"], row["upper95"])
 
 
 @styled
@@ -149,19 +161,34 @@ def plot_gap_pyramid(
         "sex and age": "Both ends are published by sex and age.",
     }[attribution.observed]
     worst = table.loc[table["mean"].abs().idxmax()]
-    who = {"male": "men", "female": "women"}[str(worst["sex"])]
     return page.finish(
-        "The error of the roll-forward by age and sex",
+        _clearest(table),
         f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census; "
         f"positive: the roll-forward was too high. {source}",
         "Bar: gap to the census as counted. Dot and line: error of the roll-forward against the "
         "true population, posterior mean and 95 % interval.",
         alt=f"Two panels of {len(labels)} age groups. The largest mean error is "
-        f"{thousands(worst['mean'])} thousand [{thousands(worst['lower95'])}, "
-        f"{thousands(worst['upper95'])}] among {who} aged {worst['age_group']}.",
+        f"{_interval(worst)} thousand among {_people(worst)}.",
         data=table,
         verdict=attribution.verdict,
     )
+
+
+def _clearest(table: pd.DataFrame) -> str:
+    """Where the roll-forward was clearly too high, and where too low, in a title."""
+    high, low = table[table["lower95"] > 0], table[table["upper95"] < 0]
+    said = [
+        f"too {way} for {_people(rows.loc[rows['mean'].abs().idxmax()])}"
+        for way, rows in (("high", high), ("low", low))
+        if len(rows)
+    ]
+    if not said:
+        return "At no age was the roll-forward clearly too high or too low"
+    return f"Roll-forward most {', '.join(said)}"
+
+
+def _people(row: pd.Series) -> str:
+    return f"{MEN_OR_WOMEN[str(row['sex'])]} aged {row['age_group']}"
 
 
 def gap_pyramid_data(attribution: Attribution) -> pd.DataFrame:

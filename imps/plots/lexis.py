@@ -19,6 +19,8 @@ COHORTS = 10
 MARKED = 1.96
 HATCHED = 0.05
 """Share of the scale from which negative cells are hatched, so that colour is not alone."""
+ALL = "both sexes"
+"""Name of the one panel of a map of errors; residuals have a panel a source."""
 SCALES = {"z": "standardised", "value": "persons"}
 
 
@@ -72,8 +74,9 @@ def plot_lexis(
     worst = cells.loc[cells["z"].abs().idxmax()]
     share = marked / len(cells)
     return page.finish(
-        surface.what,
-        f"{surface.area}; {surface.unit if scale == 'value' else 'in standard deviations'}; "
+        _title(surface, marked),
+        f"{surface.area}; {_lower(surface.what)}, "
+        f"{surface.unit if scale == 'value' else 'in standard deviations'}; "
         f"{surface.sign}.",
         "Hatched: negative. Signs mark cells whose 95 % interval leaves zero out: "
         f"{marked} of {len(cells)} ({share:.0%}). Diagonals: cohorts, {COHORTS} years of birth "
@@ -86,6 +89,27 @@ def plot_lexis(
         data=cells,
         verdict=surface.verdict,
     )
+
+
+def _title(surface: LexisSurface, marked: int) -> str:
+    """Where the map differs most clearly from zero, or that it nowhere does."""
+    n = len(surface.cells)
+    if set(surface.cells["panel"]) != {ALL}:
+        return f"{marked} of {n} residuals lie outside their 95 % interval; {0.05 * n:.0f} expected"
+    clear = surface.cells[surface.cells["z"].abs() > MARKED]
+    if not len(clear):
+        return "Nowhere is the official figure clearly wrong"
+    worst = clear.loc[clear["value"].abs().idxmax()]
+    side = "high" if worst["value"] > 0 else "low"
+    year = np.floor((worst["start"] + worst["end"]) / 2 + 0.25)
+    return (
+        f"Official net migration was most too {side} at age {worst['first_age']:.0f}, "
+        f"year to mid-{year:.0f}"
+    )
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
 
 
 def _totals(surface: LexisSurface) -> str:
@@ -156,3 +180,6 @@ def _colour_bar(page: Page, norm: TwoSlopeNorm, scale: str, surface: LexisSurfac
     if scale == "value":
         bar.ax.yaxis.set_major_formatter(SIGNED)
     bar.outline.set_linewidth(0.5)
+    low, _ = bar.ax.get_ylim()
+    bar.ax.axhspan(low, HATCHED * low, facecolor="none", edgecolor=GREY,
+                   hatch="////", linewidth=0, alpha=0.55)  # fmt: skip

@@ -7,10 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from imps.cards import thousand
 from imps.checks import without_figures
 from imps.dims import title
 from imps.identifiability import SENSITIVE
-from imps.plots.style import INK, SIGNED, THOUSAND, open_page, styled, thousands, zero_line
+from imps.plots.style import INK, SIGNED, THOUSAND, open_page, styled, zero_line
 from imps.sensitivity import PriorComparison
 
 SHOWN_GROUPS = ("base", "migration", "census")
@@ -57,18 +58,26 @@ def plot_prior_sets(
     ax.xaxis.set_major_formatter(SIGNED)
     ax.set_xlabel("contribution to the gap, thousand persons")
     means = "; ".join(
-        f"{title(g)} {', '.join(f'{n} {thousands(indexed.loc[(g, n), "mean"])}' for n in sets)}"
+        f"{title(g)} {', '.join(f'{n} {thousand(indexed.loc[(g, n), "mean"])}' for n in sets)}"
         for g in groups
     )
     return page.finish(
-        "The same figures under different positions",
-        f"{comparison.area}, {comparison.period}; gap {thousands(comparison.gap)} thousand persons;"
+        _apart(table),
+        f"{comparison.area}, {comparison.period}; gap {thousand(comparison.gap)} thousand persons;"
         " positive: made the roll-forward too high.",
         "Thick and pale: prior 95 %. Dark with dot: posterior mean and 95 % interval.",
         alt=f"Paired intervals by group and set of priors. Posterior means, thousands: {means}.",
         data=table,
         verdict=_verdict(comparison),
     )
+
+
+def _apart(table: pd.DataFrame) -> str:
+    """The group that the positions place furthest apart, in a title."""
+    ends = table.groupby("group")["mean"].agg(["min", "max"])
+    widest = str((ends["max"] - ends["min"]).idxmax())
+    low, high = (thousand(ends.loc[widest, end]) for end in ("min", "max"))
+    return f"{title(widest)}: {low} to {high} thousand, by the position one starts from"
 
 
 def _verdict(comparison: PriorComparison) -> str:
@@ -116,8 +125,10 @@ def plot_power_scaling(
     ax.set_yticks(y, [f"{component}: {title(of)}" for component, of in named])
     ax.set_xlabel("shift of the posterior mean when the power is doubled, posterior sd")
     most = rows.iloc[-1] if len(rows) else None
+    sensitive = int((rows["shift_in_sd"].abs() > SENSITIVE).sum())
     return page.finish(
-        f"What moves the result: {_named(quantity)}",
+        f"{_named(quantity)} is sensitive to {sensitive or 'none'} of {len(rows)} components",
+        "Shift of the posterior mean, in posterior sd, when the power of one component is doubled.",
         "Striped: priors. Plain: likelihoods of figures. Beyond the dashed lines: sensitive.",
         alt=f"Sorted bars of {len(rows)} priors and likelihoods. Largest shift: "
         + ("none." if most is None else f"{most['component']} of {most['of']}, "

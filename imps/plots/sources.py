@@ -10,6 +10,7 @@ from matplotlib.patches import Ellipse
 from scipy.stats import chi2
 
 from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.cards import between, mean_and_ends
 from imps.checks import Checks, check
 from imps.dims import CHAIN, DRAW, SOURCE, title
 from imps.errors import LabelError
@@ -24,7 +25,6 @@ from imps.plots.style import (
     open_page,
     room_for_labels,
     styled,
-    thousands,
     zero_line,
 )
 from imps.sensitivity import what_if, without_rows
@@ -32,6 +32,8 @@ from imps.sensitivity import what_if, without_rows
 MAIN_CAUSES = 4
 POINTS = 300
 """Draws that are shown in a panel of the joint posterior."""
+POINT = "#8C8C8C"
+"""Grey of single draws: 3:1 against white."""
 Z95 = 1.96
 MOST_BARS = 12
 NOTHING = 0.5
@@ -64,28 +66,41 @@ def plot_prior_posterior(
     edge, lowest = float(np.max(np.r_[high, prior + half])), float(np.min(np.r_[low, prior - half]))
     span = edge - lowest
     for i, row in enumerate(table.itertuples()):
-        mark = ", prior-driven" if row.contraction < PRIOR_DRIVEN else ""
-        said = f"{max(row.contraction, 0):.0%} learnt{mark}"
+        star = " *" if row.contraction < PRIOR_DRIVEN else ""
+        sd, prior_sd, _ = mean_and_ends(row.sd, row.prior_sd, 0.0)
+        said = (
+            f"sd {sd} of {prior_sd}".replace("+", "")
+            + f", {max(row.contraction, 0):.0%} learnt{star}"
+        )
         ax.text(edge + 0.03 * span, y[i], said, fontsize=page.font - 0.5, va="center", color=INK)
     zero_line(ax, vertical=True)
     ax.set_yticks(y, [title(s) for s in table["source"]])
-    right_end = edge + (0.32 if page.wide else 0.46) * span
+    right_end = edge + (0.34 if page.wide else 0.47) * span
     room_for_labels(ax, lowest - 0.02 * span, edge + 0.02 * span, right_end)
     ax.xaxis.set_major_formatter(SIGNED)
     ax.set_ylim(-0.8, len(table) - 0.2)
     ax.set_xlabel("contribution to the gap, thousand persons")
     led = int((table["contraction"] < PRIOR_DRIVEN).sum())
     return page.finish(
-        "What the data add to the prior",
+        _mostly_data(len(table) - led, len(table)),
         f"{attribution.area}, {attribution.period}; contribution to the gap, thousand persons; "
         "positive: it made the roll-forward too high.",
-        "Grey, thick: prior 95 %. Thin with dot: posterior mean and 95 % interval. Learnt: one "
-        "minus the ratio of posterior to prior variance; under 50 %: prior-driven.",
+        "Grey, thick: prior 95 %, tick at its mean. Thin with dot: posterior mean and 95 %. Sd: "
+        "posterior of prior, thousand. Learnt: one minus their squared ratio; star: under 50 %.",
         alt=f"Paired prior and posterior intervals of {len(table)} sources, {led} of them "
         "prior-driven.",
         data=table,
         verdict=attribution.verdict,
     )
+
+
+def _mostly_data(n: int, of: int) -> str:
+    """How many sources the data settle more than the prior does, in a title."""
+    if n == 0:
+        return f"None of the {of} sources is mostly data; all are mostly prior"
+    if n == of:
+        return f"All {of} sources are mostly data"
+    return f"{n} of {of} sources {'is' if n == 1 else 'are'} mostly data; the rest mostly prior"
 
 
 @styled
@@ -120,14 +135,15 @@ def plot_joint(
     _pairs(page, values, [_broken(title(name)) for name in names])
     table = joint_data(attribution, names)
     worst = table.loc[table["correlation"].abs().idxmax()]
-    first, second = title(str(worst["source"])).lower(), title(str(worst["other"])).lower()
+    first, second = _low(str(worst["source"])), _low(str(worst["other"]))
+    strongest = f"{worst['correlation']:+.2f}".replace("-", "\u2212")
     return page.finish(
-        "How the main causes trade off",
+        f"Strongest trade-off: {first} with {second} ({strongest})".replace(": survey", ""),
         f"{attribution.area}, {attribution.period}; contribution to the gap, thousand persons; "
         "positive: it made the roll-forward too high.",
         "Points: draws; ellipses: 50 and 95 %; numbers: posterior correlation. A correlation near "
         "\u22121 means that only the sum is known.",
-        alt=f"Pairs of {n} causes. Strongest correlation {worst['correlation']:+.2f}, between "
+        alt=f"Pairs of {n} causes. Strongest correlation {strongest}, between "
         f"{first} and {second}.",
         data=table,
         verdict=attribution.verdict,
@@ -149,7 +165,7 @@ def _pairs(page: Page, values: np.ndarray, names: list[str]) -> None:
             panel.hist(values[i], bins=30, color=page.colour(0), alpha=0.8)
             panel.set_yticks([])
         elif i > j:
-            _cloud(panel, values[[j, i]], shown[[j, i]], page.theme.quiet, page.colour(0))
+            _cloud(panel, values[[j, i]], shown[[j, i]], POINT, page.colour(0))
             panel.set_ylim(*limits[i])
         else:
             size = page.font + 5 * abs(corr[i, j]) + 1
@@ -291,11 +307,11 @@ def plot_tornado(
     _swings(page, rest, order)
     sign = "; positive: made the roll-forward too high" if quantity.startswith("g") else ""
     return page.finish(
-        f"What moves the result most: {_named(quantity)}",
+        _hangs_on(_named(quantity), order),
         f"{area}posterior mean as it is {_said(base)} thousand, 95 % interval; bars: change of the "
         f"mean, thousand persons{sign}.",
-        "Plain: prior sd doubled. Striped: halved. Crossed: source removed. Numbers: the largest "
-        "change of each, with mean and 95 % interval after it. Exact at fixed scales, no refit.",
+        "Zero line: as it is. Plain: prior sd doubled. Striped: halved. Crossed: source removed. "
+        "Numbers: mean and 95 % interval after the largest change. Exact at fixed scales.",
         alt=f"Sorted bars of {len(order)} changes. As it is {_said(base)} thousand; the largest "
         f"change: {order[-1].lower() if order else 'none'}.",
         data=table,
@@ -326,8 +342,16 @@ def _swings(page: Page, rest: pd.DataFrame, order: list[str]) -> None:
 
 
 def _said(row: pd.Series) -> str:
-    low, high = thousands(row["lower95"]), thousands(row["upper95"])
-    return f"{thousands(row['mean'])} [{low}, {high}]"
+    return between(row["mean"], row["lower95"], row["upper95"])
+
+
+def _hangs_on(what: str, order: list[str]) -> str:
+    """The largest change, in a title."""
+    what = what[0].upper() + what[1:]
+    if not order:
+        return f"{what}: no prior and no source moves it"
+    name = order[-1].removeprefix("Without ").replace("Prior", "prior").replace(": survey", "")
+    return f"{what} hangs most on the {name}"
 
 
 def _low(source: str) -> str:

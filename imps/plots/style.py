@@ -13,18 +13,21 @@ Government Analysis Function, Data visualisation: colours in charts; charts.
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter
 
+from imps.checks import in_short
 from imps.errors import LabelError
 
 if TYPE_CHECKING:
@@ -99,8 +102,8 @@ PAPER = Theme(
 THEMES = {theme.name: theme for theme in (OFFICIAL, PAPER)}
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "D", "^")
-HEADING, LINE = 0.30, 0.175
-"""Heights of the title and of a line of the subtitle, inches."""
+HEADING, TITLE_LINE, LINE = 0.30, 0.21, 0.175
+"""Heights of the title, of each further line of it, and of a line of the subtitle, inches."""
 VERDICT_LINES = 3
 """Most lines of the verdict under a figure; the whole of it stands in the text alternative."""
 MARGIN = 0.10
@@ -128,6 +131,8 @@ class ShownFigure(Figure):
     ----------
     title_text : str
         What a title would say; written on the figure by the official theme.
+    caption : str
+        Title, subtitle and verdict, for the text around a figure of the paper theme.
     alt : str
         Text alternative for those who cannot see it.
     data : DataFrame
@@ -137,6 +142,7 @@ class ShownFigure(Figure):
     """
 
     title_text: str = ""
+    caption: str = ""
     alt: str = ""
     data: pd.DataFrame
     verdict: str = ""
@@ -208,6 +214,8 @@ class Page:
             self._around(heading, subtitle, verdict)
         self.figure.title_text = heading  # type: ignore[attr-defined]
         self.figure.alt = f"{heading}. {alt} {_verdict_line(verdict)}"  # type: ignore[attr-defined]
+        said = (f"{heading}.", *subtitle, _verdict_line(verdict))
+        self.figure.caption = " ".join(x for x in said if x)  # type: ignore[attr-defined]
         self.figure.data = data  # type: ignore[attr-defined]
         self.figure.verdict = verdict  # type: ignore[attr-defined]
         return self.figure
@@ -216,17 +224,17 @@ class Page:
         """Title, subtitle and verdict in the margins that the layout leaves free."""
         width, height = self.figure.get_size_inches()
         small = self.font - 1.5
-        room, more = (int(width * 72 / (0.56 * size)) for size in (self.font, small))
-        above = [x for text in subtitle for x in textwrap.wrap(text, room)]
+        room = width - 2 * MARGIN
+        above = [x for text in subtitle for x in _wrapped(text, room, self.font)]
         bold = "normal" if _usable(verdict) else "bold"
-        if bold == "bold":  # wider letters
-            more = int(0.85 * more)
-        below = textwrap.wrap(
-            _verdict_line(verdict), more, max_lines=VERDICT_LINES, placeholder=" [...]"
-        )
+        below = _wrapped(_verdict_line(verdict), room, small, bold)
+        if len(below) > VERDICT_LINES:
+            below = [*below[: VERDICT_LINES - 1], f"{below[VERDICT_LINES - 1][:-6]} [...]"]
         if not self.theme.titled:
             above, below = [], [] if _usable(verdict) else below
-        top = (HEADING + LINE * len(above) + 0.08) if self.theme.titled else 0.02
+        lines = _wrapped(heading, room, self.font + 3.5, "bold")
+        titles = HEADING + TITLE_LINE * (len(lines) - 1)
+        top = (titles + LINE * len(above) + 0.08) if self.theme.titled else 0.02
         bottom = LINE * len(below) + (0.06 if below else 0.0)
         self.figure.set_size_inches(width, height + top + bottom)
         height += top + bottom
@@ -239,9 +247,9 @@ class Page:
             self.figure.text(left, 1 - down / height, text, va="top", ha="left", **style)
 
         if self.theme.titled:
-            write(heading, 0.09, fontsize=self.font + 3.5, fontweight="bold", color=INK)
+            write("\n".join(lines), 0.09, fontsize=self.font + 3.5, fontweight="bold", color=INK)
         for i, text in enumerate(above):
-            write(text, HEADING + 0.05 + LINE * i, fontsize=self.font, color=GREY)
+            write(text, titles + 0.05 + LINE * i, fontsize=self.font, color=GREY)
         for i, text in enumerate(below):
             down = height - bottom + LINE * i
             write(text, down, fontsize=small, color=GREY, fontweight=bold)
@@ -364,20 +372,28 @@ def room_for_labels(ax: Axes, low: float, high: float, right: float, *, zero: bo
         ax.hlines(0, low, high, color=GREY, linewidth=0.8, zorder=1.5)
 
 
+EDGE = patheffects.withStroke(linewidth=2.6, foreground="white")
+"""White edge of a line that must be seen on a dark bar too."""
+
+
 def interval_bars(
     ax: Axes, left: ArrayLike, right: ArrayLike, at: ArrayLike, cap: float = 0.13
 ) -> None:
-    """Horizontal intervals with caps."""
+    """Horizontal intervals with caps, seen on white and on dark bars alike."""
     import numpy as np
 
     a, b, y = (np.asarray(v, dtype=float) for v in (left, right, at))
-    ax.hlines(y, a, b, color=INK, linewidth=1.2)
     ends = np.r_[a, b], np.r_[y, y]
-    ax.vlines(ends[0], ends[1] - cap, ends[1] + cap, color=INK, linewidth=1.2)
+    for lines in (
+        ax.hlines(y, a, b, color=INK, linewidth=1.2),
+        ax.vlines(ends[0], ends[1] - cap, ends[1] + cap, color=INK, linewidth=1.2),
+    ):
+        lines.set_path_effects([EDGE])
 
 
 def _signed(value: float, _: object = None) -> str:
-    return f"{value:,.0f}".replace("-", "\u2212") if abs(value) >= 1 or value == 0 else f"{value:g}"
+    text = f"{value:,.3f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text.replace("-", "\u2212")
 
 
 SIGNED = FuncFormatter(_signed)
@@ -389,18 +405,20 @@ def alt_text(figure: Figure) -> str:
     return str(getattr(figure, "alt", ""))
 
 
+def caption(figure: Figure) -> str:
+    """What the official theme writes on a figure, as the caption of one of the paper theme.
+
+    Title, measure, place, period, sign, what the marks mean, and the verdict of the fit.
+    """
+    return str(getattr(figure, "caption", ""))
+
+
 def figure_data(figure: Figure) -> pd.DataFrame:
     """Every number that a figure of this package draws, as a tidy table."""
     found = getattr(figure, "data", None)
     if found is None:
         raise LabelError("this figure was not drawn by imps: it carries no data.")
     return found
-
-
-def thousands(value: float) -> str:
-    """Signed thousands with a true minus sign."""
-    text = f"{value / THOUSAND:+,.0f}".replace("-", "\u2212")
-    return "0" if text in ("+0", "\u22120") else text
 
 
 def _plain(ax: Axes, font: float) -> None:
@@ -415,9 +433,23 @@ def _plain(ax: Axes, font: float) -> None:
         ax.xaxis.label.set_x((sum(bounds) / 2 - left) / (right - left))
 
 
+def _wrapped(text: str, inches: float, size: float, weight: str = "normal") -> list[str]:
+    """Text in lines that are no wider than the page, measured and not guessed."""
+    font = FontProperties(family=SETTINGS["font.family"], size=size, weight=weight)
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        points, _, _ = text_to_path.get_text_width_height_descent(longer, font, ismath=False)
+        if lines and points <= 72 * inches:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
 def _usable(verdict: str) -> bool:
     return verdict.startswith("usable") or not verdict
 
 
 def _verdict_line(verdict: str) -> str:
-    return f"Fit: {verdict}." if verdict else ""
+    return f"Fit: {in_short(verdict)}." if verdict else ""

@@ -22,7 +22,7 @@ from imps.dims import (
     YEAR,
 )
 from imps.errors import DefinitionError, LabelError, SourceError, some
-from imps.periods import CALENDAR_YEARS, MID_YEARS, mid_year_interval, share_after
+from imps.periods import CALENDAR_YEARS, MID_YEARS, mid_year_interval, share_after, spelt_out
 from imps.sources.admin import (
     EXPECTED,
     AdministrativeFlow,
@@ -132,6 +132,11 @@ class Sources:
     def mid_years(self) -> np.ndarray:
         """Mid-years from the base to the census."""
         return np.arange(self.base.date.year, self.last_year + 1)
+
+    @property
+    def period(self) -> str:
+        """From the base to the census, in words."""
+        return f"mid-{self.mid_years[0]} to the census of {spelt_out(self.census.date)}"
 
     @property
     def last_year(self) -> int:
@@ -331,7 +336,7 @@ class Sources:
     def __repr__(self) -> str:
         own = f", {len(self.extra)} of your own" if self.extra else ""
         return (
-            f"Sources of {self.area}, mid-{self.mid_years[0]} to the census of {self.census.date}\n"
+            f"Sources of {self.area}, {self.period}\n"
             f"  gap {self.gap:+,.0f} persons, rolled-forward minus census\n"
             f"  ages 0-{self.ages[-1]}+, two sexes, {self.years.size} years, "
             f"{len(self.table())} sources{own}\n"
@@ -344,7 +349,7 @@ class Sources:
         half = 1.96 * self.census.relative_standard_error * self.census.total
         later, survey = self.later_net_migration.values, self.survey_net_migration.values
         return card(
-            f"Sources of {self.area}, mid-{self.mid_years[0]} to the census of {self.census.date}",
+            f"Sources of {self.area}, {self.period}",
             f"Gap {between(self.gap, self.gap - half, self.gap + half)} thousand persons",
             (
                 f"{GAP_CONVENTION}. The interval is the random error of the census alone, 95 %.",

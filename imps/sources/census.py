@@ -11,6 +11,7 @@ import xarray as xr
 from imps.accounting import roll_forward
 from imps.dims import AGE, SEX, YEAR
 from imps.errors import DefinitionError, SourceError
+from imps.periods import spelt_out
 from imps.sources.definitions import USUAL_RESIDENTS, Counted
 from imps.sources.labels import check_ages, check_complete, check_dims, check_sexes
 
@@ -75,7 +76,7 @@ class Stock:
         what = (
             "total only; ages are a schedule" if self.observed == TOTAL else f"by {self.observed}"
         )
-        return f"{self.date:%d %B %Y}, {what}".lstrip("0")
+        return f"{spelt_out(self.date)}, {what}"
 
     @property
     def at_mid_year(self) -> bool:

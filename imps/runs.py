@@ -94,11 +94,11 @@ class Run:
             "attribution": attribution_table(self.attribution),
             "attribution_groups": groups_table(self.attribution),
             "net_migration": net_migration_table(self.reconciliation),
-            "gap": gap_table(self.fit),
-            "response": response_table_of(self.fit),
-            "roll_forward": roll_forward_table(self.fit),
-            "priors": priors_table(self.fit),
-            "sources": sources_table(self.fit),
+            "gap": gap_table(self.fit, checks=self.checks),
+            "response": response_table_of(self.fit, checks=self.checks),
+            "roll_forward": roll_forward_table(self.fit, checks=self.checks),
+            "priors": priors_table(self.fit, checks=self.checks),
+            "sources": sources_table(self.fit, checks=self.checks),
         }
 
     def __repr__(self) -> str:

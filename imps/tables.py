@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from imps.attribution import PRIOR_DRIVEN, Attribution
-from imps.checks import Checks
+from imps.checks import VERDICT, Checks, check
 from imps.dims import GAP_CONVENTION
 from imps.fit import Fit
 from imps.printed_tables import Table, interval_end, to_docx
@@ -71,7 +71,7 @@ def net_migration_table(reconciliation: Reconciliation) -> Table:
     )
 
 
-def gap_table(fit: Fit) -> Table:
+def gap_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     """The gap in the detail that was published, persons.
 
     The first row is the gap that the contributions sum to: the roll-forward at
@@ -100,12 +100,16 @@ def gap_table(fit: Fit) -> Table:
         frame,
         f"The gap, {sources.area}, mid-{sources.last_year}",
         "tab:gap",
-        (f"{GAP_CONVENTION.capitalize()}.", rolled.rule if rolled.by_rule else "As published."),
+        (
+            f"{GAP_CONVENTION.capitalize()}.",
+            rolled.rule if rolled.by_rule else "As published.",
+            _checked(fit, checks),
+        ),
         ("rolled_forward", "census_based", "gap"),
     )
 
 
-def closure_table(fit: Fit) -> Table:
+def closure_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     """Base, births, deaths, migration carried then, rolled-forward, census, gap."""
     sources = fit.model.sources
     births = float(sources.births.count.sum())
@@ -124,14 +128,18 @@ def closure_table(fit: Fit) -> Table:
         pd.DataFrame(rows, columns=["line", "persons"]),
         f"Closure of the account, {sources.area}",
         "tab:closure",
-        (f"{GAP_CONVENTION.capitalize()}.", "Published figures, without an error of their own."),
+        (
+            f"{GAP_CONVENTION.capitalize()}.",
+            "Published figures, without an error of their own.",
+            _checked(fit, checks),
+        ),
         ("persons",),
     )
 
 
-def response_table_of(fit: Fit) -> Table:
+def response_table_of(fit: Fit, *, checks: Checks | None = None) -> Table:
     """How every source answers 100 thousand of true error in each."""
-    frame = response_table(fit)
+    frame = response_table(fit, checks=checks)
     return Table(
         frame.reset_index(),
         "Response: movement of each source's posterior mean for 100 thousand of true error in one",
@@ -139,12 +147,13 @@ def response_table_of(fit: Fit) -> Table:
         (
             "Exact at the posterior mean scales; it depends on design and priors, not on the data.",
             "100 on the diagonal and 0 beside it would be perfect separation.",
+            _fit(frame.attrs[VERDICT]),
         ),
         tuple(frame.columns),
     )
 
 
-def roll_forward_table(fit: Fit) -> Table:
+def roll_forward_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     """Deterministic roll-forward year by year with implied, later and survey flows."""
     sources = fit.model.sources
     frame = sources.roll_forward_check()
@@ -157,12 +166,13 @@ def roll_forward_table(fit: Fit) -> Table:
             "Implied flows are what the published totals held after births minus deaths; they "
             "reproduce the totals by the balancing equation.",
             sources.rolled_forward.rule and f"By rule: {sources.rolled_forward.rule}.",
+            _checked(fit, checks),
         ),
         tuple(persons),
     )
 
 
-def priors_table(fit: Fit) -> Table:
+def priors_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     """Every prior with its 95 per cent range, its meaning and its reason.
 
     The range of a scale is that of the standard deviation itself.
@@ -178,19 +188,23 @@ def priors_table(fit: Fit) -> Table:
         frame,
         "Priors",
         "tab:priors",
-        ("Shares are per one.", "Range of a scale (a standard deviation s): of s itself."),
+        (
+            "Shares are per one.",
+            "Range of a scale (a standard deviation s): of s itself.",
+            _checked(fit, checks),
+        ),
         csv_only=("mean", "sd"),
         significant=("lower95", "upper95"),
     )
 
 
-def sources_table(fit: Fit) -> Table:
+def sources_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     """Every source with detail, vintage and reference."""
     return Table(
         fit.model.sources.table(),
         "Data sources",
         "tab:sources",
-        ("Vintage: the publisher's series and stage of revision.",),
+        ("Vintage: the publisher's series and stage of revision.", _checked(fit, checks)),
     )
 
 
@@ -204,8 +218,9 @@ def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> Table:
         :func:`imps.plots.tornado_data`: names, then posterior means, and intervals where
         they were made.
     verdict : str
-        Of the fit that was varied.
+        Of the fit that was varied; unless told, the one that came with the table.
     """
+    verdict = verdict or variants.attrs.get(VERDICT, "")
     persons = [
         str(c)
         for c in variants
@@ -251,7 +266,7 @@ def computation_table(fit: Fit, checks: Checks) -> Table:
         pd.DataFrame(rows, columns=["item", "value"]),
         f"Computation, {fit.model.sources.area}",
         "tab:computation",
-        (*fit.notes, *checks.reasons),
+        (*fit.notes, *checks.reasons, _fit(checks.line)),
     )
 
 
@@ -263,6 +278,11 @@ def prior_driven(attribution: Attribution) -> list[str]:
 
 def _notes(attribution: Attribution) -> tuple[str, ...]:
     return (f"{GAP_CONVENTION.capitalize()}.", INTERVAL, ADD_UP, _fit(attribution.verdict))
+
+
+def _checked(fit: Fit, checks: Checks | None) -> str:
+    """The line of the checks; the fit is checked where that has not been done."""
+    return _fit((checks or check(fit)).line)
 
 
 def _fit(verdict: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.checks import without_figures
+from imps.checks import VERDICT, without_figures
 from imps.dims import title
 from imps.identifiability import SENSITIVE
 from imps.plots.style import INK, SIGNED, THOUSAND, open_page, styled, thousands, zero_line
@@ -97,7 +97,7 @@ def plot_power_scaling(
     quantity : str
         For example ``"gap[emigration_bias]"`` or ``"group[migration]"``.
     verdict : str
-        Line of the checks of the fit.
+        Line of the checks of the fit; unless told, the one that came with the table.
     ax : Axes, optional
     theme : {"official", "paper"}
     """
@@ -123,7 +123,7 @@ def plot_power_scaling(
         + ("none." if most is None else f"{most['component']} of {most['of']}, "
            f"{most['shift_in_sd']:+.2f} posterior sd."),
         data=rows,
-        verdict=verdict,
+        verdict=verdict or table.attrs.get(VERDICT, ""),
     )  # fmt: skip
 
 

@@ -12,7 +12,9 @@
    Bands of age say where single years are missed. As errors of neighbouring ages go
    together, so do misses: the chance that the model itself gives to no more cells inside
    its intervals stands beside them, in the columns of coverage. For 2011-2021 the model
-   is also given the scales that its full fit of the decade before has found.
+   is also given the scales that its full fit of the decade before has found; and the net
+   migration of children that the roll-forward carried stands against what births, deaths and
+   both stocks imply.
 2. The posterior attribution of the full fit is set against what ONS published later
    (`case.published_afterwards`, which no model sees), beside three rivals: the gap less
    known revisions allocated pro rata to size, balanced by least squares with the stated
@@ -30,10 +32,12 @@ import statsmodels.api as sm
 from results_file import append
 
 import imps
+from imps.accounting import along_cohorts, carry
 from imps.decomposition import rolled_forward_cells
 from imps.dims import FLOW_SIGN, FLOWS, SEXES
 from imps.gaussian import LinearModel
 from imps.sensitivity import without_rows
+from imps.system_model import registered_births, registered_deaths
 
 SEED, DRAWS = 1, 1000
 MODEL = "model without the census"
@@ -192,6 +196,29 @@ def predictions(case: str, model: LinearModel) -> list[dict]:
             part = cells[:, :, first:end].reshape(len(cells), -1)
             actual = count[:, first:end].ravel()
             rows.append(score(case, f"{target}, ages {band}", method, part, actual))
+            for s, sex in enumerate(SEXES) if method == MODEL else ():
+                one, own = cells[:, s, first:end], count[s, first:end]
+                rows.append(score(case, f"single years of age, {sex} {band}", method, one, own))
+    return rows + children(case, model) if sources.census.observed != "total" else rows
+
+
+def children(case: str, model: LinearModel) -> list[dict]:
+    """Net migration of the young over the decade: carried, against what the census implies.
+
+    What base, births and deaths alone would have left of a cohort is taken off.
+    """
+    sources, rows = model.sources, []
+    natural = registered_births(sources) - registered_deaths(sources)
+    closed = carry(sources.base.count.values, len(sources.years)) + along_cohorts(natural)
+    carried = rolled_forward_cells(model.account) - closed
+    implied = sources.census.count.values - closed
+    for band in ("0-9", "10-19"):
+        ages = slice(*BANDS[band])
+        net = np.r_[implied[:, ages].sum()]
+        target = f"net migration over the decade of those aged {band} at its end"
+        rows.append(
+            score(case, target, PUBLISHED, carried[None, :, ages].sum((1, 2))[:, None], net)
+        )
     return rows
 
 

@@ -276,7 +276,14 @@ def planted_claims():
         low["coverage90"],
         planted("truth_off_prior_in_sd", low["scenario"], low["quantity"]),
     )
-    yield claim(OWN, "lowered. All other rows have # or more", following["coverage90"])
+    yield claim(
+        OWN,
+        "the mean is displaced by # thousand and the 50 % interval holds it in # %. All other rows "
+        "have # or more",
+        planted("bias", low["scenario"], low["quantity"]) / 1000,
+        100 * planted("coverage50", low["scenario"], low["quantity"]),
+        following["coverage90"],
+    )
     quiet = [rows("planted").loc[name]["coverage90"] for name in ("2021", "Australia 2011")]
     yield claim(
         OWN,

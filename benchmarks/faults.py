@@ -115,8 +115,8 @@ def bias_independent_each_year() -> Fault:
     """The survey's bias is drawn anew every year, with the same size."""
     right = system_model._survey_bias
 
-    def wrong(latents, flow, published):  # type: ignore[no-untyped-def]
-        bias = right(latents, flow, published)
+    def wrong(latents, flow, published, eras):  # type: ignore[no-untyped-def]
+        bias = right(latents, flow, published, eras)
         level, n = f"{flow}_bias_level", published.shape[2]
         latents.sizes[level] = n
         sd = latents.priors[level].sd
@@ -166,8 +166,8 @@ def bias_mean_forgotten() -> Fault:
     """The survey is taken to count emigrants in full on average; the prior says it does not."""
     right = system_model._survey_bias
 
-    def wrong(latents, flow, published):  # type: ignore[no-untyped-def]
-        return Affine(0.0 * published, right(latents, flow, published).effects)
+    def wrong(latents, flow, published, eras):  # type: ignore[no-untyped-def]
+        return Affine(0.0 * published, right(latents, flow, published, eras).effects)
 
     with patch.object(system_model, "_survey_bias", wrong):
         return Fault("mean of the emigration bias forgotten", right_model())

@@ -35,8 +35,8 @@ def yearly_reference() -> Iterator[None]:
         return flow(latents, survey, *rest)
 
     system_model._survey_flow = with_profile
-    system_model._survey_bias = lambda latents, name, published: bias(
-        latents, name, published * profile["now"]
+    system_model._survey_bias = lambda latents, name, published, eras: bias(
+        latents, name, published * profile["now"], eras
     )
     try:
         yield

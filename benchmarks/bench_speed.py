@@ -10,8 +10,8 @@ import resource
 import sys
 import time
 
-import nutpie
 import numpy as np
+import nutpie
 from results_file import append
 
 import imps

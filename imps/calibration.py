@@ -340,7 +340,10 @@ def _rows(
     if client is None:
         yield from _replicates(linear, fitted, seed, missing)
         return
-    executor: Executor = client.get_executor() if hasattr(client, "get_executor") else client
+    executor: Executor = client
+    if hasattr(client, "get_executor"):  # dask: models of many megabytes travel once, not per task
+        linear, fitted = client.scatter([linear, fitted], hash=False)
+        executor = client.get_executor()
     chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
     tasks = [executor.submit(_finished, linear, fitted, seed, chunk) for chunk in chunks]
     for task in as_completed(tasks):

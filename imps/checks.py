@@ -48,6 +48,8 @@ WITH_CARE = "use with care"
 DO_NOT_USE = "do not use"
 
 
+VERDICT = "verdict"
+"""Attribute (`attrs`) of a plain table made from a fit: the line of its checks."""
 SAVED_FIT = "saved fit"
 """Part that a stale fit is put down to; always said in the line, whatever else is wrong."""
 

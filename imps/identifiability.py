@@ -19,7 +19,7 @@ from imps.checks import INSEPARABLE, TENSION
 from imps.dims import EMIGRATION, IMMIGRATION, SOURCE
 from imps.fit import Fit
 from imps.gaussian import LinearModel
-from imps.sensitivity import WhatIf, _gaussian_fit, _mean_scales, _own_latents
+from imps.sensitivity import WhatIf, _gaussian_fit, _judged, _mean_scales, _own_latents
 
 PRIOR_DRIVEN = 0.1
 DATA_INFORMED = 0.5
@@ -101,14 +101,11 @@ def identifiability(fit: Fit, *, attribution: Attribution | None = None) -> Iden
     unit = signatures / size
     cosines = unit.T @ unit
     together = _groups(correlations, cosines)
-    singular = np.linalg.svd(unit.to_numpy(), compute_uv=False)
-    smallest = singular[-1] if singular.size == unit.shape[1] else 0.0
-    condition = float(singular[0] / smallest) if smallest > 1e-9 else float("inf")
     return Identifiability(
         table=_table(found, correlations, size, together),
         correlations=correlations,
         cosines=cosines,
-        condition_number=condition,
+        condition_number=_condition_number(unit.to_numpy()),
         together=together,
         area=found.area,
         period=found.period,
@@ -161,6 +158,13 @@ def _signatures(fit: Fit) -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
+def _condition_number(unit: np.ndarray) -> float:
+    """Of signatures of length one (row, source): largest over smallest singular value."""
+    singular = np.linalg.svd(unit, compute_uv=False)
+    smallest = singular[-1] if singular.size == unit.shape[1] else 0.0
+    return float(singular[0] / smallest) if smallest > 1e-9 else float("inf")
+
+
 def _groups(correlations: pd.DataFrame, cosines: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
     """Connected sources: posterior correlation or cosine of signatures above 0.9."""
     from scipy.sparse.csgraph import connected_components
@@ -194,7 +198,8 @@ def power_scaling(fit: Fit) -> pd.DataFrame:
     DataFrame
         quantity, component ("prior" or "likelihood"), of (source or figures), shift
         (persons), shift_in_sd, sd_change (relative), sensitive: beyond 0.3 of a
-        posterior standard deviation, or of the spread.
+        posterior standard deviation, or of the spread. The verdict of the fit stands in
+        `attrs`, where :func:`imps.plot_power_scaling` finds it.
 
     References
     ----------
@@ -220,7 +225,7 @@ def power_scaling(fit: Fit) -> pd.DataFrame:
         k = rows == name
         moved, narrowed = log2 * gain[:, k] @ solved[k], -log2 * (gain[:, k] ** 2).sum(axis=1)
         parts.append(_moves(posterior.names, "likelihood", name, moved, narrowed, variance))
-    return pd.concat(parts, ignore_index=True)
+    return _judged(pd.concat(parts, ignore_index=True), fit)
 
 
 def _moves(

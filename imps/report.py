@@ -205,7 +205,10 @@ def prior_sds_in_persons(attribution: Attribution) -> Table:
         frame.reset_index(drop=True),
         "What the priors say about the whole gap, by source",
         "tab:prior-persons",
-        ("Before any figure of the survey or the census is seen.",),
+        (
+            "Before any figure of the survey or the census is seen.",
+            f"Fit: {attribution.verdict}.",
+        ),
         ("prior_mean", "prior_sd"),
     )
 
@@ -366,11 +369,11 @@ def _tables(
     tables = {
         "groups": groups_table(attribution),
         "attribution": attribution_table(attribution),
-        "response": response_table_of(fit),
+        "response": response_table_of(fit, checks=checks),
         "prior_persons": prior_sds_in_persons(attribution),
         "net_migration": net_migration_table(reconciliation),
-        "gap": gap_table(fit),
-        "closure": closure_table(fit),
+        "gap": gap_table(fit, checks=checks),
+        "closure": closure_table(fit, checks=checks),
         "closure_by_age": closure_by_age_table(fit, attribution),
         "by_sex": by_sex_table(attribution),
         "net_and_gross": net_and_gross_table(attribution),
@@ -379,10 +382,10 @@ def _tables(
         ),
         "new_base": new_base_table(fit, attribution),
         "computation": computation_table(fit, checks),
-        "roll_forward": roll_forward_table(fit),
+        "roll_forward": roll_forward_table(fit, checks=checks),
         "misfit": _misfit_table(checks),
-        "priors": priors_table(fit),
-        "sources": sources_table(fit),
+        "priors": priors_table(fit, checks=checks),
+        "sources": sources_table(fit, checks=checks),
     }
     if case is not None:
         tables["references"] = _plain(case.references, "References of the data")
@@ -398,6 +401,7 @@ def _misfit_table(checks: Checks) -> Table:
         (
             "Mean square of (published minus expected) over the standard error; about one or less "
             "is good, for the model has bent towards its data. Worst residual in standard errors.",
+            f"Fit: {checks.line}.",
         ),
     )
 

@@ -104,15 +104,15 @@ class Run:
             "net_migration": net_migration_table(self.reconciliation),
             "attribution_by_sex": by_sex_table(self.attribution),
             "net_and_gross": net_and_gross_table(self.attribution),
-            "gap": gap_table(self.fit),
-            "closure": closure_table(self.fit),
+            "gap": gap_table(self.fit, checks=self.checks),
+            "closure": closure_table(self.fit, checks=self.checks),
             "closure_by_sex_and_age": closure_by_age_table(self.fit, self.attribution),
             "back_series": back_series_table(self.reconciliation, later=self.case.later_series),
             "new_base": new_base_table(self.fit, self.attribution),
-            "response": response_table_of(self.fit),
-            "roll_forward": roll_forward_table(self.fit),
-            "priors": priors_table(self.fit),
-            "sources": sources_table(self.fit),
+            "response": response_table_of(self.fit, checks=self.checks),
+            "roll_forward": roll_forward_table(self.fit, checks=self.checks),
+            "priors": priors_table(self.fit, checks=self.checks),
+            "sources": sources_table(self.fit, checks=self.checks),
         }
 
     def __repr__(self) -> str:

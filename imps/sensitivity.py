@@ -1,6 +1,7 @@
 """What the data can tell apart: responses, what-if, wider priors, sources left out.
 
-Everything here is exact at fixed scales, or a full refit where a function says so.
+Everything here is exact at fixed scales, or a full refit where a function says so. A
+plain table carries the verdict of its fit in ``attrs["verdict"]``.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ import scipy.linalg as sl
 
 from imps.attribution import Attribution, attribute
 from imps.cases.loading import Case, load_case
-from imps.checks import INSEPARABLE
+from imps.checks import INSEPARABLE, VERDICT, Checks, check
 from imps.errors import PriorError, SourceError, some
 from imps.fit import Fit, fit, needs_fit
 from imps.gaussian import GaussianPosterior, LinearModel, linear_model
-from imps.prior_sets import PRIOR_SETS, prior_set
+from imps.prior_sets import PRIOR_SETS, prior_set, widened_where_used
 from imps.priors import Priors
 
 TRUE_ERROR = 100_000.0
 """Persons of true error in one source to which the response of all is tabulated."""
 
 
-def response_table(fit: Fit) -> pd.DataFrame:
+def response_table(fit: Fit, *, checks: Checks | None = None) -> pd.DataFrame:
     """How the posterior of every source answers 100 thousand of true error in each.
 
     A true error of a source is given the shape that its prior finds most typical
@@ -61,7 +62,8 @@ def response_table(fit: Fit) -> pd.DataFrame:
     )
     gain = q @ (posterior.white * factors).T
     answer = gain @ factor.solve(np.stack(rows).T)
-    return pd.DataFrame(answer.T, index=pd.Index(names, name="true error in"), columns=names)
+    table = pd.DataFrame(answer.T, index=pd.Index(names, name="true error in"), columns=names)
+    return _judged(table, fit, checks)
 
 
 def correlation_warnings(attribution: Attribution, limit: float = 0.7) -> pd.DataFrame:
@@ -249,10 +251,10 @@ def widened(
     rows = [_headline("as it is", 1.0, attribute(fit))]
     for name in names:
         for factor in factors:
-            priors = fit.model.priors.widen(name, factor)
+            priors = widened_where_used(fit.model, fit.model.priors, name, factor)
             again = refit(fit, priors, draws=draws, chains=4)
             rows.append(_headline(name, factor, attribute(again)))
-    return pd.DataFrame(rows)
+    return _judged(pd.DataFrame(rows), fit)
 
 
 def left_out(fit: Fit, *, draws: int = 500) -> pd.DataFrame:
@@ -268,7 +270,8 @@ def left_out(fit: Fit, *, draws: int = 500) -> pd.DataFrame:
     for source in dict.fromkeys(fit.model.row_sources):
         model = without_rows(fit.model, source)
         rows.append(_headline(source, 1.0, attribute(_fit(model, fit, draws))))
-    return pd.DataFrame(rows).drop(columns="factor").rename(columns={"prior": "left_out"})
+    table = pd.DataFrame(rows).drop(columns="factor").rename(columns={"prior": "left_out"})
+    return _judged(table, fit)
 
 
 def without_rows(model: LinearModel, source: str) -> LinearModel:
@@ -385,6 +388,12 @@ def _gaussian_fit(fit: object, function: str) -> Fit:
             "Call it on a fit of build_model(sources, priors) without options."
         )
     return found
+
+
+def _judged(table: pd.DataFrame, fit: Fit, checks: Checks | None = None) -> pd.DataFrame:
+    """The table with the verdict of its fit among its attributes."""
+    table.attrs[VERDICT] = (checks or check(fit)).line
+    return table
 
 
 def _fit(model: LinearModel, like: Fit, draws: int, chains: int = 4) -> Fit:

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
-from imps.checks import Checks, in_short
+from imps.checks import VERDICT, Checks, check, in_short
 from imps.dims import AGE, AGE_GROUP, GAP_CONVENTION, SEX
 from imps.fit import Fit
 from imps.periods import spelt_out
@@ -82,7 +82,7 @@ def net_migration_table(reconciliation: Reconciliation) -> Table:
     )
 
 
-def gap_table(fit: Fit) -> Table:
+def gap_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     """The gap in the detail that was published, persons.
 
     The first row is the gap that the contributions sum to: the roll-forward at
@@ -111,12 +111,16 @@ def gap_table(fit: Fit) -> Table:
         frame,
         f"The gap, {sources.area}, mid-{sources.last_year}",
         "tab:gap",
-        (f"{GAP_CONVENTION.capitalize()}.", rolled.rule if rolled.by_rule else "As published."),
+        (
+            f"{GAP_CONVENTION.capitalize()}.",
+            rolled.rule if rolled.by_rule else "As published.",
+            _checked(fit, checks),
+        ),
         ("rolled_forward", "census_based", "gap"),
     )
 
 
-def closure_table(fit: Fit) -> Table:
+def closure_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     """Base, births, deaths, migration carried then, rolled-forward, census, gap."""
     sources = fit.model.sources
     births = float(sources.births.count.sum())
@@ -135,14 +139,18 @@ def closure_table(fit: Fit) -> Table:
         pd.DataFrame(rows, columns=["line", "persons"]),
         f"Closure of the account, {sources.area}",
         "tab:closure",
-        (f"{GAP_CONVENTION.capitalize()}.", "Published figures, without an error of their own."),
+        (
+            f"{GAP_CONVENTION.capitalize()}.",
+            "Published figures, without an error of their own.",
+            _checked(fit, checks),
+        ),
         ("persons",),
     )
 
 
-def response_table_of(fit: Fit) -> Table:
+def response_table_of(fit: Fit, *, checks: Checks | None = None) -> Table:
     """How every source answers 100 thousand of true error in each."""
-    frame = response_table(fit)
+    frame = response_table(fit, checks=checks)
     return Table(
         frame.reset_index(),
         "Response: movement of each source's posterior mean for 100 thousand of true error in one",
@@ -150,12 +158,13 @@ def response_table_of(fit: Fit) -> Table:
         (
             "Exact at the posterior mean scales; it depends on design and priors, not on the data.",
             "100 on the diagonal and 0 beside it would be perfect separation.",
+            fit_note(frame.attrs[VERDICT]),
         ),
         tuple(frame.columns),
     )
 
 
-def roll_forward_table(fit: Fit) -> Table:
+def roll_forward_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     """Deterministic roll-forward year by year with implied, later and survey flows."""
     sources = fit.model.sources
     frame = sources.roll_forward_check()
@@ -168,12 +177,13 @@ def roll_forward_table(fit: Fit) -> Table:
             "Implied flows are what the published totals held after births minus deaths; they "
             "reproduce the totals by the balancing equation.",
             sources.rolled_forward.rule and f"By rule: {sources.rolled_forward.rule}.",
+            _checked(fit, checks),
         ),
         tuple(persons),
     )
 
 
-def priors_table(fit: Fit) -> Table:
+def priors_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     """Every prior with its 95 per cent range, its meaning and its reason.
 
     The range of a scale is that of the standard deviation itself.
@@ -189,13 +199,17 @@ def priors_table(fit: Fit) -> Table:
         frame,
         "Priors",
         "tab:priors",
-        ("Shares are per one.", "Range of a scale (a standard deviation s): of s itself."),
+        (
+            "Shares are per one.",
+            "Range of a scale (a standard deviation s): of s itself.",
+            _checked(fit, checks),
+        ),
         csv_only=("mean", "sd"),
         significant=("lower95", "upper95"),
     )
 
 
-def sources_table(fit: Fit) -> Table:
+def sources_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     """Every source with detail, vintage, reference, number of figures and their digest."""
     sources = fit.model.sources
     frame = sources.table()
@@ -214,6 +228,7 @@ def sources_table(fit: Fit) -> Table:
             "Vintage: the publisher's series and stage of revision. Figures: as published; ages of "
             "a schedule are not counted. Digest: first 12 digits of the SHA-256 of every number of "
             "the source, standard errors too.",
+            _checked(fit, checks),
         ),
     )
 
@@ -252,8 +267,9 @@ def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> Table:
         :func:`imps.plots.tornado_data`: names, then posterior means, and intervals where
         they were made.
     verdict : str
-        Of the fit that was varied.
+        Of the fit that was varied; unless told, the one that came with the table.
     """
+    verdict = verdict or variants.attrs.get(VERDICT, "")
     persons = [
         str(c)
         for c in variants
@@ -299,7 +315,7 @@ def computation_table(fit: Fit, checks: Checks) -> Table:
         pd.DataFrame(rows, columns=["item", "value"]),
         f"Computation, {fit.model.sources.area}",
         "tab:computation",
-        (*fit.notes, *checks.reasons),
+        (*fit.notes, *checks.reasons, fit_note(checks.line)),
     )
 
 
@@ -322,6 +338,11 @@ def _notes(attribution: Attribution) -> tuple[str, ...]:
 def fit_note(verdict: str) -> str:
     """Verdict of the fit, as the last note of a table."""
     return f"Fit: {in_short(verdict)}." if verdict else ""
+
+
+def _checked(fit: Fit, checks: Checks | None) -> str:
+    """The line of the checks; the fit is checked where that has not been done."""
+    return fit_note((checks or check(fit)).line)
 
 
 __all__ = [

@@ -26,6 +26,7 @@ class OneCell(LinearModel):
 
 SD = np.array([300.0, 150.0, 350.0, 150.0, 100.0])
 GAP = 1117.6
+DRAWS = 40_000
 
 
 @pytest.fixture
@@ -46,13 +47,16 @@ def test_closed_form_of_one_cell(one_cell):
     np.testing.assert_allclose(np.sqrt(variance), [244.4, 143.6, 257.7, 143.6, 98.1], atol=0.05)
     contraction = 1 - variance / SD**2
     np.testing.assert_allclose(contraction, [0.336, 0.084, 0.458, 0.084, 0.037], atol=5e-4)
-    _, z = posterior.draw_at_points(np.zeros((1, 1)), np.ones(1), 40_000, seed=3)
-    z = z * SD
-    # 3 Monte Carlo standard errors of 40,000 draws
-    np.testing.assert_allclose(z.mean(axis=0), mean, atol=3 * 258 / 200)
-    np.testing.assert_allclose(z.std(axis=0), np.sqrt(variance), rtol=3 / np.sqrt(2 * 40_000))
-    assert np.corrcoef(z[:, 0], z[:, 2])[0, 1] == pytest.approx(-0.654, abs=0.01)
-    assert np.abs(z.sum(axis=1) - GAP).max() < 0.02  # gap known to 1e-3
+    h, z = posterior.draw(posterior.grid(posterior.proposal(seed=3), seed=3), DRAWS, seed=3)
+    e = one_cell.scale_factors(h) * z * SD
+    sd, three = np.sqrt(variance), 3 / np.sqrt(DRAWS)  # Monte Carlo standard errors, normal draws
+    assert (np.abs(e.mean(axis=0) - mean) < three * sd).all()
+    assert (np.abs(e.std(axis=0) / sd - 1) < three / np.sqrt(2)).all()
+    drawn = 1 - e.var(axis=0) / SD**2
+    assert (np.abs(drawn - contraction) < three * np.sqrt(2) * (1 - contraction)).all()
+    correlation = np.corrcoef(e[:, 0], e[:, 2])[0, 1]
+    assert abs(correlation - -0.654) < three * (1 - 0.654**2) + 5e-4  # published to three places
+    assert np.abs(e.sum(axis=1) - GAP).max() < 0.02  # gap known to 1e-3
 
 
 def test_moments_equal_least_squares_by_statsmodels(model, posterior, rng):

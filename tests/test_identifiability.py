@@ -3,13 +3,17 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import imps
 from imps.errors import PriorError
 from imps.gaussian import GaussianPosterior
-from imps.identifiability import DATA_INFORMED, PRIOR_DRIVEN
+from imps.identifiability import DATA_INFORMED, PRIOR_DRIVEN, _condition_number, _groups
+from imps.prior_sets import widened_where_used
 
+POWERS = (0.8, 1.0, 1.25)
+REFIT = {"prior": 0.03, "likelihood": 0.15}  # posterior sds: grid; the scales follow a survey
 STEP = 0.01  # of log2(alpha), both sides: the derivative to a relative error of 1e-4
 AGREEMENT = 1e-3
 
@@ -55,6 +59,56 @@ def test_power_of_a_likelihood_is_its_error(fitted, scaling):
     narrower = np.log(ends[0][1][at] / ends[1][1][at]) / (2 * STEP)
     np.testing.assert_allclose(found["shift"], slope, rtol=AGREEMENT, atol=0.5)
     np.testing.assert_allclose(found["sd_change"], narrower, rtol=AGREEMENT, atol=1e-5)
+
+
+def refitted(fitted, component, of, power):
+    """Exact means of all sources after a full fit in which prior or figures have a power."""
+    model = fitted.model
+    if component == "prior":
+        model = imps.linear_model(
+            model.sources, widened_where_used(model, model.priors, of, power**-0.5)
+        )
+    else:
+        factor = np.where(np.array(model.row_sources) == of, power**-0.5, 1.0)
+        model = dataclasses.replace(model, standard_error=factor * model.standard_error)
+    found = imps.attribute(imps.fit(model, seed=1, draws=500, chains=1, progress=False))
+    return found.summary().set_index("source")
+
+
+@pytest.mark.parametrize(
+    ("component", "of"), [("prior", "emigration_bias"), ("likelihood", "emigration")]
+)
+def test_power_scaling_agrees_with_refits_at_three_scales(fitted, scaling, component, of):
+    """Slope over log2(alpha) of full refits, scales integrated anew, against one solve."""
+    log2 = np.log2(POWERS)
+    tables = [refitted(fitted, component, of, power) for power in POWERS]
+    slope = sum(x * table["mean"] for x, table in zip(log2, tables, strict=True)) / (log2 @ log2)
+    row = row_of(scaling, component, of)
+    row = row[row.index.str.startswith("gap[")].rename(index=lambda q: q[4:-1])
+    off = (row["shift"] - slope[row.index]) / tables[1].loc[row.index, "sd"]
+    assert off.abs().max() < REFIT[component], off
+    if component == "prior":
+        assert slope[of] < -50_000  # nothing would agree with nothing
+
+
+def test_condition_number_is_that_of_the_angle():
+    """Two signatures at cosine c: the root of (1 + c) / (1 - c)."""
+    for cosine in (0.0, 0.71, 0.94, 0.98):
+        unit = np.array([[1.0, cosine], [0.0, np.sqrt(1 - cosine**2)], [0.0, 0.0]])
+        expected = np.sqrt((1 + cosine) / (1 - cosine))
+        assert _condition_number(unit) == pytest.approx(expected, rel=1e-9)
+    assert _condition_number(np.array([[1.0, 1.0], [0.0, 0.0]])) == float("inf")
+    assert _condition_number(np.array([[1.0, 0.6, 0.0], [0.0, 0.8, 1.0]])) == float("inf")
+
+
+def test_groups_are_proposed_for_correlation_or_alike_signatures():
+    names = list("abcde")
+    correlations = pd.DataFrame(np.eye(5), names, names)
+    cosines = correlations.copy()
+    correlations.loc["a", "b"] = correlations.loc["b", "a"] = -0.91
+    cosines.loc["b", "c"] = cosines.loc["c", "b"] = 0.95
+    correlations.loc["d", "e"] = correlations.loc["e", "d"] = 0.89
+    assert _groups(correlations, cosines) == (("a", "b", "c"),)
 
 
 def test_base_hangs_on_its_prior_and_not_on_the_survey(scaling):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import imps
+from imps.data_models import observe
 from imps.errors import LabelError
 from imps.gaussian import GaussianPosterior
 from imps.simulate_reference import reference_account
@@ -34,6 +35,8 @@ def with_rows(model, rows, factor=1.0):
     return dataclasses.replace(
         model, design=factor * model.design[rows], offset=factor * model.offset[rows],
         observed=factor * model.observed[rows], standard_error=model.standard_error[rows],
+        row_labels=tuple(np.array(model.row_labels)[rows]),
+        row_sources=tuple(np.array(model.row_sources)[rows]),
     )  # fmt: skip
 
 
@@ -107,6 +110,49 @@ def test_regrouping_of_ages(small, known):
     halved = with_rows(small, rows, factor=0.5)
     halved = dataclasses.replace(halved, standard_error=halved.standard_error / np.sqrt(2))
     same(moments(halved), known)
+
+
+class InGroups:
+    """A register as an office would publish it in age groups: the single years, summed."""
+
+    def __init__(self, register, width):
+        self.register, self.name, self.width = register, register.name, width
+
+    def observe(self, account):
+        single = observe(self.register, account)
+        ages = self.register.count["age"].values.size
+        group = np.add.outer([0, ages], np.arange(ages) // self.width).ravel()
+        total = np.stack([(group == g).astype(float) for g in np.unique(group)])
+        return imps.Observation(
+            self.name,
+            single.mean.map(lambda x: total @ x),
+            total @ single.observed,
+            np.sqrt(total @ single.standard_error**2),
+            tuple(f"{self.name} group {g}" for g in np.unique(group)),
+        )
+
+
+def test_pre_summed_ages_are_the_single_ages_summed(account, small):
+    """A register in groups of four: rows summed before the model, or rows of the model summed."""
+    register, mirror = account.extra
+    width = 4
+    grouped = built(dataclasses.replace(account, extra=(InGroups(register, width), mirror)))
+    own = np.flatnonzero([s == register.name for s in small.row_sources])
+    ages = own.size // 2
+    starts = np.concatenate([s * ages + np.arange(0, ages, width) for s in (0, 1)])
+    error = np.sqrt(np.add.reduceat(small.standard_error[own] ** 2, starts))
+    rest = np.setdiff1d(np.arange(small.observed.size), own)
+    summed = dataclasses.replace(
+        small,
+        **{n: np.concatenate([getattr(small, n)[rest], np.add.reduceat(getattr(small, n)[own],
+           starts, axis=0)]) for n in ("design", "offset", "observed")},
+        standard_error=np.concatenate([small.standard_error[rest], error]),
+        row_labels=("",) * (rest.size + starts.size),
+        row_sources=(*np.array(small.row_sources)[rest], *[register.name] * starts.size),
+    )  # fmt: skip
+    same(moments(grouped), moments(summed))
+    finer, coarser = moments(small)["sd"], moments(grouped)["sd"]
+    assert (coarser > finer - 0.02).all()  # grouping loses and never adds
 
 
 def test_units(sources):

@@ -1,5 +1,6 @@
 """Positions in persons become priors that say exactly that."""
 
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
@@ -60,8 +61,8 @@ def test_a_mean_that_would_change_nothing_is_an_error(sources):
         imps.linear_model(sources, priors)
 
 
-def test_positions_are_compared_in_a_table_and_a_figure(case, tmp_path):
-    found = imps.compare_priors(case, ("ons-2002", "census-missed"), draws=200)
+def test_positions_are_compared_in_a_table_and_a_figure(case, tmp_path, monkeypatch):
+    found = imps.compare_priors(case, ("ons-2002", "census-missed"), draws=400)
     share = found.table.groupby("prior_set")["share_of_gap"].sum()
     assert share.to_numpy() == pytest.approx([1.0, 1.0])
     means = found.table.pivot(index="group", columns="prior_set", values="mean")
@@ -72,5 +73,13 @@ def test_positions_are_compared_in_a_table_and_a_figure(case, tmp_path):
     assert "usable" in figure.verdict
     assert "+318" in imps.plots.alt_text(figure)
     assert found.verdicts["ons-2002"] in repr(found)
+    calls = {}
+    monkeypatch.setattr(
+        imps.plots.sensitivity, "compare_priors", lambda c: calls.setdefault(c, found)
+    )
+    data = imps.plots.figure_data(imps.plot_prior_sets("uk-1991-2001"))  # one call for both
+    assert list(calls) == ["uk-1991-2001"]
+    pd.testing.assert_frame_equal(data, imps.plots.figure_data(figure))
+    assert set(data["prior_set"]) == {"ons-2002", "census-missed"}
     with pytest.raises(PriorError, match="no set of priors is called 'ons-2005'"):
         imps.compare_priors(case, ("ons-2005",))

@@ -12,6 +12,7 @@ from imps.gaussian import GaussianPosterior
 from imps.sensitivity import without_rows
 
 PREVIEW_SECONDS = 0.001  # "at most 1 ms for a changed prior"
+REFIT = 0.03  # posterior sds: two grids over the scales
 AGREEMENT = 1e-6  # relative: the same posterior by two routes
 
 
@@ -114,6 +115,21 @@ def test_rows_of_a_source_can_be_left_out(fitted):
     )  # without a census nothing is learnt on the base
     with pytest.raises(SourceError, match="no rows of the likelihood come from 'register'"):
         without_rows(fitted.model, "register")
+
+
+def test_wider_priors_are_refits_and_agree_with_the_preview(fitted):
+    """With two totals the scales hardly move: refits at 2 and 4 times against one solve each."""
+    table = imps.widened(fitted, names=("base",), draws=200).set_index("factor")
+    assert table.index.tolist() == [1.0, 2.0, 4.0]
+    assert table.attrs["verdict"] == imps.check(fitted).line
+    preview = imps.what_if(fitted)
+    for factor in (2.0, 4.0):
+        found = preview(base=factor).set_index("quantity").loc["gap[base]"]
+        assert abs(table.loc[factor, "base"] - found["mean"]) < REFIT * found["sd"]
+    assert table["base"].is_monotonic_increasing
+    assert table.loc[4.0, "base"] > table.loc[1.0, "base"] + 300_000  # the split is the prior's
+    groups = table.drop(columns="prior").sum(axis=1)
+    np.testing.assert_allclose(groups, fitted.model.sources.gap, atol=1.0)
 
 
 def test_null_experiment_attributes_nothing():

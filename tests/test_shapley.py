@@ -48,6 +48,23 @@ def test_shares_sum_to_the_whole(variant):
         assert rows["mean_alone"].sum() == pytest.approx(rows["mean"].sum(), rel=EXACT, abs=1e-3)
 
 
+def test_shares_of_a_curve_sum_to_it_in_every_draw(variant):
+    """Efficiency, draw by draw: together the blocks make what the curve is beyond its start."""
+    model, latents = variant.model, variant.latents()[:, : variant.model.n_latent]
+    blocks = model._blocks(model.sizes, latents)
+    for curve in model.curves:
+        value, _ = _shares(curve, blocks)
+        argument = curve.argument.constant.ravel() + sum(
+            blocks[name] @ effect.reshape(-1, effect.shape[-1]).T
+            for name, effect in curve.argument.effects.items()
+        )
+        start = curve(np.broadcast_to(curve.argument.constant.ravel(), argument.shape))
+        whole = curve(argument) - start
+        assert np.abs(whole).max() > 1e-3
+        scale = np.abs(whole).max()
+        np.testing.assert_allclose(sum(value.values()), whole, rtol=EXACT, atol=EXACT * scale)
+
+
 def test_blocks_interact_where_the_account_is_curved(variant):
     table = imps.shapley(variant).set_index("block")
     assert table.loc[[INTERACTION], "sd_alone"].max() > 1.0

@@ -34,7 +34,7 @@ def every(case, fitted, attribution, reconciliation):
         tables.roll_forward_table(fitted),
         tables.priors_table(fitted),
         tables.sources_table(fitted),
-        tables.variants_table(plots.tornado_data(fitted), verdict=checks.line),
+        tables.variants_table(plots.tornado_data(fitted)),
         tables.computation_table(fitted, checks),
         account_tables.closure_by_age_table(fitted, attribution),
         account_tables.by_sex_table(attribution),
@@ -131,6 +131,17 @@ def test_notes_say_unit_rounding_interval_sign_and_verdict(every):
             assert part in table.note, (table.label, part)
             assert part.replace("%", r"\%") in table.to_latex()
             assert part in table.to_html()
+
+
+def test_every_table_made_from_a_fit_carries_its_verdict(every, fitted):
+    line = imps.check(fitted).line
+    assert line.startswith("usable")
+    for table in every:
+        assert f"Fit: {line}" in table.note, table.label
+    for plain in (imps.power_scaling(fitted), imps.response_table(fitted)):
+        assert plain.attrs["verdict"] == line
+    assert plots.plot_power_scaling(imps.power_scaling(fitted), "gap[base]").verdict == line
+    assert plots.plot_tornado(plots.tornado_data(fitted)).verdict == line
 
 
 def test_no_published_or_estimated_number_stands_without_its_interval(every):

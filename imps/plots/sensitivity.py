@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from imps.cards import thousand
-from imps.checks import without_figures
+from imps.cases.loading import Case
+from imps.checks import VERDICT, without_figures
 from imps.dims import title
 from imps.identifiability import SENSITIVE
 from imps.plots.style import INK, SIGNED, THOUSAND, open_page, styled, zero_line
-from imps.sensitivity import PriorComparison
+from imps.sensitivity import PriorComparison, compare_priors
 
 SHOWN_GROUPS = ("base", "migration", "census")
 NOTHING = 0.005
@@ -21,17 +22,21 @@ NOTHING = 0.005
 
 @styled
 def plot_prior_sets(
-    comparison: PriorComparison, *, ax: Axes | None = None, theme: str = "official"
+    comparison: PriorComparison | Case | str, *, ax: Axes | None = None, theme: str = "official"
 ) -> Figure:
     """Prior and posterior 95 per cent interval of each headline group, by set of priors.
 
     Parameters
     ----------
-    comparison : PriorComparison
-        From :func:`imps.compare_priors`.
+    comparison : PriorComparison, Case or str
+        From :func:`imps.compare_priors`; or a case, or its name, which is then compared
+        under all named sets, so that one call gives the figure and, by
+        :func:`imps.plots.figure_data`, its table.
     ax : Axes, optional
     theme : {"official", "paper"}
     """
+    if not isinstance(comparison, PriorComparison):
+        comparison = compare_priors(comparison)
     table = comparison.table[comparison.table["group"].isin(SHOWN_GROUPS)].copy()
     sets = list(comparison.surprise.index)
     table["prior_lower95"] = table["prior_mean"] - 1.96 * table["prior_sd"]
@@ -106,7 +111,7 @@ def plot_power_scaling(
     quantity : str
         For example ``"gap[emigration_bias]"`` or ``"group[migration]"``.
     verdict : str
-        Line of the checks of the fit.
+        Line of the checks of the fit; unless told, the one that came with the table.
     ax : Axes, optional
     theme : {"official", "paper"}
     """
@@ -134,7 +139,7 @@ def plot_power_scaling(
         + ("none." if most is None else f"{most['component']} of {most['of']}, "
            f"{most['shift_in_sd']:+.2f} posterior sd."),
         data=rows,
-        verdict=verdict,
+        verdict=verdict or table.attrs.get(VERDICT, ""),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
 from imps.cards import between, mean_and_ends
-from imps.checks import Checks, check
+from imps.checks import VERDICT, Checks, check
 from imps.dims import CHAIN, DRAW, SOURCE, title
 from imps.errors import LabelError
 from imps.fit import Fit
@@ -225,7 +225,9 @@ def _broken(text: str, width: int = 13) -> str:
     return "\n".join(textwrap.wrap(text, width))
 
 
-def tornado_data(fit: Fit, quantity: str = "group[migration]") -> pd.DataFrame:
+def tornado_data(
+    fit: Fit, quantity: str = "group[migration]", *, checks: Checks | None = None
+) -> pd.DataFrame:
     """How one number answers to each prior halved and doubled, and to each source removed.
 
     Exact at the posterior mean scales: a preview, not a refit.
@@ -242,7 +244,7 @@ def tornado_data(fit: Fit, quantity: str = "group[migration]") -> pd.DataFrame:
     DataFrame, persons
         change ("prior of ..." or "without ..."), variant ("halved", "doubled",
         "removed"), mean, sd, lower95, upper95, swing (mean minus that of the fit as it is);
-        the first row is the fit as it is.
+        the first row is the fit as it is. The verdict of the fit stands in `attrs`.
     """
     preview = what_if(fit)
     names = preview.posterior.names
@@ -267,6 +269,7 @@ def tornado_data(fit: Fit, quantity: str = "group[migration]") -> pd.DataFrame:
     frame["lower95"] = frame["mean"] - Z95 * frame["sd"]
     frame["upper95"] = frame["mean"] + Z95 * frame["sd"]
     frame["swing"] = frame["mean"] - frame["mean"].iloc[0]
+    frame.attrs[VERDICT] = (checks or check(fit)).line
     return frame
 
 
@@ -292,14 +295,13 @@ def plot_tornado(
     ax : Axes, optional
     theme : {"official", "paper"}
     """
-    area, verdict = "", ""
+    area = ""
     if isinstance(sensitivity, Fit):
         area = f"{sensitivity.model.sources.area}; "
-        verdict = (checks or check(sensitivity)).line
-        table = tornado_data(sensitivity, quantity)
+        table = tornado_data(sensitivity, quantity, checks=checks)
     else:
         table = sensitivity
-        verdict = "" if checks is None else checks.line
+    verdict = table.attrs.get(VERDICT, "") if checks is None else checks.line
     base, rest = table.iloc[0], table.iloc[1:]
     swing = rest.groupby("change")["swing"].agg(lambda s: s.abs().max())
     order = [str(c) for c in swing[swing >= NOTHING].nlargest(MOST_BARS).index[::-1]]

@@ -180,7 +180,7 @@ def _settings_text(file: Path, log: Collector) -> str | None:
         if file.stat().st_size > MAX_SETTINGS_BYTES:
             log.add("TOO_LARGE", "settings have more than a million bytes", "Shorten the file.")
             return None
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         log.add("SETTINGS_SYNTAX", "is not UTF-8 text", "Save the file as UTF-8.")
     except (OSError, ValueError):
@@ -204,7 +204,9 @@ def _parsed(text: str, log: Collector) -> dict[str, Any] | None:
         log.add(
             "SETTINGS_SYNTAX",
             f"is not TOML ({column}{reason[:1].lower()}{reason[1:]})",
-            "Look for a missing quotation mark or bracket.",
+            "Write paths with forward slashes, such as data/births.csv."
+            if "\\" in reason
+            else "Look for a missing quotation mark or bracket.",
             rows=[line],
             texts=[lines[min(line, len(lines)) - 1].strip()],
         )

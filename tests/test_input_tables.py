@@ -597,6 +597,21 @@ def test_tables_with_a_few_faults(tmp_path, case):
     check_contract(table, log, kind)
     if table is not None:
         read_back(table, tmp_path / "clean.csv")
+        assert_rule_R1(table, log, [str(row[table.value]) for row in rows], options)
+
+
+LEFT_OUT = ("TOTAL_AS_CHECK", "ROWS_SKIPPED", "BLANK_ROWS", "VINTAGE_CHOSEN")
+SUMMED = ("OPEN_AGE_SUMMED", "AREAS_SUMMED", "BIRTHS_SPLIT")
+
+
+def assert_rule_R1(table, log, texts, options):
+    """Every row is there or counted as left out; only a written zero is a zero."""
+    if not any(log.of(code) for code in SUMMED):
+        assert len(table.frame) + sum(map(log.count, LEFT_OUT)) == len(texts), str(log)
+    missing = options.get("missing", {})
+    zeros = sum(read_number(t, decimal=options.get("decimal"), missing=missing).value == 0
+                for t in texts)  # fmt: skip
+    assert (table.frame[table.value] == 0).sum() <= zeros
 
 
 @given(st.sampled_from(sorted(GOOD)), st.randoms(use_true_random=False))

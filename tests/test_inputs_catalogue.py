@@ -238,12 +238,21 @@ def test_A12_file_not_readable(tmp_path, monkeypatch, what):
 
 
 def test_B01_title_rows(tmp_path, stock):
-    titles = "Table 2: Population,,,\nThousands of words,,,\n,,,\nNotes apply,,,\nUK,,,\n,,,\n"
+    titles = "Table 2: Population,,,\nThousands,,,\n,,,\nNotes apply,,,\nUK,,,\n,,,\n"
     path = write_text(tmp_path, titles.encode() + stock.read_bytes(), "titled.csv")
-    table = asked(path, "population", "HEADER_ROW", {"header_row": 7})
+    table = asked(path, "population", "HEADER_ROW", {"header_row": 7}, row=1,
+                  text="Table 2: Population")  # fmt: skip
     assert "row 7 looks like it" in refused(path, "population", "HEADER_ROW", outcome=ASK)
-    assert table.content_hash == silent(stock, "population").content_hash
     assert table.log.count("ROWS_SKIPPED") == 4 and table.log.count("BLANK_ROWS") == 2
+    # The title that states the unit is not lost with the rows above the header.
+    thousands = accepted(stock, "population", unit="thousands")
+    assert table.content_hash == thousands.content_hash
+    assert table.log.count("UNIT_CONVERTED") == 6 and figure(table, sex="male", age=0) == 5_205_000
+    refused(path, "population", "UNIT_MIXED", header_row=7, unit="persons")
+    plain = write_text(tmp_path, titles.replace("Thousands", "Mid-year").encode()
+                       + stock.read_bytes(), "plain.csv")  # fmt: skip
+    table = asked(plain, "population", "HEADER_ROW", {"header_row": 7})
+    assert table.content_hash == silent(stock, "population").content_hash
 
 
 def test_B02_footer_rows(tmp_path, stock):
@@ -1288,7 +1297,17 @@ UNIFORM = '{ distribution = "uniform", lower = 0, upper = 1 }'
 
 
 def test_K03_register_above_the_census(tmp_path):
-    assert check_project(coverage_project(tmp_path, NORMAL, 1.05)).passed
+    report = check_project(coverage_project(tmp_path, NORMAL, 1.05))
+    assert report.passed and not report.log.of("PRIOR_DATA_CONFLICT")
+    (register,) = report.sources.extra
+    assert register.coverage_mean == pytest.approx(1 - 1 / 1.04)
+
+
+def test_K03_a_coverage_of_at_most_one_excludes_the_register(tmp_path):
+    report = check_project(coverage_project(tmp_path, UNIFORM, 1.05))
+    message = contract(the(report.log, "PRIOR_EXCLUDES_DATA", REJECT), file="data/stocks.csv",
+                       column="count")  # fmt: skip
+    assert "'patient_register'" in message and "2006 male " in message
 
 
 def test_K04_base_year_mismatch(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -15,28 +16,46 @@ from imps.sources.tables import Table, of_kinds, of_nature
 HIGHEST_BIRTH_RATE: Final = 0.1
 """Births per person and year above which the units must differ (highest recorded: about 0.06)."""
 
+LEAST_DEATH_RATE: Final = 0.0002
+"""Deaths per person and year below which the units must differ (lowest national: about 0.001)."""
+
+LEAST_PEOPLE: Final = 10_000
+"""Residents from whom ten deaths a year are expected at the lowest national rate."""
+
+HIGHEST_FLOW_RATE: Final = 0.5
+"""Migrants in one direction per resident and year above which the units must differ."""
+
 ROUNDED_SHARE: Final = 0.99
 LEAST_CELLS_FOR_ROUNDING: Final = 20
+_RATES: Final = MappingProxyType(
+    {"births": (0.0, HIGHEST_BIRTH_RATE), "deaths": (LEAST_DEATH_RATE, 1.0)}
+)
 
 
 def check_units(tables: Sequence[Table]) -> ImportLog:
-    """Births above a tenth of the population mean that the units differ."""
+    """Births, deaths or migrants that no population of this size has: the units differ."""
     totals = population_totals(tables)
     log = ImportLog()
-    for table in of_kinds(tables, "births"):
-        births = table.frame.groupby("year")["births"].sum()
-        known = [(y, b, p) for y, b in births.items() if (p := _nearest(totals, int(str(y))))]
-        high = [(y, b, p) for y, b, p in known if b > HIGHEST_BIRTH_RATE * p]
-        if high:
-            year, count, people = high[0]
+    for table in of_kinds(tables, "births", "deaths", "survey_flows", "administrative_flows"):
+        by = [c for c in ("vintage", "source", "flow", "year") if c in table.frame]
+        known = table.frame[table.value].notna().groupby([table.frame[c] for c in by]).any()
+        sums = table.frame.groupby(by)[table.value].sum()[known]
+        years = sums.index.get_level_values("year")
+        people = pd.Series([_nearest(totals, int(year)) for year in years], index=sums.index)
+        rate = (sums.abs() / people).where(people > 0)
+        low, high = _RATES.get(table.kind, (0.0, HIGHEST_FLOW_RATE))
+        odd = ((rate < low) & (people >= LEAST_PEOPLE)) | (rate > high)
+        if odd.any() and table.options.jumps != "accepted":
+            what = {"births": "births", "deaths": "deaths"}.get(table.kind, "migrants")
             found = Collector(table.name)
             found.add(
                 "UNIT_NEEDED",
-                f"{count:,.0f} births in {year} beside a population of {people:,.0f}: one of the "
-                "files is probably in thousands",
-                'Set unit = "thousands" for the file that is.',
-                column="births",
-                total=len(high),
+                f"{sums[odd].iloc[0]:,.0f} {what} in {years[odd][0]} beside a population of "
+                f"{people[odd].iloc[0]:,.0f}: one of the files is probably in thousands",
+                'Set unit = "thousands" for the file that is; if the figures are right, set '
+                'jumps = "accepted".',
+                column=table.value,
+                total=int(odd.sum()),
             )
             log += found.log()
     return log

@@ -60,14 +60,16 @@ FLAGS: Final = MappingProxyType(
 
 _PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _PLAIN_COMMA = re.compile(r"-?[0-9]+(,[0-9]+)?")
-_THREE_DECIMALS = re.compile(r"-?[0-9]{1,3}\.[0-9]{3}")
+THREE_DECIMALS = re.compile(r"-?[0-9]{1,3}\.[0-9]{3}")
 _SIGNED = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
 _SCIENTIFIC = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]+")
-_GROUPED = {
-    ",": re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?"),
-    ".": re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?"),
-    " ": re.compile(r"[+-]?[0-9]{1,3}( [0-9]{3})+([.,][0-9]+)?"),
+_GROUPED = {  # a group of thousands does not begin with 0: "0,518" is 0.518
+    ",": re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]+)?"),
+    ".": re.compile(r"[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+(,[0-9]+)?"),
+    " ": re.compile(r"[+-]?[1-9][0-9]{0,2}( [0-9]{3})+([.,][0-9]+)?"),
 }
+_SHEET_ERROR = re.compile(r"#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|SPILL!|CALC!)")
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _BANDED = re.compile(
     r"([<>≤≥]=?\s*[0-9]+|(under|over|less than|more than)\s+[0-9]+|[0-9]+\s*(to|[-–])\s*[0-9]+)",
     re.IGNORECASE,
@@ -102,7 +104,7 @@ def read_number(
         "1,234" nor "1.234" is guessed.
     """
     if decimal != "," and _PLAIN.fullmatch(text):
-        if decimal is None and not comma_groups and _THREE_DECIMALS.fullmatch(text):
+        if decimal is None and not comma_groups and THREE_DECIMALS.fullmatch(text):
             return Reading(None, "DECIMAL_MARK")
         return _finite(text, "")
     cell = text.translate(SPACES).strip()
@@ -112,6 +114,8 @@ def read_number(
         return _declared(missing[cell])
     if cell.casefold() in MISSING_CODES:
         return Reading(None, "MISSING_CODE", missing=MISSING_CODES[cell.casefold()])
+    if _SHEET_ERROR.fullmatch(cell):
+        return Reading(None, "CELL_HAS_NO_VALUE")
     if cell in ("-", "–", "—", "\u2212"):
         return Reading(None, "CODE_AMBIGUOUS")
     return _number_with_flags(cell, decimal, percent, flags, comma_groups)
@@ -183,7 +187,7 @@ def _digits(plain: str, decimal: str | None, comma_groups: bool) -> Reading:
         return _finite(plain, "PRECISION_LOST")
     mark = decimal or "."
     group = "," if mark == "." else "."
-    if mark == "," and re.fullmatch(r"[+-]?[0-9]+(,[0-9]+)?", plain):
+    if mark == "," and _PLAIN_COMMA.fullmatch(plain.removeprefix("+")):
         return _finite(plain.replace(",", "."), "")
     if decimal is None and not comma_groups and "," in plain:
         return Reading(None, "DECIMAL_MARK")
@@ -192,6 +196,8 @@ def _digits(plain: str, decimal: str | None, comma_groups: bool) -> Reading:
         if bare.count(group) and _GROUPED[" "].fullmatch(plain):
             return Reading(None, "NUMBER_UNREADABLE")
         return _finite(bare.replace(" ", "").replace(mark, "."), "")
+    if decimal is None and _DECIMAL_COMMA.fullmatch(plain):
+        return Reading(None, "DECIMAL_MARK")
     if mark == "." and _SIGNED.fullmatch(plain):
         return _finite(plain, "")
     return Reading(None, "NUMBER_UNREADABLE")

@@ -24,9 +24,9 @@ from imps.sources.cell_labels import (
     read_sex,
     serial_guess,
 )
-from imps.sources.cells import Reading, read_number
+from imps.sources.cells import THREE_DECIMALS, Reading, read_number
 from imps.sources.import_log import REJECT, WARN, Collector, listed
-from imps.sources.layout import Cells
+from imps.sources.layout import TITLE, Cells
 from imps.sources.options import MID_YEAR, PERIODS, UNITS, ReadOptions, nearest
 from imps.sources.schemas import ACCOUNT, EVENTS, FLOW_TABLE, SHARES, STOCK, Schema
 from imps.sources.work import ADVICE, END, FIRST, ROW, Work
@@ -170,7 +170,7 @@ def _read_unit(work: Work, cells: Cells) -> None:
     """Find the unit: declared, in the header or in a column; two that differ are refused."""
     stated = {t.strip().casefold() for t in set(cells.columns.get("unit", ()))} - {""}
     stated |= {u for u in (*cells.units.values(), work.options.unit) if u}
-    general = "unit" in cells.columns or work.options.unit is not None
+    general = "unit" in cells.columns or work.options.unit is not None or TITLE in cells.units
     if cells.units and work.schema.value not in cells.units and not general:
         stated |= {
             f"{u} in '{n}' and none in '{work.schema.value}'" for n, u in cells.units.items()
@@ -191,6 +191,7 @@ def _read_unit(work: Work, cells: Cells) -> None:
             'Set unit = "persons" or unit = "thousands".',
             column=cells.headers.get(work.schema.value, work.schema.value),
         )
+    work.unit_stated = bool(stated)
     work.metadata["unit"] = stated.pop() if stated else "persons"
 
 
@@ -342,6 +343,9 @@ def _read_numbers(work: Work, cells: Cells, name: str) -> None:
     _report(work, cells, name, codes, readings)
     distinct = np.array([np.nan if r.value is None else r.value for r in readings], dtype=float)
     values = distinct[codes]
+    counts = work.schema.nature in (STOCK, EVENTS, FLOW_TABLE) and name == work.schema.value
+    if counts and work.metadata.get("unit") == "persons" and not o.fractional_counts:
+        _ask_about_thousands(work, cells, codes, readings, name)
     if name not in _UNSCALED:
         values = _scaled(work, values, name)
     work.frame[name] = values
@@ -349,6 +353,36 @@ def _read_numbers(work: Work, cells: Cells, name: str) -> None:
         _keep_companions(work, cells, codes, readings, name)
         work.metadata["decimals"] = str(max(map(_decimals, map(str, texts)), default=0))
         _check_fractions(work, values, name)
+
+
+def _ask_about_thousands(work: Work, cells: Cells, codes: np.ndarray, readings: list[Reading],
+                         name: str) -> None:  # fmt: skip
+    """Persons come whole: figures with decimals throughout are thousands, or points that group.
+
+    In "5.204" the point groups thousands if every figure with a point has three digits behind
+    it and no figure of a thousand or more has none.
+    """
+    values = np.array([np.nan if r.value is None else r.value for r in readings], dtype=float)
+    texts = cells.columns[name]
+    with np.errstate(invalid="ignore"):
+        fraction = values != np.round(values)
+        fraction &= np.isfinite(values)
+        whole_thousands = (~fraction & (np.abs(values) >= 1000)).any()
+    grouped = [bool(THREE_DECIMALS.fullmatch(str(texts[codes == i][0]))) for i in
+               np.flatnonzero(fraction)]  # fmt: skip
+    rows = fraction[codes]
+    if len(grouped) >= 3 and all(grouped) and not whole_thousands and work.options.decimal is None:
+        work.find(
+            rows, "DECIMAL_MARK", "is no whole number of persons; its point may group thousands",
+            'Set decimal = "," if it does, unit = "thousands" if the figures are thousands, or '
+            'decimal = "." and unit = "persons" for persons with decimals.',
+            column=name, texts=texts[rows],
+        )  # fmt: skip
+    elif work.schema.nature == STOCK and not work.unit_stated and rows.sum() > len(rows) / 2:
+        work.find(
+            rows, "UNIT_NEEDED", "is no whole number of persons; the figures may be thousands",
+            'Set unit = "thousands" or unit = "persons".', column=name, texts=texts[rows],
+        )  # fmt: skip
 
 
 def _decimals(text: str) -> int:

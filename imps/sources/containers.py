@@ -32,6 +32,7 @@ from imps.sources.import_log import Collector
 from imps.sources.options import ENCODINGS, ReadOptions
 from imps.sources.workbooks import workbook_grid
 
+_SINGLE_BYTE: Final = ("cp1252", "latin-1", "iso-8859-15")
 SPREADSHEETS: Final = (".xlsx", ".xlsm", ".xls", ".ods")
 _SIGNATURES: Final = (
     (b"PK\x03\x04", "an Excel workbook", ".xlsx"),
@@ -82,7 +83,7 @@ def _bytes(path: Path, log: Collector) -> bytes | None:
             _unreadable(log, "it is a folder, not a file")
             return None
         if not path.exists():
-            _unreadable(log, "there is no such file")
+            _absent(log, text)
             return None
         size = path.stat().st_size
         if not path.is_file():
@@ -108,6 +109,15 @@ def _bytes(path: Path, log: Collector) -> bytes | None:
 
 def _unreadable(log: Collector, why: str) -> None:
     log.add("FILE_NOT_READABLE", f"cannot be read: {why}", "Check the path and the permissions.")
+
+
+def _absent(log: Collector, path: str) -> None:
+    """No such file; a backslash of Windows is not a separator everywhere, and "\\b" is none."""
+    if "\\" in path or not path.isprintable():
+        log.add("FILE_NOT_READABLE", "cannot be read: there is no such file",
+                "Write the path with forward slashes, such as data/births.csv.")  # fmt: skip
+    else:
+        _unreadable(log, "there is no such file")
 
 
 def _is_parquet(content: bytes, log: Collector) -> bool:
@@ -156,10 +166,28 @@ def _decoded(content: bytes, options: ReadOptions, log: Collector) -> str | None
         row = _row_of(content, fault.start)
         _encoding_unknown(log, row, "Windows-1252", "cp1252", options.encoding)
         return None
+    if options.encoding in _SINGLE_BYTE and _is_utf8(content):
+        _encoding_unknown(log, _first_row_beyond_ascii(content), "UTF-8", "utf-8", options.encoding)
+        return None
     if "\0" in text:
         log.add("NOT_TEXT", "the file holds null characters", "Export it again as CSV in UTF-8.")
         return None
     return text.removeprefix("\ufeff")
+
+
+def _is_utf8(content: bytes) -> bool:
+    """Whether bytes beyond ASCII form UTF-8 text, which they hardly do by chance."""
+    if content.isascii():
+        return False
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _first_row_beyond_ascii(content: bytes) -> int:
+    return _row_of(content, next(i for i, byte in enumerate(content) if byte > 127))
 
 
 def _row_of(content: bytes, position: int) -> int:
@@ -223,7 +251,10 @@ def _split(text: str, delimiter: str, log: Collector) -> Grid | None:
             if len(record) > MAX_COLUMNS:
                 too_large(log, f"more than {MAX_COLUMNS:,} columns in row {row}")
                 return None
-    except csv.Error:
+    except csv.Error as fault:
+        if "field limit" in str(fault):
+            too_large(log, f"a cell of more than {csv.field_size_limit():,} characters")
+            return None
         log.add(
             "QUOTES_UNBALANCED",
             "a quoted cell starts here and does not end as it should",

@@ -26,6 +26,7 @@ from imps.sources.definitions import (
     USUAL,
     VINTAGES_DIFFER,
     explained,
+    measure_of,
     residents_of,
 )
 from imps.sources.import_log import Collector, ImportLog, listed
@@ -36,7 +37,6 @@ from imps.sources.tables import Table, of_kinds, of_nature
 MEAN_OF_CALENDAR_YEARS: Final = "mean-of-two-calendar-years"
 PERIOD_WORDS: Final = MappingProxyType({CALENDAR_YEAR: CALENDAR_YEARS, MID_YEAR: MID_YEARS})
 ADJUSTMENTS: Final = ("asylum_seekers", "irish_flows", "visitor_switchers", "migrant_switchers")
-TOTAL_DEFINITIONS: Final = ("LTIM", "TIM")
 
 
 @dataclass(frozen=True)
@@ -95,16 +95,16 @@ def check_between(tables: Sequence[Table], account: Account | None = None) -> Im
 # Geography
 
 
-def _geography(table: Table) -> str:
+def _geographies(table: Table) -> list[str]:
+    """The area that a table is declared to be for, and the one that its codes stand for."""
     stated = table.metadata.get("geography", "")
     areas = set(table.frame["area"]) if "area" in table.frame else set()
-    if not stated and len(areas) == 1:
-        return GEOGRAPHIES.get(str(areas.pop()), "")
-    return stated
+    coded = GEOGRAPHIES.get(str(areas.pop()), "") if len(areas) == 1 else ""
+    return [name for name in (stated, coded) if name]
 
 
 def _check_geography(tables: Sequence[Table], account: Account) -> ImportLog:
-    known = [(t.name, g) for t in tables if (g := _geography(t))]
+    known = [(t.name, g) for t in tables for g in _geographies(t)]
     if account.geography:
         known.insert(0, ("the account", account.geography))
     if len({g for _, g in known}) < 2:
@@ -287,12 +287,13 @@ def _check_components_counted(tables: Sequence[Table], _: Account) -> ImportLog:
     adjustments = sorted(sources & set(ADJUSTMENTS))
     log = ImportLog()
     for table in of_kinds(tables, "survey_flows"):
-        total = table.metadata.get("definition", "").upper() in TOTAL_DEFINITIONS
+        stated = table.metadata.get("definition", "")
+        total = bool(stated) and measure_of(stated) != SURVEY  # what is not known may hold them
         if total and adjustments and table.options.includes is None:
             found = Collector(table.name)
             found.add(
                 "COMPONENT_COUNTED_TWICE",
-                f"a total with definition '{table.metadata['definition']}' may already hold "
+                f"a total with definition '{stated}' may already hold "
                 f"{listed(adjustments)}, which are also given as sources of their own"
                 f"{explained(SURVEY, LONG_TERM)}",
                 f"Set includes = {adjustments} for what the total holds, or includes = [].",

@@ -12,6 +12,7 @@ ONS, Long-Term International Migration QMI; Mid-year population estimates QMI.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -41,6 +42,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 _MEASURES: Final[Mapping[str, str]] = MappingProxyType(
     {"ips": SURVEY, "survey": SURVEY, "ltim": LONG_TERM, "tim": LONG_TERM}
 )
+_TOTAL: Final = re.compile(r"\b(ltim|tim)\b|\b(long term|total) international migration\b")
 _EXPLANATIONS: Final[Mapping[frozenset[str], str]] = MappingProxyType(
     {
         frozenset((PERSONS, THOUSANDS)): "one thousand is 1,000 persons",
@@ -99,13 +101,21 @@ USUAL_RESIDENTS: Final = Counted()
 
 def measure_of(definition: str) -> str:
     """The measure behind a definition such as "IPS" or "LTIM"; empty if it is none of them."""
-    return _MEASURES.get(definition.strip().casefold(), "")
+    plain = _plain(definition)
+    known = _MEASURES.get(plain)
+    if known is None:
+        return LONG_TERM if _TOTAL.search(plain) else ""
+    return known
+
+
+def _plain(definition: str) -> str:
+    return " ".join(definition.casefold().replace("-", " ").split())
 
 
 def residents_of(definition: str) -> str:
     """The residents behind a definition such as "STIM"; usual ones unless it says otherwise."""
-    words = definition.casefold()
-    return SHORT_TERM if words.strip() == "stim" or "short-term" in words else USUAL
+    words = _plain(definition)
+    return SHORT_TERM if words == "stim" or "short term" in words else USUAL
 
 
 def difference(one: str, other: str) -> str:

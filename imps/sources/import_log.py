@@ -221,7 +221,7 @@ class Finding:
         return self.outcome in (REJECT, ASK)
 
     def __str__(self) -> str:
-        place = self.file
+        place = printable(self.file)
         if self.rows:
             place += f", {self.place_word} {self.rows[0]}"
         if self.column:
@@ -412,8 +412,13 @@ def shown(text: object) -> str:
     """A text from a file made safe to print: one line, no control characters, not too long."""
     if text == "":
         return "(empty)"
-    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[: LONGEST_TEXT + 1])
+    plain = printable(str(text)[: LONGEST_TEXT + 1])
     return plain if len(plain) <= LONGEST_TEXT else plain[:LONGEST_TEXT] + "…"
+
+
+def printable(text: str) -> str:
+    """A text without control characters: they would reach the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def listed(items: Sequence[object], limit: int = SHOWN) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from imps.sources.cell_labels import read_age, read_period
+from imps.sources.cell_labels import read_age, read_period, read_sex
 from imps.sources.cells import read_number
 from imps.sources.grids import Grid, names_of
 from imps.sources.import_log import Collector
@@ -18,6 +18,16 @@ from imps.sources.options import ReadOptions
 from imps.sources.schemas import Schema, column_name
 
 SEARCHED_ROWS: Final = 40
+TITLE: Final = "(title)"
+"""Stands for the rows around a table among the columns that state a unit."""
+
+_THOUSANDS: Final = re.compile(r"\bthousands?\b|\b000'?s\b|'000\b", re.IGNORECASE)
+_THOUSANDS_ALONE: Final = re.compile(
+    r"[\W_]*(units?\W+)?((all )?(figures|numbers|data|estimates)( are)? )?(in )?"
+    r"(thousands?|000'?s|'000)( of (persons|people))?[\W_]*",
+    re.IGNORECASE,
+)
+_ODD_YEAR: Final = re.compile(r"[0-9]{4}\W*\D{1,12}|\D{1,12}[0-9]{4}")
 _FOOTER = re.compile(
     r"^(sources?|notes?|footnotes?|copyright|©|crown copyright|contact|n\.?b\.?|\[note|released|"
     r"this (table|worksheet)|data (are|is)|download)\b",
@@ -38,7 +48,7 @@ class Cells:
     rows : ndarray
         Spreadsheet rows or index labels.
     units : dict of str to str
-        Units stated in headers, by canonical column name.
+        Units stated in headers, by canonical column name, and above the table.
     comma_decimal_possible : bool
         Whether an undeclared comma inside a number may be a decimal mark.
     """
@@ -57,6 +67,7 @@ def find_columns(grid: Grid, schema: Schema, options: ReadOptions, log: Collecto
         return None
     header = [str(name) for name in grid.cells[at]]
     body, rows = _body(grid, at, header, schema, options, log)
+    thousands, place = _thousands_around(grid, at, len(body))
     if grid.blank_rows:
         log.add("BLANK_ROWS", "blank rows were left out", total=grid.blank_rows)
     if log.failed:
@@ -68,7 +79,27 @@ def find_columns(grid: Grid, schema: Schema, options: ReadOptions, log: Collecto
             "Export the table again.",
         )
         return None
-    return _named(header, body, rows, schema, options, log)
+    cells = _named(header, body, rows, schema, options, log)
+    if cells is None or not thousands:
+        return cells
+    if _THOUSANDS_ALONE.fullmatch(thousands):
+        return replace(cells, units={**cells.units, TITLE: "thousands"})
+    if not cells.units and "unit" not in cells.columns and options.unit is None:
+        log.add(
+            "UNIT_NEEDED", "stands outside the table, and no unit is stated for the figures",
+            'Set unit = "thousands" or unit = "persons".', rows=[place], texts=[thousands],
+        )  # fmt: skip
+        return None
+    return cells
+
+
+def _thousands_around(grid: Grid, at: int, size: int) -> tuple[str, Any]:
+    """What titles and notes say of thousands, and in which row; one that says only this first."""
+    outside = [*range(at), *range(at + 1 + size, len(grid.cells))]
+    texts = [(" ".join(" ".join(grid.cells[i]).split()), grid.rows[i]) for i in outside]
+    found = [pair for pair in texts if _THOUSANDS.search(pair[0])]
+    alone = [pair for pair in found if _THOUSANDS_ALONE.fullmatch(pair[0])]
+    return next(iter([*alone, *found]), ("", None))
 
 
 # Header
@@ -192,10 +223,11 @@ def _named(
     names: dict[str, int] = {}
     extra: list[int] = []
     units = {}
+    by_sex = _sex_columns(header, schema)
     for j, text in enumerate(header):
         plain, unit = column_name(text)
         name = _canonical(plain, schema, header)
-        if name not in schema.known:
+        if name not in schema.known or j in by_sex:
             extra.append(j)
         elif name in names:
             _duplicate(name, names[name], j, header, log)
@@ -217,6 +249,15 @@ def _named(
     stated = {name: unit for name, unit in units.items() if unit}
     comma = options.delimiter not in (None, ",")
     return None if log.failed else Cells(texts, headers, places, stated, comma)
+
+
+def _sex_columns(header: list[str], schema: Schema) -> list[int]:
+    """Columns named after a sex, "Persons" among them, in a table that has none of sexes."""
+    named = {column_name(text)[0] for text in header}
+    if "sex" not in schema.known or any(schema.aliases.get(n, n) == "sex" for n in named):
+        return []
+    sexes = {j: read_sex(text).value for j, text in enumerate(header)}
+    return [j for j, sex in sexes.items() if sex] if {"male", "female"} <= {*sexes.values()} else []
 
 
 def _object_array(items: Sequence[Any]) -> np.ndarray:
@@ -291,10 +332,12 @@ def _wide(
     options: ReadOptions,
     log: Collector,
 ) -> tuple[dict[str, np.ndarray], dict[str, str], np.ndarray, list[int]] | None:
-    """Turn one column per year or per age into one row per cell, if this was declared."""
+    """Turn one column per year, age or sex into one row per cell, if this was declared."""
     key, spread = _spread_columns(texts, extra, header, schema)
     if schema.value in texts or len(spread) < 2:
         return texts, headers, rows, extra
+    if _unread_years(key, [header[j] for j in extra if j not in spread], log):
+        return None
     if options.layout != "wide":
         log.add(
             "LAYOUT_WIDE",
@@ -316,11 +359,24 @@ def _spread_columns(
     texts: dict[str, np.ndarray], extra: list[int], header: list[str], schema: Schema
 ) -> tuple[str, list[int]]:
     age = next((key for key in ("age", "age_group") if key in schema.keys), "")
+    if sexes := _sex_columns(header, schema):
+        return "sex", sexes
     if "year" not in texts:
         return "year", [j for j in extra if _is_year(header[j])]
     if age and age not in texts:
         return age, [j for j in extra if read_age(header[j]).value is not None]
     return "", []
+
+
+def _unread_years(key: str, headers: list[str], log: Collector) -> bool:
+    """Record headers such as '2011p' beside columns of years: they may hold another year."""
+    odd = [text for text in headers if key == "year" and _ODD_YEAR.fullmatch(text.strip())]
+    for text in odd:
+        log.add(
+            "PERIOD_UNREADABLE", "the header of a column beside years is not a year",
+            "Write 2011; a mark such as [p] may follow it.", column=text, texts=[text],
+        )  # fmt: skip
+    return bool(odd)
 
 
 def _is_year(text: str) -> bool:

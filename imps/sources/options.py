@@ -49,7 +49,7 @@ class ReadOptions:
     encoding, delimiter, decimal : str
         Of a text file: "cp1252", ";", ",".
     layout : {"long", "wide"}
-        "wide": one column per year or per age.
+        "wide": one column per year, per age or per sex.
     unit : {"persons", "thousands"}
         Of all counts, estimates and their errors.
     period : str
@@ -94,7 +94,8 @@ class ReadOptions:
     area_totals : {"check"}
         An area given beside its parts is only used to check them.
     jumps : {"accepted"}
-        Figures that change a thousandfold from year to year are right.
+        Figures that change a thousandfold from year to year, or that no population of this
+        size would be expected to have, are right.
     """
 
     sheet: str | None = None

@@ -213,7 +213,7 @@ def schema(kind: str) -> Schema:
 
 
 _NOTE = re.compile(r"\s*\[(note [0-9]+|[a-z])\]", re.IGNORECASE)
-_UNIT = re.compile(r"[ _(]+(thousands|persons)\)?$")
+_UNIT = re.compile(r"[ _(]+(?:in )?(thousands?|persons|'?000'?s|'000)\)?$")
 
 
 def column_name(header: str) -> tuple[str, str]:
@@ -221,5 +221,6 @@ def column_name(header: str) -> tuple[str, str]:
     plain = _NOTE.sub("", " ".join(header.split())).strip().casefold()
     found = _UNIT.search(plain)
     unit = found.group(1) if found and found.start() > 0 else ""
+    unit = "thousands" if unit not in ("", "persons") else unit
     plain = plain[: found.start()] if found and unit else plain
     return re.sub(r"[\s-]+", "_", plain.strip()), unit

@@ -26,6 +26,9 @@ DISAGREEMENT: Final = 0.15
 IMPLAUSIBLE_RATIO: Final = 0.001
 """A survey estimate is not known to one part in a thousand."""
 
+IMPLAUSIBLE_ERROR: Final = 20.0
+"""Standard errors per estimate that no sample gives: one contact has about one."""
+
 
 def check_survey(work: Work) -> None:
     """Check the errors of a table of flows and bring them to standard errors."""
@@ -36,9 +39,21 @@ def check_survey(work: Work) -> None:
         _use_cv(work)
         _derive_standard_error(work)
         _check_agreement(work)
+        _check_error_column(work)
     if "standard_error" in work.frame:
         _check_standard_error(work)
     _check_balance(work)
+
+
+def _check_error_column(work: Work) -> None:
+    """An estimate from a survey is nothing without its sampling error."""
+    if "standard_error" in work.frame or work.log.of_codes("CV_UNIT"):
+        return
+    work.log.add(
+        "COLUMN_MISSING", "there is no column of sampling errors",
+        "Add 'standard_error', 'half_width_95', 'cv', or 'lower' and 'upper'.",
+        column=work.headers.get("estimate", "estimate"),
+    )  # fmt: skip
 
 
 def _positive(values: pd.Series) -> pd.Series:
@@ -158,6 +173,14 @@ def _check_standard_error(work: Work) -> None:
             small, "SE_IMPLAUSIBLE",
             f"the standard error is {ratio[small].iloc[0]:.2g} of the estimate; it may be in "
             "thousands while the estimate is in persons",
+            "Check the units of both columns.", column="standard_error",
+        )  # fmt: skip
+    large = ratio > IMPLAUSIBLE_ERROR
+    if large.any():
+        work.find(
+            large, "SE_IMPLAUSIBLE",
+            f"the standard error is {ratio[large].iloc[0]:,.3g} times the estimate; it may be in "
+            "persons while the estimate is in thousands",
             "Check the units of both columns.", column="standard_error",
         )  # fmt: skip
 

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from imps.errors import LabelError
+from imps.sources.cells import THREE_DECIMALS
 from imps.sources.columns import read_columns
 from imps.sources.containers import read_grid
 from imps.sources.grids import number_text
@@ -312,10 +313,15 @@ def _written(frame: pd.DataFrame, name: str) -> list[str]:
     if name == "date":
         return [day[:4] if day.endswith("-06-30") else day for day in values]
     if pd.api.types.is_float_dtype(values):
-        return ["" if np.isnan(v) else number_text(float(v)) for v in values]
+        return ["" if np.isnan(v) else _unambiguous(number_text(float(v))) for v in values]
     if pd.api.types.is_numeric_dtype(values):
         return [str(v) for v in values]
     return [escape_formula(str(v)) for v in values]
+
+
+def _unambiguous(number: str) -> str:
+    """A number with a further 0 where its point could be taken for one that groups thousands."""
+    return f"{number}0" if THREE_DECIMALS.fullmatch(number) else number
 
 
 def escape_formula(text: str) -> str:

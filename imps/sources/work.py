@@ -24,6 +24,10 @@ ADVICE: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "is not a number; expected digits with an optional sign and decimal mark",
             'Correct the cell, or declare its suffix, such as flags = {"q" = "queried"}.',
         ),
+        "CELL_HAS_NO_VALUE": (
+            "is an error of the spreadsheet, expected a figure",
+            'Correct it there, or say what it means: missing = {"#N/A" = "not available"}.',
+        ),
         "NOT_FINITE": ("is not a finite number", "Give the figure, or leave the cell empty."),
         "CELL_BANDED": (
             "is a band, not a figure; interval-censored cells are not supported",
@@ -86,6 +90,8 @@ class Work:
         Header of each column as it stands in the file.
     metadata : dict of str to str
         Unit, period, geography and the like.
+    unit_stated : bool
+        Whether the unit was declared or stands in the file.
     """
 
     frame: pd.DataFrame
@@ -94,6 +100,7 @@ class Work:
     log: Collector
     headers: dict[str, str]
     metadata: dict[str, str] = field(default_factory=dict)
+    unit_stated: bool = False
 
     def find(self, mask: Any, code: str, problem: str, next_step: str = "", **more: Any) -> bool:
         """Record a finding about the rows where `mask` holds; whether there are any."""

@@ -29,11 +29,20 @@ def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid 
     """Read one sheet of a workbook as text."""
     import python_calamine as calamine
 
+    if _is_text(content):
+        log.add(
+            "FILE_NOT_READABLE",
+            "cannot be read: the name says workbook, the content is text or a web page",
+            "Open it in a spreadsheet and save it as .xlsx, or rename it to .csv if it is one.",
+        )
+        return None
     if not _bounded(content, log):
         return None
     try:
         book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
-        sheet = _sheet(book.sheet_names, options, log)
+        shown = calamine.SheetVisibleEnum.Visible
+        hidden = [s.name for s in book.sheets_metadata if s.visible != shown]
+        sheet = _sheet(book.sheet_names, hidden, options, log)
         if sheet is None:
             return None
         raw = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
@@ -44,22 +53,31 @@ def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid 
             "Save it again as .xlsx without a password, or export the sheet as CSV.",
         )
         return None
+    _restore_errors(content, sheet, raw)
     if _formulas_without_value(content, sheet, raw, log):
         return None
     return _grid(raw, log)
 
 
-def _sheet(names: list[str], options: ReadOptions, log: Collector) -> str | None:
+def _is_text(content: bytes) -> bool:
+    """Whether a file begins like a text or a web page; statistical offices call both .xls."""
+    start = content[:1000].removeprefix(b"\xef\xbb\xbf")
+    return start.lstrip()[:1] == b"<" or not any(byte < 9 or 13 < byte < 32 for byte in start)
+
+
+def _sheet(names: list[str], hidden: list[str], options: ReadOptions, log: Collector) -> str | None:
     """The chosen sheet, or the only one."""
     if options.sheet is None and len(names) == 1:
         return names[0]
     if options.sheet in names:
         return options.sheet
     if options.sheet is None:
+        seen = [n for n in names if n not in hidden] or names
+        words = [f"{n!r} (hidden)" if n in hidden else repr(n) for n in names]
         log.add(
             "SHEET_NEEDED",
-            f"the workbook has {len(names)} sheets: {listed([repr(n) for n in names])}",
-            f'Set sheet = "{names[-1] if names else ""}" or another of them.',
+            f"the workbook has {len(names)} sheets: {listed(words)}",
+            f'Set sheet = "{seen[-1] if seen else ""}" or another of them.',
         )
     else:
         log.add(
@@ -111,11 +129,27 @@ def _column_number(letters: bytes) -> int:
     return number
 
 
+def _restore_errors(content: bytes, sheet: str, raw: list[list[Any]]) -> None:
+    """Put back the errors of a spreadsheet, such as #REF!, which the reader takes for empty."""
+    if not content.startswith(b"PK") or not _sheets_hold(content, b't="e"', b"t='e'"):
+        return
+    import openpyxl
+
+    book = openpyxl.load_workbook(
+        io.BytesIO(content), read_only=True, data_only=True, keep_links=False
+    )
+    errors = (c for row in book[sheet].iter_rows() for c in row if c.data_type == "e")
+    for cell in errors:
+        if cell.row <= len(raw) and cell.column <= len(raw[cell.row - 1]):
+            raw[cell.row - 1][cell.column - 1] = str(cell.value)
+    book.close()
+
+
 def _formulas_without_value(
     content: bytes, sheet: str, raw: list[list[Any]], log: Collector
 ) -> bool:
     """Record formulas that were never calculated: their cells have no value to read."""
-    if not content.startswith(b"PK") or not _has_formulas(content):
+    if not content.startswith(b"PK") or not _sheets_hold(content, b"<f>", b"<f "):
         return False
     import openpyxl
 
@@ -138,10 +172,13 @@ def _formulas_without_value(
     return bool(bare)
 
 
-def _has_formulas(content: bytes) -> bool:
+def _sheets_hold(content: bytes, *marks: bytes) -> bool:
+    """Whether the XML of any sheet of a workbook holds one of these."""
     with zipfile.ZipFile(io.BytesIO(content)) as parts:
-        names = [n for n in parts.namelist() if n.startswith("xl/worksheets/sheet")]
-        return any(b"<f>" in xml or b"<f " in xml for xml in map(parts.read, names))
+        names = [
+            n for n in parts.namelist() if n.startswith("xl/worksheets/") and n.endswith(".xml")
+        ]
+        return any(mark in xml for xml in map(parts.read, names) for mark in marks)
 
 
 def _has_value(raw: list[list[Any]], cell: Any) -> bool:

@@ -52,7 +52,13 @@ def _refusals() -> Iterator[None]:
 
 
 def _refuse(error: Exception) -> NoReturn:
-    typer.echo(f"{type(error).__name__}: {error}", err=True)
+    from imps.errors import ImpsError
+
+    words = str(error)
+    if isinstance(error, OSError) and not isinstance(error, ImpsError) and error.strerror:
+        place = f"'{error.filename}': " if error.filename else ""
+        words = f"{place}{error.strerror.lower()}. Make room, or choose another folder."
+    typer.echo(f"{type(error).__name__}: {words}", err=True)
     raise typer.Exit(REFUSED)
 
 
@@ -107,19 +113,22 @@ def cases() -> None:
 @app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="Folder to make; it must not hold a project.")],
+    quiet: Quiet = False,
 ) -> None:
     """Make a project folder: settings with every default, templates, logs, README."""
     from imps.project_template import write_project
 
     with _refusals():
         settings = write_project(directory)
-    typer.echo(f"project written; settings in {settings}")
+    if not quiet:
+        typer.echo(f"project written; settings in {settings}")
 
 
 @app.command()
 def check(
     path: Annotated[Path, typer.Argument(help="Project folder or settings file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run every check of the inputs without fitting; exit code 0 or 1."""
     import json
@@ -128,7 +137,8 @@ def check(
 
     with _refusals():
         report = check_project(path)
-    typer.echo(json.dumps(report.record(), indent=1) if as_json else str(report))
+    if not quiet:
+        typer.echo(json.dumps(report.record(), indent=1) if as_json else str(report))
     raise typer.Exit(0 if report.passed else REFUSED)
 
 
@@ -140,6 +150,7 @@ def prior(
 ) -> None:
     """Print the table of priors, and what they alone say about the gap."""
     with _refusals():
+        from imps.cards import thousand
         from imps.cases.loading import load_case
         from imps.fit import prior_predictive
         from imps.gaussian import linear_model
@@ -154,7 +165,7 @@ def prior(
     _show(model.priors.table()[columns], "Priors (shares per one)")
     said = found.summary()
     numbers = said.columns.drop("quantity")
-    said[numbers] = said[numbers].map(lambda x: f"{round(x / 1000) or 0:,.0f}")
+    said[numbers] = said[numbers].map(thousand)
     _show(said, "What the priors alone say, thousand persons")
     typer.echo(repr(found))
 
@@ -268,6 +279,7 @@ def compare(
 ) -> None:
     """Set the attributions of runs side by side."""
     with _refusals():
+        from imps.cards import between
         from imps.rerun import compare_runs
 
         found = compare_runs(*runs)
@@ -279,15 +291,9 @@ def compare(
     names = list(dict.fromkeys(found.columns.get_level_values(0)))
     shown = found.index.to_frame(index=False)
     for name in names:
-        rows = found[name].to_numpy() / 1000
-        shown[name] = [_interval(*row) for row in rows]
+        rows = found[name].to_numpy()
+        shown[name] = ["-" if r[0] != r[0] else between(r[0], r[1], r[2]) for r in rows]
     _show(shown, "Sources of the gap, thousand persons: mean [95 % interval]")
-
-
-def _interval(mean: float, lower: float, upper: float) -> str:
-    if mean != mean:  # missing in this run
-        return "-"
-    return f"{mean:+,.0f} [{lower:+,.0f}, {upper:+,.0f}]"
 
 
 @app.command()
@@ -350,4 +356,8 @@ def doctor() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    try:
+        app()
+    except OSError as error:  # what it had to say could not be written
+        print(f"OSError: the output could not be written: {error.strerror}", file=sys.stderr)
+        sys.exit(REFUSED)

@@ -167,7 +167,7 @@ def census_standard_errors(account: Account) -> np.ndarray:
     """
     sources = account.sources
     count = sources.census.count.values
-    own = np.maximum(CENSUS_CELL_ERROR * count, np.sqrt(count))
+    own = np.maximum(CENSUS_CELL_ERROR * count, np.sqrt(np.maximum(count, 1)))  # nobody: one
     own[0, 20:36] *= YOUNG_MEN_FACTOR
     carried = carry((BASE_CELL_ERROR * sources.base.count.values) ** 2, len(sources.years))
     deaths = DEATHS_CELL_ERROR * along_cohorts(registered_deaths(sources))

@@ -97,23 +97,36 @@ def save(path: Path, groups: Mapping[str, xr.Dataset], record: Mapping[str, obje
         f"/{group}": {str(v): PACKED for v in data.data_vars if data[v].dtype.kind == "f"}
         for group, data in groups.items()
     }
-    number, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(number)
+    # In memory first: HDF5 brings the whole process down when the disk is full.
+    write_whole(path, tree.to_netcdf(engine="h5netcdf", encoding=encoding))
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write a file whole or not at all, and wait until it stands on the disk.
+
+    Raises
+    ------
+    SaveFailedError
+        If the disk is full or the folder may not be written to; an earlier file stays.
+    """
+    name = ""
     try:
-        tree.to_netcdf(name, engine="h5netcdf", encoding=encoding)
+        number, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
         to_disk(Path(name))
         os.chmod(name, 0o644)
         os.replace(name, path)
         to_disk(path.parent)
-    except OSError as fault:
-        Path(name).unlink(missing_ok=True)
+    except BaseException as fault:
+        if name:
+            Path(name).unlink(missing_ok=True)
+        if not isinstance(fault, OSError):
+            raise
         raise SaveFailedError(
             f"{path.name} could not be written: {fault.strerror or fault}. An earlier file of that "
             "name is untouched. Make room, or choose another folder."
         ) from None
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def load(path: Path) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:

@@ -65,6 +65,12 @@ class RunChangedError(OutputExistsError):
     code = "RUN_CHANGED"
 
 
+class RunBusyError(OutputExistsError):
+    """Another process is at work on the same run."""
+
+    code = "RUN_BUSY"
+
+
 class SavedFileError(ImpsError, ValueError):
     """A saved fit or a manifest cannot be read, or was not written by this package."""
 

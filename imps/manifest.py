@@ -25,7 +25,7 @@ import imps
 from imps.archive import account_record
 from imps.cases.loading import Case
 from imps.checks import Checks
-from imps.draws import LATENT, LOG_SCALE, check_format, to_disk
+from imps.draws import LATENT, LOG_SCALE, check_format, write_whole
 from imps.errors import SavedFileError
 from imps.fit import Fit
 from imps.gaussian import LinearModel
@@ -239,11 +239,8 @@ def variant_words(variant: Mapping[str, Any]) -> str:
 
 def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
     """Write a manifest, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
     text = json.dumps(content, indent=1, ensure_ascii=False, default=_plain)
-    partial.write_text(text + "\n", encoding="utf-8")
-    to_disk(partial)
-    os.replace(partial, path)
+    write_whole(path, f"{text}\n".encode())
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:

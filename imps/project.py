@@ -122,7 +122,7 @@ class ImportReport:
                     "file": published_path(t.name),
                     "kind": t.kind,
                     "rows": len(t.frame),
-                    "vintage": t.metadata.get("vintage", ""),
+                    "vintage": _vintages(t),
                     "sha256": t.file_hash,
                     "content_sha256": t.content_hash,
                     "metadata": dict(t.metadata),
@@ -137,6 +137,12 @@ class ImportReport:
         verdict = "passed" if self.passed else f"{faults} faults: nothing can be run"
         tables = f"{len(self.tables)} tables read, {verdict}"
         return f"{tables}\n{self.log}" if self.log.findings else tables
+
+
+def _vintages(table: Table) -> list[str]:
+    """Vintages in a table, or the one that was declared; empty if none is stated."""
+    found = set(table.frame["vintage"]) if "vintage" in table.frame else set()
+    return sorted({*found, table.metadata.get("vintage", "")} - {""})
 
 
 # Checking a project

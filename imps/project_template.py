@@ -51,13 +51,17 @@ def write_project(directory: str | os.PathLike[str]) -> Path:
         )
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    for name, text in project_files(target.name).items():
-        file = partial / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8", newline="\n")
-    if target.exists():
-        target.rmdir()
-    os.replace(partial, target)
+    try:
+        for name, text in project_files(target.name).items():
+            file = partial / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8", newline="\n")
+        if target.exists():
+            target.rmdir()
+        os.replace(partial, target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     return target / SETTINGS_FILE
 
 

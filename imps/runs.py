@@ -8,10 +8,13 @@ appears when it is whole. A run that was cut off is continued by the same comman
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,13 @@ from imps.attribution import Attribution, attribute
 from imps.cases.loading import Case, load_case
 from imps.checks import Checks, check
 from imps.curves import Form
-from imps.errors import ImpsError, OutputExistsError, RunChangedError, SavedFileError
+from imps.errors import (
+    ImpsError,
+    OutputExistsError,
+    RunBusyError,
+    RunChangedError,
+    SavedFileError,
+)
 from imps.fit import Fit, fit, fit_settings
 from imps.gaussian import linear_model
 from imps.manifest import (
@@ -66,6 +75,7 @@ from imps.tables import (
 
 UNFINISHED = ".unfinished"
 RESULTS_FOLDER = "results"
+LOCK_FILE = ".lock"
 REPORT_FILE = "report.html"
 
 
@@ -214,16 +224,22 @@ def run(
     manifest = first_part(loaded, linear_part(model), request, imported)
     manifest |= {"cores_used": cores, "started": started.isoformat(timespec="seconds")}
     working = _working_folder(target, manifest, force, tell)
-    kept = working / CHAINS_FOLDER
+    kept, refused = working / CHAINS_FOLDER, True
     try:
-        found = fit(model, **sampling, **shown, keep=kept)
-    except ImpsError:
-        if not any(kept.glob("*-*.nc")):
-            shutil.rmtree(working)  # refused, with nothing to lose
+        with alone(working):
+            found = fit(model, **sampling, **shown, keep=kept)
+            refused = False
+            done = _results_of(loaded, found, target)
+            _check_replaceable(target, force)  # once more: it was long ago
+            tell("writing tables, figures and report")
+            _write(done, target, working, read_manifest(working))
+    except RunBusyError:
         raise
-    done = _results_of(loaded, found, target)
-    tell("writing tables, figures and report")
-    _write(done, target, working, read_manifest(working))
+    except ImpsError:
+        if refused and not any(kept.glob("*-*.nc")):
+            shutil.rmtree(working, ignore_errors=True)  # with nothing to lose
+        raise
+    shutil.rmtree(working, ignore_errors=True)
     return done
 
 
@@ -330,7 +346,8 @@ def _working_folder(
     """The folder of a run under way: a new one with its manifest, or the one that was cut off."""
     working = target.with_name(target.name + UNFINISHED)
     if working.exists():
-        reasons = _other_run(working, manifest)
+        with alone(working):
+            reasons = _other_run(working, manifest)
         if not reasons:
             tell(f"continuing the run in {working.name}")
             return working
@@ -344,9 +361,57 @@ def _working_folder(
     target.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{working.name}-", dir=target.parent))
     new.chmod(0o755)
-    write_manifest(new / MANIFEST_FILE, manifest)
-    os.replace(new, working)
+    try:
+        write_manifest(new / MANIFEST_FILE, manifest)
+        os.replace(new, working)
+    except OSError:
+        shutil.rmtree(new, ignore_errors=True)
+        if working.exists():  # since a moment ago
+            raise _busy(working) from None
+        raise
     return working
+
+
+@contextmanager
+def alone(working: Path) -> Iterator[None]:
+    """Hold the folder of a run under way, so that no other process works in it.
+
+    The hold ends with the process, however it ends.
+
+    Raises
+    ------
+    RunBusyError
+        If another process holds it.
+    """
+    try:
+        held = (working / LOCK_FILE).open("ab")
+    except FileNotFoundError:  # it ended a moment ago
+        raise _busy(working) from None
+    with held:
+        try:
+            _lock(held.fileno())
+        except OSError as fault:
+            if fault.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                raise _busy(working) from None
+        yield
+
+
+def _lock(number: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _busy(working: Path) -> RunBusyError:
+    return RunBusyError(
+        f"another process is at work in '{working}'. Wait until it has ended, or choose another "
+        "folder."
+    )
 
 
 SAME = ("case", "account_sha256", "imps", "python", "lock_sha256", "request")
@@ -413,7 +478,6 @@ def _write(done: Run, target: Path, working: Path, manifest: dict[str, Any]) -> 
     if target.exists():
         os.replace(target, Path(tempfile.mkdtemp(dir=working)) / target.name)
     os.replace(results, target)
-    shutil.rmtree(working, ignore_errors=True)
 
 
 def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None:

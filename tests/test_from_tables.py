@@ -464,6 +464,31 @@ def test_a_cell_that_no_year_has_is_refused():
     assert "male 2-3" in found(small(survey_flows=rows), "CELLS_NEEDED", REJECT)
 
 
+def test_a_flow_of_nobody_is_refused():
+    nobody = change(survey(YEARS, groups=GROUPS), {"flow": "immigration"}, estimate=0)
+    assert "every figure of immigration is 0" in found(
+        small(survey_flows=nobody), "CELLS_NEEDED", REJECT
+    )
+
+
+def test_an_account_of_a_village_with_empty_cells_is_fitted():
+    stocks = change(population((2001, 2004), AGES, start=3), {"age": "4+"}, population=0)
+    sources = joined(small(
+        population=stocks,
+        births=[{**r, "births": 1} for r in births(YEARS)],
+        deaths=[{**r, "deaths": 0} for r in deaths(YEARS, AGES)],
+        survey_flows=[{**r, "estimate": 1 + (r["sex"] == "male"), "standard_error": 1}
+                      for r in survey(YEARS, groups=GROUPS)],
+        administrative_flows=[{**r, "count": 0} for r in asylum(YEARS)],
+    ))  # fmt: skip
+    model = imps.linear_model(sources, imps.default_priors(), resolution=Resolution(3, 3))
+    errors = dict(zip(model.row_labels, model.standard_error, strict=True))
+    assert errors["census male 4"] >= 1
+    fit = imps.fit(model, seed=1, draws=100, progress=False)
+    attribution = imps.attribute(fit, checks=imps.check(fit))
+    assert attribution.summary()["mean"].sum() == pytest.approx(sources.gap, abs=1e-6)
+
+
 def test_groups_that_change_over_the_years_are_refused():
     rows = survey((2002, 2003), groups=GROUPS) + survey((2004,), groups=("0-2", "3", "4+"))
     assert "of immigration change in 2002" in found(small(survey_flows=rows), "AGE_GAP", REJECT)

@@ -1612,6 +1612,29 @@ def test_M06_disk_full(own_run, tmp_path, monkeypatch):
     np.testing.assert_array_equal(imps.load_fit(path).latents(), own_run.fit.latents())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of file sizes to stand for a disk")
+def test_M06_a_disk_that_really_has_no_room(own_run, tmp_path):
+    """Past this size the system refuses to write, as it does on a full disk."""
+    import resource
+
+    path = tmp_path / "fit.nc"
+    own_run.fit.save(path)
+    before, limits = snapshot(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(SaveFailedError, match="SAVE_FAILED  fit.nc .*File too large"):
+            own_run.fit.save(path)
+        with pytest.raises(SaveFailedError, match="SAVE_FAILED  account.nc"):
+            imps.fit(own_run.fit.model, seed=1, draws=100, keep=tmp_path / "c", progress=False)
+        with pytest.raises(OSError, match="File too large"):
+            write_project(tmp_path / "project")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.glob("*project*")) and not list(tmp_path.glob("c/.*"))
+    assert {k: v for k, v in snapshot(tmp_path).items() if not k.startswith("c/")} == before
+    np.testing.assert_array_equal(imps.load_fit(path).latents(), own_run.fit.latents())
+
+
 def test_M07_folder_with_an_awkward_name(tmp_path):
     settings = write_project(tmp_path / "Ünï code (v2)")
     assert check_project(settings).passed and check_project(settings.parent).passed

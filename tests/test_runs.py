@@ -22,6 +22,7 @@ from imps.attribution import COLUMNS
 from imps.cli import app
 from imps.errors import OutputExistsError, UnknownCaseError
 from imps.plots import standard_figures
+from imps.runs import alone
 
 FILES = [
     "figures/net_migration.png",
@@ -175,6 +176,38 @@ def test_a_run_that_fails_at_the_end_leaves_no_results_and_loses_no_chain(tmp_pa
     assert any("2 of 2 chains were finished before" in line for line in said)
     assert [p.name for p in tmp_path.iterdir()] == ["results"]
     np.testing.assert_array_equal(done.fit.draws["latent"], partial.draws["latent"])
+
+
+def test_two_runs_never_work_in_one_folder(tmp_path):
+    """A second command would take the results of the first away while they are written."""
+    out, again = tmp_path / "results", []
+    arguments = ["reconcile", "uk-1991-2001", "--out", str(out), "--draws", "200", "--force"]
+
+    def second_while_the_first_fits(line):
+        if line.startswith("exact posterior"):
+            again.append(CliRunner().invoke(app, arguments))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        imps.run("uk-1991-2001", out=out, draws=200, progress=False, force=True,
+                 say=second_while_the_first_fits)  # fmt: skip
+    assert again[0].exit_code == 1 and "RUN_BUSY" in again[0].stderr
+    assert "at work in" in again[0].stderr and not out.exists()
+    with alone(tmp_path / "results.unfinished"):  # let go with the end of the first
+        pass
+
+
+def test_results_that_appeared_meanwhile_are_not_replaced(folder, tmp_path, monkeypatch):
+    out = tmp_path / "results"
+
+    def appeared(*_, **__):
+        shutil.copytree(folder, out)
+        return imps.load_fit(folder)
+
+    monkeypatch.setattr("imps.runs.fit", appeared)
+    with pytest.raises(OutputExistsError, match="already there"):
+        imps.run("uk-1991-2001", out=out, draws=200, progress=False)
+    assert drawn(out) == drawn(folder) and (tmp_path / "results.unfinished").is_dir()
 
 
 def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
@@ -359,6 +392,7 @@ def test_a_project_is_run_loaded_and_goes_stale(tmp_path):
     assert str(tmp_path) not in text
     assert {row["file"] for row in manifest["inputs"]} >= {"data/births.csv", "data/deaths.csv"}
     assert all(row["rows"] and len(row["sha256"]) == 64 for row in manifest["inputs"])
+    assert manifest["inputs"][0]["vintage"] == ["census 2001", "census 2006"]
     assert "AGES_MAPPED" in {row["code"] for row in manifest["import_log"]}
     assert imps.load_run(project / "results").fit.stale == ()
     births = project / "data" / "births.csv"

@@ -31,6 +31,10 @@ from imps.sources.options import MID_YEAR, PERIODS, UNITS, ReadOptions, nearest
 from imps.sources.schemas import ACCOUNT, EVENTS, FLOW_TABLE, SHARES, STOCK, Schema
 from imps.sources.work import ADVICE, END, FIRST, ROW, Work
 
+YEAR_END_ADVICE: Final = (
+    " If populations stand at the end of the year throughout, see 'Populations at the end of the "
+    "year' in the how-to."
+)
 FLOW_WORDS: Final = MappingProxyType(
     {
         "immigration": "immigration",
@@ -268,7 +272,8 @@ def _stock_dates(work: Work, cells: Cells, moments: np.ndarray, read: np.ndarray
     work.find(
         other, "STOCK_DATE",
         f"is not 30 June: a stock of {listed(dates)} has to be rolled to mid-year or kept as dated",
-        f"If it is a census day, set census_days = {dates}: it then keeps its date.",
+        f"If it is a census day, set census_days = {dates}: it then keeps its date."
+        + (YEAR_END_ADVICE if {d[5:] for d in dates} & {"12-31", "01-01"} else ""),
         column="year", texts=texts[other],
     )  # fmt: skip
 

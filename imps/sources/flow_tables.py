@@ -144,7 +144,7 @@ def _survey_flow(
     cells = {YEAR: years, SEX: SEXES, AGE_GROUP: groups[AGE_GROUP].values.tolist()}
     estimate, error = (labelled(rows, c, cells) for c in ("estimate", "standard_error"))
     unobserved = estimate.isnull() | error.isnull()
-    if not _any_year(unobserved, flow, table, log):
+    if not _any_year(unobserved, flow, table, log) or not _any_migrant(estimate, flow, table, log):
         return None
     filled, filled_error = fill_unobserved(estimate, unobserved), _typical(error, unobserved)
     contacts, rule = _contacts(rows, cells, filled, filled_error, log, table, flow)
@@ -209,6 +209,18 @@ def _any_year(unobserved: xr.DataArray, flow: str, table: Table, log: Findings) 
         table.name, "CELLS_NEEDED", f"{flow} has no figure in any year for "
         f"{listed(_labels(never)[:5])}", "Sum the group into another one.",
         column="estimate", total=int(never.sum()),
+    )  # fmt: skip
+    return False
+
+
+def _any_migrant(estimate: xr.DataArray, flow: str, table: Table, log: Findings) -> bool:
+    """The priors of a flow are shares of its own size, so nobody at all cannot enter."""
+    if (estimate > 0).any():
+        return True
+    log.add(
+        table.name, "CELLS_NEEDED", f"every figure of {flow} is 0",
+        "Give the flow, or end the account where it is known.", column="estimate",
+        total=estimate.size,
     )  # fmt: skip
     return False
 

@@ -13,7 +13,8 @@ from imps.archive import pack, unpack
 from imps.draws import load, save
 from imps.errors import ImpsWarning, OutputExistsError, SavedFileError
 from imps.fit import EXACT_DRAWS
-from imps.plots import standard_figures
+from imps.plots import figure_data, standard_figures
+from imps.report import report_figures
 from imps.runs import Run
 
 MEGABYTES = 50  # of the file of a full national fit
@@ -38,7 +39,10 @@ def tables_and_figures(fit, case):
     attribution, found = imps.attribute(fit, checks=checks), imps.reconcile(fit, checks=checks)
     run = Run(case, fit, checks, attribution, found, None)
     drawn = {}
-    for name, figure in standard_figures(attribution, found).items():
+    figures = report_figures(fit, attribution, found, checks, case=case)
+    figures |= {f"standard {k}": f for k, f in standard_figures(attribution, found).items()}
+    for name, figure in figures.items():
+        drawn[f"{name} data"] = figure_data(figure)
         for i, ax in enumerate(figure.axes):
             parts = [line.get_xydata() for line in ax.lines]
             parts += [patch.get_path().vertices for patch in ax.patches]
@@ -53,9 +57,13 @@ def test_every_table_and_figure_comes_back_to_the_last_bit(fitted, loaded, case)
     assert len(tables) >= 8
     for name, frame in tables.items():
         pd.testing.assert_frame_equal(frame, again[name], check_exact=True, obj=name)
-    assert len(figures) >= 3
+    assert len(figures) >= 20
     for name, parts in figures.items():
-        assert len(parts) > 3
+        if isinstance(parts, pd.DataFrame):
+            assert len(parts) > 3
+            pd.testing.assert_frame_equal(parts, redrawn[name], check_exact=True, obj=name)
+            continue
+        assert len(parts) == len(redrawn[name])
         for a, b in zip(parts, redrawn[name], strict=True):
             np.testing.assert_array_equal(a, b)
 

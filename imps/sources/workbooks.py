@@ -49,7 +49,7 @@ def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid 
     except (calamine.CalamineError, OSError, ValueError, zipfile.BadZipFile):
         log.add(
             "FILE_NOT_READABLE",
-            "is not a workbook that can be read (damaged, or protected by a password)",
+            "is not a workbook that can be read (damaged, too large, or protected by a password)",
             "Save it again as .xlsx without a password, or export the sheet as CSV.",
         )
         return None

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,12 +26,12 @@ from imps.cases.loading import Case
 from imps.errors import PriorError
 from imps.from_tables import inspect_sources
 from imps.priors import OPTIONAL_PRIORS, Priors, default_priors
-from imps.settings import Settings, inspect_settings, published_path, shown_name
+from imps.settings import Settings, inspect_settings, shown_name
 from imps.sources import Sources
 from imps.sources.account_checks import cell_population
 from imps.sources.cross_checks import ADJUSTMENTS, check_between
-from imps.sources.import_log import CONVERT, WARN, Collector, ImportLog, listed
-from imps.sources.tables import Table, inspect_table
+from imps.sources.import_log import CONVERT, WARN, Collector, Finding, ImportLog, listed
+from imps.sources.tables import Table, inspect_table, published_path
 
 CONFLICT_SDS: Final = 5.0
 """Prior standard deviations between prior and data that are worth a warning."""
@@ -93,7 +93,7 @@ class ImportReport:
         assert self.settings is not None  # without a fault there are settings
         account = self.settings.account
         title = account.name or f"{sources.area}, mid-{sources.mid_years[0]} to {sources.last_year}"
-        notes = [str(f) for f in self.log.findings if f.outcome in (CONVERT, WARN)]
+        notes = [str(f) for f in self._published_findings() if f.outcome in (CONVERT, WARN)]
         return Case(
             name=_case_name(title),
             title=title,
@@ -102,7 +102,7 @@ class ImportReport:
             published_afterwards=pd.DataFrame(),
             later_series=pd.DataFrame(),
             references=pd.DataFrame(
-                [(t.name, t.kind, t.content_hash) for t in self.tables],
+                [(t.cited, t.kind, t.content_hash) for t in self.tables],
                 columns=["key", "kind", "content_sha256"],
             ),
             notes=tuple(notes),
@@ -119,7 +119,7 @@ class ImportReport:
             "settings": self.settings.resolved() if self.settings else None,
             "inputs": [
                 {
-                    "file": published_path(t.name),
+                    "file": t.cited,
                     "kind": t.kind,
                     "rows": len(t.frame),
                     "vintage": _vintages(t),
@@ -129,8 +129,21 @@ class ImportReport:
                 }
                 for t in self.tables
             ],
-            "findings": [{**r, "file": published_path(r["file"])} for r in self.log.records()],
+            "findings": [f.record() for f in self._published_findings()],
         }
+
+    def _published_findings(self) -> list[Finding]:
+        """The findings without the folders of this computer, whichever file they speak of."""
+
+        def published(text: str) -> str:
+            for table in self.tables:
+                text = text.replace(table.name, table.cited)
+            return text
+
+        return [
+            replace(f, file=published_path(f.file), problem=published(f.problem))
+            for f in self.log.findings
+        ]
 
     def __str__(self) -> str:
         faults = len(self.log.faults)

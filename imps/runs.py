@@ -59,6 +59,7 @@ from imps.report import figure_png, html_report, report_figures
 from imps.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
 from imps.settings import SETTINGS_FILE, inspect_settings
 from imps.sources import Sources
+from imps.sources.tables import published_path
 from imps.system_model import Resolution
 from imps.tables import (
     Table,
@@ -302,8 +303,9 @@ def changed_inputs(manifest: Mapping[str, Any], folder: Path) -> list[str]:
     lines = []
     if settings is None or settings.resolved() != manifest["input_settings"]:
         lines.append(f"the settings in {SETTINGS_FILE} have changed")
+    given = {published_path(t.file): project / t.file for t in settings.tables} if settings else {}
     for entry in manifest["inputs"]:
-        file = project / entry["file"]
+        file = given.get(entry["file"], project / entry["file"])
         if not file.is_file():
             lines.append(f"the input {entry['file']} is gone")
         elif digest(file.read_bytes()) != entry["sha256"]:

@@ -22,6 +22,7 @@ from imps.sources.cross_checks import MEAN_OF_CALENDAR_YEARS, Account
 from imps.sources.import_log import Collector, ImportLog, listed
 from imps.sources.options import OPTION_NAMES, nearest
 from imps.sources.schemas import SCHEMAS
+from imps.sources.tables import published_path
 
 SCHEMA_VERSION: Final = 1
 SETTINGS_FILE: Final = "settings.toml"
@@ -131,11 +132,6 @@ class Settings:
 
 def _coverage(table: TableSettings) -> dict[str, Any]:
     return {"coverage": dict(table.coverage)} if table.coverage else {}
-
-
-def published_path(file: str) -> str:
-    """A path that may be published: relative as written, or the name alone."""
-    return PurePath(file).name if PurePath(file).is_absolute() else file
 
 
 # Reading settings

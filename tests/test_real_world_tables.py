@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import openpyxl
 import pandas as pd
 import pytest
@@ -283,3 +285,22 @@ def test_a_single_backslash_that_toml_refuses(project):
 def test_one_line_for_each_finding_whatever_the_name_of_the_file():
     _, log = inspect_table("no\nsuch\x1b.csv", "births")
     assert "\n" not in str(log) and isinstance(log.findings[0], Finding)
+
+
+def test_absolute_paths_are_not_carried_into_results(project):
+    """A run is published with its manifest: no folder of a user stands in it, nor in the report."""
+    folder = str(project.parent)
+    for name in ("population", "births", "survey_flows", "administrative_flows"):
+        edit_settings(project, (f'"data/{name}.csv"', f'"{folder}/data/{name}.csv"'))
+    edit_table(project, "population", lambda f: f.drop(columns="vintage"))
+    report = check_project(project)
+    assert report.passed and report.log.of("AGES_MAPPED")
+    case = report.case
+    cited = [
+        case.notes,
+        case.sources.table().to_dict("records"),
+        case.references.to_dict("records"),
+    ]
+    text = json.dumps([report.record(), *cited], default=str)
+    assert folder not in text and '"survey_flows.csv"' in text
+    assert folder not in repr(case.sources)

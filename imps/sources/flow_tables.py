@@ -163,7 +163,7 @@ def _survey_flow(
         lower_ages=groups,
         definition=definition,
         vintage=table.metadata.get("vintage", "") or "not stated",
-        reference=listed([t.name for t in tables]),
+        reference=listed([t.cited for t in tables]),
         observed=TOTAL if table.options.observed == "total" else BY_SEX_AND_AGE,
         basis=CALENDAR_YEARS if table.metadata["period"] == CALENDAR_YEAR else MID_YEARS,
         variance_function=rule,
@@ -405,7 +405,7 @@ def _part(
         flow,
         count,
         vintage=table.metadata.get("vintage", "") or "not stated",
-        reference=table.name,
+        reference=table.cited,
         basis=basis,
         counted=counted(table, account),
     )
@@ -460,7 +460,7 @@ def _known_change(
         total=len(rows),
     )  # fmt: skip
     return KnownChange(
-        source, count, table.metadata.get("vintage", "") or "not stated", table.name,
+        source, count, table.metadata.get("vintage", "") or "not stated", table.cited,
         counted(table, account),
     )  # fmt: skip
 

@@ -121,7 +121,7 @@ def _published(tables: Iterable[Table]) -> list[PublishedStock]:
         frame = table.frame
         stated = str(table.metadata.get("vintage", ""))
         vintage = frame["vintage"] if "vintage" in frame else pd.Series("", index=frame.index)
-        vintage = vintage.where(vintage != "", stated or table.name)
+        vintage = vintage.where(vintage != "", stated or table.cited)
         for (name, date), rows in frame.groupby([vintage, "date"], sort=True):
             found.append(PublishedStock(str(name), dt.date.fromisoformat(str(date)), table, rows))
     return found
@@ -291,7 +291,7 @@ def stock_of(published: PublishedStock, name: str, account: Account) -> Stock:
         published.date,
         account.census_standard_error,
         published.vintage,
-        published.table.name,
+        published.table.cited,
         name,
         counted(published.table, account),
     )
@@ -326,7 +326,7 @@ def rolled_forward(chosen: ChosenStocks, account: Account, change: xr.DataArray)
         by_rule=(),
         rule="",
         vintage=last.vintage,
-        reference=listed(list(dict.fromkeys(s.table.name for s in chosen.rolled))),
+        reference=listed(list(dict.fromkeys(s.table.cited for s in chosen.rolled))),
         by_sex=None if last.observed == TOTAL else counts[-1].sum(AGE),
         by_sex_and_age=_over_years(detailed) if detailed else None,
         counted=counted(last.table, account),
@@ -437,7 +437,7 @@ def _register(
     return Register(
         name=name, year=day.year, count=count, standard_error=error, coverage_mean=mean,
         coverage_sd=sd, coverage_age_sd=by_age, vintage=table.metadata.get("vintage", ""),
-        reference=table.name, counted=counted(table, account),
+        reference=table.cited, counted=counted(table, account),
     )  # fmt: skip
 
 

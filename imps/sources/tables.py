@@ -14,7 +14,7 @@ import io
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -87,6 +87,11 @@ class Table:
     log: ImportLog
     content_hash: str
     file_hash: str
+
+    @property
+    def cited(self) -> str:
+        """Name under which results cite the table: without the folders of one computer."""
+        return published_path(self.name)
 
     @property
     def value(self) -> str:
@@ -252,6 +257,11 @@ def content_hash(frame: pd.DataFrame, kind: str) -> str:
             digest.update("\x1f".join(map(str, distinct)).encode())
             digest.update(codes.astype("<i8").tobytes())
     return digest.hexdigest()
+
+
+def published_path(file: str) -> str:
+    """A path that may be published: relative as written, or the name alone."""
+    return PurePath(file).name if PurePath(file).is_absolute() else file
 
 
 def of_kinds(tables: Iterable[Table], *kinds: str) -> list[Table]:

@@ -151,4 +151,4 @@ def _origin(tables: Sequence[Table], kind: str) -> tuple[str, str]:
     """Vintage and reference of the tables of a kind."""
     same = of_kinds(tables, kind)
     vintages = list(dict.fromkeys(t.metadata.get("vintage", "") for t in same))
-    return listed([v for v in vintages if v]) or "registered", listed([t.name for t in same])
+    return listed([v for v in vintages if v]) or "registered", listed([t.cited for t in same])

@@ -15,7 +15,6 @@ import pandas as pd
 from imps.cards import Bar, bars, card
 from imps.draws import LOG_SCALE, diagnose
 from imps.fit import (
-    GRID_POINTS,
     LARGEST_LOG_SCALE,
     LEAST_EFFECTIVE_SHARE,
     Fit,
@@ -85,8 +84,9 @@ class Checks:
     misfit : DataFrame
         source, rows, mean_square (of standardised residuals), worst row.
     divergences : int
-    effective_points : float or None
-        Smallest effective number of grid points of the exact way.
+    effective_points, grid_points : number or None
+        Effective points of the grid over the scales and all its points, in the chain of the
+        exact way that has the smallest share.
     largest_log_scale : float
         Largest posterior mean of a standardised log scale, in absolute value.
     verdict : str
@@ -101,6 +101,7 @@ class Checks:
     misfit: pd.DataFrame
     divergences: int
     effective_points: float | None
+    grid_points: int | None
     largest_log_scale: float
     verdict: str
     causes: tuple[Cause, ...]
@@ -153,7 +154,7 @@ class Checks:
         )
         if self.effective_points is None:
             return text
-        return f"{text}, {self.effective_points:.0f} of {GRID_POINTS} grid points effective"
+        return f"{text}, {self.effective_points:.0f} of {self.grid_points} grid points effective"
 
     def __repr__(self) -> str:
         return f"Checks: {self.line}"
@@ -207,11 +208,11 @@ def check(fit: Fit) -> Checks:
     quantities = fit.quantities()
     table = diagnose(quantities)
     divergences = int(fit.stats["diverging"].sum()) if "diverging" in fit.stats else 0
-    points = float(fit.stats["effective_points"].min()) if "effective_points" in fit.stats else None
+    points, of = _least_even_grid(fit)
     scales = fit.draws[LOG_SCALE].mean(("chain", "draw"))
     largest = float(np.abs(scales).max()) if scales.size else 0.0
     misfit = _misfit(fit)
-    hard = [*_computation(table, divergences, points), *_scales(fit)]
+    hard = [*_computation(table, divergences, points, of), *_scales(fit)]
     stale = [Cause(SAVED_FIT, f"STALE: {reason}", "fit again") for reason in fit.stale]
     soft = [*stale, *_bad_fits(misfit)]
     soft += [*_tensions(fit, quantities), *_inseparable(quantities)]
@@ -220,6 +221,7 @@ def check(fit: Fit) -> Checks:
         misfit=misfit,
         divergences=divergences,
         effective_points=points,
+        grid_points=of,
         largest_log_scale=largest,
         verdict=DO_NOT_USE if hard else WITH_CARE if soft else USABLE,
         causes=tuple(hard + soft),
@@ -300,7 +302,9 @@ def _misfit(fit: Fit) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _computation(table: pd.DataFrame, divergences: int, points: float | None) -> list[Cause]:
+def _computation(
+    table: pd.DataFrame, divergences: int, points: float | None, of: int | None
+) -> list[Cause]:
     """Faults of the computation, for which the draws are not the posterior's."""
     causes = []
     bad = table[
@@ -315,10 +319,19 @@ def _computation(table: pd.DataFrame, divergences: int, points: float | None) ->
     if divergences:
         what = f"{divergences} divergences, none is allowed"
         causes.append(Cause("sampler", what, "fit with method='exact', or narrow the widest prior"))
-    if points is not None and points < LEAST_EFFECTIVE_SHARE * GRID_POINTS:
-        what = f"{points:.0f} of {GRID_POINTS} points of the grid over the scales are effective"
+    if points is not None and of is not None and points < LEAST_EFFECTIVE_SHARE * of:
+        what = f"{points:.0f} of {of} points of the grid over the scales are effective"
         causes.append(Cause("grid", what, "fit with method='nuts'"))
     return causes
+
+
+def _least_even_grid(fit: Fit) -> tuple[float | None, int | None]:
+    """Effective points of the chain with the least share of them, and how many it took."""
+    if "effective_points" not in fit.stats:
+        return None, None
+    points, of = fit.stats["effective_points"].values, fit.stats["grid_points"].values
+    least = int(np.argmin(points / of))
+    return float(points[least]), int(of[least])
 
 
 def _scales(fit: Fit) -> list[Cause]:

@@ -94,12 +94,15 @@ EQUATIONS: tuple[Equation, ...] = (
     Equation(
         "flow",
         "True flow",
-        r"x_{s,a,t} = m_{s,a}\left(1 + \sigma_1 z + s_y v_t + s_a\, \phi_a^{\top} z_s + "
+        r"x_{s,a,t} = m_{s,a}\left(1 + \sigma_1 z + \sigma_1 \sum_e o_{e,t}\, z_e + s_y v_t + "
+        r"s_a\, \phi_a^{\top} z_s + "
         r"s_{at}\, \phi_a^{\top} v_{s,t}\right) + \sigma_2 \left(2 m''_{s,a} z_{s,2} - "
         r"m'_{s,a} z_{s,1}\right)",
         "The true flow of each direction is relative to $m$, the pooled published flow by sex and "
-        "age, which is constant over time: a level, years, ages and their product, and an error "
-        "in the mean age and the width of the schedule in years of age. The $v$ are "
+        "age, which is constant over time: a level, another in each era $e$ of the survey "
+        "($o_{e,t}$ is the share of interval $t$ in it; free, so that a rise in its years is not "
+        "read as bias), years, ages and their product, and an error in the mean age and the width "
+        "of the schedule in years of age. The $v$ are "
         f"autoregressive over years with correlation ${FLOW_PERSISTENCE:g}$ and variance one; "
         "$s_y$, $s_a$ and $s_{at}$ are unknown scales.",
         "imps.system_model._true_flow",

@@ -37,6 +37,8 @@ from imps.streams import stream, stream_seed
 
 METHODS = ("auto", "exact", "nuts")
 GRID_POINTS = 256
+MORE_GRID_POINTS = 1024
+"""Taken by a chain whose first grid is too uneven: one far point is diluted, a bad proposal not."""
 EXACT_DRAWS = 1000
 NUTS_DRAWS = 2000
 TARGET_ACCEPT = 0.97
@@ -62,8 +64,8 @@ class Fit:
     draws : Dataset
         `log_scale` (chain, draw, scale) and `latent` (chain, draw, latent_name).
     stats : Dataset
-        Sampler statistics; `diverging` (chain, draw) for NUTS, `effective_points`
-        (chain) for the exact way.
+        Sampler statistics; `diverging` (chain, draw) for NUTS, `effective_points` and
+        `grid_points` (chain) for the exact way.
     method : {"exact", "nuts"}
     seed : int
     settings : dict
@@ -309,7 +311,7 @@ def fit(
             start = _scales_of(near, linear)
             settings |= {"near_another_fit": True}
         found = _exact(linear, draws or EXACT_DRAWS, settings, kept, tell, start)
-        share = float(found.stats["effective_points"].min()) / GRID_POINTS
+        share = float((found.stats["effective_points"] / found.stats["grid_points"]).min())
         if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
             return _cross_checked(found, by_nuts(()), say or print) if cross_check else found
         notes = (f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken",)
@@ -461,9 +463,12 @@ def _exact(
             for chain in missing:
                 seeds = [stream_seed(seed, f"chain {chain}: {part}") for part in ("grid", "draws")]
                 grid = posterior.grid(proposal, GRID_POINTS, seed=seeds[0])
+                if grid.effective < LEAST_EFFECTIVE_SHARE * GRID_POINTS:
+                    grid = posterior.grid(proposal, MORE_GRID_POINTS, seed=seeds[0])
                 h, z = posterior.draw(grid, draws, seed=seeds[1])
                 stats = {
                     "effective_points": ((CHAIN,), np.array([grid.effective])),
+                    "grid_points": ((CHAIN,), np.array([len(grid.points)])),
                     "grid_mean": ((CHAIN, "quantity"), grid.mean[None]),
                     "grid_sd": ((CHAIN, "quantity"), grid.sd[None]),
                     "grid_between": ((CHAIN, "quantity"), grid.between[None]),

@@ -132,6 +132,7 @@ def last_part(fit: Fit, checks: Checks, reconciliation: Reconciliation) -> dict[
             "least_ess_tail": float(checks.table["ess_tail"].min()),
             "divergences": checks.divergences,
             "effective_grid_points": checks.effective_points,
+            "grid_points": checks.grid_points,
             "largest_log_scale": checks.largest_log_scale,
             "largest_closure_error_persons": reconciliation.closure(),
             "negative_flow_cells": reconciliation.negative_flows,

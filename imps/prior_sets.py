@@ -190,17 +190,7 @@ def _with(statement: Statement, model: LinearModel, priors: Priors) -> Priors:
     level = f"{rows}_level"
     persons = float(total.effects[level].sum()) / model.priors[level].sd
     factor = sd / float(model.prior_moments(total)[1])
-    return widened_where_used(model, priors, rows, factor).replace(
-        **{level: {"mean": mean / persons}}
-    )
-
-
-def widened_where_used(model: LinearModel, priors: Priors, name: str, factor: float) -> Priors:
-    """Priors that begin with a name widened, but for those of which the account has no use."""
-    unused = set(model.account.latents.unused())
-    own = priors.widen(name, factor)
-    kept = [n for n in own if n not in unused]
-    return priors.replace(**{n: {"sd": own[n].sd} for n in kept if own[n] != priors[n]})
+    return priors.widen(rows, factor).replace(**{level: {"mean": mean / persons}})
 
 
 def _rows_of(source: str) -> str:

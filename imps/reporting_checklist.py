@@ -126,7 +126,8 @@ def _computation(fit: Fit, checks: Checks) -> Iterator[Row]:
             "If not MCMC",
             FILLED,
             "Importance grid over the scales, exact given them: "
-            f"{checks.effective_points:.0f} effective points in the least chain. The approximation "
+            f"{checks.effective_points:.0f} of {checks.grid_points} points effective in the least "
+            "chain. The approximation "
             "is the grid; means and standard deviations in the tables carry no error of draws.",
         )
     else:

@@ -19,7 +19,7 @@ from imps.checks import INSEPARABLE, VERDICT, Checks, check
 from imps.errors import PriorError, SourceError, some
 from imps.fit import Fit, fit, needs_fit
 from imps.gaussian import GaussianPosterior, LinearModel, linear_model
-from imps.prior_sets import PRIOR_SETS, prior_set, widened_where_used
+from imps.prior_sets import PRIOR_SETS, prior_set
 from imps.priors import Priors
 
 TRUE_ERROR = 100_000.0
@@ -251,7 +251,7 @@ def widened(
     rows = [_headline("as it is", 1.0, attribute(fit))]
     for name in names:
         for factor in factors:
-            priors = widened_where_used(fit.model, fit.model.priors, name, factor)
+            priors = fit.model.priors.widen(name, factor)
             again = refit(fit, priors, draws=draws, chains=4)
             rows.append(_headline(name, factor, attribute(again)))
     return _judged(pd.DataFrame(rows), fit)

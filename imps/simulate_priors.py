@@ -228,6 +228,9 @@ class PriorSimulator:
         m = self.reference[name]
         n = len(self.survey_years[name]) + (1 if self.by_calendar_year else 0)
         departure = draw.normal(f"{name}_level") + draw.scale(f"{name}_years") * draw.years(n, 0.9)
+        eras = [self.in_era(name, era, n) for era in self.sources.survey_flows[name].eras]
+        for inside in eras:
+            departure = departure + draw.normal(f"{name}_level") * inside
         age = draw.scale(f"{name}_age") * draw.over_age(self.flow_shapes)
         moving = draw.years(n, 0.9, 2, self.flow_shapes.shape[1])
         moving = draw.scale(f"{name}_age_years") * (self.flow_shapes @ moving)
@@ -237,8 +240,8 @@ class PriorSimulator:
         young = np.outer(draw.normal(f"{name}_bias_young", 2), self.bell)
         row = draw.priors[f"{name}_bias_drift"]
         moving = row.mean + row.sd * draw.years(n, 0.8)
-        for era in self.sources.survey_flows[name].eras:
-            moving = moving + draw.normal(f"{name}_bias_era") * self.in_era(name, era, n)
+        for inside in eras:
+            moving = moving + draw.normal(f"{name}_bias_era") * inside
         return _Flow(true, m[:, :, None] * (level + young[:, :, None] + moving))
 
     def in_era(self, name: str, era: Era, n: int) -> np.ndarray:

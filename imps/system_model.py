@@ -7,7 +7,7 @@ everything is jointly normal. Arrays run over (sex, age reached, interval).
 The equations, with t the intervals from base to census and L the Lexis map:
 
     base      = published base - P0 (level + young + smooth over age)
-    x_k       = m_k (1 + level + years_t + age + age x years_t) + schedule error
+    x_k       = m_k (1 + level + era_t + years_t + age + age x years_t) + schedule error
     p_k       = m_k (mean + level + young + era_t + drift_t)     bias of the survey
     true part = published part (1 - e_j)                  asylum, Irish, switchers
     true change = known change - m (e_j + drift_t)        cross-border, armed forces, if asked
@@ -337,8 +337,8 @@ def _survey_flow(
     shape = pull_to_groups(generic, groups, cells.mean(axis=0))
     spread, rule = spreading_rule(generic, groups), mid_year_average(years, inner, survey.basis)
     first = outer.index(inner[0])
-    true = _true_flow(latents, survey.flow, shape, len(outer), fine)
     eras = {str(era): _share_in_era(era, survey.basis, outer) for era in survey.eras}
+    true = _true_flow(latents, survey.flow, shape, len(outer), fine, eras)
     return Flow(
         true=_on_log_scale(latents, survey.flow, true) if form.flows == LOG else true,
         bias=_survey_bias(
@@ -353,14 +353,27 @@ def _survey_flow(
     )
 
 
-def _true_flow(latents: Latents, flow: str, shape: np.ndarray, n: int, fine: Resolution) -> Affine:
-    """m (1 + level + years + age + age x years) plus an error of the schedule."""
+def _true_flow(
+    latents: Latents,
+    flow: str,
+    shape: np.ndarray,
+    n: int,
+    fine: Resolution,
+    eras: Mapping[str, np.ndarray],
+) -> Affine:
+    """m (1 + level + years + age + age x years) plus an error of the schedule.
+
+    In an era of the survey the level of the true flow is free too: what the survey shows of
+    those years then says nothing of its own bias in them.
+    """
     n_ages = shape.shape[1]
     time = autoregressive(n, FLOW_PERSISTENCE)
     ages = smooth_shapes(n_ages, fine.flow_shapes)
     m = np.repeat(shape[:, :, None], n, axis=2)
     level = latents.spread(f"{flow}_level", flow)
     true = Affine(m, {}) + latents.field(f"{flow}_level", level * m[..., None])
+    for era, share in eras.items():
+        true = true + latents.field(f"{flow}_level {era}", level * (m * share)[..., None])
     true = true + latents.field(f"{flow}_years", m[..., None] * time, scale=f"{flow}_years")
     by_age = _each_sex(m[..., None] * ages[None, :, None, :])
     true = true + latents.field(f"{flow}_age", by_age, scale=f"{flow}_age")
@@ -589,10 +602,25 @@ def check_priors_used(account: Account) -> None:
     unused = [
         name
         for name in account.latents.unused()
-        if name not in defaults or account.priors[name] != defaults[name]
+        if name not in defaults
+        or not (account.priors[name] == defaults[name] or _widened_with_its_family(account, name))
     ]
     if unused:
         raise PriorError(
             f"prior {some(unused)} belongs to no source of this account. Remove it, or add "
             "the source it is for."
         )
+
+
+def _widened_with_its_family(account: Account, name: str) -> bool:
+    """Whether the step of an era was widened as another row of the same bias was.
+
+    ``priors.widen("immigration_bias", 2)`` means all of that bias, in a survey that
+    has eras and in one that has none.
+    """
+    defaults, priors = default_priors(), account.priors
+    if not name.endswith("_bias_era") or priors[name].mean != 0:
+        return False
+    factor = priors[name].sd / defaults[name].sd
+    family = [n for n in defaults if n.startswith(name.removesuffix("era")) and n != name]
+    return any(np.isclose(priors[n].sd, factor * defaults[n].sd) for n in family if n in priors)

@@ -310,7 +310,13 @@ def computation_table(fit: Fit, checks: Checks) -> Table:
         ("Verdict", checks.verdict),
     ]
     if checks.effective_points is not None:
-        rows.insert(8, ("Effective grid points, least", f"{checks.effective_points:.0f}"))
+        rows.insert(
+            8,
+            (
+                "Effective grid points, least",
+                f"{checks.effective_points:.0f} of {checks.grid_points}",
+            ),
+        )
     return Table(
         pd.DataFrame(rows, columns=["item", "value"]),
         f"Computation, {fit.model.sources.area}",

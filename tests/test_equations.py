@@ -110,6 +110,8 @@ def test_bias_has_a_step_in_an_era():
     step = operator.bias.effects["immigration_bias_era 2004 to 2008"][..., 0]
     share = np.array([0.0] * 3 + [0.5] + [1.0] * 4 + [0.5] + [0.0] * 3)  # mid-2001 to mid-2012
     np.testing.assert_allclose(step, sd * m[..., None] * share, rtol=CLOSE)
+    free = operator.true.effects["immigration_level 2004 to 2008"][..., 0]
+    np.testing.assert_allclose(free, model.priors["immigration_level"].sd * m[..., None] * share)
     assert "emigration_bias_era 2004 to 2008" not in model.sizes
     assert "emigration_bias_era 2009 to 2011" in model.sizes
 

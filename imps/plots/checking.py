@@ -11,7 +11,7 @@ from scipy.stats import binom, rankdata
 
 from imps.checks import LARGEST_R_HAT, LEAST_ESS, Checks, check
 from imps.dims import AGE, SEX, SEXES, title
-from imps.fit import GRID_POINTS, LEAST_EFFECTIVE_SHARE, Fit
+from imps.fit import LEAST_EFFECTIVE_SHARE, Fit
 from imps.plots.style import (
     GREY,
     INK,
@@ -335,16 +335,16 @@ def _ranks(panel: Axes, draws: np.ndarray, page: Page) -> None:
 
 
 def _grid(panel: Axes, fit: Fit, page: Page) -> None:
-    """Effective points of each chain's grid over the scales."""
-    points = fit.stats["effective_points"].values
-    panel.bar(np.arange(points.size) + 1, points, color=page.colour(0), width=0.6)
-    limit = LEAST_EFFECTIVE_SHARE * GRID_POINTS
+    """Share of effective points of each chain's grid over the scales."""
+    share = 100 * (fit.stats["effective_points"] / fit.stats["grid_points"]).values
+    panel.bar(np.arange(share.size) + 1, share, color=page.colour(0), width=0.6)
+    limit = 100 * LEAST_EFFECTIVE_SHARE
     panel.axhline(limit, color=INK, linewidth=1.0, linestyle="--")
-    panel.set_ylim(0, 1.12 * GRID_POINTS)
-    panel.axhline(GRID_POINTS, color=GREY, linewidth=0.6)
-    panel.set_ylabel(f"effective grid points of {GRID_POINTS}")
+    panel.set_ylim(0, 112)
+    panel.axhline(100, color=GREY, linewidth=0.6)
+    panel.set_ylabel("effective grid points, per cent")
     panel.set_xlabel(f"chain; dashed: limit {limit:g}")
-    panel.set_xticks(np.arange(points.size) + 1)
+    panel.set_xticks(np.arange(share.size) + 1)
 
 
 def _steps(panel: Axes, fit: Fit, page: Page) -> None:

@@ -310,13 +310,8 @@ def computation_table(fit: Fit, checks: Checks) -> Table:
         ("Verdict", checks.verdict),
     ]
     if checks.effective_points is not None:
-        rows.insert(
-            8,
-            (
-                "Effective grid points, least",
-                f"{checks.effective_points:.0f} of {checks.grid_points}",
-            ),
-        )
+        effective = f"{checks.effective_points:.0f} of {checks.grid_points}"
+        rows.insert(8, ("Effective grid points, least", effective))
     return Table(
         pd.DataFrame(rows, columns=["item", "value"]),
         f"Computation, {fit.model.sources.area}",

@@ -8,14 +8,16 @@ what was done stands in the log.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import xarray as xr
 
-from imps.dims import AGE, EMIGRATION, FLOW, IMMIGRATION, SEX, YEAR
+from imps.dims import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
 from imps.errors import ImpsError
-from imps.sources import KnownChange, Sources
+from imps.sources import Era, KnownChange, Sources
 from imps.sources.cross_checks import Account, check_between
 from imps.sources.flow_tables import (
     administrative_flows,
@@ -123,6 +125,7 @@ def _sources(
     extra = registers(tables, coverage, open_age, account, log)
     table = of_kinds(tables, "survey_flows")[0]
     rest = [without_included(s, parts, table, open_age + 1, log) for s in surveys]
+    eras = _eras(account, log)
     if deaths is None or rest[0] is None or rest[1] is None or log.failed:
         return None
     totals = total_of([rest[0], rest[1]], parts)
@@ -134,8 +137,8 @@ def _sources(
         census=stock_of(stocks.census, "census", account),
         births=births,
         deaths=deaths,
-        immigration=rest[0],
-        emigration=rest[1],
+        immigration=replace(rest[0], eras=eras[IMMIGRATION]),
+        emigration=replace(rest[1], eras=eras[EMIGRATION]),
         administrative=parts,
         known_sums=(),
         total_migration=totals,
@@ -143,6 +146,24 @@ def _sources(
         extra=extra,
         known_changes=changes,
     )
+
+
+def _eras(account: Account, log: Findings) -> dict[str, tuple[Era, ...]]:
+    """Years of other coverage by flow, as the account states them."""
+    eras: dict[str, tuple[Era, ...]] = {flow: () for flow in FLOWS}
+    for text in filter(None, (part.strip() for part in account.survey_eras.split(";"))):
+        found = re.fullmatch(rf"({'|'.join(FLOWS)}) (\d{{4}})-(\d{{4}})", text)
+        if found is None:
+            log.add(
+                "the account", "SETTING_RANGE", "is not an era of the survey; expected a flow, a "
+                "first and a last year, such as immigration 2004-2008",
+                "Write survey_eras = \"immigration 2004-2008; emigration 2009-2011\".",
+                column="survey_eras", texts=[text],
+            )  # fmt: skip
+            continue
+        flow, first, last = found[1], int(found[2]), int(found[3])
+        eras[flow] = (*eras[flow], Era(first, last, "declared in the settings"))
+    return eras
 
 
 def _check_names(tables: Sequence[Table], log: Findings) -> None:

@@ -106,6 +106,7 @@ census_vintage = ""
 census_standard_error = 0.001    # random error of a total, share: 95 % half-width / 1.96
 calendar_to_mid_year = ""        # or "mean-of-two-calendar-years"
 special_populations = ""         # or "as-declared" if stocks differ in armed forces, prisoners
+survey_eras = ""                 # years of other coverage, such as "immigration 2004-2008"
 
 [fit]
 seed = {fit.seed}                         # one whole number for everything random

@@ -752,3 +752,13 @@ def test_warnings_of_a_join_are_issued_once():
         tables = read(frames)
     with pytest.raises(InputError, match=r"SE_MISSING.*account.census_standard_error"):
         imps.sources_from_tables(*tables, **DECLARED | {"census_standard_error": 0.0})
+
+
+def test_eras_of_the_survey_are_declared():
+    sources = joined(small(), account={"survey_eras": "immigration 2003-2004"})
+    assert [(e.first_year, e.last_year) for e in sources.immigration.eras] == [(2003, 2004)]
+    assert sources.emigration.eras == ()
+    message = found(small(), "SETTING_RANGE", REJECT, account={"survey_eras": "arrivals 2003"})
+    assert "arrivals 2003" in message and "immigration 2004-2008" in message
+    with pytest.raises(InputError, match="era 2010 to 2012 lies outside its years 2002 to 2004"):
+        joined(small(), account={"survey_eras": "immigration 2010-2012"})

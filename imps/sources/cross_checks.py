@@ -57,6 +57,9 @@ class Account:
         Declared conversion of calendar years; empty if none is allowed.
     special_populations : {"", "as-declared"}
         "as-declared": stocks that differ in armed forces or prisoners are meant.
+    survey_eras : str
+        Years in which the coverage of the survey is known to have differed, such as
+        "immigration 2004-2008; emigration 2008-2011": each gets a step of the bias.
     """
 
     name: str = ""
@@ -69,6 +72,7 @@ class Account:
     census_standard_error: float = 0.0
     calendar_to_mid_year: str = ""
     special_populations: str = ""
+    survey_eras: str = ""
 
 
 def check_between(tables: Sequence[Table], account: Account | None = None) -> ImportLog:

@@ -78,6 +78,7 @@ UNFINISHED = ".unfinished"
 RESULTS_FOLDER = "results"
 LOCK_FILE = ".lock"
 REPORT_FILE = "report.html"
+NOTES_FILE = "NOTES.md"
 
 
 one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
@@ -485,7 +486,11 @@ def _write(done: Run, target: Path, working: Path, manifest: dict[str, Any]) -> 
 def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None:
     done.fit.save(folder / FIT_FILE, case=done.case)
     (folder / "tables").mkdir()
-    for name, table in done.tables().items():
+    tables = done.tables()
+    (folder / "tables" / NOTES_FILE).write_text(
+        _notes_of(tables, done.checks.line), encoding="utf-8"
+    )
+    for name, table in tables.items():
         table.to_csv(folder / "tables" / f"{name}.csv")
         (folder / "tables" / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
     done.checks.table.to_csv(folder / "tables" / "checks.csv", index=False)
@@ -494,6 +499,15 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
     (folder / "figures").mkdir()
     for name, figure in figures.items():
         (folder / "figures" / f"{name}.png").write_bytes(figure_png(figure))
+
+
+def _notes_of(tables: Mapping[str, Table], verdict: str) -> str:
+    """Verdict, caption and notes of every table, for the CSV files, which hold numbers only."""
+    parts = ["# Notes of the tables", f"Fit: {verdict}."]
+    for name, table in tables.items():
+        parts += [f"## {name}.csv", f"{table.caption}."]
+        parts.append("\n".join(f"- {note}" for note in table.notes if note))
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _figures(done: Run) -> dict[str, Any]:

@@ -67,6 +67,15 @@ def test_folder_holds_everything(folder):
     assert not list(folder.parent.glob(".*")), "a partial folder was left behind"
 
 
+def test_numbers_without_notes_have_them_beside(folder):
+    """A CSV file holds numbers only: verdict, unit and kind of interval stand in NOTES.md."""
+    notes = (folder / "tables/NOTES.md").read_text("utf-8")
+    assert notes.startswith("# Notes of the tables\n\nFit: usable")
+    for file in (folder / "tables").glob("*.tex"):
+        assert f"## {file.stem}.csv\n" in notes, file.stem
+    assert "equal-tailed 95 %" in notes.split("## attribution.csv")[1].split("##")[0]
+
+
 def test_tables_have_their_columns_and_close(folder):
     table = pd.read_csv(folder / "tables/attribution.csv")
     shares = list(table.columns)

@@ -157,7 +157,7 @@ def test_scores_with_optional_sources_and_priors_off_their_defaults():
         (faults.bias_independent_each_year, "block emigration_bias_level", 60),
         (faults.census_error_left_out, "block census_level", 30),
         (faults.base_error_at_fixed_ages, "block census_young", 80),
-        (faults.bias_mean_forgotten, "block emigration_bias_level", 400),
+        (faults.bias_mean_forgotten, "block emigration_bias_level", 800),
         (faults.date_change_left_out, "census", 80),
     ],
     ids=lambda x: getattr(x, "__name__", ""),

@@ -10,7 +10,6 @@ import imps
 from imps.errors import PriorError
 from imps.gaussian import GaussianPosterior
 from imps.identifiability import DATA_INFORMED, PRIOR_DRIVEN, _condition_number, _groups
-from imps.prior_sets import widened_where_used
 
 POWERS = (0.8, 1.0, 1.25)
 REFIT = {"prior": 0.03, "likelihood": 0.15}  # posterior sds: grid; the scales follow a survey
@@ -65,9 +64,7 @@ def refitted(fitted, component, of, power):
     """Exact means of all sources after a full fit in which prior or figures have a power."""
     model = fitted.model
     if component == "prior":
-        model = imps.linear_model(
-            model.sources, widened_where_used(model, model.priors, of, power**-0.5)
-        )
+        model = imps.linear_model(model.sources, model.priors.widen(of, power**-0.5))
     else:
         factor = np.where(np.array(model.row_sources) == of, power**-0.5, 1.0)
         model = dataclasses.replace(model, standard_error=factor * model.standard_error)

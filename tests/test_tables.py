@@ -14,6 +14,7 @@ import pytest
 
 import imps
 from imps import account_tables, plots, tables
+from imps.checks import in_short
 from imps.errors import ImpsError
 
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
@@ -137,7 +138,7 @@ def test_every_table_made_from_a_fit_carries_its_verdict(every, fitted):
     line = imps.check(fitted).line
     assert line.startswith("usable")
     for table in every:
-        assert f"Fit: {line}" in table.note, table.label
+        assert f"Fit: {in_short(line)}" in table.note, table.label
     for plain in (imps.power_scaling(fitted), imps.response_table(fitted)):
         assert plain.attrs["verdict"] == line
     assert plots.plot_power_scaling(imps.power_scaling(fitted), "gap[base]").verdict == line

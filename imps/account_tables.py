@@ -69,6 +69,7 @@ def closure_by_age_table(fit: Fit, attribution: Attribution) -> Table:
             "posterior error of the roll-forward by age stands in the pyramid.",
             "Other migration: asylum seekers, Irish flows and switchers, net. Other changes: known "
             "ones, and flows carried then that were revised since.",
+            fit_note(attribution.verdict),
         ),
         tuple(parts),
     )

@@ -643,6 +643,8 @@ def fit_of_chains(
     own = {str(v): together[v].values for v in together.data_vars if str(v).startswith(OWN)}
     draws = together[[LOG_SCALE, LATENT]].drop_vars("quantity", errors="ignore")
     stats = together.drop_vars([LOG_SCALE, LATENT, "scale", "latent_name", *own])
+    if "effective_points" in stats and "grid_points" not in stats:  # kept before it was said
+        stats = stats.assign(grid_points=((CHAIN,), np.full(len(chains), GRID_POINTS)))
     extras: dict[str, Any] = {}
     if "grid_mean" in stats:
         extras["exact_moments"] = _exact_moments(stats)

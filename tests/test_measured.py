@@ -227,8 +227,8 @@ def calibration_claims():
         OWN,
         "# replicates): # of # ranked quantities, among them the joint log-likelihood of each "
         f"source, lie inside the family-wise 95 % envelope (columns `inside`, `family_wise_passed`;"
-        f" smallest `p_value` of one quantity #, `{least['small'].name}`, `p_family` #). Coverage of 90 % intervals runs from # "
-        "to # (column `coverage90`). Least effective size #, # CPU seconds a replicate.",
+        f" smallest `p_value` of one quantity #, `{least['small'].name}`, `p_family` #). Coverage "
+        "of 90 % intervals runs from # to # (column `coverage90`). Least effective size #, # CPU seconds a replicate.",
         small["replicates"].iloc[0],
         small["inside"].sum(),
         len(small),
@@ -242,8 +242,8 @@ def calibration_claims():
     yield claim(
         OWN,
         "# replicates): # of # ranked quantities inside, the largest deviation at "
-        f"`{least['full'].name}` (`p_value` #, `p_family` #); least effective size #, # CPU seconds "
-        "a replicate",
+        f"`{least['full'].name}` (`p_value` #, `p_family` #); least effective size #, # CPU "
+        "seconds a replicate",
         full["replicates"].iloc[0],
         full["inside"].sum(),
         len(full),

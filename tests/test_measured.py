@@ -228,7 +228,8 @@ def calibration_claims():
         "# replicates): # of # ranked quantities, among them the joint log-likelihood of each "
         f"source, lie inside the family-wise 95 % envelope (columns `inside`, `family_wise_passed`;"
         f" smallest `p_value` of one quantity #, `{least['small'].name}`, `p_family` #). Coverage "
-        "of 90 % intervals runs from # to # (column `coverage90`). Least effective size #, # CPU seconds a replicate.",
+        "of 90 % intervals runs from # to # (column `coverage90`). Least effective size #, # CPU "
+        "seconds a replicate.",
         small["replicates"].iloc[0],
         small["inside"].sum(),
         len(small),

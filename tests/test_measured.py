@@ -19,6 +19,10 @@ KEYS = {
     "calibration": ["account", "quantity"],
     "faults": ["fault", "check"],
     "displaced": ["planted"],
+    "speed": ["case", "way", "quantity"],
+    "scaling": ["grows", "size"],
+    "grid": ["case"],
+    "nuts": ["data_set", "what"],
 }
 
 
@@ -401,7 +405,61 @@ def accuracy_claims():
     )
 
 
-CLAIMS = [*planted_claims(), *accuracy_claims(), *prediction_claims(), *calibration_claims()]
+def exact_way(quantity):
+    """A quantity of the speed of the exact way, by case."""
+    return [rows("speed").loc[(case, "exact", quantity), "value"] for case in CASES[1:] + CASES[:1]]
+
+
+def cost_claims():
+    yield claim(
+        SHOWN,
+        "4,000 draws in #, # and # seconds on `england-wales-2001-2011`, `england-wales-2011-2021` "
+        "and `uk-1991-2001`",
+        *exact_way("seconds of a fit of 4,000 draws"),
+    )
+    yield claim(
+        SHOWN,
+        "at least # for every reported quantity and # for every scale; a changed prior answered in "
+        "at most # milliseconds, an exact solution at fixed scales in #, a full refit from a like "
+        "fit in # seconds; # times the effective size a CPU second of `pm.sample`",
+        min(exact_way("effective size by replication, least quantity")),
+        min(exact_way("effective size by replication, least scale")),
+        max(exact_way("milliseconds of a what-if")),
+        max(exact_way("milliseconds of an exact solution at fixed scales")),
+        max(exact_way("seconds of a refit from a like fit")),
+        rows("speed").loc[(CASES[2], "exact", "times the effective size a CPU second of pm.sample"),
+                          "value"],
+    )  # fmt: skip
+    cost = rows("scaling")["cpu_seconds_of_fit"]
+    yield claim(
+        SHOWN,
+        "in proportion to the years: # CPU seconds for 5, # for 25",
+        cost["years", 5],
+        cost["years", 25],
+    )
+    even = rows("grid")["share_at_least_half"]
+    yield claim(
+        SHOWN,
+        "at least half of the points effective on #, # and # of 100 unseen data sets",
+        *(100 * even[case] for case in CASES[1:] + CASES[:1]),
+    )
+
+
+def test_cost_grows_no_faster_than_years_ages_and_sources():
+    """The cost for each year, or age, is nowhere above that of the smallest account."""
+    cost = rows("scaling")["cpu_seconds_of_fit"]
+    for grows in ("years", "ages"):
+        each = cost[grows] / cost[grows].index
+        assert (each <= each.iloc[0]).all(), grows
+    steps = cost["mirror series"].diff().dropna()
+    assert (steps <= steps.iloc[0]).all()
+    assert (rows("grid")["share_at_least_quarter"] == 1.0).all()
+
+
+CLAIMS = [
+    *planted_claims(), *accuracy_claims(), *prediction_claims(), *calibration_claims(),
+    *cost_claims(),
+]  # fmt: skip
 
 
 def test_words_that_stand_for_numbers_of_the_back_tests():

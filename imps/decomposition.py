@@ -7,9 +7,10 @@ because the account is linear there is one decomposition and no interaction:
     base            published minus true base, along cohorts
     births, deaths  registered minus true
     survey bias     official rule applied to the bias of the survey
-    sampling        official rule applied to published minus expected cells
+    sampling        official rule applied to published minus expected cells, or totals
     conversion      official rule (two calendar years' mean, generic ages) applied
-                    to the true flow, minus the true flow
+                    to the true flow, minus the true flow; with the error of the
+                    schedule where only totals of the survey were published
     parts           published minus true asylum, Irish and switcher flows
     known changes   published minus true, of those that have a prior
     revised since   flows carried then minus the later published series: known
@@ -29,6 +30,7 @@ from imps.affine import Affine, zero
 from imps.data_models import census_day_population, date_change
 from imps.dims import AGE, EMIGRATION, FLOW_SIGN, SEX, SEXES, SOURCE_GROUPS, YEAR
 from imps.schedules import migration_schedule
+from imps.sources import TOTAL, SurveyFlow
 from imps.system_model import Account, known_changes, registered_births, registered_deaths
 
 
@@ -126,32 +128,61 @@ def _as_revised(account: Account) -> dict[str, np.ndarray]:
 
 def _survey_errors(account: Account, flow: str) -> dict[str, tuple[Affine, Affine]]:
     """Bias and sampling error of one direction, each as value and as prior."""
-    operator, sign = account.flows[flow], FLOW_SIGN[flow]
-    survey = account.sources.survey_flows[flow]
+    operator, survey = account.flows[flow], account.sources.survey_flows[flow]
+    bias = _to_gap(account, flow, operator.observe(operator.bias))
+    sampling = _to_gap(account, flow, _cell_errors(account, flow)[0])
+    size = survey.standard_error.values
+    if survey.observed == TOTAL:
+        n = len(survey.years)
+        yearly = np.sqrt((size**2).sum(axis=(1, 2)))
+        errors = (_schedule(survey) * yearly[:, None, None])[..., None] * np.eye(n)[:, None, None]
+    else:
+        n = size.size
+        errors = np.diag(size.ravel()).reshape(*size.shape, n)
+    noise = Affine(np.zeros(size.shape), {f"{flow} noise": errors})
+    return {
+        f"{flow}_bias": (bias, bias),
+        f"{flow}_sampling": (sampling, _to_gap(account, flow, noise)),
+    }
 
-    def to_gap(cells: Affine) -> Affine:
-        return (sign * operator.publish(cells)).map(along_cohorts)
 
-    bias = to_gap(operator.observe(operator.bias))
-    expected = operator.observe(operator.true + operator.bias)
-    sampling = to_gap(survey.estimate.values - expected)
-    n = survey.estimate.size
-    errors = np.zeros((n, n))
-    np.fill_diagonal(errors, survey.standard_error.values.ravel())
-    noise = Affine(
-        np.zeros(survey.estimate.shape),
-        {f"{flow} noise": errors.reshape(*survey.estimate.shape, n)},
-    )
-    return {f"{flow}_bias": (bias, bias), f"{flow}_sampling": (sampling, to_gap(noise))}
+def _to_gap(account: Account, flow: str, cells: Affine) -> Affine:
+    """Errors of survey cells carried to the end by the official rule, (sex, age), persons."""
+    return (FLOW_SIGN[flow] * account.flows[flow].publish(cells)).map(along_cohorts)
+
+
+def _cell_errors(account: Account, flow: str) -> tuple[Affine, Affine]:
+    """Published minus expected survey cells: by sampling, and by the schedule of ages.
+
+    Where only totals were published the cells are a schedule. Sampling error is then that
+    of the total, laid out as the schedule is; how the schedule errs within a year, which
+    sums to zero over its cells, is no sampling error.
+    """
+    operator, survey = account.flows[flow], account.sources.survey_flows[flow]
+    error = survey.estimate.values - operator.observe(operator.true + operator.bias)
+    if survey.observed != TOTAL:
+        return error, zero(error.shape)
+    sampling = error.sum((1, 2)).einsum("csg,c...->csg...", _schedule(survey))
+    return sampling, error - sampling
+
+
+def _schedule(survey: SurveyFlow) -> np.ndarray:
+    """Share of each cell in the total of its year, (year, sex, age group)."""
+    cells = survey.estimate.values
+    return cells / cells.sum(axis=(1, 2), keepdims=True)
 
 
 def _conversion(account: Account) -> Affine:
-    """Error of the official rule from calendar years and age groups to mid-years and ages."""
+    """Error of the official rule from calendar years and age groups to mid-years and ages.
+
+    With the error of the schedule, where the survey was published as totals only.
+    """
     total = zero((*account.sources.base.count.shape,))
     for name, operator in account.flows.items():
         ruled = operator.publish(operator.observe(operator.true))
         error = ruled - operator.true[:, :, operator.inner]
         total = total + (FLOW_SIGN[name] * error).map(along_cohorts)
+        total = total + _to_gap(account, name, _cell_errors(account, name)[1])
     return total
 
 

@@ -163,9 +163,11 @@ EQUATIONS: tuple[Equation, ...] = (
         "Rolled-forward $R$ minus census $C$, source by source: base, births, deaths; bias, "
         "sampling error and conversion of each direction $k$ (plus for immigration, minus for "
         "emigration), where $S$ is the official rule from calendar years and age groups back to "
-        "mid-years and ages; the other flows and changes; flows revised since, $f$, which are "
-        "known; the change of date; coverage and random error of the census; the residual. The "
-        "account is linear, so this holds in every draw and no order of the sources has to be "
+        "mid-years and ages (where only totals of the survey are published, its sampling error is "
+        "that of the total, and the error of the schedule of ages belongs to conversion); the "
+        "other flows and changes; flows revised since, $f$, which are known; the change of date; "
+        "coverage and random error of the census; the residual. The account is linear, so this "
+        "holds in every draw and no order of the sources has to be "
         f"chosen ({GAP_CONVENTION}).",
         "imps.decomposition.contributions",
     ),

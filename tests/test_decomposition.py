@@ -6,7 +6,7 @@ import xarray as xr
 
 import imps
 from imps.data_models import census_standard_errors
-from imps.decomposition import contributions, rolled_forward_cells
+from imps.decomposition import _cell_errors, contributions, rolled_forward_cells
 from imps.dims import SEXES
 from imps.errors import LabelError, SourceError
 
@@ -170,3 +170,27 @@ def test_a_source_that_cannot_observe_is_refused(sources):
     register = imps.Register("late", 2010, late, 0.01 * late, 0.0, 0.01, 0.01, "v", "r")
     with pytest.raises(LabelError, match="'late'.*lie outside the account"):
         imps.linear_model(sources.add(register), imps.default_priors())
+
+
+def test_an_error_of_the_schedule_is_no_sampling_error():
+    """Where a survey was published as totals, its sampling error has the ages of the schedule."""
+    ew = imps.linear_model(imps.load_case("england-wales-2011-2021").sources, imps.default_priors())
+    w = ew.prior_draws(3, seed=1)
+    for flow, survey in ew.sources.survey_flows.items():
+        sampling, schedule = (ew.evaluate(e, w) for e in _cell_errors(ew.account, flow))
+        share = survey.estimate.values / survey.estimate.values.sum(axis=(1, 2), keepdims=True)
+        by_year = sampling.sum(axis=(2, 3))
+        np.testing.assert_allclose(sampling, share * by_year[..., None, None], atol=1e-6)
+        np.testing.assert_allclose(schedule.sum(axis=(2, 3)), 0.0, atol=1e-6)
+        expected = ew.evaluate(
+            ew.account.flows[flow].observe(
+                ew.account.flows[flow].true + ew.account.flows[flow].bias
+            ),
+            w,
+        )
+        np.testing.assert_allclose(sampling + schedule, survey.estimate.values - expected)
+
+
+def test_cells_that_were_published_have_no_schedule_to_err(model):
+    _, schedule = _cell_errors(model.account, "immigration")
+    assert not schedule.constant.any() and not schedule.effects

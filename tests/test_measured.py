@@ -430,6 +430,21 @@ def cost_claims():
         rows("speed").loc[(CASES[2], "exact", "times the effective size a CPU second of pm.sample"),
                           "value"],
     )  # fmt: skip
+    both = rows("nuts").xs("agree", level="what")
+    unseen = rows("nuts").reset_index()
+    unseen = unseen[unseen["data_set"].str.startswith("simulated")]
+    of_four = both[both.index.str.startswith("simulated")]
+    yield claim(
+        SHOWN,
+        "means agree within # posterior standard deviations and standard deviations within # per "
+        "cent, the largest over all reported quantities. NUTS reached its gate on all of # unseen "
+        "data sets: R-hat at most #, effective size at least #, no divergence",
+        of_four["largest_difference_of_means_in_sds"].max(),
+        100 * of_four["largest_relative_difference_of_sds"].max(),
+        unseen["data_set"].nunique(),
+        unseen["largest_r_hat"].max(),
+        unseen[["least_ess_bulk", "least_ess_tail"]].min().min(),
+    )
     cost = rows("scaling")["cpu_seconds_of_fit"]
     yield claim(
         SHOWN,
@@ -454,6 +469,12 @@ def test_cost_grows_no_faster_than_years_ages_and_sources():
     steps = cost["mirror series"].diff().dropna()
     assert (steps <= steps.iloc[0]).all()
     assert (rows("grid")["share_at_least_quarter"] == 1.0).all()
+
+
+def test_nuts_passed_its_gate_on_every_unseen_data_set():
+    table = rows("nuts").reset_index()
+    unseen = table[table["data_set"].str.startswith("simulated")]
+    assert unseen["gate_passed"].all() and (unseen["divergences"] == 0).all()
 
 
 CLAIMS = [

@@ -167,22 +167,18 @@ def _check_standard_error(work: Work) -> None:
             "the estimate has no standard error", "standard_error_missing", "no standard error",
         )  # fmt: skip
     ratio = error / estimate.where(estimate > 0)
-    small = (ratio < IMPLAUSIBLE_RATIO) & (error > 0)
-    if small.any():
-        work.find(
-            small, "SE_IMPLAUSIBLE",
-            f"the standard error is {ratio[small].iloc[0]:.2g} of the estimate; it may be in "
-            "thousands while the estimate is in persons",
-            "Check the units of both columns.", column="standard_error",
-        )  # fmt: skip
-    large = ratio > IMPLAUSIBLE_ERROR
-    if large.any():
-        work.find(
-            large, "SE_IMPLAUSIBLE",
-            f"the standard error is {ratio[large].iloc[0]:,.3g} times the estimate; it may be in "
-            "persons while the estimate is in thousands",
-            "Check the units of both columns.", column="standard_error",
-        )  # fmt: skip
+    for odd, words in (
+        ((ratio < IMPLAUSIBLE_RATIO) & (error > 0),
+         "{:.2g} of the estimate; it may be in thousands while the estimate is in persons"),
+        (ratio > IMPLAUSIBLE_ERROR,
+         "{:,.3g} times the estimate; it may be in persons while the estimate is in thousands"),
+    ):  # fmt: skip
+        if odd.any():
+            work.find(
+                odd, "SE_IMPLAUSIBLE",
+                f"the standard error is {words.format(ratio[odd].iloc[0])}",
+                "Check the units of both columns.", column="standard_error",
+            )  # fmt: skip
 
 
 def _unobserved(

@@ -1,6 +1,6 @@
 """Known truth: bias, spread and coverage of sources, net migration and population.
 
-Simulates accounts of the scenarios through `imps.simulate`, which never imports
+Simulates accounts of the scenarios through `imps.simulation.simulate`, which never imports
 the model, fits each the exact way, and appends to results/accuracy.csv one row a
 scenario, model and quantity. The model "yearly reference" is the specification
 before it was mended: survey bias in proportion to the published flow of each year
@@ -16,10 +16,11 @@ from contextlib import contextmanager
 import numpy as np
 from results_file import append
 
-import imps.system_model as system_model
-from imps.gaussian import GaussianPosterior, linear_model
-from imps.priors import default_priors
-from imps.simulate import Simulation, simulate_account
+import imps.account.account as system_model
+from imps.account.linear import linear_model
+from imps.account.priors import default_priors
+from imps.posterior.exact import GaussianPosterior
+from imps.simulation.simulate import Simulation, simulate_account
 
 
 @contextmanager

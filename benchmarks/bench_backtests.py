@@ -32,12 +32,12 @@ import statsmodels.api as sm
 from results_file import append
 
 import imps
-from imps.accounting import along_cohorts, carry
-from imps.decomposition import rolled_forward_cells
-from imps.dims import FLOW_SIGN, FLOWS, SEXES
-from imps.gaussian import LinearModel
-from imps.sensitivity import without_rows
-from imps.system_model import registered_births, registered_deaths
+from imps.account.account import registered_births, registered_deaths
+from imps.account.gap import rolled_forward_cells
+from imps.account.linear import LinearModel
+from imps.demography.accounting import along_cohorts, carry
+from imps.names import FLOW_SIGN, FLOWS, SEXES
+from imps.results.sensitivity import without_rows
 
 SEED, DRAWS = 1, 1000
 MODEL = "model without the census"

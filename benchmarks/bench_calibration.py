@@ -26,8 +26,8 @@ from faults import FAULTS, Fault, no_fault, right_model
 from results_file import RESULTS, append
 
 import imps
-from imps.calibration import FAMILY_LEVEL, Calibration, calibrate, score_test
-from imps.gaussian import CLOSURE_TOLERANCE, LinearModel, largest_misclosure
+from imps.account.linear import CLOSURE_TOLERANCE, LinearModel, largest_misclosure
+from imps.calibration.calibration import FAMILY_LEVEL, Calibration, calibrate, score_test
 
 SEED = 20260101
 WORK = Path(__file__).parent / "work"

@@ -20,12 +20,13 @@ from dataclasses import fields, replace
 import numpy as np
 from results_file import append
 
-import imps.simulate as simulate
-from imps.dims import FLOWS
-from imps.gaussian import GaussianPosterior, linear_model
-from imps.priors import default_priors
-from imps.schedules import migration_schedule
-from imps.simulate import SCENARIOS, Scenario, simulate_account
+import imps.simulation.simulate as simulate
+from imps.account.linear import linear_model
+from imps.account.priors import default_priors
+from imps.demography.schedules import migration_schedule
+from imps.names import FLOWS
+from imps.posterior.exact import GaussianPosterior
+from imps.simulation.simulate import SCENARIOS, Scenario, simulate_account
 
 BIASES = tuple(f"gap[{flow}_bias]" for flow in FLOWS)
 NOTHING = "nothing planted"

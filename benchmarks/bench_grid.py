@@ -13,7 +13,7 @@ import numpy as np
 from results_file import append
 
 import imps
-from imps.gaussian import GaussianPosterior
+from imps.posterior.exact import GaussianPosterior
 
 POINTS = 256
 

@@ -32,7 +32,7 @@ QUICK = {"exact": [], "nuts": ["--method", "nuts", "--draws", "200", "--tune", "
 def command(method: str, out: Path) -> list[str]:
     """The command of a run."""
     arguments = ["reconcile", CASE, "--out", str(out), "--quiet", *QUICK[method]]
-    return [sys.executable, "-c", "from imps.cli import main; main()", *arguments]
+    return [sys.executable, "-c", "from imps.runs.cli import main; main()", *arguments]
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -16,8 +16,8 @@ import sys
 from results_file import append
 
 import imps
-from imps.checks import check
-from imps.fit import agreement
+from imps.posterior.fit import agreement
+from imps.results.checks import check
 
 DRAWS = {"gate": 2000, "agree": 6000}
 

@@ -1,6 +1,6 @@
 """Planted truth: does the posterior find what was put there, also off the prior mean?
 
-Two kinds of scenarios, each simulated by `imps.simulate`, which never imports the
+Two kinds of scenarios, each simulated by `imps.simulation.simulate`, which never imports the
 model. The first are those of the published gaps, with truths of their own. In the
 second one source stands one prior standard deviation above or below its prior mean,
 in the shape over ages that its prior finds most typical, and all other
@@ -24,12 +24,13 @@ import numpy as np
 from bench_accuracy import truths
 from results_file import append
 
-from imps.checks import nothing_to_explain
-from imps.dims import EMIGRATION, IMMIGRATION
-from imps.gaussian import GaussianPosterior, Grid, linear_model
-from imps.importance import Proposal
-from imps.priors import Priors, default_priors
-from imps.simulate import SCENARIOS, Scenario, Simulation, simulate_account
+from imps.account.linear import linear_model
+from imps.account.priors import Priors, default_priors
+from imps.names import EMIGRATION, IMMIGRATION
+from imps.posterior.exact import GaussianPosterior, Grid
+from imps.posterior.importance import Proposal
+from imps.results.checks import nothing_to_explain
+from imps.simulation.simulate import SCENARIOS, Scenario, Simulation, simulate_account
 
 POINTS = 64
 LEAST_POINTS = 16

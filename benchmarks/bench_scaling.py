@@ -20,8 +20,8 @@ import xarray as xr
 from results_file import append
 
 import imps
-from imps.simulate import simulate_account
-from imps.simulate_reference import reference_account
+from imps.simulation.reference import reference_account
+from imps.simulation.simulate import simulate_account
 from imps.sources import MirrorSeries, Sources
 
 matplotlib.use("Agg")
@@ -45,7 +45,7 @@ def with_mirrors(sources: Sources, n: int) -> Sources:
             coverage_mean=0.6,
             coverage_sd=0.1,
             vintage="simulated",
-            reference="imps.simulate",
+            reference="imps.simulation.simulate",
         )
         for k in range(n)
     )

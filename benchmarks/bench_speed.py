@@ -15,9 +15,9 @@ import nutpie
 from results_file import append
 
 import imps
-from imps.checks import check
-from imps.draws import diagnose
-from imps.fit import agreement
+from imps.posterior.fit import agreement
+from imps.posterior.storage import diagnose
+from imps.results.checks import check
 
 REPLICATIONS = 40
 """Fits of which the spread of the means gives the effective size: known to 11 per cent."""

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from imps.simulate_survey import SHIFT_LABELS, simulate_passengers, simulate_survey
-from imps.sources.estimation import TRAFFIC, UNSAMPLED, estimate_totals
-from imps.sources.weighting import weight_records
+from imps.survey.estimation import TRAFFIC, UNSAMPLED, estimate_totals
+from imps.survey.simulate import SHIFT_LABELS, simulate_passengers, simulate_survey
+from imps.survey.weighting import weight_records
 
 RESULTS = Path(__file__).parent / "results" / "survey.csv"
 DESIGN = {

@@ -15,12 +15,13 @@ from unittest.mock import patch
 import numpy as np
 
 import imps
-from imps import data_models, system_model
-from imps.accounting import carry
-from imps.affine import Affine
-from imps.gaussian import LinearModel
-from imps.simulate_reference import reference_account
-from imps.system_model import Account, Resolution
+from imps.account import account as system_model
+from imps.account import observations as data_models
+from imps.account.account import Account, Resolution
+from imps.account.affine import Affine
+from imps.account.linear import LinearModel
+from imps.demography.accounting import carry
+from imps.simulation.reference import reference_account
 
 RESOLUTION = Resolution(4, 4)
 
@@ -187,7 +188,7 @@ def date_change_left_out() -> Fault:
 @contextmanager
 def _closure_unchecked() -> Iterator[None]:
     """Without the check at building that the contributions sum to the gap."""
-    with patch("imps.gaussian._check_closure", lambda model: None):
+    with patch("imps.posterior.exact._check_closure", lambda model: None):
         yield
 
 

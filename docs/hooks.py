@@ -59,7 +59,7 @@ def on_page_markdown(markdown, page, config, files):
 def on_page_content(content, page, config, files):
     """Formulas as MathML; roles of docstrings as plain code."""
     content = re.sub(r":(?:func|class|meth|mod|data|attr):(?=<code)", "", content)
-    from imps.equations import mathml
+    from imps.report.equations import mathml
 
     def made(match):
         text = html.unescape(match[2]).strip()
@@ -92,7 +92,7 @@ def written(kind: str, name: str) -> str:
 
 
 def equations() -> str:
-    from imps.equations import EQUATIONS
+    from imps.report.equations import EQUATIONS
 
     parts = []
     for equation in EQUATIONS:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import imps
-from imps.gaussian import GaussianPosterior
+from imps.posterior.exact import GaussianPosterior
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import norm
 
-from imps.attribution import Attribution
-from imps.dims import SOURCE_GROUPS
-from imps.predictive import Coverage, LexisSurface, Predictive
-from imps.reconcile import Reconciliation
+from imps.names import SOURCE_GROUPS
+from imps.results.attribution import Attribution
+from imps.results.predictive import Coverage, LexisSurface, Predictive
+from imps.results.reconciliation import Reconciliation
 
 CHAINS, DRAWS, AGES, YEARS = 2, 101, np.arange(21), np.arange(2002, 2007)
 VERDICT = (

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from imps.errors import ImpsError, InputError, InputWarning
-from imps.sources.import_log import ASK, CONVERT, REJECT, WARN, Finding, ImportLog
-from imps.sources.tables import Table, inspect_table, read_table, write_table
+from imps.reading.findings import ASK, CONVERT, REJECT, WARN, Finding, ImportLog
+from imps.reading.table import Table, inspect_table, read_table, write_table
 
 Rows = list[dict[str, Any]]
 INTERNAL_WORDS = ("Traceback", "dtype", "array(", "numpy", "pandas", "KeyError", "<class", " nan ")

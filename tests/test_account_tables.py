@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import imps
-from imps import account_tables
-from imps.attribution import AFTER_THE_FACT
-from imps.decomposition import rolled_forward_cells
+import imps.tables as account_tables
+from imps.account.gap import rolled_forward_cells
+from imps.results.attribution import AFTER_THE_FACT
 
 ROUNDED = 200.0  # persons: published totals by sex are rounded to 100 each
 EXACT = 1e-3  # persons: sums of the same floats

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import imps
-from imps.accounting import (
+from imps.demography.accounting import (
     along_cohorts,
     carry,
     deaths_by_cohort,
@@ -15,8 +15,8 @@ from imps.accounting import (
     roll_forward,
     roll_forward_path,
 )
-from imps.dims import SEXES
 from imps.errors import LabelError
+from imps.names import SEXES
 
 CELL = 1e-8  # persons a cell, as the account promises
 TOTAL = 1e-6  # persons a total

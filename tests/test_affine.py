@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imps.affine import Affine, stack, zero
+from imps.account.affine import Affine, stack, zero
 
 
 def quantity(rng, *blocks):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import imps
-from imps.attribution import COLUMNS
 from imps.errors import LabelError
+from imps.results.attribution import COLUMNS
 
 TOTAL = 1e-6
 

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 import imps
-from imps.sensitivity import without_rows
+from imps.results.sensitivity import without_rows
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import bench_backtests as backtests

@@ -12,8 +12,9 @@ from distributed import Client
 from scipy.stats import binom, norm
 
 import imps
-from imps import calibration
-from imps.calibration import (
+from imps.account.linear import CLOSURE_TOLERANCE, largest_misclosure
+from imps.calibration import calibration
+from imps.calibration.calibration import (
     FAMILY_LEVEL,
     LEAST_ESS,
     Calibration,
@@ -24,9 +25,8 @@ from imps.calibration import (
     uniform_p_value,
 )
 from imps.errors import SourceError
-from imps.gaussian import CLOSURE_TOLERANCE, largest_misclosure
-from imps.simulate_priors import SYSTEMATIC_GAP, simulate_from_priors
-from imps.simulate_reference import reference_account
+from imps.simulation.from_priors import SYSTEMATIC_GAP, simulate_from_priors
+from imps.simulation.reference import reference_account
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import faults

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import imps
-from imps.cards import Bar, bars, between, card, thousand
+from imps.notebook_cards import Bar, bars, between, card, thousand
 
 TERMINAL_LINES = 10  # "in a terminal in at most ten lines"
 CARD_BYTES = 12_000  # a compact card: a fraction of the picture it replaces

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imps.cases import case_title, cases
-from imps.cases.flows import area_share, variance_constants
-from imps.cases.loading import load_case
-from imps.cases.tables import Tables, by_sex_and_age
-from imps.dims import AGE, AGE_GROUP, EMIGRATION, FLOW, IMMIGRATION, SEX, YEAR
+from imps.demography.periods import CALENDAR_YEARS, MID_YEARS
 from imps.errors import DefinitionError, LabelError, SourceError, UnknownCaseError
-from imps.periods import CALENDAR_YEARS, MID_YEARS
+from imps.names import AGE, AGE_GROUP, EMIGRATION, FLOW, IMMIGRATION, SEX, YEAR
+from imps.shipped import case_title, cases
+from imps.shipped.flows import area_share, variance_constants
+from imps.shipped.loading import load_case
+from imps.shipped.tables import Tables, by_sex_and_age
 from imps.sources import BY_SEX_AND_AGE, TOTAL, KnownChange
 
 UK, EW2011, EW2021 = "uk-1991-2001", "england-wales-2001-2011", "england-wales-2011-2021"

@@ -5,13 +5,13 @@ import pytest
 from scipy import stats
 
 from imps.errors import SourceError
-from imps.sources.cell_likelihood import (
+from imps.posterior.contacts import (
     FEW_CONTACTS,
     cell_log_likelihood,
     contact_log_likelihood,
     rounded_log_likelihood,
 )
-from imps.sources.variance_function import (
+from imps.survey.variance_function import (
     fit_variance_function,
     load_published_ips,
     smoothed_standard_errors,

@@ -7,14 +7,13 @@ import pandas as pd
 import pytest
 
 from imps.errors import DefinitionError, MissingCellError, SourceError
-from imps.simulate_survey import simulate_stays
-from imps.sources.components import (
+from imps.survey.components import (
     armed_forces_component,
     asylum_component,
     irish_component,
     resettlement_component,
 )
-from imps.sources.composition import (
+from imps.survey.composition import (
     Basis,
     Component,
     ComponentKind,
@@ -25,7 +24,8 @@ from imps.sources.composition import (
     require_same_definition,
     survey_within_tim,
 )
-from imps.sources.switchers import switchers, turning_shares
+from imps.survey.simulate import simulate_stays
+from imps.survey.switchers import switchers, turning_shares
 
 FIGURES = Path(__file__).parents[1].parent / "shared/data/migration"
 EXACT = 1e-12

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imps.covariance import RowCovariance
+from imps.posterior.covariance import RowCovariance
 
 EXACT = 1e-10  # relative: two orders of the same elimination
 

@@ -5,10 +5,10 @@ import pytest
 import xarray as xr
 
 import imps
-from imps.data_models import census_standard_errors
-from imps.decomposition import _cell_errors, contributions, rolled_forward_cells
-from imps.dims import SEXES
+from imps.account.gap import _cell_errors, contributions, rolled_forward_cells
+from imps.account.observations import census_standard_errors
 from imps.errors import LabelError, SourceError
+from imps.names import SEXES
 
 TOTAL = 1e-6  # persons: contributions sum to the gap in every draw
 
@@ -36,8 +36,8 @@ def test_population_equals_the_roll_forward_of_its_own_draws(model, rng):
         return xr.DataArray(model.evaluate(q, w), dims=("draw", *dims),
                             coords={d: coords[d] for d in dims})  # fmt: skip
 
-    from imps.accounting import roll_forward_path
-    from imps.system_model import registered_births, registered_deaths
+    from imps.account.account import registered_births, registered_deaths
+    from imps.demography.accounting import roll_forward_path
 
     births = array(registered_births(sources) + account.births_error, ("sex", "age", "year"))
     deaths = array(registered_deaths(sources) + account.deaths_error, ("sex", "age", "year"))
@@ -71,7 +71,7 @@ def test_survey_rows_are_half_of_two_intervals(model):
     flow = model.account.flows["immigration"]
     one = np.zeros(flow.true.shape)
     one[0, 30, 5] = 1.0
-    from imps.affine import Affine
+    from imps.account.affine import Affine
 
     seen = flow.observe(Affine(one, {})).constant
     assert seen.sum() == pytest.approx(1.0)
@@ -81,7 +81,7 @@ def test_survey_rows_are_half_of_two_intervals(model):
 
 def test_sources_are_reported_in_the_fixed_order(model):
     names = [c.source for c in contributions(model.account)]
-    from imps.dims import SOURCE_GROUPS
+    from imps.names import SOURCE_GROUPS
 
     assert names == [s for s in SOURCE_GROUPS if SOURCE_GROUPS[s] != "other changes"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from imps.equations import EQUATIONS
+from imps.report.equations import EQUATIONS
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = re.compile(r'<(?:script|link|img|iframe|source)[^>]*(?:src|href)="?(?:https?:)?//[^>]*')

@@ -8,7 +8,7 @@ import pytest
 
 from imps.errors import DesignError
 from imps.sources import estimation, variance_function
-from imps.sources.estimation import (
+from imps.survey.estimation import (
     TRAFFIC,
     UNSAMPLED,
     Calibration,

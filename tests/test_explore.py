@@ -8,8 +8,8 @@ import pytest
 
 import imps
 from imps.errors import ImpsError, PriorError
-from imps.explore import Preview
-from imps.gaussian import GaussianPosterior
+from imps.posterior.exact import GaussianPosterior
+from imps.report.explore import Preview
 
 ANSWER_SECONDS = 0.2  # "answers a change in under 200 ms on the national model"
 AGREEMENT = 1e-6  # relative: the same posterior by two routes
@@ -72,7 +72,7 @@ def test_preview_says_its_error_against_the_full_posterior(preview, fitted):
 
 
 def test_waterfall_of_the_preview_holds_the_numbers_of_the_table(preview):
-    from imps.cards import between
+    from imps.notebook_cards import between
 
     changes = {"emigration_bias_level": (-0.1, 0.2)}
     row = preview(**changes).set_index("quantity").loc["gap[emigration_bias]"]

@@ -29,21 +29,21 @@ from input_tables import (
 )
 
 import imps
-from imps.accounting import deaths_by_cohort
-from imps.dims import YEAR
+from imps.account.account import Resolution
+from imps.demography.accounting import deaths_by_cohort
+from imps.demography.schedules import migration_schedule
 from imps.errors import DefinitionError, InputError, InputWarning
-from imps.from_tables import inspect_sources
-from imps.project import check_project, load_project
-from imps.project_template import write_project
-from imps.schedules import migration_schedule
+from imps.names import YEAR
+from imps.project.assemble import inspect_sources
+from imps.project.between import Account, check_between
+from imps.project.check import check_project, load_project
+from imps.project.flows import fill_unobserved
+from imps.project.stocks import coverage_shares
+from imps.project.template import write_project
+from imps.reading.findings import ASK, CONVERT, REJECT
+from imps.reading.table import Table, inspect_table, read_table
 from imps.sources import Counted, KnownChange
-from imps.sources.cross_checks import Account, check_between
 from imps.sources.definitions import difference
-from imps.sources.flow_tables import fill_unobserved
-from imps.sources.import_log import ASK, CONVERT, REJECT
-from imps.sources.stock_tables import coverage_shares
-from imps.sources.tables import Table, inspect_table, read_table
-from imps.system_model import Resolution
 
 PERSONS = 1e-6  # persons by which sums of floating-point numbers may differ
 GENERATED_ACCOUNTS = 50

@@ -7,8 +7,9 @@ import pytest
 import statsmodels.api as sm
 
 import imps
-from imps.affine import Affine
-from imps.gaussian import GaussianPosterior, LinearModel
+from imps.account.affine import Affine
+from imps.account.linear import LinearModel
+from imps.posterior.exact import GaussianPosterior
 
 EXACT = 1e-6  # relative: two ways through the same normal equations
 

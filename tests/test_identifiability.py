@@ -8,8 +8,8 @@ import pytest
 
 import imps
 from imps.errors import PriorError
-from imps.gaussian import GaussianPosterior
-from imps.identifiability import DATA_INFORMED, PRIOR_DRIVEN, _condition_number, _groups
+from imps.posterior.exact import GaussianPosterior
+from imps.results.identifiability import DATA_INFORMED, PRIOR_DRIVEN, _condition_number, _groups
 
 POWERS = (0.8, 1.0, 1.25)
 REFIT = {"prior": 0.03, "likelihood": 0.15}  # posterior sds: grid; the scales follow a survey

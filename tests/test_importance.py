@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imps.importance import Proposal, adapted, effective_share, log_scales, totals
+from imps.posterior.importance import Proposal, adapted, effective_share, log_scales, totals
 
 PAIRS = ((1, 2),)
 

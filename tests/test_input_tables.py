@@ -37,15 +37,15 @@ from input_tables import (
 )
 
 from imps.errors import InputError, LabelError
-from imps.sources.ages import age_bounds, aggregation_map, classify
-from imps.sources.cell_labels import OPEN, age_label, read_age, read_period, read_sex
-from imps.sources.cells import read_number
-from imps.sources.cross_checks import check_between
-from imps.sources.grids import cell_text, number_text
-from imps.sources.import_log import ASK, CODES, CONVERT, OUTCOMES, REJECT, SHOWN, WARN
-from imps.sources.options import PERIODS, ReadOptions
-from imps.sources.schemas import SCHEMAS, schema
-from imps.sources.tables import content_hash, escape_formula, inspect_table, read_table, table_text
+from imps.project.between import check_between
+from imps.reading.ages import age_bounds, aggregation_map, classify
+from imps.reading.findings import ASK, CODES, CONVERT, OUTCOMES, REJECT, SHOWN, WARN
+from imps.reading.grid import cell_text, number_text
+from imps.reading.kinds import SCHEMAS, schema
+from imps.reading.labels import OPEN, age_label, read_age, read_period, read_sex
+from imps.reading.numbers import read_number
+from imps.reading.options import PERIODS, ReadOptions
+from imps.reading.table import content_hash, escape_formula, inspect_table, read_table, table_text
 
 SECONDS_FOR_100_000_ROWS = 2.0
 GENERATED = {"messy": 800, "frames": 500, "faulty": 900, "order": 200, "text": 300}
@@ -199,12 +199,12 @@ def test_a_workbook_that_unpacks_to_too_much(tmp_path):
 
 
 def test_too_many_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("imps.sources.containers.MAX_ROWS", 5)
+    monkeypatch.setattr("imps.reading.files.MAX_ROWS", 5)
     refused(write(tmp_path, population()), "population", "TOO_LARGE")
 
 
 def test_too_many_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr("imps.sources.containers.MAX_BYTES", 50)
+    monkeypatch.setattr("imps.reading.files.MAX_BYTES", 50)
     refused(write(tmp_path, population()), "population", "TOO_LARGE")
 
 

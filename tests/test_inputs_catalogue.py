@@ -46,9 +46,7 @@ from input_tables import (
 )
 
 import imps
-from imps.archive import pack, unpack
-from imps.chains import flat, unflat
-from imps.draws import load, save
+from imps.account.account import Resolution
 from imps.errors import (
     ImpsWarning,
     InputWarning,
@@ -57,15 +55,17 @@ from imps.errors import (
     RunVersionError,
     SaveFailedError,
 )
-from imps.project import check_project, load_project
-from imps.project_template import write_project
-from imps.settings import inspect_settings
-from imps.sources.ages import age_bounds, aggregation_map
-from imps.sources.cell_labels import read_age, read_period
-from imps.sources.cross_checks import MEAN_OF_CALENDAR_YEARS, Account, check_between
-from imps.sources.import_log import ASK, CONVERT, REJECT, WARN
-from imps.sources.tables import inspect_table, read_table
-from imps.system_model import Resolution
+from imps.posterior.archive import pack, unpack
+from imps.posterior.chains import flat, unflat
+from imps.posterior.storage import load, save
+from imps.project.between import MEAN_OF_CALENDAR_YEARS, Account, check_between
+from imps.project.check import check_project, load_project
+from imps.project.settings import inspect_settings
+from imps.project.template import write_project
+from imps.reading.ages import age_bounds, aggregation_map
+from imps.reading.findings import ASK, CONVERT, REJECT, WARN
+from imps.reading.labels import read_age, read_period
+from imps.reading.table import inspect_table, read_table
 
 CASES = {
     "A": 12, "B": 11, "C": 13, "D": 11, "E": 13, "F": 7, "G": 11, "H": 5, "I": 15, "J": 5,
@@ -1459,8 +1459,8 @@ def test_L08_the_old_output_stays_until_the_new_one_is_whole(own_run, monkeypatc
         raise KeyboardInterrupt
 
     before = snapshot(own_run.folder)
-    monkeypatch.setattr("imps.runs.fit", lambda *_, **__: own_run.fit)
-    monkeypatch.setattr("imps.runs.html_report", cut_off)
+    monkeypatch.setattr("imps.runs.run.fit", lambda *_, **__: own_run.fit)
+    monkeypatch.setattr("imps.runs.run.html_report", cut_off)
     with pytest.raises(KeyboardInterrupt):
         imps.run(own_run.case, out=own_run.folder, draws=100, force=True, progress=False)
     assert snapshot(own_run.folder) == before
@@ -1493,7 +1493,7 @@ def stopped(*_, **__):
 
 def test_M01_resume_after_a_changed_input(project, monkeypatch):
     out = project.parent / "results"
-    monkeypatch.setattr("imps.runs.fit", stopped)
+    monkeypatch.setattr("imps.runs.run.fit", stopped)
     with pytest.raises(KeyboardInterrupt):
         imps.run(project, out=out, progress=False)
     before = snapshot(project.parent / "results.unfinished")
@@ -1521,7 +1521,7 @@ def chain_files(folder):
 
 CHILD = """
 import sys, imps
-from imps.system_model import Resolution
+from imps.account.account import Resolution
 report = imps.load_project(sys.argv[1])
 model = imps.linear_model(report.sources, report.priors, resolution=Resolution(3, 3))
 imps.fit(model, seed=7, draws=100, chains=6, progress=False, keep=sys.argv[2])
@@ -1603,7 +1603,7 @@ def test_M06_disk_full(own_run, tmp_path, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("imps.draws.to_disk", full)
+    monkeypatch.setattr("imps.posterior.storage.to_disk", full)
     with pytest.raises(SaveFailedError, match="SAVE_FAILED  fit.nc .*No space left") as failed:
         own_run.fit.save(path)
     assert isinstance(failed.value, imps.ImpsError) and isinstance(failed.value, OSError)
@@ -1650,7 +1650,7 @@ def test_M08_run_of_another_release(own_run, tmp_path, monkeypatch):
     again = imps.load_run(own_run.folder)  # of this release: it loads
     assert again.case.title == own_run.case.title
     pd.testing.assert_frame_equal(again.attribution.groups(), own_run.attribution.groups())
-    monkeypatch.setattr("imps.draws.FORMAT", 99)
+    monkeypatch.setattr("imps.posterior.storage.FORMAT", 99)
     monkeypatch.setattr(sys.modules["imps.fit"], "__version__", "9.8.7")
     own_run.fit.save(tmp_path / "fit.nc")
     monkeypatch.undo()

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 import imps
-from imps.data_models import observe
+from imps.account.account import Resolution
+from imps.account.observations import observe
 from imps.errors import LabelError
-from imps.gaussian import GaussianPosterior
-from imps.simulate_reference import reference_account
+from imps.posterior.exact import GaussianPosterior
+from imps.simulation.reference import reference_account
 from imps.sources import SurveyFlow
-from imps.system_model import Resolution
 
 SAME = {"rtol": 1e-6, "atol": 0.02}  # persons: two ways through the same normal equations
 FINE = Resolution(4, 4)

@@ -5,7 +5,7 @@ import pytest
 
 import imps
 from imps.errors import PriorError
-from imps.sensitivity import WhatIf
+from imps.results.sensitivity import WhatIf
 
 
 @pytest.fixture(scope="module")

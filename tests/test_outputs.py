@@ -8,9 +8,9 @@ import pytest
 import imps
 from imps import plots, tables
 from imps.errors import ImpsError
-from imps.interactive import gap_by_age, migration_error_by_age
-from imps.report import SECTIONS, html_report, plain_summary
-from imps.reporting_checklist import reporting_checklist
+from imps.report.checklist import reporting_checklist
+from imps.report.report import SECTIONS, html_report, plain_summary
+from imps.report.svg import gap_by_age, migration_error_by_age
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imps.errors import DefinitionError
-from imps.periods import (
+from imps.demography.periods import (
     Period,
     calendar_year,
     decimal_date,
@@ -21,6 +20,7 @@ from imps.periods import (
     share_after,
     year_ending,
 )
+from imps.errors import DefinitionError
 
 
 def test_a_calendar_year_is_half_of_two_intervals():

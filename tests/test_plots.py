@@ -15,12 +15,12 @@ from matplotlib.text import Text
 
 import imps
 from imps import plots
-from imps.draws import dataset
 from imps.errors import LabelError, SourceError
-from imps.fit import Fit
-from imps.gaussian import GaussianPosterior
-from imps.model import latent_names
 from imps.plots.style import OFFICIAL, PAPER, THEMES
+from imps.posterior.exact import GaussianPosterior
+from imps.posterior.fit import Fit
+from imps.posterior.pymc_model import latent_names
+from imps.posterior.storage import dataset
 
 PIXEL = 1.0  # boxes of text may touch the edge of the page by rounding
 OVERLAP = 1.5  # pixels by which two boxes of text may share their white margins

@@ -6,8 +6,8 @@ from scipy.stats import norm
 
 import imps
 import imps.plots
+from imps.account.prior_sets import PRIOR_SETS, Statement, statements_table
 from imps.errors import PriorError
-from imps.prior_sets import PRIOR_SETS, Statement, statements_table
 
 EXACT = 1e-9  # relative: arithmetic
 

@@ -3,8 +3,8 @@
 import pytest
 
 import imps
+from imps.account.priors import Prior
 from imps.errors import PriorError
-from imps.priors import Prior
 
 
 def test_every_row_says_what_it_means():

@@ -33,13 +33,13 @@ from input_tables import (
 )
 
 from imps.errors import InputError
-from imps.project import check_project
-from imps.project_template import write_project
-from imps.sources.cells import read_number
-from imps.sources.cross_checks import check_between
+from imps.project.between import check_between
+from imps.project.check import check_project
+from imps.project.template import write_project
+from imps.reading.findings import ASK, REJECT, Finding
+from imps.reading.numbers import read_number
+from imps.reading.table import inspect_table, read_table
 from imps.sources.definitions import LONG_TERM, SHORT_TERM, SURVEY, USUAL, measure_of, residents_of
-from imps.sources.import_log import ASK, REJECT, Finding
-from imps.sources.tables import inspect_table, read_table
 
 CELL = {"sex": "male", "age": "0"}
 

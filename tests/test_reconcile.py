@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imps.reconcile import NET_COLUMNS
+from imps.results.reconciliation import NET_COLUMNS
 
 
 def test_balancing_equation_holds_in_every_draw(reconciliation):
@@ -51,7 +51,7 @@ def test_back_series_is_printed_beside_the_published(reconciliation):
 
 
 def test_apportionment_along_cohorts_by_hand():
-    from imps.reconcile import _share_along_cohorts
+    from imps.results.reconciliation import _share_along_cohorts
 
     share = _share_along_cohorts(n_ages=5, elapsed=1, years=2)
     # aged 0 at the end: not born; aged 1: half a year of one and a half; the rest: half

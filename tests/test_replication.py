@@ -10,14 +10,14 @@ import pytest
 
 import imps
 from imps.errors import OutputExistsError
-from imps.replication import Reproduction, compared, expected_numbers, pinned_versions
+from imps.runs.replication import Reproduction, compared, expected_numbers, pinned_versions
 
 
 @pytest.fixture(scope="module", autouse=True)
 def no_figures():
     """The figures of a run are tested elsewhere and take longer than its fit."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("imps.runs.report_figures", lambda *_, **__: {})
+        patch.setattr("imps.runs.run.report_figures", lambda *_, **__: {})
         yield
 
 

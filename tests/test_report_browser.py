@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from imps.report import write_report
+from imps.report.report import write_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 FLAGS = [

@@ -18,11 +18,11 @@ import pytest
 from typer.testing import CliRunner
 
 import imps
-from imps.attribution import COLUMNS
-from imps.cli import app
 from imps.errors import OutputExistsError, UnknownCaseError
 from imps.plots import standard_figures
-from imps.runs import alone
+from imps.results.attribution import COLUMNS
+from imps.runs.cli import app
+from imps.runs.run import alone
 
 FILES = [
     "figures/net_migration.png",
@@ -46,7 +46,7 @@ def few_figures():
         return standard_figures(attribution, reconciliation)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("imps.runs.report_figures", standard)
+        patch.setattr("imps.runs.run.report_figures", standard)
         yield
 
 
@@ -165,13 +165,13 @@ def test_quiet_prints_nothing_and_force_replaces(folder):
 
 
 def test_a_run_that_fails_at_the_end_leaves_no_results_and_loses_no_chain(tmp_path, monkeypatch):
-    import imps.runs
+    import imps.runs.run
 
     def broken(*_, **__):
         raise RuntimeError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(imps.runs, "html_report", broken)
+        patch.setattr(imps.runs.run, "html_report", broken)
         with pytest.raises(RuntimeError, match="disk full"):
             imps.run("uk-1991-2001", out=tmp_path / "results", draws=200, chains=2)
     assert [p.name for p in tmp_path.iterdir()] == ["results.unfinished"]
@@ -213,7 +213,7 @@ def test_results_that_appeared_meanwhile_are_not_replaced(folder, tmp_path, monk
         shutil.copytree(folder, out)
         return imps.load_fit(folder)
 
-    monkeypatch.setattr("imps.runs.fit", appeared)
+    monkeypatch.setattr("imps.runs.run.fit", appeared)
     with pytest.raises(OutputExistsError, match="already there"):
         imps.run("uk-1991-2001", out=out, draws=200, progress=False)
     assert drawn(out) == drawn(folder) and (tmp_path / "results.unfinished").is_dir()
@@ -227,7 +227,7 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
 
 
 def command(*arguments):
-    return [sys.executable, "-c", "from imps.cli import main; main()", *map(str, arguments)]
+    return [sys.executable, "-c", "from imps.runs.cli import main; main()", *map(str, arguments)]
 
 
 def drawn(folder):
@@ -362,8 +362,8 @@ def test_prior_is_printed_without_fitting():
 
 
 def test_variants_are_options_and_stand_in_the_manifest_of_a_stopped_run(tmp_path, monkeypatch):
-    from imps.manifest import variant_words
-    from imps.model import variant
+    from imps.posterior.pymc_model import variant
+    from imps.runs.manifest import variant_words
 
     seen = {}
 
@@ -371,7 +371,7 @@ def test_variants_are_options_and_stand_in_the_manifest_of_a_stopped_run(tmp_pat
         seen.update(variant(model))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("imps.runs.fit", stopped)
+    monkeypatch.setattr("imps.runs.run.fit", stopped)
     shares = ["--switcher-share", "visitor_switchers=0.03",
               "--switcher-share", "migrant_switchers=0.08"]  # fmt: skip
     line = ["reconcile", "uk-1991-2001", "--out", str(tmp_path / "r"), "--likelihood", "contacts",
@@ -427,10 +427,10 @@ def test_exit_codes_stand_in_the_help_and_the_readme():
 
 
 def test_doctor_names_what_is_wrong(monkeypatch):
-    import imps.doctor
+    import imps.runs.doctor
 
-    monkeypatch.setattr(imps.doctor, "_sampler", lambda: "left out")
-    monkeypatch.setattr(imps.doctor, "_posterior", lambda: "left out")
+    monkeypatch.setattr(imps.runs.doctor, "_sampler", lambda: "left out")
+    monkeypatch.setattr(imps.runs.doctor, "_posterior", lambda: "left out")
     good = CliRunner().invoke(app, ["doctor"])
     assert good.exit_code == 0, good.output
     assert "FAIL" not in good.stdout
@@ -438,7 +438,7 @@ def test_doctor_names_what_is_wrong(monkeypatch):
     def broken():
         raise OSError("no compiler")
 
-    monkeypatch.setattr(imps.doctor, "_sampler", broken)
+    monkeypatch.setattr(imps.runs.doctor, "_sampler", broken)
     bad = CliRunner().invoke(app, ["doctor"])
     assert bad.exit_code == 1
     assert "FAIL  NUTS (nutpie, numba): OSError: no compiler" in bad.stdout

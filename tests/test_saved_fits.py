@@ -9,13 +9,13 @@ import pytest
 import xarray as xr
 
 import imps
-from imps.archive import pack, unpack
-from imps.draws import load, save
 from imps.errors import ImpsWarning, OutputExistsError, SavedFileError
-from imps.fit import EXACT_DRAWS
 from imps.plots import figure_data, standard_figures
-from imps.report import report_figures
-from imps.runs import Run
+from imps.posterior.archive import pack, unpack
+from imps.posterior.fit import EXACT_DRAWS
+from imps.posterior.storage import load, save
+from imps.report.report import report_figures
+from imps.runs.run import Run
 
 MEGABYTES = 50  # of the file of a full national fit
 NATIONAL = "england-wales-2001-2011"  # the case with most latent variables
@@ -116,14 +116,14 @@ def test_a_stale_fit_says_so_and_why(saved, sources, fitted):
 
 
 def test_a_release_that_writes_another_model_makes_a_fit_stale(saved, monkeypatch):
-    import imps.archive
-    from imps.gaussian import linear_model
+    import imps.posterior.archive
+    from imps.account.linear import linear_model
 
     def another(*arguments, **options):
         linear = linear_model(*arguments, **options)
         return dataclasses.replace(linear, offset=linear.offset + 50.0)
 
-    monkeypatch.setattr(imps.archive, "linear_model", another)
+    monkeypatch.setattr(imps.posterior.archive, "linear_model", another)
     with pytest.warns(ImpsWarning, match="log-likelihood of 'immigration' differs"):
         assert len(imps.load_fit(saved).stale) == 3
 

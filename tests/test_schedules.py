@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imps.schedules import (
+from imps.demography.schedules import (
     autoregressive,
     group_matrix,
     migration_schedule,

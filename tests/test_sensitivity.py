@@ -8,8 +8,8 @@ import pytest
 
 import imps
 from imps.errors import PriorError, SourceError
-from imps.gaussian import GaussianPosterior
-from imps.sensitivity import without_rows
+from imps.posterior.exact import GaussianPosterior
+from imps.results.sensitivity import without_rows
 
 PREVIEW_SECONDS = 0.001  # "at most 1 ms for a changed prior"
 REFIT = 0.03  # posterior sds: two grids over the scales

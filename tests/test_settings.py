@@ -13,19 +13,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from input_tables import contract, snapshot, the
 
+from imps.account.priors import default_priors
 from imps.errors import ImpsError, InputError, InputWarning, OutputExistsError
-from imps.priors import default_priors
-from imps.project import check_project, load_project
-from imps.project_template import project_files, write_project
-from imps.settings import (
+from imps.project.between import Account
+from imps.project.check import check_project, load_project
+from imps.project.settings import (
     SCHEMA_VERSION,
     FitSettings,
     OutputSettings,
     inspect_settings,
     read_settings,
 )
-from imps.sources.cross_checks import Account
-from imps.sources.import_log import REJECT
+from imps.project.template import project_files, write_project
+from imps.reading.findings import REJECT
 
 GENERATED_SETTINGS = 300
 

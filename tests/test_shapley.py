@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import imps
-from imps.curves import Form
-from imps.draws import dataset
+from imps.account.nonlinear import Form
 from imps.errors import PriorError
-from imps.model import latent_names
-from imps.shapley import INTERACTION, _shares
+from imps.posterior.pymc_model import latent_names
+from imps.posterior.storage import dataset
+from imps.results.shapley import INTERACTION, _shares
 
 EXACT = 1e-9
 

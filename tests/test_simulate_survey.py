@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imps.simulate_survey import (
+from imps.survey.estimation import TRAFFIC, UNSAMPLED, estimate_totals
+from imps.survey.simulate import (
     SHIFT_LABELS,
     SimulatedPassengers,
     simulate_passengers,
     simulate_stays,
     simulate_survey,
 )
-from imps.sources.estimation import TRAFFIC, UNSAMPLED, estimate_totals
-from imps.sources.weighting import weight_records
+from imps.survey.weighting import weight_records
 
 REPETITIONS = 60
 MONTE_CARLO = 3.5  # standard errors of a mean over the repetitions; fails once in 2,000

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import imps
-from imps import account_tables, plots, tables
-from imps.checks import in_short
+from imps import plots, tables
 from imps.errors import ImpsError
+from imps.results.checks import in_short
 
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 HALF = 0.5  # of the last digit that is printed
@@ -37,11 +37,11 @@ def every(case, fitted, attribution, reconciliation):
         tables.sources_table(fitted),
         tables.variants_table(plots.tornado_data(fitted)),
         tables.computation_table(fitted, checks),
-        account_tables.closure_by_age_table(fitted, attribution),
-        account_tables.by_sex_table(attribution),
-        account_tables.net_and_gross_table(attribution),
-        account_tables.back_series_table(reconciliation, later=case.later_series),
-        account_tables.new_base_table(fitted, attribution),
+        tables.closure_by_age_table(fitted, attribution),
+        tables.by_sex_table(attribution),
+        tables.net_and_gross_table(attribution),
+        tables.back_series_table(reconciliation, later=case.later_series),
+        tables.new_base_table(fitted, attribution),
     ]
 
 

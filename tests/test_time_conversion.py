@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imps.errors import DefinitionError, MissingCellError, SourceError
-from imps.periods import calendar_year, mid_year_interval, overlap, quarter, year_ending
-from imps.sources.time_conversion import (
+from imps.demography.periods import calendar_year, mid_year_interval, overlap, quarter, year_ending
+from imps.demography.time_conversion import (
     NET_CONVERSION_ERROR,
     conversion_miss,
     mid_years_of_calendar,
@@ -16,6 +15,7 @@ from imps.sources.time_conversion import (
     sum_quarters,
     year_operator,
 )
+from imps.errors import DefinitionError, MissingCellError, SourceError
 
 FIGURES = Path(__file__).parents[1].parent / "shared/data/migration"
 needs_figures = pytest.mark.skipif(not FIGURES.exists(), reason="published series not at hand")

@@ -26,10 +26,10 @@ from input_tables import (
 )
 
 from imps.errors import InputError
-from imps.project import check_project, load_project
-from imps.project_template import write_project
-from imps.sources.import_log import REJECT
-from imps.sources.tables import inspect_table
+from imps.project.check import check_project, load_project
+from imps.project.template import write_project
+from imps.reading.findings import REJECT
+from imps.reading.table import inspect_table
 
 FORBIDDEN = (
     "socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec", "os.fork",

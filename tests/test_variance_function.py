@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from imps.errors import DefinitionError, MissingCellError, SourceError
-from imps.sources.variance_function import (
+from imps.survey.variance_function import (
     ERAS,
     ROUNDING,
     design_effect,

@@ -5,15 +5,15 @@ import pytest
 from scipy import stats
 
 import imps
-import imps.sensitivity
-from imps import likelihoods
-from imps.curves import BetaShare, Form
-from imps.densities import log_likelihood_by_source, log_prior_by_block
+import imps.results.sensitivity
+from imps.account.nonlinear import BetaShare, Form
 from imps.errors import PriorError, SourceError
-from imps.gaussian import GaussianPosterior
-from imps.likelihoods import BEND, STUDENT_T_DEGREES, contact_rows
-from imps.model import is_gaussian, quantity, variant
-from imps.sources.cell_likelihood import contact_log_likelihood
+from imps.posterior import likelihoods
+from imps.posterior.contacts import contact_log_likelihood
+from imps.posterior.densities import log_likelihood_by_source, log_prior_by_block
+from imps.posterior.exact import GaussianPosterior
+from imps.posterior.likelihoods import BEND, STUDENT_T_DEGREES, contact_rows
+from imps.posterior.pymc_model import is_gaussian, quantity, variant
 
 CLOSURE = 1e-6  # persons, in every draw
 SHARES = {"visitor_switchers": 0.03, "migrant_switchers": 0.08}  # invented
@@ -119,7 +119,7 @@ def test_contributions_close_in_every_draw_of_every_variant_at_once(everything, 
     assert float(np.abs(shared.totals().sum("source") - sources.gap).max()) < CLOSURE
     found = imps.reconcile(everything)
     with pytest.raises(PriorError, match="works on the Gaussian model only"):
-        imps.sensitivity.what_if(everything)
+        imps.results.sensitivity.what_if(everything)
     assert found.closure() < CLOSURE
     assert found.negative_flows == 0.0
     last = everything.model.evaluate(
@@ -147,7 +147,7 @@ def test_flows_and_switchers_are_positive_far_out(models):
 
 @pytest.mark.parametrize(("share", "mean", "sd"), [(0.03, 0.0, 0.35), (0.4, 0.1, 0.5)])
 def test_beta_share_has_the_moments_of_the_table_of_priors(share, mean, sd):
-    from imps.affine import zero
+    from imps.account.affine import zero
 
     curve = BetaShare("switchers", zero((1,)), mean, sd, share)
     y = np.linspace(-5, 5, 777)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from imps.errors import WeightError
-from imps.sources.weighting import (
+from imps.survey.weighting import (
     FINAL_FACTORS,
     StageWeights,
     final_weights,

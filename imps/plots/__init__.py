@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from imps.attribution import Attribution
 from imps.plots.checking import coverage_data, plot_coverage, plot_diagnostics, plot_predictive
 from imps.plots.flows import (
     back_series_data,
@@ -30,7 +29,8 @@ from imps.plots.sources import (
     tornado_data,
 )
 from imps.plots.style import OFFICIAL, PAPER, alt_text, caption, figure_data
-from imps.reconcile import Reconciliation
+from imps.results.attribution import Attribution
+from imps.results.reconciliation import Reconciliation
 
 FIGURE_TEXTS = {
     "waterfall": "Waterfall of the gap by source with 95 per cent intervals; the numbers stand "

@@ -9,9 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from scipy.stats import binom, rankdata
 
-from imps.checks import LARGEST_R_HAT, LEAST_ESS, Checks, check
-from imps.dims import AGE, SEX, SEXES, title
-from imps.fit import LEAST_EFFECTIVE_SHARE, Fit
+from imps.names import AGE, SEX, SEXES, title
 from imps.plots.style import (
     GREY,
     INK,
@@ -24,7 +22,9 @@ from imps.plots.style import (
     styled,
     zero_line,
 )
-from imps.predictive import Coverage, Predictive
+from imps.posterior.fit import LEAST_EFFECTIVE_SHARE, Fit
+from imps.results.checks import LARGEST_R_HAT, LEAST_ESS, Checks, check
+from imps.results.predictive import Coverage, Predictive
 
 BOTH = "both sexes"
 MEN_AND_WOMEN = {"male": "Men", "female": "Women"}
@@ -164,7 +164,7 @@ def plot_coverage(coverage: Coverage, *, ax: Axes | None = None, theme: str = "o
     Parameters
     ----------
     coverage : Coverage
-        From :func:`imps.predictive.coverage`.
+        From :func:`imps.results.predictive.coverage`.
     ax : Axes, optional
     theme : {"official", "paper"}
     """

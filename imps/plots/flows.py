@@ -10,8 +10,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.cards import between
-from imps.dims import AGE, CHAIN, DRAW, SEX, YEAR
+from imps.names import AGE, CHAIN, DRAW, SEX, YEAR
+from imps.notebook_cards import between
 from imps.plots.style import (
     SIGNED,
     THOUSAND,
@@ -22,7 +22,7 @@ from imps.plots.style import (
     style,
     styled,
 )
-from imps.reconcile import Reconciliation
+from imps.results.reconciliation import Reconciliation
 
 FAN = (0.95, 0.80, 0.50)
 Z95 = 1.96

@@ -8,9 +8,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.attribution import AFTER_THE_FACT, KNOWN, PRIOR_DRIVEN, Attribution
-from imps.cards import between, thousand
-from imps.dims import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, title
+from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, title
+from imps.notebook_cards import between, thousand
 from imps.plots.style import (
     GREY,
     INK,
@@ -22,6 +21,7 @@ from imps.plots.style import (
     styled,
     zero_line,
 )
+from imps.results.attribution import AFTER_THE_FACT, KNOWN, PRIOR_DRIVEN, Attribution
 
 AGE_STEP = 5
 MEN_OR_WOMEN = {"male": "men", "female": "women"}

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from imps.errors import LabelError
 from imps.plots.style import GREY, INK, SIGNED, Page, open_page, styled
-from imps.predictive import LexisSurface
+from imps.results.predictive import LexisSurface
 
 COHORTS = 10
 """Years of birth between two diagonals."""
@@ -37,7 +37,7 @@ def plot_lexis(
     Parameters
     ----------
     surface : LexisSurface
-        From :func:`imps.predictive.migration_error` or :func:`imps.predictive.residuals`.
+        From `imps.migration_error` or `imps.residuals`.
     scale : {"value", "z"}, optional
         Persons, or standardised. Persons for one panel, standardised for several, whose
         cells are of different size.

@@ -7,13 +7,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.cards import thousand
-from imps.cases.loading import Case
-from imps.checks import VERDICT, without_figures
-from imps.dims import title
-from imps.identifiability import SENSITIVE
+from imps.names import title
+from imps.notebook_cards import thousand
 from imps.plots.style import INK, SIGNED, THOUSAND, open_page, styled, zero_line
-from imps.sensitivity import PriorComparison, compare_priors
+from imps.results.checks import VERDICT, without_figures
+from imps.results.identifiability import SENSITIVE
+from imps.results.sensitivity import PriorComparison, compare_priors
+from imps.shipped.loading import Case
 
 SHOWN_GROUPS = ("base", "migration", "census")
 NOTHING = 0.005

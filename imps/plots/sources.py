@@ -9,13 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from scipy.stats import chi2
 
-from imps.attribution import KNOWN, PRIOR_DRIVEN, Attribution
-from imps.cards import between, mean_and_ends
-from imps.checks import VERDICT, Checks, check
-from imps.dims import CHAIN, DRAW, SOURCE, title
 from imps.errors import LabelError
-from imps.fit import Fit
-from imps.gaussian import GaussianPosterior
+from imps.names import CHAIN, DRAW, SOURCE, title
+from imps.notebook_cards import between, mean_and_ends
 from imps.plots.style import (
     GREY,
     INK,
@@ -27,7 +23,11 @@ from imps.plots.style import (
     styled,
     zero_line,
 )
-from imps.sensitivity import what_if, without_rows
+from imps.posterior.exact import GaussianPosterior
+from imps.posterior.fit import Fit
+from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.results.checks import VERDICT, Checks, check
+from imps.results.sensitivity import what_if, without_rows
 
 MAIN_CAUSES = 4
 POINTS = 300

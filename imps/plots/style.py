@@ -27,8 +27,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter
 
-from imps.checks import in_short
 from imps.errors import LabelError
+from imps.results.checks import in_short
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from imps.demography.periods import CALENDAR_YEARS, MID_YEARS
 from imps.errors import DefinitionError
-from imps.periods import CALENDAR_YEARS, MID_YEARS
 
 PERSONS: Final = "persons"
 THOUSANDS: Final = "thousands"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from imps.accounting import deaths_by_cohort
-from imps.dims import AGE, SEX, SEXES, YEAR
-from imps.periods import mid_year_average, mid_year_interval
+from imps.demography.accounting import deaths_by_cohort
+from imps.demography.periods import mid_year_average, mid_year_interval
+from imps.names import AGE, SEX, SEXES, YEAR
+from imps.sources.array_checks import check_ages, check_complete, check_dims, check_sexes
 from imps.sources.definitions import USUAL_RESIDENTS, Counted
-from imps.sources.labels import check_ages, check_complete, check_dims, check_sexes
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Deaths:
             By age last birthday at death.
         population : DataArray (year, sex, age), persons
             Mid-year population at the start of each interval; used as a schedule
-            for the split only (see :func:`imps.accounting.deaths_by_cohort`).
+            for the split only (see :func:`imps.demography.accounting.deaths_by_cohort`).
         """
         ages = {SEX: list(SEXES), AGE: deaths[AGE].values}
         at_death = to_mid_years(deaths.values, deaths[YEAR].values, intervals, (SEX, AGE), ages)

@@ -1,0 +1,1 @@
+"""What is not known, and everything that is linear in it: the account and its matrices."""

@@ -1,0 +1,220 @@
+"""The gap shared among its sources, exactly and in every draw.
+
+    gap = RF - C = sum over sources of (published - true) carried to the census
+
+because the account is linear there is one decomposition and no interaction:
+
+    base            published minus true base, along cohorts
+    births, deaths  registered minus true
+    survey bias     official rule applied to the bias of the survey
+    sampling        official rule applied to published minus expected cells, or totals
+    conversion      official rule (two calendar years' mean, generic ages) applied
+                    to the true flow, minus the true flow; with the error of the
+                    schedule where only totals of the survey were published
+    parts           published minus true asylum, Irish and switcher flows
+    known changes   published minus true, of those that have a prior
+    revised since   flows carried then minus the later published series: known
+    date change     true change from census day to mid-year
+    census coverage true undercount; census sampling: its random error
+    residual        what is left, with a prior of its own
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imps.account.account import Account, known_changes, registered_births, registered_deaths
+from imps.account.affine import Affine, zero
+from imps.account.observations import census_day_population, date_change
+from imps.demography.accounting import along_cohorts, carry
+from imps.demography.schedules import migration_schedule
+from imps.names import AGE, EMIGRATION, FLOW_SIGN, SEX, SEXES, SOURCE_GROUPS, YEAR
+from imps.sources import TOTAL, SurveyFlow
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one source adds to the gap.
+
+    Attributes
+    ----------
+    source, group : str
+    value : Affine (sex, age), persons
+        As a function of the latent variables, with the published figures put in.
+    prior : Affine (sex, age), persons
+        Before any figure is seen. It differs from `value` where the source is a
+        random error, known only as published minus expected.
+    """
+
+    source: str
+    group: str
+    value: Affine
+    prior: Affine
+
+
+def contributions(account: Account) -> tuple[Contribution, ...]:
+    """Every source of the gap, in the order of reporting; they sum to it identically."""
+    lexis = along_cohorts
+    sources = account.sources
+    years = len(sources.years)
+    plain = {
+        "base": account.base_error.map(lambda x: carry(x, years)),
+        "births": (-account.births_error).map(lexis),
+        "deaths": account.deaths_error.map(lexis),
+        "period_and_age_conversion": _conversion(account),
+        **{name: error.map(lexis) for name, error in account.part_errors.items()},
+        **{name: error.map(lexis) for name, error in account.change_errors.items()},
+        "census_coverage": account.census_undercount,
+        "flows_revised_since": Affine(_revised_since(account), {}),
+        "date_change": date_change(account),
+        "residual": -account.residual,
+    }
+    both = {name: (value, value) for name, value in plain.items()}
+    for flow in account.flows:
+        both |= _survey_errors(account, flow)
+    both["census_sampling"] = _census_sampling(account)
+    order = {name: i for i, name in enumerate(SOURCE_GROUPS)}
+    names = sorted(both, key=lambda name: order.get(name, order["migrant_switchers"]))
+    own = dict.fromkeys(account.change_errors, "other changes")
+    groups = {**own, **SOURCE_GROUPS}
+    return tuple(Contribution(name, groups.get(name, "migration"), *both[name]) for name in names)
+
+
+def rolled_forward_cells(account: Account) -> np.ndarray:
+    """The official roll-forward at the last mid-year laid out by (sex, age), persons.
+
+    Its total is the published one. By age it is the account's own reconstruction
+    with the published flows; only the detail that was published is data.
+    """
+    parts = rolled_forward_components(account).values()
+    return np.sum(list(parts), axis=0)
+
+
+def rolled_forward_components(account: Account) -> dict[str, np.ndarray]:
+    """What the official roll-forward is made of, by sex and age at the end, persons.
+
+    Returns
+    -------
+    dict of ndarray (sex, age)
+        base (aged to the end), births, deaths (negative), immigration, emigration
+        (negative), other_migration (asylum, Irish and switcher flows, net), other_changes
+        (known changes, and the flows carried then that were revised since). They sum to
+        the roll-forward.
+    """
+    parts = _as_revised(account)
+    parts["other_changes"] = parts["other_changes"] + _revised_since(account)
+    return parts
+
+
+def _as_revised(account: Account) -> dict[str, np.ndarray]:
+    """The same with the later series of flows in place of those that were carried."""
+    sources = account.sources
+    flows = {
+        name: along_cohorts(FLOW_SIGN[name] * flow.published)
+        for name, flow in account.flows.items()
+    }
+    net = sum(account.parts.values(), np.zeros_like(registered_deaths(sources)))
+    return {
+        "base": carry(sources.base.count.values, len(sources.years)),
+        "births": along_cohorts(registered_births(sources)),
+        "deaths": -along_cohorts(registered_deaths(sources)),
+        **flows,
+        "other_migration": along_cohorts(net),
+        "other_changes": along_cohorts(known_changes(sources)),
+    }
+
+
+def _survey_errors(account: Account, flow: str) -> dict[str, tuple[Affine, Affine]]:
+    """Bias and sampling error of one direction, each as value and as prior."""
+    operator, survey = account.flows[flow], account.sources.survey_flows[flow]
+    bias = _to_gap(account, flow, operator.observe(operator.bias))
+    sampling = _to_gap(account, flow, _cell_errors(account, flow)[0])
+    size = survey.standard_error.values
+    if survey.observed == TOTAL:
+        n = len(survey.years)
+        yearly = np.sqrt((size**2).sum(axis=(1, 2)))
+        errors = (_schedule(survey) * yearly[:, None, None])[..., None] * np.eye(n)[:, None, None]
+    else:
+        n = size.size
+        errors = np.diag(size.ravel()).reshape(*size.shape, n)
+    noise = Affine(np.zeros(size.shape), {f"{flow} noise": errors})
+    return {
+        f"{flow}_bias": (bias, bias),
+        f"{flow}_sampling": (sampling, _to_gap(account, flow, noise)),
+    }
+
+
+def _to_gap(account: Account, flow: str, cells: Affine) -> Affine:
+    """Errors of survey cells carried to the end by the official rule, (sex, age), persons."""
+    return (FLOW_SIGN[flow] * account.flows[flow].publish(cells)).map(along_cohorts)
+
+
+def _cell_errors(account: Account, flow: str) -> tuple[Affine, Affine]:
+    """Published minus expected survey cells: by sampling, and by the schedule of ages.
+
+    Where only totals were published the cells are a schedule. Sampling error is then that
+    of the total, laid out as the schedule is; how the schedule errs within a year, which
+    sums to zero over its cells, is no sampling error.
+    """
+    operator, survey = account.flows[flow], account.sources.survey_flows[flow]
+    error = survey.estimate.values - operator.observe(operator.true + operator.bias)
+    if survey.observed != TOTAL:
+        return error, zero(error.shape)
+    sampling = error.sum((1, 2)).einsum("csg,c...->csg...", _schedule(survey))
+    return sampling, error - sampling
+
+
+def _schedule(survey: SurveyFlow) -> np.ndarray:
+    """Share of each cell in the total of its year, (year, sex, age group)."""
+    cells = survey.estimate.values
+    return cells / cells.sum(axis=(1, 2), keepdims=True)
+
+
+def _conversion(account: Account) -> Affine:
+    """Error of the official rule from calendar years and age groups to mid-years and ages.
+
+    With the error of the schedule, where the survey was published as totals only.
+    """
+    total = zero((*account.sources.base.count.shape,))
+    for name, operator in account.flows.items():
+        ruled = operator.publish(operator.observe(operator.true))
+        error = ruled - operator.true[:, :, operator.inner]
+        total = total + (FLOW_SIGN[name] * error).map(along_cohorts)
+        total = total + _to_gap(account, name, _cell_errors(account, name)[1])
+    return total
+
+
+def _revised_since(account: Account) -> np.ndarray:
+    """Known difference of the flows carried then, (sex, age) at the end, persons.
+
+    Laid out by the emigration schedule, half to each sex. Where the roll-forward was
+    published by sex, or by sex and age, at the last mid-year, what then still lacks to the
+    published figure belongs here too: it is known, and its total is nothing.
+    """
+    sources, rolled = account.sources, account.sources.rolled_forward
+    shape = migration_schedule(sources.ages.size, EMIGRATION)
+    yearly = sources.flows_revised_since.values
+    laid = along_cohorts(shape[:, :, None] * yearly)
+    as_revised = np.sum(list(_as_revised(account).values()), axis=0)
+    cells = rolled.by_sex_and_age
+    if cells is not None and sources.last_year in cells[YEAR].values:
+        last = cells.sel({YEAR: sources.last_year}).transpose(SEX, AGE).values
+        lacks = last - as_revised - laid
+        return laid + lacks - lacks.mean()
+    if rolled.by_sex is not None:
+        lacks = rolled.by_sex.sel({SEX: list(SEXES)}).values - (as_revised + laid).sum(axis=1)
+        lacks = lacks - lacks.mean()  # published sums are rounded; the total stands
+        own = shape / shape.sum(axis=1, keepdims=True) * lacks[:, None] / len(sources.years)
+        laid = laid + along_cohorts(np.repeat(own[:, :, None], len(sources.years), axis=2))
+    return laid
+
+
+def _census_sampling(account: Account) -> tuple[Affine, Affine]:
+    """Random error of the census: people on census day minus undercount minus count."""
+    census = account.sources.census
+    count = census.count.values
+    value = census_day_population(account) - account.census_undercount - count
+    noise = census.relative_standard_error * count
+    return value, Affine(np.zeros_like(count), {"census noise": noise[..., None]})

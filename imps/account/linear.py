@@ -1,0 +1,269 @@
+"""A written-down account turned into matrices: rows of data, contributions, quantities.
+
+    w = s(h) z,  z ~ Normal(0, I),  s_b(h) = median_b exp(0.5 h_b),  h ~ Normal(0, I)
+    y = y0 + A w + e,  e ~ Normal(0, diag(se^2)),      every quantity  q = q0 + Q w
+
+Nothing is sampled here; :mod:`imps.posterior.exact` and :mod:`imps.posterior.pymc_model`
+take it from these matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from imps.account.account import Account, Resolution, build_account
+from imps.account.affine import Affine
+from imps.account.gap import Contribution, contributions, rolled_forward_cells
+from imps.account.nonlinear import Curve, Form
+from imps.account.observations import Observation, observations
+from imps.account.priors import LOG_SD_OF_SCALES, Priors
+from imps.errors import SourceError
+from imps.names import SOURCE_GROUPS
+from imps.sources import Sources
+
+PRIOR_DRAWS = 4000
+CLOSURE_TOLERANCE = 1e-6
+"""Persons by which the contributions may differ from the gap, for any latent variables."""
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A written-down account turned into matrices.
+
+    Attributes
+    ----------
+    account : Account
+    observations : tuple of Observation
+    contributions : tuple of Contribution
+    sizes : mapping from block of latent variables to its size, in order
+    scale_names : tuple of str
+        Unknown scales, named as in the table of priors.
+    scale_medians : ndarray (scale)
+    scale_of : ndarray (latent)
+        Index of the scale of each latent variable, -1 where it is one.
+    design : ndarray (row, latent)
+    offset, observed, standard_error : ndarray (row), persons
+    row_labels, row_sources : tuple of str
+    curves : tuple of Curve
+        Parts of the account that are not linear; none in the Gaussian model.
+    curved_design : ndarray (row, value)
+        Effects of the values of the curves.
+    """
+
+    account: Account
+    observations: tuple[Observation, ...]
+    contributions: tuple[Contribution, ...]
+    sizes: Mapping[str, int]
+    scale_names: tuple[str, ...]
+    scale_medians: np.ndarray
+    scale_of: np.ndarray
+    design: np.ndarray
+    offset: np.ndarray
+    observed: np.ndarray
+    standard_error: np.ndarray
+    row_labels: tuple[str, ...]
+    row_sources: tuple[str, ...]
+    curves: tuple[Curve, ...] = ()
+    curved_design: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @property
+    def sources(self) -> Sources:
+        """The published figures behind the model."""
+        return self.account.sources
+
+    @property
+    def priors(self) -> Priors:
+        """The table of priors."""
+        return self.account.priors
+
+    @property
+    def n_latent(self) -> int:
+        """Number of latent variables."""
+        return self.scale_of.size
+
+    def scale_factors(self, log_scale: np.ndarray) -> np.ndarray:
+        """Factor of each latent variable, (..., latent), at standardised log scales h."""
+        s = self.scale_medians * np.exp(LOG_SD_OF_SCALES * np.asarray(log_scale))
+        one = np.ones((*s.shape[:-1], 1))
+        return np.concatenate([s, one], axis=-1)[..., self.scale_of]
+
+    def complete(self, latents: np.ndarray) -> np.ndarray:
+        """Draws w (draw, latent) with the values that follow from them beside them."""
+        if latents.shape[1] != self.n_latent or not self.curves:
+            return latents
+        blocks = self._blocks(self.sizes, latents)
+        values = [curve(_evaluate(curve.argument, blocks)) for curve in self.curves]
+        return np.concatenate([latents, *values], axis=1)
+
+    def expected(self, latents: np.ndarray) -> np.ndarray:
+        """Expected value of each row of the likelihood, (draw, row), persons."""
+        w = self.complete(latents)
+        linear = self.offset + w[:, : self.n_latent] @ self.design.T
+        return linear + w[:, self.n_latent :] @ self.curved_design.T if self.curves else linear
+
+    def matrix(self, quantity: Affine) -> np.ndarray:
+        """Effects of all latent variables on a quantity, (..., latent)."""
+        return quantity.matrix(self.sizes)
+
+    def evaluate(self, quantity: Affine, latents: np.ndarray) -> np.ndarray:
+        """Value (draw, ...) of a quantity for draws w (draw, latent) of the latent variables.
+
+        Draws that come from :meth:`complete` are taken as they are; others are completed.
+        """
+        w = self.complete(latents)
+        sizes = {**self.sizes, **curve_sizes(self.curves)}
+        return _evaluate(quantity, self._blocks(sizes, w))
+
+    @staticmethod
+    def _blocks(sizes: Mapping[str, int], latents: np.ndarray) -> dict[str, np.ndarray]:
+        """Draws of each block by its name."""
+        ends = np.cumsum(list(sizes.values()))
+        parts = np.split(latents, ends[:-1], axis=1)
+        return dict(zip(sizes, parts, strict=True))
+
+    def prior_moments(self, quantity: Affine) -> tuple[np.ndarray, np.ndarray]:
+        """Prior mean and standard deviation of a quantity, exactly, over the scales too.
+
+        For a scale with log standard deviation 0.5, E s^2 = median^2 exp(2 * 0.5^2).
+        Blocks that stand for random error alone count with their own size. A quantity
+        that is not linear takes its moments from prior draws, to about 1 per cent.
+        """
+        square = dict.fromkeys(self.account.latents.scales, 1.0)
+        for block, scale in self.account.latents.scales.items():
+            if scale is not None:
+                square[block] = self.priors[scale].sd ** 2 * np.exp(2 * LOG_SD_OF_SCALES**2)
+        mean, variance = quantity.constant, np.zeros(quantity.shape)
+        curved = any(curve.block in quantity.effects for curve in self.curves)
+        if curved:
+            draws = self.evaluate(quantity, self.prior_draws(PRIOR_DRAWS, seed=0))
+            mean, variance = draws.mean(axis=0), draws.var(axis=0)
+        for block, effect in quantity.effects.items():
+            if not (curved and (block in square or block in curve_sizes(self.curves))):
+                variance = variance + square.get(block, 1.0) * (effect**2).sum(axis=-1)
+        return mean, np.sqrt(variance)
+
+    def prior_draws(self, n: int, *, seed: int) -> np.ndarray:
+        """Draws w (draw, latent) of the latent variables from their priors."""
+        rng = np.random.default_rng(seed)
+        h = rng.standard_normal((n, len(self.scale_names)))
+        return self.scale_factors(h) * rng.standard_normal((n, self.n_latent))
+
+    @cached_property
+    def reported(self) -> dict[str, Affine]:
+        """Scalar quantities that tables print: sources, groups, net migration, population."""
+        out = {f"gap[{c.source}]": c.value.sum() for c in self.contributions}
+        groups = dict.fromkeys(SOURCE_GROUPS.values())
+        for group in groups:
+            members = [c.value.sum() for c in self.contributions if c.group == group]
+            if len(members) > 1:
+                out[f"group[{group}]"] = sum(members[1:], members[0])
+        net = self.account.net_migration.sum((0, 1))
+        for i, year in enumerate(self.sources.years):
+            out[f"net_migration[{year}]"] = net[i]
+        out["net_migration[all years]"] = net.sum()
+        last = self.sources.last_year
+        out[f"population[{last}]"] = self.account.population(last).sum()
+        return out
+
+
+def _evaluate(quantity: Affine, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Value (draw, ...) of a quantity from draws (draw, size) of each block."""
+    n = next(iter(blocks.values())).shape[0]
+    flat = np.zeros((n, quantity.constant.size))
+    for block, draws in blocks.items():
+        effect = quantity.effects.get(block)
+        if effect is not None:
+            flat += draws @ effect.reshape(-1, draws.shape[1]).T
+    return (flat + quantity.constant.ravel()).reshape(n, *quantity.shape)
+
+
+def curve_sizes(curves: tuple[Curve, ...]) -> dict[str, int]:
+    """Number of values of each curve, by its block."""
+    return {curve.block: curve.argument.constant.size for curve in curves}
+
+
+def linear_model(
+    sources: Sources,
+    priors: Priors,
+    resolution: Resolution | None = None,
+    *,
+    form: Form | None = None,
+) -> LinearModel:
+    """Write down the account and turn it into matrices; nothing is sampled.
+
+    `form` says which parts are not linear (see :mod:`imps.account.nonlinear`); such a model has
+    no exact posterior.
+
+    Raises
+    ------
+    PriorError
+        If a source has no prior, or a prior no source.
+    SourceError
+        If the contributions do not sum to the gap: a fault of the package or of a
+        source of the user's own, never of the data.
+    """
+    account = build_account(sources, priors, resolution, form)
+    rows = observations(account)
+    shares = contributions(account)
+    latents = account.latents
+    sizes = dict(latents.sizes)
+    scale_names = tuple(dict.fromkeys(s for s in latents.scales.values() if s is not None))
+    scale_of = np.concatenate(
+        [
+            np.full(size, scale_names.index(scale) if (scale := latents.scales[b]) else -1)
+            for b, size in sizes.items()
+        ]
+    )
+    model = LinearModel(
+        account=account,
+        observations=rows,
+        contributions=shares,
+        sizes=sizes,
+        scale_names=scale_names,
+        scale_medians=np.array([priors[name].sd for name in scale_names]),
+        scale_of=scale_of,
+        design=np.concatenate([r.mean.matrix(sizes) for r in rows]),
+        offset=np.concatenate([r.mean.constant for r in rows]),
+        observed=np.concatenate([r.observed for r in rows]),
+        standard_error=np.concatenate([r.standard_error for r in rows]),
+        row_labels=tuple(label for r in rows for label in r.labels),
+        row_sources=tuple(r.source for r in rows for _ in r.labels),
+        curves=tuple(latents.curves),
+        curved_design=_curved_design(rows, curve_sizes(tuple(latents.curves))),
+    )
+    _check_closure(model)
+    return model
+
+
+def _curved_design(rows: tuple[Observation, ...], sizes: Mapping[str, int]) -> np.ndarray:
+    if not sizes:
+        return np.zeros((sum(r.observed.size for r in rows), 0))
+    return np.concatenate([r.mean.matrix(sizes) for r in rows])
+
+
+def largest_misclosure(model: LinearModel) -> float:
+    """Persons by which the contributions differ from the gap: in any cell, for any effect of a
+    latent variable, and in total."""
+    total = model.contributions[0].value
+    for part in model.contributions[1:]:
+        total = total + part.value
+    gap = rolled_forward_cells(model.account) - model.sources.census.count.values
+    return max(
+        float(np.abs(total.constant - gap).max()),
+        *(float(np.abs(effect).max()) for effect in total.effects.values()),
+        abs(float(total.constant.sum()) - model.sources.gap),
+    )
+
+
+def _check_closure(model: LinearModel) -> None:
+    """The contributions sum to the gap, whatever the latent variables are."""
+    worst = largest_misclosure(model)
+    if not worst < CLOSURE_TOLERANCE:
+        raise SourceError(
+            f"the contributions do not sum to the gap: off by {worst:.3g} persons. Does a source "
+            "of your own change the account without a contribution of its own?"
+        )

@@ -1,0 +1,244 @@
+"""What each source would show if the account were true: the observation equations.
+
+Each source gives rows y = mean + e, e ~ Normal(0, se^2): `mean` is linear in the
+latent variables, `se` is the accuracy of the source. A user's own source needs
+a `name` and a method `observe(account)` that returns an :class:`Observation`;
+registers and mirror series of the package do the same below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import singledispatch
+
+import numpy as np
+
+from imps.account.account import Account, registered_deaths
+from imps.account.affine import Affine
+from imps.demography.accounting import along_cohorts, carry
+from imps.demography.schedules import smooth_shapes
+from imps.errors import LabelError, SourceError, some
+from imps.names import AGE, AGE_GROUP, SEXES, YEAR
+from imps.sources import BY_SEX, TOTAL, MirrorSeries, Register, SurveyFlow
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Rows of the likelihood that come from one source.
+
+    Attributes
+    ----------
+    source : str
+    mean : Affine (row)
+        Expected value of each row given the account, persons.
+    observed, standard_error : ndarray (row), persons
+    labels : tuple of str
+        What each row is.
+    """
+
+    source: str
+    mean: Affine
+    observed: np.ndarray
+    standard_error: np.ndarray
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        n = self.observed.shape
+        if not (self.mean.shape == self.standard_error.shape == n == (len(self.labels),)):
+            raise SourceError(
+                f"source '{self.source}': mean {self.mean.shape}, observed {n}, standard error "
+                f"{self.standard_error.shape} and {len(self.labels)} labels do not match."
+            )
+        bad = [
+            label
+            for label, se in zip(self.labels, self.standard_error, strict=True)
+            if not (np.isfinite(se) and se > 0)
+        ]
+        if bad:
+            raise SourceError(
+                f"source '{self.source}': {len(bad)} rows have a standard error that is not "
+                f"positive ({some(bad)}). Nothing is known without error: give one, or leave the "
+                "rows out."
+            )
+
+
+def observations(account: Account) -> tuple[Observation, ...]:
+    """All rows of the likelihood: survey cells, census, and the user's own sources."""
+    rows = [survey_observation(account, flow) for flow in account.sources.survey_flows.values()]
+    rows.append(census_observation(account))
+    rows += [observe(own, account) for own in account.sources.extra]
+    return tuple(rows)
+
+
+def survey_observation(account: Account, survey: SurveyFlow) -> Observation:
+    """Survey cells that were published: true flow plus bias, plus sampling error."""
+    flow = account.flows[survey.flow]
+    cells = flow.observe(flow.true + flow.bias)
+    seen = survey.observed_cells
+    if survey.observed == TOTAL:
+        whole = seen.all(axis=(1, 2))
+        return Observation(
+            survey.name,
+            cells.sum((1, 2))[whole],
+            survey.estimate.values.sum(axis=(1, 2))[whole],
+            np.sqrt((survey.standard_error.values**2).sum(axis=(1, 2)))[whole],
+            tuple(f"{survey.name} {year}" for year in survey.years[whole]),
+        )
+    labels = np.array(
+        [
+            f"{survey.name} {year} {sex} {group}"
+            for year in survey.years
+            for sex in SEXES
+            for group in survey.estimate[AGE_GROUP].values
+        ]
+    )
+    return Observation(
+        survey.name,
+        cells.map(lambda x: x.reshape(len(labels), x.shape[-1]))[seen.ravel()],
+        survey.estimate.values[seen],
+        survey.standard_error.values[seen],
+        tuple(str(label) for label in labels[seen.ravel()]),
+    )
+
+
+def census_day_population(account: Account) -> Affine:
+    """True population on census day laid out as at the mid-year, (sex, age), persons."""
+    return account.population(account.sources.last_year) - date_change(account)
+
+
+def date_change(account: Account) -> Affine:
+    """Change from census day to mid-year, (sex, age), persons.
+
+    The share of the last interval that lies after census day, times its births
+    minus deaths plus net migration. Only the total is meaningful: it is spread
+    over ages as the population is, by arithmetic.
+    """
+    sources = account.sources
+    share = sources.share_after_census
+    change = (account.natural + account.net_migration)[:, :, -1].sum() * share
+    shape = sources.census.count.values / sources.census.total
+    return change.map(lambda x: shape[..., None] * x)
+
+
+def census_observation(account: Account) -> Observation:
+    """The census in the detail in which it was published: people on census day minus undercount."""
+    census = account.sources.census
+    expected = census_day_population(account) - account.census_undercount
+    count = census.count.values
+    if census.observed == TOTAL:
+        se = np.array([census.relative_standard_error * census.total])
+        return Observation("census", _row(expected.sum()), np.array([count.sum()]), se, ("census",))
+    if census.observed == BY_SEX:
+        by_sex = count.sum(axis=1)
+        se = census.relative_standard_error * by_sex * np.sqrt(2)
+        labels = tuple(f"census {sex}" for sex in SEXES)
+        return Observation("census", expected.sum((1,)), by_sex, se, labels)
+    labels = tuple(f"census {sex} {age}" for sex in SEXES for age in account.sources.ages)
+    return Observation(
+        "census",
+        expected.map(lambda x: x.reshape(len(labels), x.shape[-1])),
+        count.ravel(),
+        census_standard_errors(account).ravel(),
+        labels,
+    )
+
+
+CENSUS_CELL_ERROR = 0.0045
+"""Relative standard error of a single year of age and sex of a census-based estimate."""
+YOUNG_MEN_FACTOR = 1.6
+"""Men aged 20-35 are counted that much less well; response of men 20-24 was 87 % in 2001."""
+BASE_CELL_ERROR = 0.003
+"""Relative error of a single age of the base, carried along its cohort."""
+DEATHS_CELL_ERROR = 0.01
+"""Share of a cohort's deaths that the split between two cohorts may misplace."""
+JUMP_ERROR = 0.15
+"""Share of the jump to the next cohort that ages stated on the wrong side may move."""
+
+
+def census_standard_errors(account: Account) -> np.ndarray:
+    """Independent error of each census cell, (sex, age), persons.
+
+    The root of the sum of squares of: the error of a single age of the census
+    (larger for men aged 20-35), a single-age error of the base carried along its
+    cohort, a share of the cohort's deaths, and a share of the jump to the
+    neighbouring cohort (births jumped in 1919-20 and 1946-47, and ages stated a
+    year wrong move people across the jump). Errors that many ages share are
+    biases and have priors.
+    """
+    sources = account.sources
+    count = sources.census.count.values
+    own = np.maximum(CENSUS_CELL_ERROR * count, np.sqrt(np.maximum(count, 1)))  # nobody: one
+    own[0, 20:36] *= YOUNG_MEN_FACTOR
+    carried = carry((BASE_CELL_ERROR * sources.base.count.values) ** 2, len(sources.years))
+    deaths = DEATHS_CELL_ERROR * along_cohorts(registered_deaths(sources))
+    step = np.abs(np.diff(count, axis=1))
+    step = np.maximum(np.pad(step, ((0, 0), (1, 0))), np.pad(step, ((0, 0), (0, 1))))
+    step[:, -2:] = 0
+    return np.sqrt(own**2 + carried + deaths**2 + (JUMP_ERROR * step) ** 2)
+
+
+@singledispatch
+def observe(source: object, account: Account) -> Observation:
+    """Rows of a source of the user's own: anything with a name and `observe(account)`."""
+    own = getattr(source, "observe", None)
+    if not callable(own) or not hasattr(source, "name"):
+        raise SourceError(
+            f"{type(source).__name__} cannot be a source: give it a `name` and a method "
+            "`observe(account)` that returns an imps.Observation."
+        )
+    return own(account)
+
+
+@observe.register
+def _register(source: Register, account: Account) -> Observation:
+    """A register counts N (1 + c): level, smooth over age, independent cells."""
+    ages = source.count[AGE].values
+    unknown = [int(a) for a in ages if a not in account.sources.ages]
+    if unknown or source.year not in account.sources.mid_years:
+        raise LabelError(
+            f"source '{source.name}': ages {some(unknown)} or year {source.year} lie outside the "
+            f"account (ages 0-{account.sources.ages[-1]}, mid-years "
+            f"{account.sources.mid_years[0]}-{account.sources.mid_years[-1]})."
+        )
+    count = source.count.values
+    n_cells, shapes = count.size, smooth_shapes(account.sources.ages.size, 8)[ages]
+    level = source.coverage_sd * count[..., None]
+    smooth = source.coverage_age_sd * count[..., None] * shapes[None]
+    mean = account.population(source.year)[:, ages] + source.coverage_mean * count
+    mean = mean + account.latents.field(f"{source.name} coverage", level)
+    mean = mean + account.latents.field(f"{source.name} coverage by age", smooth)
+    return Observation(
+        source.name,
+        mean.map(lambda x: x.reshape(n_cells, x.shape[-1])),
+        count.ravel(),
+        source.standard_error.values.ravel(),
+        tuple(f"{source.name} {sex} {age}" for sex in SEXES for age in ages),
+    )
+
+
+@observe.register
+def _mirror(source: MirrorSeries, account: Account) -> Observation:
+    """A mirror series counts an uncertain share of the true flow of each calendar year."""
+    flow = account.flows[source.flow]
+    survey = account.sources.survey_flows[source.flow]
+    years = source.count[YEAR].values
+    missing = [int(y) for y in years if y not in survey.years]
+    if missing:
+        raise LabelError(f"source '{source.name}': years {some(missing)} lie outside the survey.")
+    rows = [int(np.flatnonzero(survey.years == y)[0]) for y in years]
+    total = flow.observe(flow.true).sum((1, 2))[rows]
+    reference = total.constant[:, None] * source.coverage_sd
+    mean = source.coverage_mean * total + account.latents.field(
+        f"{source.name} coverage", reference
+    )
+    return Observation(
+        source.name,
+        mean,
+        source.count.values,
+        source.standard_error.values,
+        tuple(f"{source.name} {year}" for year in years),
+    )
+
+
+def _row(total: Affine) -> Affine:
+    return total.map(lambda x: x[None])

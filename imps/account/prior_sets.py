@@ -1,0 +1,207 @@
+"""Named sets of priors: published positions on the gap of 2001, in persons.
+
+A position is a list of statements such as "the base was too high by 250 to 450
+thousand, nine chances in ten". A statement is about what one source adds to the
+gap over the whole decade. It becomes priors by arithmetic: all rows of the source
+are widened or narrowed by one factor, so that its total has the stated standard
+deviation, and the mean of its level is moved until the total has the stated mean.
+What a position does not speak of keeps the priors of the package.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+import pandas as pd
+
+from imps.account.linear import LinearModel, linear_model
+from imps.account.priors import Priors, default_priors, elicit
+from imps.errors import PriorError
+from imps.sources import Sources
+
+_ROWS = {"census_coverage": "census"}
+"""Sources whose rows in the table of priors have another name."""
+_REVISED = "flows_revised_since"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a position says of one source.
+
+    Attributes
+    ----------
+    source : str
+        As in the attribution.
+    low, high : float
+        Range of its contribution to the gap, persons over the decade; positive:
+        the roll-forward was too high for it.
+    probability : float
+        With which the contribution lies in the range.
+    as_carried_then : bool
+        The statement is about the flows as the roll-forward carried them. What the
+        later series has already taken back (`flows_revised_since`) is then taken
+        off, for it is known and no prior is needed for it.
+    meaning, reference : str
+    """
+
+    source: str
+    low: float
+    high: float
+    probability: float
+    meaning: str
+    reference: str
+    as_carried_then: bool = False
+
+
+@dataclass(frozen=True)
+class PriorSet:
+    """A position: a title and its statements."""
+
+    title: str
+    statements: tuple[Statement, ...]
+
+
+_SEPTEMBER_2002 = "ONS, Guardian, 1 October 2002; Economist, 3 October 2002 (England and Wales)"
+_2003_AND_2004 = "ONS (2003), Introduction to population estimate revisions; BBC, 8 July 2004"
+_DISSENT = "Coleman and others in Economist (2002) and Treasury Committee (2008); no figure given"
+_NO_SIDE = "Takes no side: one spread for base, all survey bias, and census"
+
+PRIOR_SETS: dict[str, PriorSet] = {
+    "ons-2002": PriorSet(
+        "ONS, September 2002: emigration was missed",
+        (
+            Statement("emigration_bias", 400e3, 800e3, 0.9,
+                      "about 600 thousand emigrants missed in ten years", _SEPTEMBER_2002, True),
+            Statement("base", 200e3, 400e3, 0.9,
+                      "the 1991 base was some 300 thousand too high", _SEPTEMBER_2002),
+            Statement("immigration_bias", -50e3, 50e3, 0.9, "immigration was right",
+                      _SEPTEMBER_2002),
+            Statement("census_coverage", -100e3, 100e3, 0.9,
+                      "the census was right, as its stated precision says", _SEPTEMBER_2002),
+        ),
+    ),
+    "ons-2004": PriorSet(
+        "ONS, 2003-04: base, revised migration, census",
+        (
+            Statement("base", 250e3, 450e3, 0.9,
+                      "the 1991 base was lowered by 351 thousand", _2003_AND_2004),
+            Statement("emigration_bias", -100e3, 100e3, 0.9,
+                      "the series of migration as revised is right", _2003_AND_2004),
+            Statement("immigration_bias", -100e3, 100e3, 0.9,
+                      "the series of migration as revised is right", _2003_AND_2004),
+            Statement("census_coverage", 150e3, 350e3, 0.9,
+                      "the census base was raised by 193 and again by 60 thousand",
+                      _2003_AND_2004),
+        ),
+    ),
+    "census-missed": PriorSet(
+        "The census missed them",
+        (
+            Statement("census_coverage", 700e3, 1300e3, 0.9,
+                      "the census missed about as many as the roll-forward has more", _DISSENT),
+            Statement("base", -100e3, 100e3, 0.9, "the 1991 base was right", _DISSENT),
+            Statement("emigration_bias", -150e3, 150e3, 0.9,
+                      "the flows were right as the roll-forward carried them", _DISSENT, True),
+            Statement("immigration_bias", -100e3, 100e3, 0.9,
+                      "immigration was right", _DISSENT),
+        ),
+    ),
+    "neutral": PriorSet(
+        "Neutral: no source is favoured",
+        (
+            Statement("base", -500e3, 500e3, 0.9, _NO_SIDE, "Judgement of the package"),
+            Statement("emigration_bias", -354e3, 354e3, 0.9, _NO_SIDE, "Judgement of the package"),
+            Statement("immigration_bias", -354e3, 354e3, 0.9, _NO_SIDE, "Judgement of the package"),
+            Statement("census_coverage", -500e3, 500e3, 0.9, _NO_SIDE, "Judgement of the package"),
+        ),
+    ),
+}  # fmt: skip
+
+
+def prior_set(name: str, sources: Sources) -> Priors:
+    """The priors of a named position, for the sources of a case.
+
+    Parameters
+    ----------
+    name : {"ons-2002", "ons-2004", "census-missed", "neutral"}
+    sources : Sources
+
+    Raises
+    ------
+    PriorError
+        If the name is unknown, with the nearest; or if a statement is about a
+        source that the account has not.
+    """
+    return stated(_named(name).statements, sources)
+
+
+def stated(statements: tuple[Statement, ...], sources: Sources) -> Priors:
+    """Priors that say what the statements say, and otherwise those of the package.
+
+    Raises
+    ------
+    PriorError
+        If a statement is about a source that the account has not, or two are about one.
+    """
+    priors = default_priors()
+    model = linear_model(sources, priors)
+    names = [statement.source for statement in statements]
+    known = [c.source for c in model.contributions if f"{_rows_of(c.source)}_level" in priors]
+    for source in names:
+        if source not in known or names.count(source) > 1:
+            fault = "twice" if names.count(source) > 1 else "but it has no level of its own here"
+            raise PriorError(
+                f"a statement is made about '{source}' {fault}. Sources that statements may be "
+                f"about, once each: {', '.join(known)}."
+            )
+    for statement in statements:
+        priors = _with(statement, model, priors)
+    return priors
+
+
+def statements_table() -> pd.DataFrame:
+    """All statements of all named sets: one row each, persons."""
+    rows = [
+        {
+            "prior_set": name,
+            "source": s.source,
+            "low": s.low,
+            "high": s.high,
+            "probability": s.probability,
+            "as_carried_then": s.as_carried_then,
+            "meaning": s.meaning,
+            "reference": s.reference,
+        }
+        for name, found in PRIOR_SETS.items()
+        for s in found.statements
+    ]
+    return pd.DataFrame(rows)
+
+
+def _with(statement: Statement, model: LinearModel, priors: Priors) -> Priors:
+    """Move the mean and the spread of one source to what the statement says."""
+    mean, sd = elicit(statement.low, statement.high, statement.probability)
+    parts = {part.source: part for part in model.contributions}
+    if statement.as_carried_then:
+        mean -= float(parts[_REVISED].value.sum().constant)
+    total = parts[statement.source].prior.sum()
+    rows = _rows_of(statement.source)
+    level = f"{rows}_level"
+    persons = float(total.effects[level].sum()) / model.priors[level].sd
+    factor = sd / float(model.prior_moments(total)[1])
+    return priors.widen(rows, factor).replace(**{level: {"mean": mean / persons}})
+
+
+def _rows_of(source: str) -> str:
+    return _ROWS.get(source, source)
+
+
+def _named(name: str) -> PriorSet:
+    if name not in PRIOR_SETS:
+        near = difflib.get_close_matches(name, PRIOR_SETS, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise PriorError(
+            f"no set of priors is called '{name}'.{hint} Known: {', '.join(PRIOR_SETS)}."
+        )
+    return PRIOR_SETS[name]

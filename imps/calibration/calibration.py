@@ -1,0 +1,524 @@
+"""Is the posterior right? Truth drawn from the priors, fitted, and ranked among its draws.
+
+If data come from truths drawn from the priors, the truth is one more draw from the
+posterior: its rank among the draws is uniform, for any quantity. The truths come
+from :mod:`imps.simulation.from_priors`, which never sees the model, so that both the
+computation and the matrices of the account are on trial. A likelihood that was left
+out makes all ranks of parameters uniform still; the joint log-likelihood of each
+source as a ranked quantity finds it.
+
+All quantities are judged together: each has an exact simultaneous envelope for its
+ranks at a level of 5 per cent divided by their number, so that a correct model passes
+whole with probability of at least 95 per cent however the quantities depend on
+each other.
+
+References
+----------
+Talts, Betancourt, Simpson, Vehtari and Gelman (2018), arXiv:1804.06788.
+Modrak, Moon, Kim, Buerkner, Huurre, Faltejskova, Gelman and Vehtari (2023),
+Simulation-based calibration checking for Bayesian computation, Bayesian Analysis.
+Sailynoja, Buerkner and Vehtari (2022), Graphical test for discrete uniformity and its
+applications in goodness-of-fit evaluation, Statistics and Computing 32, 32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import gammaln
+from scipy.stats import binom, pearson3
+from threadpoolctl import threadpool_limits
+
+from imps.account.linear import LinearModel
+from imps.errors import NotFittedError, SourceError, some
+from imps.posterior.exact import GaussianPosterior
+from imps.posterior.pymc_model import linear_part
+from imps.simulation.from_priors import (
+    RANDOM_ERRORS,
+    SYSTEMATIC_GAP,
+    PriorSimulation,
+    PriorSimulator,
+)
+
+FAMILY_LEVEL = 0.05
+"""Probability that a correct model fails, all quantities together, at most."""
+LEAST_ESS = 400
+DRAWS = 1999
+GRID_POINTS = 1024
+MOST_GRID_POINTS = 65_536
+RANK_POINTS = 100
+"""Points at which the distribution of the ranks is compared with its envelope."""
+CHUNK = 20
+"""Replicates that a worker is given at a time, with one model built for them."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Ranks of simulated truths among posterior draws.
+
+    Attributes
+    ----------
+    ranks : DataFrame
+        One row a replicate, one column a quantity: rank of the truth among the draws as
+        a share, uniform on (0, 1) if the posterior is right.
+    runs : DataFrame
+        One row a replicate: `ess`, effective number of draws, and `seconds` of CPU time.
+    """
+
+    ranks: pd.DataFrame
+    runs: pd.DataFrame
+
+    @property
+    def replicates(self) -> int:
+        """Number of data sets."""
+        return len(self.ranks)
+
+    def table(self) -> pd.DataFrame:
+        """One row a quantity: how its ranks lie, and whether inside the envelope.
+
+        Returns
+        -------
+        DataFrame
+            `quantity`; `mean_rank` (0.5 if unbiased); `coverage50`, `coverage90`: share of
+            truths inside the central intervals; `p_value` of the exact simultaneous
+            envelope of that quantity alone; `p_family`, the same times the number of
+            quantities; `inside`, whether it is at least 0.05.
+        """
+        rows = []
+        for quantity in self.ranks:
+            u = self.ranks[quantity].to_numpy()
+            p = uniform_p_value(u)
+            rows.append(
+                {
+                    "quantity": quantity,
+                    "mean_rank": u.mean(),
+                    "coverage50": float((np.abs(u - 0.5) < 0.25).mean()),
+                    "coverage90": float((np.abs(u - 0.5) < 0.45).mean()),
+                    "p_value": p,
+                    "p_family": min(1.0, p * self.ranks.shape[1]),
+                    "inside": p * self.ranks.shape[1] >= FAMILY_LEVEL,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the ranks of all quantities lie inside the family-wise envelope."""
+        return bool(self.table()["inside"].all())
+
+    def envelope(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Shares and the family-wise 95 per cent bounds of the distribution of ranks there."""
+        n = self.replicates
+        gamma = _gamma(n, FAMILY_LEVEL / self.ranks.shape[1])
+        at = _points(n)
+        return at, binom.ppf(gamma / 2, n, at) / n, binom.ppf(1 - gamma / 2, n, at) / n
+
+    def __repr__(self) -> str:
+        table = self.table()
+        outside = table.loc[~table["inside"], "quantity"].tolist()
+        worst = table.loc[table["p_value"].idxmin()]
+        said = "all inside" if not outside else f"outside: {some(outside)}"
+        return (
+            f"Calibration: {self.replicates} data sets drawn from the priors, {len(table)} "
+            f"quantities, family-wise {1 - FAMILY_LEVEL:.0%} envelope: {said}\n"
+            f"nearest to its edge: {worst['quantity']} (p = {worst['p_value']:.2g} alone, "
+            f"{worst['p_family']:.2g} among {len(table)}); effective draws at least "
+            f"{self.runs['ess'].min():.0f}, {self.runs['seconds'].mean():.2f} CPU s each"
+        )
+
+
+def calibrate(
+    model: object,
+    *,
+    replicates: int,
+    seed: int,
+    path: str | Path | None = None,
+    client: Any = None,
+    fitted: LinearModel | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Calibration:
+    """Draw truths from the priors, simulate figures, fit them the exact way, rank the truths.
+
+    Parameters
+    ----------
+    model : LinearModel or pm.Model
+        The account around whose figures the truths are drawn. It is built once; only the
+        rows of its likelihood change from one data set to the next.
+    replicates, seed : int
+        Replicate i has a stream of its own, so a run can be lengthened.
+    path : path, optional
+        Work file with one row a replicate. What stands in it with at least 400 effective
+        draws is not done again: call once more after an interruption.
+    client : optional
+        A dask client, or any :class:`concurrent.futures.Executor`, to spread the work.
+    fitted : LinearModel, optional
+        What is fitted, if it is not `model`, whose likelihood gives the ranked
+        log-likelihoods: to show what a missing likelihood does.
+    say : callable, optional
+        Told in a line how far it is.
+
+    Raises
+    ------
+    NotFittedError
+        If `model` is no model.
+    PriorError
+        If the model has no exact posterior.
+    SourceError
+        If the work file belongs to another model or seed.
+    """
+    linear = linear_part(model)
+    used = linear if fitted is None else fitted
+    work = _WorkFile(path, f"{_fingerprint(linear)}-{_fingerprint(used)}-{seed}")
+    missing = [i for i in range(replicates) if work.rows.get(i, {}).get("ess", 0.0) < LEAST_ESS]
+    start = time.perf_counter()
+    tell = say or (lambda _: None)
+    for done, row in enumerate(_rows(linear, used, seed, missing, client), 1):
+        work.add(row)
+        if done % CHUNK == 0 or done == len(missing):
+            pace = (time.perf_counter() - start) / done
+            left = pace * (len(missing) - done) / 60
+            tell(
+                f"{replicates - len(missing) + done} of {replicates} data sets, {left:.0f} min left"
+            )
+    table = work.table(replicates)
+    ranks = table.drop(columns=["ess", "seconds"])
+    known = ranks.columns[ranks.isna().all()]
+    return Calibration(ranks.drop(columns=known), table[["ess", "seconds"]])
+
+
+def score_test(model: object, *, replicates: int, seed: int) -> pd.DataFrame:
+    """Whether scores have mean zero when data come from the priors; no posterior is needed.
+
+    At the drawn scales the figures are jointly normal, so the scores of the likelihood are
+    known in closed form with their variances. Two for each source that publishes rows
+    (shift of its rows by one standard error; its standard errors times a factor) and two
+    for each block of latent variables (shift of all of the block; its standard deviation
+    times a factor). A score whose mean is not zero says in which direction the model
+    tells another story than the simulator.
+
+    Parameters
+    ----------
+    model : LinearModel or pm.Model
+    replicates, seed : int
+
+    Returns
+    -------
+    DataFrame
+        Columns `of`, `score` ("location" or "scale"), `z` (sum of scores over the root of the
+        sum of their variances), `p_value` (by the first three cumulants, for the scores of a
+        scale are skew), `p_family` (Holm), `mean_is_zero`.
+
+    References
+    ----------
+    Cox and Hinkley (1974), Theoretical Statistics, 4.8.
+    Buckley and Eagleson (1988), An approximation to the distribution of quadratic forms in
+    normal random variables, Australian Journal of Statistics 30A, 150-159.
+    """
+    linear = linear_part(model)
+    posterior, simulator = GaussianPosterior(linear), _simulator(linear)
+    members = _score_members(linear)
+    sums = np.zeros((len(members), 2, 3))  # what, location or scale, score and two cumulants
+    with threadpool_limits(1, user_api="blas"):
+        for i in range(replicates):
+            simulated = simulator(linear.priors, seed=_stream(seed, i, 0))
+            h = np.array([simulated.truth[f"log_scale[{n}]"] for n in linear.scale_names])
+            given = posterior.given(_published(linear, simulated.figures))
+            sums += _scores(given, h, members)
+    score, variance, third = sums.reshape(-1, 3).T
+    z, skew = score / np.sqrt(variance), third / variance**1.5
+    tail = np.minimum(pearson3.cdf(z, skew), pearson3.sf(z, skew))
+    table = pd.DataFrame(
+        {
+            "of": np.repeat(list(members), 2),
+            "score": ["location", "scale"] * len(members),
+            "z": z,
+            "p_value": np.minimum(1.0, 2 * tail),
+        }
+    )
+    table["p_family"] = _holm(table["p_value"].to_numpy())
+    table["mean_is_zero"] = table["p_family"] >= FAMILY_LEVEL
+    return table
+
+
+def uniform_p_value(ranks: np.ndarray) -> float:
+    """Probability that uniform ranks leave their simultaneous envelope as deep as these.
+
+    The statistic is the smallest two-sided binomial tail probability of the number of
+    ranks below each of the points; its distribution is exact.
+
+    References
+    ----------
+    Sailynoja, Buerkner and Vehtari (2022), Statistics and Computing 32, 32, algorithm 1.
+    """
+    n = ranks.size
+    at = _points(n)
+    below = (ranks[:, None] <= at).sum(axis=0)
+    tails = np.minimum(binom.cdf(below, n, at), binom.sf(below - 1, n, at))
+    gamma = float(np.clip(2 * tails.min(), 1e-12, 1.0))
+    return 1 - _inside_probability(n, round(np.log(gamma), 6))
+
+
+def _points(n: int) -> np.ndarray:
+    k = min(RANK_POINTS, n)
+    return np.arange(1, k) / k
+
+
+@lru_cache(maxsize=4096)
+def _inside_probability(n: int, log_gamma: float) -> float:
+    """Probability that all counts of uniform ranks have two-sided tails above exp(log_gamma)."""
+    gamma, at = np.exp(log_gamma), _points(n)
+    log_factorial = gammaln(np.arange(n + 1) + 1.0)
+    counts, mass, before = np.zeros(1, dtype=int), np.ones(1), 0.0
+    for z in at:
+        k = np.arange(n + 1)
+        tails = 2 * np.minimum(binom.cdf(k, n, z), binom.sf(k - 1, n, z))
+        allowed = k[tails > gamma * (1 + 1e-5)]
+        if not allowed.size:
+            return 0.0
+        share = (z - before) / (1 - before)
+        more = allowed - counts[:, None]
+        left = (n - counts)[:, None]
+        ok = (more >= 0) & (more <= left)
+        m = np.where(ok, more, 0)
+        log_pmf = log_factorial[left] - log_factorial[m] - log_factorial[np.maximum(left - m, 0)]
+        log_pmf = log_pmf + m * np.log(share) + (left - m) * np.log1p(-share)
+        mass = mass @ np.where(ok, np.exp(log_pmf), 0.0)
+        counts, before = allowed, z
+    return float(mass.sum())
+
+
+@lru_cache(maxsize=64)
+def _gamma(n: int, level: float) -> float:
+    """Pointwise tail probability whose envelope is left with probability `level`."""
+    low, high = np.log(level) - 8, np.log(level)
+    for _ in range(40):
+        middle = (low + high) / 2
+        if 1 - _inside_probability(n, round(middle, 6)) > level:
+            high = middle
+        else:
+            low = middle
+    return float(np.exp(low))
+
+
+def _holm(p: np.ndarray) -> np.ndarray:
+    """Holm's adjusted p-values: the family-wise level holds under any dependence."""
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    out = np.empty_like(p)
+    out[order] = np.minimum(stepped, 1.0)
+    return out
+
+
+def _stream(seed: int, replicate: int, purpose: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence([seed, replicate, purpose])
+
+
+def _simulator(linear: LinearModel) -> PriorSimulator:
+    fine = linear.account.resolution
+    return PriorSimulator(
+        linear.sources, flow_shapes=fine.flow_shapes, stock_shapes=fine.stock_shapes
+    )
+
+
+def _published(linear: LinearModel, figures: dict[str, np.ndarray]) -> np.ndarray:
+    """Rows of the likelihood in the model's order."""
+    return np.concatenate([figures[source] for source in dict.fromkeys(linear.row_sources)])
+
+
+def _rows(
+    linear: LinearModel, fitted: LinearModel, seed: int, missing: list[int], client: Any
+) -> Iterator[dict[str, float]]:
+    """Rows of the work file as they are finished."""
+    if client is None:
+        yield from _replicates(linear, fitted, seed, missing)
+        return
+    executor: Executor = client
+    if hasattr(client, "get_executor"):  # dask: models of many megabytes travel once, not per task
+        linear, fitted = client.scatter([linear, fitted], hash=False)
+        executor = client.get_executor()
+    chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
+    tasks = [executor.submit(_finished, linear, fitted, seed, chunk) for chunk in chunks]
+    for task in as_completed(tasks):
+        yield from task.result()
+
+
+def _finished(
+    linear: LinearModel, fitted: LinearModel, seed: int, chunk: list[int]
+) -> list[dict[str, float]]:
+    return list(_replicates(linear, fitted, seed, chunk))
+
+
+def _replicates(
+    linear: LinearModel, fitted: LinearModel, seed: int, numbers: list[int]
+) -> Iterator[dict[str, float]]:
+    """One row a replicate: its number, rank of every quantity, effective size, CPU seconds."""
+    if not numbers:
+        return
+    simulator, posterior = _simulator(linear), GaussianPosterior(fitted)
+    ranked = _Ranked(linear)
+    with threadpool_limits(1, user_api="blas"):
+        for number in numbers:
+            start = time.process_time()
+            simulated = simulator(linear.priors, seed=_stream(seed, number, 0))
+            given = posterior.given(_published(fitted, simulated.figures))
+            rng = np.random.default_rng(_stream(seed, number, 1))
+            h, z, ess = _draws(given, rng)
+            row = ranked.shares(simulated, h, z, rng)
+            yield {"replicate": number, **row, "ess": ess, "seconds": time.process_time() - start}
+
+
+def _draws(
+    posterior: GaussianPosterior, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Draws of scales and latent variables, with points added until they are worth 400.
+
+    The effective size is that of the scales, which come from weighted points; everything
+    else is drawn exactly given them and has more.
+    """
+    seeds = [int(s) for s in rng.integers(2**31, size=3)]
+    proposal = posterior.proposal(seed=seeds[0])
+    n = GRID_POINTS
+    while True:
+        points, weights = posterior.weighted_points(proposal, n, seeds[1])
+        ess = 1 / ((weights**2).sum() + 1 / DRAWS)
+        if ess >= LEAST_ESS or n >= MOST_GRID_POINTS:
+            break
+        n *= 2
+    return *posterior.draw_at_points(points, weights, DRAWS, seed=seeds[2]), float(ess)
+
+
+class _Ranked:
+    """The quantities that are ranked, as matrices that are made once."""
+
+    def __init__(self, linear: LinearModel) -> None:
+        self.linear = linear
+        of = dict(linear.reported)
+        systematic = [c.value.sum() for c in linear.contributions if c.source not in RANDOM_ERRORS]
+        of[SYSTEMATIC_GAP] = sum(systematic[1:], systematic[0])
+        self.names = list(of)
+        self.constant = np.array([float(q.constant) for q in of.values()])
+        self.matrix = np.stack([linear.matrix(q) for q in of.values()])
+        self.rows = {
+            source: np.array([s == source for s in linear.row_sources])
+            for source in dict.fromkeys(linear.row_sources)
+        }
+
+    def shares(
+        self, simulated: PriorSimulation, h: np.ndarray, z: np.ndarray, rng: np.random.Generator
+    ) -> dict[str, float]:
+        """Rank of the truth among the draws as a share; NaN where there is nothing to rank."""
+        linear, truth = self.linear, simulated.truth
+        w = linear.scale_factors(h) * z
+        drawn = dict(zip(self.names, (self.constant + w @ self.matrix.T).T, strict=True))
+        drawn |= {f"log_scale[{n}]": h[:, i] for i, n in enumerate(linear.scale_names)}
+        true = {name: truth[name] for name in drawn}
+        expected = linear.offset + w @ linear.design.T
+        for source, rows in self.rows.items():
+            se, figures = linear.standard_error[rows], simulated.figures[source]
+            name = f"log_likelihood[{source}]"
+            drawn[name] = _log_likelihood(figures, expected[:, rows], se)
+            true[name] = float(_log_likelihood(figures, simulated.expected[source], se))
+        return {name: _share(drawn[name], true[name], rng) for name in drawn}
+
+
+def _log_likelihood(figures: np.ndarray, expected: np.ndarray, se: np.ndarray) -> np.ndarray:
+    """Joint log-likelihood of the rows of a source, up to a constant."""
+    return -0.5 * (((figures - expected) / se) ** 2).sum(axis=-1)
+
+
+def _share(draws: np.ndarray, truth: float, rng: np.random.Generator) -> float:
+    """Rank of a truth among draws as a share, made continuous by a uniform number."""
+    near = 1e-9 * max(1.0, abs(truth))
+    if np.ptp(draws) <= near and abs(draws[0] - truth) <= 1e3 * near:
+        return float("nan")  # known, not inferred
+    return float(((draws < truth).sum() + rng.random()) / (draws.size + 1))
+
+
+def _score_members(linear: LinearModel) -> dict[str, tuple[str, np.ndarray]]:
+    """Rows of each source and latent variables of each block that moves any row."""
+    sources = np.array(linear.row_sources)
+    members = {s: ("rows", np.flatnonzero(sources == s)) for s in dict.fromkeys(sources.tolist())}
+    start = 0
+    for block, size in linear.sizes.items():
+        columns = np.arange(start, start + size)
+        start += size
+        if np.abs(linear.design[:, columns]).max() > 0:
+            members[f"block {block}"] = ("latents", columns)
+    return members
+
+
+def _scores(
+    posterior: GaussianPosterior, h: np.ndarray, members: dict[str, tuple[str, np.ndarray]]
+) -> np.ndarray:
+    """Location and scale score of each member with second and third cumulants, (member, 2, 3).
+
+    With whitened rows r ~ Normal(0, C), C = I + G G' and u = G' C^-1 r ~ Normal(0, V): the
+    score of a shift is sum(u), of variance sum(V); that of log scale is u'u - tr(V), of
+    cumulants 2 tr(V^2) and 8 tr(V^3). Rows have G = I.
+    """
+    factor = posterior.factor(h)
+    g = posterior.white * posterior.model.scale_factors(h)
+    solved, inverse = factor.solve(posterior.residual), factor.solve(np.eye(g.shape[0]))
+    of = {"rows": (solved, inverse), "latents": (g.T @ solved, g.T @ inverse @ g)}
+    out = np.empty((len(members), 2, 3))
+    for i, (kind, index) in enumerate(members.values()):
+        u, v = of[kind][0][index], of[kind][1][np.ix_(index, index)]
+        square = v @ v
+        out[i, 0] = u.sum(), v.sum(), 0.0
+        out[i, 1] = u @ u - np.trace(v), 2 * np.trace(square), 8 * (square * v).sum()
+    return out
+
+
+def _fingerprint(linear: LinearModel) -> str:
+    """Twelve characters that change with anything in the matrices."""
+    digest = hashlib.sha256()
+    for array in (linear.design, linear.offset, linear.standard_error, linear.scale_medians):
+        digest.update(np.ascontiguousarray(np.round(array, 6)).tobytes())
+    return digest.hexdigest()[:12]
+
+
+class _WorkFile:
+    """Finished replicates, on disk as they come where a path is given."""
+
+    def __init__(self, path: str | Path | None, run: str) -> None:
+        self.path = None if path is None else Path(path)
+        self.run = run
+        self.rows: dict[int, dict[str, float]] = {}
+        if self.path is not None and self.path.exists():
+            self._read(self.path)
+
+    def _read(self, path: Path) -> None:
+        table = pd.read_csv(path, on_bad_lines="skip").dropna(subset=["seconds"])
+        other = table.loc[table["run"] != self.run, "run"]
+        if len(other):
+            raise SourceError(
+                f"{path} holds replicates of run {other.iloc[0]}, this is {self.run} (model, "
+                "fitted model, seed): give another path, or delete the file."
+            )
+        for row in table.drop(columns="run").to_dict("records"):
+            number = int(row.pop("replicate"))
+            self.rows[number] = {str(k): float(v) for k, v in row.items()}
+        table.to_csv(path, index=False)  # a line that was cut off in writing is gone
+
+    def add(self, row: dict[str, float]) -> None:
+        """Keep a replicate, on disk too."""
+        if self.path is not None:
+            line = pd.DataFrame([{"run": self.run, **row}])
+            line.to_csv(self.path, mode="a", header=not self.path.exists(), index=False)
+        self.rows[int(row["replicate"])] = {k: v for k, v in row.items() if k != "replicate"}
+
+    def table(self, replicates: int) -> pd.DataFrame:
+        """The first replicates in order."""
+        wanted = [self.rows[i] for i in range(replicates)]
+        if not wanted:
+            raise NotFittedError("no replicates: give replicates=1 or more.")
+        return pd.DataFrame(wanted)

@@ -1,0 +1,1 @@
+"""Demographic accounting, periods and age schedules: plain arrays, no model."""

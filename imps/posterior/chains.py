@@ -1,0 +1,131 @@
+"""Finished chains of a fit, each in a file of its own as soon as it is done."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from imps.account.linear import LinearModel
+from imps.errors import ImpsWarning, RunChangedError, SavedFileError
+from imps.posterior.archive import account_differences, account_record
+from imps.posterior.storage import load, save
+
+ACCOUNT_FILE = "account.nc"
+
+
+class Chains:
+    """Where finished chains are kept, so that a run that was cut off can continue.
+
+    Parameters
+    ----------
+    folder : Path or None
+        None keeps nothing.
+    linear : LinearModel
+        The account that is fitted; it is written first.
+    settings : mapping
+        Everything else that determines a chain. The number of chains does not.
+
+    Raises
+    ------
+    RunChangedError
+        If the folder holds chains of another account or of other settings.
+    """
+
+    def __init__(
+        self, folder: Path | None, linear: LinearModel, settings: Mapping[str, Any]
+    ) -> None:
+        self.folder = folder
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / ACCOUNT_FILE).exists():
+            self._check_same(linear, settings)
+            return
+        record, arrays = account_record(linear)
+        save(
+            folder / ACCOUNT_FILE,
+            {"account": flat(arrays)},
+            {"account": record, "settings": dict(settings)},
+        )
+
+    def _check_same(self, linear: LinearModel, settings: Mapping[str, Any]) -> None:
+        assert self.folder is not None
+        groups, then = load(self.folder / ACCOUNT_FILE)
+        other = [
+            f"{key}: {then['settings'].get(key)} then, {value} now"
+            for key, value in settings.items()
+            if then["settings"].get(key) != value
+        ]
+        other += account_differences(then["account"], unflat(groups["account"]), linear)
+        if other:
+            raise RunChangedError(
+                f"'{self.folder.name}' holds the chains of another fit ({'; '.join(other[:5])}). "
+                "Remove that folder, or choose another."
+            )
+
+    def finished(self, method: str, chain: int) -> xr.Dataset | None:
+        """The chain, if it was finished before."""
+        path = self._path(method, chain)
+        if path is None or not path.exists():
+            return None
+        whole = whole_chains([path])
+        return whole[0] if whole else None
+
+    def keep(self, method: str, chain: int, data: xr.Dataset) -> None:
+        """Write a finished chain, whole or not at all."""
+        path = self._path(method, chain)
+        if path is not None:
+            save(path, {"chain": data}, {"method": method, "chain": chain})
+
+    def _path(self, method: str, chain: int) -> Path | None:
+        return None if self.folder is None else self.folder / f"{method}-{chain}.nc"
+
+
+def whole_chains(paths: Sequence[Path]) -> list[xr.Dataset]:
+    """Chains of the files that are whole; files that were cut short are named and left out.
+
+    Warns
+    -----
+    ImpsWarning
+        CHECKPOINT_TRIMMED, with the number of files that cannot be read.
+    """
+    chains, cut = [], []
+    for path in paths:
+        try:
+            chains.append(load(path)[0]["chain"])
+        except (SavedFileError, KeyError):
+            cut.append(path.name)
+    if cut:
+        warnings.warn(
+            ImpsWarning(
+                f"CHECKPOINT_TRIMMED  {len(cut)} of {len(paths)} finished chains cannot be read "
+                f"({', '.join(cut)}): cut short, and to be drawn again. The others are kept."
+            ),
+            stacklevel=3,
+        )
+    return chains
+
+
+def flat(arrays: Mapping[str, Any]) -> xr.Dataset:
+    """Arrays that share no dimension, as a dataset."""
+    return xr.Dataset(
+        {name: ([f"{name}_{i}" for i in range(x.ndim)], x) for name, x in arrays.items()}
+    )
+
+
+def unflat(data: xr.Dataset) -> dict[str, Any]:
+    """The arrays of :func:`flat`."""
+    return {str(name): x.values for name, x in data.data_vars.items()}
+
+
+def finished_chains(folder: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, list[Path]]]:
+    """Record and arrays of the account, and the files of finished chains by method."""
+    groups, record = load(folder / ACCOUNT_FILE)
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*-*.nc"), key=lambda p: int(p.stem.rsplit("-", 1)[1])):
+        files.setdefault(path.stem.rsplit("-", 1)[0], []).append(path)
+    return record, unflat(groups["account"]), files

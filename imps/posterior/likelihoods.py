@@ -1,0 +1,163 @@
+"""Likelihoods of published rows: normal, Student-t, and counts of contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from imps.account.linear import LinearModel
+from imps.errors import PriorError, SourceError, some
+from imps.names import AGE_GROUP, SEXES
+from imps.posterior.contacts import FEW_CONTACTS
+from imps.sources import TOTAL, SurveyFlow
+from imps.survey.published import pooled_design_effect
+
+STUDENT_T_DEGREES = 4.0
+"""Degrees of freedom of the robust likelihood: heavy tails with a finite variance."""
+LEAST_DESIGN_EFFECT = 1.001
+"""A negative binomial needs more variance than a Poisson count; 1 is its limit."""
+BEND = 0.1
+"""Contacts over which the mean of a count bends away from zero: 3 contacts stay 3, an
+impossible mean of -1 becomes 0.000005."""
+
+
+def contact_rows(linear: LinearModel) -> dict[str, np.ndarray]:
+    """Survey cells with under 20 contacts, as counts.
+
+    Returns
+    -------
+    dict of ndarray
+        `row` (index), `contacts`, `grossing_weight` (persons per contact of the
+        year and flow) and `design_effect` (pooled over the cells of the year and flow).
+
+    Raises
+    ------
+    SourceError
+        If no cell is that small, or if contacts are not whole numbers.
+
+    Notes
+    -----
+    contacts ~ NegativeBinomial(mean mu, variance deff mu), mu = expected published flow /
+    grossing weight. The expected flow is linear and could be negative where a latent
+    variable is far out, so mu passes a softplus that bends over a tenth of a
+    contact: positive always, unchanged above one contact.
+
+    References
+    ----------
+    Chen, Wakefield and Lumley (2014), The use of sampling weights in Bayesian
+    hierarchical models for small area estimation (effective counts).
+    """
+    place = {label: i for i, label in enumerate(linear.row_labels)}
+    found: dict[str, list[float]] = {
+        "row": [], "contacts": [], "grossing_weight": [], "design_effect": []
+    }  # fmt: skip
+    for survey in linear.sources.survey_flows.values():
+        if survey.observed == TOTAL:
+            continue
+        for y, year in enumerate(survey.years):
+            weight, effect = _weight_and_effect(survey, y)
+            labels = [
+                f"{survey.name} {year} {sex} {group}"
+                for sex in SEXES
+                for group in survey.estimate[AGE_GROUP].values
+            ]
+            for label, n in zip(labels, survey.contacts.values[y].ravel(), strict=True):
+                if label in place and n < FEW_CONTACTS:
+                    for key, x in zip(found, (place[label], n, weight, effect), strict=True):
+                        found[key].append(x)
+    rows = {key: np.array(values) for key, values in found.items()}
+    _check_counts(linear, rows)
+    return {**rows, "row": rows["row"].astype(int)}
+
+
+def robust_names(student_t: Sequence[str]) -> tuple[str, ...]:
+    """Names of sources, where one alone may be given as text."""
+    return (student_t,) if isinstance(student_t, str) else tuple(student_t)
+
+
+def robust_rows(linear: LinearModel, likelihood: str, student_t: Sequence[str]) -> np.ndarray:
+    """Whether each row is Student-t."""
+    names = robust_names(student_t)
+    unknown = [name for name in names if name not in linear.row_sources]
+    if unknown:
+        raise PriorError(
+            f"student_t: no rows of the likelihood come from {some(unknown)}. Known: "
+            f"{', '.join(dict.fromkeys(linear.row_sources))}."
+        )
+    everything = likelihood == "student_t"
+    return np.array([everything or source in names for source in linear.row_sources])
+
+
+def add_likelihood(
+    linear: LinearModel,
+    mean: Any,
+    observed: Any,
+    robust: np.ndarray,
+    counts: Mapping[str, np.ndarray],
+) -> None:
+    """Likelihood of every row: counts where contacts are few, else Student-t or normal."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    se, rest = linear.standard_error, np.ones(robust.size, dtype=bool)
+    if counts:
+        rest[counts["row"]] = False
+        raw = mean[counts["row"]] / counts["grossing_weight"]
+        expected = BEND * pt.softplus(raw / BEND)
+        pm.CustomDist(
+            "published_contacts",
+            expected,
+            counts["design_effect"],
+            logp=_log_density_of_contacts,
+            random=_random_contacts,
+            dtype="int64",
+            observed=counts["contacts"].astype(int),
+        )
+    normal, heavy = np.flatnonzero(rest & ~robust), np.flatnonzero(rest & robust)
+    whole = "published" if heavy.size == robust.size else "published_robust"
+    if normal.size:
+        pm.Normal("published", mean[normal], se[normal], observed=observed[normal])
+    if heavy.size:
+        sigma = se[heavy] * np.sqrt((STUDENT_T_DEGREES - 2) / STUDENT_T_DEGREES)
+        pm.StudentT(
+            whole, nu=STUDENT_T_DEGREES, mu=mean[heavy], sigma=sigma, observed=observed[heavy]
+        )
+
+
+def _log_density_of_contacts(n: Any, mu: Any, effect: Any) -> Any:
+    """Negative binomial with mean mu and variance effect x mu; no logarithm of mu is needed."""
+    import pytensor.tensor as pt
+
+    size = mu / (effect - 1)
+    counted = pt.gammaln(n + size) - pt.gammaln(size) - pt.gammaln(n + 1)
+    return counted - size * pt.log(effect) + n * pt.log1p(-1 / effect)
+
+
+def _random_contacts(
+    mu: np.ndarray, effect: np.ndarray, rng: np.random.Generator, size: Any
+) -> np.ndarray:
+    return rng.negative_binomial(mu / (effect - 1), 1 / effect, size=size)
+
+
+def _weight_and_effect(survey: SurveyFlow, y: int) -> tuple[float, float]:
+    """Grossing weight and design effect of one year of a survey flow."""
+    estimate, contacts = survey.estimate.values[y], survey.contacts.values[y]
+    effect = pooled_design_effect(estimate, survey.standard_error.values[y], contacts)
+    return estimate.sum() / contacts.sum(), max(effect, LEAST_DESIGN_EFFECT)
+
+
+def _check_counts(linear: LinearModel, rows: Mapping[str, np.ndarray]) -> None:
+    if not rows["row"].size:
+        raise SourceError(
+            f"likelihood='contacts': no survey cell has under {FEW_CONTACTS} contacts, so it would "
+            "change nothing. Take likelihood='normal'."
+        )
+    broken = np.flatnonzero(rows["contacts"] != np.rint(rows["contacts"]))
+    if broken.size:
+        labels = [linear.row_labels[int(rows["row"][i])] for i in broken]
+        raise SourceError(
+            f"likelihood='contacts': {broken.size} cells have contacts that are not whole numbers "
+            f"({some(labels)}): they were shared out, not counted. Take likelihood='normal'."
+        )

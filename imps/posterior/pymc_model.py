@@ -1,0 +1,269 @@
+"""The same account as one PyMC model of four nodes, and its variants that are not Gaussian.
+
+    log_scale ~ Normal(0, 1)       h, one for each unknown scale
+    latent    ~ Normal(0, 1)       z, all errors of all sources
+    mean      = y0 + A (s(h) z)    one sparse linear map, persons
+    published ~ Normal(mean, se)   every row of every source
+
+It is the check of the exact way (:mod:`imps.posterior.exact`). Four options leave the normal
+model, each where the normal form is known to be wrong; all are sampled by NUTS:
+
+* ``likelihood="contacts"``: survey cells with under 20 contacts are counts, not normal.
+* ``student_t=("census",)``, ``likelihood="student_t"``: single cells of a source may be wrong.
+* ``flows="log"``: flows of small populations cannot be negative.
+* ``switchers="beta"``: a share of people who switched lies between 0 and 1.
+
+Write your own variant by adding to the model that is returned: it is an ordinary
+`pm.Model`, and :func:`imps.fit` samples whatever it has become. Anything that depends on
+`log_scale` and `latent` may enter, and `quantity` turns any quantity of the account
+into a tensor of persons. Here another country's figures put net migration over the
+whole decade at 1.0 million, give or take 0.1:
+
+    model = imps.build_model(sources)
+    net = imps.posterior.pymc_model.quantity(model, model.linear.account.net_migration.sum())
+    with model:
+        pm.Potential("mirror", pm.logp(pm.Normal.dist(1.0e6, 0.1e6), net))
+    fit = imps.fit(model, seed=1)            # NUTS, because the model was changed
+    imps.attribute(fit)                      # still sums to the gap in every draw
+
+Free variables of your own are kept in ``fit.extras["own_variables"]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import scipy.sparse as sp
+
+from imps.account.account import Resolution
+from imps.account.affine import Affine
+from imps.account.linear import LinearModel, linear_model
+from imps.account.nonlinear import Curve, Form
+from imps.account.priors import LOG_SD_OF_SCALES, Priors, default_priors
+from imps.errors import NotFittedError, PriorError
+from imps.posterior.likelihoods import add_likelihood, contact_rows, robust_names, robust_rows
+from imps.sources import Sources
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+LIKELIHOODS = ("normal", "student_t", "contacts")
+
+
+def build_model(
+    sources: Sources,
+    priors: Priors | None = None,
+    *,
+    resolution: Resolution | None = None,
+    likelihood: str = "normal",
+    student_t: Sequence[str] = (),
+    flows: str = "linear",
+    switchers: str = "normal",
+    switcher_shares: Mapping[str, float] | None = None,
+) -> pm.Model:
+    """Write the account down as a PyMC model; nothing is sampled.
+
+    Parameters
+    ----------
+    sources : Sources
+    priors : Priors, optional
+        Table of priors; the default one unless told.
+    resolution : Resolution, optional
+        Number of smooth shapes over age; chosen from the detail of the sources
+        unless told.
+    likelihood : {"normal", "student_t", "contacts"}
+        "student_t": all rows of all sources have heavy tails. "contacts": survey
+        cells with under 20 contacts are negative binomial counts of contacts, because
+        a cell of four interviews has no normal estimate and its standard error is
+        itself unknown; see
+        :func:`imps.posterior.likelihoods.contact_rows`.
+    student_t : sequence of str
+        Sources whose rows are Student-t with 4 degrees of freedom and the variance of
+        their standard errors, so that single wrong cells do not move the account:
+        "immigration", "emigration", "census" or the name of a source of your own.
+    flows : {"linear", "log"}
+        "log": true flow = m exp(d) with d the deviation that is linear otherwise, for
+        small populations, where m (1 + d) would be negative in many draws. m is then
+        the prior median; the mean is higher by exp(var(d) / 2), 13 per cent at the
+        default priors of the level.
+    switchers : {"normal", "beta"}
+        "beta": true switchers = published x true share / published share, the true
+        share Beta with the mean and standard deviation of the table of priors. A
+        normal error of 35 per cent makes one figure in 500 negative and has no tail
+        to the right.
+    switcher_shares : mapping, optional
+        Published share of those asked who switched, in (0, 1), by source:
+        {"visitor_switchers": ..., "migrant_switchers": ...}; needed for "beta".
+
+    Returns
+    -------
+    pm.Model
+        With free variables `log_scale` and `latent`, data `observed` (can be
+        exchanged without compiling again) and likelihood `published`; Student-t rows
+        beside others are `published_robust`, counts, whose data are fixed, are
+        `published_contacts`. Its
+        attribute `linear` is the :class:`imps.account.linear.LinearModel` behind it.
+
+    Raises
+    ------
+    PriorError
+        If a source has no prior, a prior belongs to no source, or an option fits nothing.
+    """
+    if likelihood not in LIKELIHOODS:
+        raise PriorError(f"likelihood is '{likelihood}', expected one of {LIKELIHOODS}.")
+    form = Form(flows, switchers, switcher_shares or {})
+    linear = linear_model(sources, priors or default_priors(), resolution, form=form)
+    return pymc_model(linear, likelihood=likelihood, student_t=student_t)
+
+
+def pymc_model(
+    linear: LinearModel, *, likelihood: str = "normal", student_t: Sequence[str] = ()
+) -> pm.Model:
+    """PyMC model of matrices that are already there; see :func:`build_model`."""
+    import pymc as pm
+
+    coords = {
+        "scale": list(linear.scale_names),
+        "latent_name": latent_names(linear),
+        "row": list(linear.row_labels),
+    }
+    robust = robust_rows(linear, likelihood, student_t)
+    counts = contact_rows(linear) if likelihood == "contacts" else {}
+    with pm.Model(coords=coords) as model:
+        observed = pm.Data("observed", linear.observed, dims="row")
+        log_scale = pm.Normal("log_scale", 0.0, 1.0, dims="scale")
+        latent = pm.Normal("latent", 0.0, 1.0, dims="latent_name")
+        mean = _expected(linear, _scaled(linear, log_scale, latent))
+        add_likelihood(linear, mean, observed, robust, counts)
+    model.linear = linear
+    model.likelihood, model.student_t = likelihood, robust_names(student_t)
+    model.conditionally_gaussian = not (robust.any() or counts or linear.curves)
+    model.as_built = _nodes(model)
+    return model
+
+
+def quantity(model: pm.Model, of: Affine) -> Any:
+    """A quantity of the account, persons, as a tensor of the model's free variables.
+
+    Parameters
+    ----------
+    model : pm.Model
+        From :func:`build_model`.
+    of : Affine
+        Such as ``model.linear.account.population(2001)`` or one of
+        ``model.linear.reported``; best a total, for large arrays make slow models.
+    """
+    linear = linear_part(model)
+    w = _scaled(linear, model["log_scale"], model["latent"])
+    return _tensor(linear, of, w)
+
+
+def is_gaussian(model: object) -> bool:
+    """Whether the model has an exact posterior: no variant, and nothing added to it since."""
+    linear = linear_part(model)
+    if linear is model:
+        return not linear.curves
+    return bool(cast(Any, model).conditionally_gaussian and _nodes(model) == _built(model))
+
+
+def variant(model: object) -> dict[str, Any]:
+    """Which variant a model is, as plain values: options of :func:`build_model`, and additions.
+
+    Returns
+    -------
+    dict
+        likelihood, student_t, flows, switchers, switcher_shares, and `added`: names of
+        what the user put into the model after it was built.
+    """
+    linear = linear_part(model)
+    form = linear.account.form
+    built: tuple[str, ...] = () if linear is model else _built(model)
+    return {
+        "likelihood": getattr(model, "likelihood", LIKELIHOODS[0]),
+        "student_t": list(getattr(model, "student_t", ())),
+        "flows": form.flows,
+        "switchers": form.switchers,
+        "switcher_shares": dict(form.switcher_shares),
+        "added": [] if linear is model else [n for n in _nodes(model) if n not in built],
+    }
+
+
+def _nodes(model: Any) -> tuple[str, ...]:
+    """Names of everything in a PyMC model that has a part in its density."""
+    return tuple(v.name for v in (*model.free_RVs, *model.observed_RVs, *model.potentials))
+
+
+def _built(model: Any) -> tuple[str, ...]:
+    return cast(tuple[str, ...], model.as_built)
+
+
+def _scaled(linear: LinearModel, log_scale: Any, latent: Any) -> Any:
+    """w = s(h) z."""
+    import pytensor.tensor as pt
+
+    members = np.append(np.arange(len(linear.scale_names)), -1)[linear.scale_of]
+    scales = linear.scale_medians * pt.exp(LOG_SD_OF_SCALES * log_scale)
+    return pt.concatenate([scales, pt.ones(1)])[members] * latent
+
+
+def _expected(linear: LinearModel, w: Any) -> Any:
+    """Expected value of each row: y0 + A w, and what lies beyond the linear form."""
+    import pytensor.tensor as pt
+
+    mean = linear.offset + _sparse_dot(linear.design, w)
+    if linear.curves:
+        values = pt.concatenate([_curve_values(linear, curve, w) for curve in linear.curves])
+        mean = mean + _sparse_dot(linear.curved_design, values)
+    return mean
+
+
+def _tensor(linear: LinearModel, of: Affine, w: Any) -> Any:
+    """Value of a quantity at scaled latent variables w."""
+    starts = np.cumsum([0, *linear.sizes.values()])
+    value: Any = of.constant
+    for (block, size), start in zip(linear.sizes.items(), starts[:-1], strict=True):
+        if block in of.effects:
+            value = value + w[start : start + size] @ np.moveaxis(of.effects[block], -1, 0)
+    for curve in linear.curves:
+        if curve.block in of.effects:
+            effect = np.moveaxis(of.effects[curve.block], -1, 0)
+            value = value + _curve_values(linear, curve, w) @ effect
+    return value
+
+
+def _curve_values(linear: LinearModel, curve: Curve, w: Any) -> Any:
+    import pytensor.tensor as pt
+
+    return curve(_tensor(linear, curve.argument, w), pt)
+
+
+def _sparse_dot(matrix: np.ndarray, vector: Any) -> Any:
+    import pytensor.sparse as ps
+
+    return ps.structured_dot(ps.as_sparse_variable(sp.csr_matrix(matrix)), vector[:, None])[:, 0]
+
+
+def linear_part(model: object) -> LinearModel:
+    """The matrices behind a model of :func:`build_model`, or the matrices themselves.
+
+    Raises
+    ------
+    NotFittedError
+        If `model` is something else.
+    """
+    if isinstance(model, LinearModel):
+        return model
+    linear = getattr(model, "linear", None)
+    if linear is None:
+        raise NotFittedError(
+            f"expected a model of build_model(), got {type(model).__name__}. Call "
+            "build_model(sources, priors) first."
+        )
+    return cast(LinearModel, linear)
+
+
+def latent_names(linear: LinearModel) -> list[str]:
+    """Name of each latent variable: its block and its place in it."""
+    return [f"{block} {i + 1}" for block, size in linear.sizes.items() for i in range(size)]

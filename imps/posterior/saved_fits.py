@@ -1,0 +1,173 @@
+"""Fits brought back from a file or from a run that was cut off, and whether they are stale."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from imps.account.linear import LinearModel
+from imps.errors import ImpsWarning, SavedFileError
+from imps.names import DRAW
+from imps.posterior.archive import (
+    account_differences,
+    differences,
+    holds_code,
+    read_account,
+    unpack,
+)
+from imps.posterior.chains import ACCOUNT_FILE, finished_chains, unflat, whole_chains
+from imps.posterior.fit import Fit, fit_of_chains
+from imps.posterior.pymc_model import linear_part, variant
+from imps.posterior.storage import load
+from imps.shipped import cases
+from imps.shipped.loading import load_case
+
+FIT_FILE = "fit.nc"
+CHAINS_FOLDER = "chains"
+SAME_DENSITY = 1e-6
+"""Absolute difference of log-densities up to which two releases write the same model."""
+LINES = 5
+
+
+def load_fit(path: str | Path, *, model: object = None) -> Fit:
+    """Bring a saved fit back, or look at the chains of a run that was cut off.
+
+    Parameters
+    ----------
+    path : path
+        A file of :meth:`Fit.save`, the folder of a run, or a folder of `fit(..., keep=...)`.
+    model : pm.Model or LinearModel, optional
+        The model as it stands now. The fit is compared with it and says where inputs, priors
+        or options have changed since. Needed if a source of the user's own was in the fit.
+
+    Returns
+    -------
+    Fit
+        `stale` lists why it no longer matches; it is empty where it does. A fit of a shipped
+        case is compared with the case of this release, and the densities of its draws with
+        those that this release finds. Every result made from a stale fit carries the
+        reasons in its verdict.
+
+    Raises
+    ------
+    SavedFileError
+        If there is no fit, or the file was not written by this package.
+    """
+    place = Path(path)
+    if place.is_dir():
+        for folder in (place, place / CHAINS_FOLDER):
+            if (folder / ACCOUNT_FILE).exists() and not (place / FIT_FILE).exists():
+                return _unfinished(folder, model)
+        place = place / FIT_FILE
+    groups, record = load(place)
+    try:
+        return _rebuilt(groups, record, model)
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise SavedFileError(f"{place.name} is not a saved fit: {fault!r}") from None
+
+
+def load_saved_case(path: Path) -> Any:
+    """The case that was saved beside a fit, or None."""
+    groups, record = load(path)
+    return unpack(record["case"], unflat(groups["account"]))
+
+
+def _rebuilt(groups: Mapping[str, xr.Dataset], record: Mapping[str, Any], model: object) -> Fit:
+    arrays = unflat(groups["account"])
+    linear = _account(record, arrays, model)
+    stale = _changes(record, arrays, model) if model is not None else _shipped(record, linear)
+    chains = xr.merge([groups["posterior"], groups["sample_stats"]], join="exact")
+    found = fit_of_chains(
+        [chains],
+        linear,
+        method=record["method"],
+        settings=dict(record["settings"]),
+        seconds=record["seconds"],
+        notes=tuple(record["notes"]),
+    )
+    stale += _written_otherwise(found, groups, record["imps"]) if not stale else []
+    return _marked(found, stale)
+
+
+def _account(
+    record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], model: object
+) -> LinearModel:
+    """The account that was fitted; the one given only where the saved one held code."""
+    if model is not None and holds_code(record["account"]):
+        return linear_part(model)
+    return read_account(record["account"], arrays)
+
+
+def _changes(
+    record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], model: object
+) -> list[str]:
+    """What has changed since the fit: sources, priors, options of the model."""
+    lines = account_differences(record["account"], arrays, linear_part(model))
+    then, now = record["settings"]["variant"], variant(model)
+    return lines + [f"{k}: {then.get(k)} then, {now[k]} now" for k in now if then.get(k) != now[k]]
+
+
+def _shipped(record: Mapping[str, Any], linear: LinearModel) -> list[str]:
+    """What a shipped case has become since; other cases are compared by their files, see runs."""
+    saved = (record["case"] or {}).get("fields", {})
+    if saved.get("name") not in cases():
+        return []
+    return differences(linear.sources, load_case(saved["name"]).sources, "sources")
+
+
+def _written_otherwise(found: Fit, groups: Mapping[str, xr.Dataset], release: str) -> list[str]:
+    """Whether this release gives the saved draws the densities that they had."""
+    saved = groups["log_likelihood"]["log_likelihood"]
+    if found.draws["latent"].shape[-1] != found.model.n_latent:
+        return [f"imps {release} wrote the account with other latent variables"]
+    now = found.log_likelihood()
+    if list(saved["source"].values) != list(now["source"].values):
+        return [f"imps {release} had rows from {', '.join(map(str, saved['source'].values))}"]
+    apart = np.abs(now.values - saved.values).max(axis=(0, 1))
+    scale = np.maximum(1.0, np.abs(saved.values).max(axis=(0, 1)))
+    return [
+        f"the log-likelihood of '{source}' differs by up to {size:.3g} from that of imps {release}"
+        for source, size, most in zip(now["source"].values, apart, scale, strict=True)
+        if not size <= SAME_DENSITY * most
+    ]
+
+
+def _unfinished(folder: Path, model: object) -> Fit:
+    """The finished chains of a run that was cut off."""
+    record, arrays, files = finished_chains(folder)
+    if not files:
+        raise SavedFileError(f"'{folder.name}': no chain is finished yet.")
+    method = "nuts" if "nuts" in files else "exact"
+    linear = _account(record, arrays, model)
+    chains = whole_chains(files[method])
+    n = len(chains)
+    if not chains:
+        raise SavedFileError(f"'{folder.name}': none of its chains can be read.")
+    found = fit_of_chains(
+        chains,
+        linear,
+        method=method,
+        settings={**record["settings"], "chains": n, "draws": chains[0].sizes[DRAW]},
+        seconds={"total": float("nan")},
+        notes=(f"the run is not finished: {n} chain{'s' if n > 1 else ''} so far",),
+    )
+    return _marked(found, [] if model is None else _changes(record, arrays, model))
+
+
+def _marked(found: Fit, reasons: list[str]) -> Fit:
+    if not reasons:
+        return found
+    more = [f"and {len(reasons) - LINES} more"] if len(reasons) > LINES else []
+    stale = (*reasons[:LINES], *more)
+    warnings.warn(
+        ImpsWarning(
+            f"the saved fit is stale: {'; '.join(stale)}. Fit again, or load it without model="
+        ),
+        stacklevel=4,
+    )
+    return Fit(**{**vars(found), "stale": stale})

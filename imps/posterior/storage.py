@@ -1,0 +1,206 @@
+"""Containers of draws, their diagnostics and their storage: the only place that knows ArviZ.
+
+Everything else takes an :class:`xarray.Dataset` with dims `chain` and `draw`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from imps._version import __version__
+from imps.errors import RunVersionError, SavedFileError, SaveFailedError
+from imps.names import CHAIN, DRAW
+
+LOG_SCALE = "log_scale"
+LATENT = "latent"
+RECORD = "record"
+PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
+FORMAT = 1
+"""Form of a saved file; another one is refused."""
+LARGEST_FILE = 4_000_000_000
+"""Bytes that a saved fit may unpack to."""
+
+
+def dataset(
+    log_scale: np.ndarray, latent: np.ndarray, scale_names: list[str], latent_names: list[str]
+) -> xr.Dataset:
+    """Draws of the free variables, (chain, draw, ...), under their public names."""
+    return xr.Dataset(
+        {
+            LOG_SCALE: ((CHAIN, DRAW, "scale"), log_scale),
+            LATENT: ((CHAIN, DRAW, "latent_name"), latent),
+        },
+        coords={"scale": scale_names, "latent_name": latent_names},
+    )
+
+
+def diagnose(quantities: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Rank-normalised R-hat, bulk and tail effective sample size of each quantity.
+
+    Parameters
+    ----------
+    quantities : mapping from name to ndarray (chain, draw)
+
+    Returns
+    -------
+    DataFrame
+        Columns quantity, r_hat, ess_bulk, ess_tail; quantities that are known
+        (no spread at all) are left out, for nothing was sampled.
+
+    References
+    ----------
+    Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), Bayesian Analysis 16(2).
+    """
+    import arviz as az
+
+    moving = {
+        name: values
+        for name, values in quantities.items()
+        if np.ptp(values) > 1e-9 * max(1.0, float(np.abs(values).max()))
+    }
+    stacked = xr.Dataset(
+        {"x": ((CHAIN, DRAW, "quantity"), np.stack(list(moving.values()), axis=-1))},
+        coords={"quantity": list(moving)},
+    )
+    frame = {
+        "r_hat": az.rhat(stacked),
+        "ess_bulk": az.ess(stacked, method="bulk"),
+        "ess_tail": az.ess(stacked, method="tail"),
+    }
+    columns = {name: np.asarray(_as_dataset(v)["x"].values) for name, v in frame.items()}
+    return pd.DataFrame({"quantity": list(moving), **columns})
+
+
+def save(path: Path, groups: Mapping[str, xr.Dataset], record: Mapping[str, object]) -> None:
+    """Write groups of arrays and a record of plain values to one netCDF file, whole or not at all.
+
+    The file is written beside its place, brought to the disk and only then renamed, so
+    that a process that is killed leaves the old file or the new one, never half of one.
+
+    Raises
+    ------
+    SaveFailedError
+        If the disk is full or the folder may not be written to; an earlier file stays.
+    """
+    text = xr.Dataset({RECORD: ((), json.dumps({"format": FORMAT, **record}))})
+    tree = xr.DataTree.from_dict({"/": text, **groups})
+    encoding = {
+        f"/{group}": {str(v): PACKED for v in data.data_vars if data[v].dtype.kind == "f"}
+        for group, data in groups.items()
+    }
+    # In memory first: HDF5 brings the whole process down when the disk is full.
+    write_whole(path, tree.to_netcdf(engine="h5netcdf", encoding=encoding))
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write a file whole or not at all, and wait until it stands on the disk.
+
+    Raises
+    ------
+    SaveFailedError
+        If the disk is full or the folder may not be written to; an earlier file stays.
+    """
+    name = ""
+    try:
+        number, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+        to_disk(Path(name))
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+        to_disk(path.parent)
+    except BaseException as fault:
+        if name:
+            Path(name).unlink(missing_ok=True)
+        if not isinstance(fault, OSError):
+            raise
+        raise SaveFailedError(
+            f"{path.name} could not be written: {fault.strerror or fault}. An earlier file of that "
+            "name is untouched. Make room, or choose another folder."
+        ) from None
+
+
+def load(path: Path) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    """Read what :func:`save` wrote: groups of arrays and the record.
+
+    Raises
+    ------
+    SavedFileError
+        If it is no such file, is larger than 4 GB, or points at other files.
+    RunVersionError
+        If a release wrote it whose files have another form.
+    """
+    _check_closed_in_itself(path)
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as tree:
+            record = json.loads(str(tree.to_dataset()[RECORD].item()))
+            groups = {name: node.to_dataset().load() for name, node in tree.children.items()}
+    except (OSError, KeyError, ValueError) as fault:
+        raise SavedFileError(f"{path.name} is not a saved fit: {fault}") from None
+    check_format(path.name, record, FORMAT)
+    return groups, record
+
+
+def check_format(name: str, record: Mapping[str, Any], wanted: int) -> None:
+    """Refuse a record of another form, naming the release that wrote it and this one."""
+    found = record.get("format")
+    if found != wanted:
+        raise RunVersionError(
+            f"{name} was written by imps {record.get('imps', 'of an unknown release')} in form "
+            f"{found}; imps {__version__} reads form {wanted}. Use the release that wrote it."
+        )
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, stand on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # a folder cannot be opened there
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _check_closed_in_itself(path: Path) -> None:
+    """Refuse what is no HDF5 file, unpacks to too much, or reads other files or links."""
+    import h5py
+
+    size = 0
+
+    def other_place(name: str, link: object) -> str | None:  # anything but None ends the visit
+        return (
+            None if isinstance(link, h5py.HardLink) else f"'{name}' is a link; a saved fit has none"
+        )
+
+    def too_much(name: str, item: object) -> str | None:
+        nonlocal size
+        if not isinstance(item, h5py.Dataset):
+            return None
+        if item.external or item.is_virtual:
+            return f"'{name}' lies in another file"
+        size += item.nbytes
+        return f"it unpacks to over {LARGEST_FILE:,} bytes" if size > LARGEST_FILE else None
+
+    try:
+        with h5py.File(path, "r") as file:
+            fault = file.visititems_links(other_place) or file.visititems(too_much)
+    except FileNotFoundError:
+        raise SavedFileError(f"there is no file {path.name}; check the path.") from None
+    except OSError:
+        raise SavedFileError(f"{path.name} is not a netCDF file, or is cut off.") from None
+    if fault:
+        raise SavedFileError(f"{path.name} is refused: {fault}.")
+
+
+def _as_dataset(x: object) -> xr.Dataset:
+    return x if isinstance(x, xr.Dataset) else x.to_dataset()  # type: ignore[attr-defined]

@@ -1,0 +1,211 @@
+"""From checked tables to the sources of one account.
+
+The same road for files and for data frames: every table is read and checked by
+:mod:`imps.reading.table`, the tables are checked against each other, and only
+then joined. Nothing is filled, divided or converted unless it was declared, and
+what was done stands in the log.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import xarray as xr
+
+from imps.errors import ImpsError
+from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
+from imps.project.between import Account, check_between
+from imps.project.flows import (
+    administrative_flows,
+    survey_flows,
+    total_of,
+    without_included,
+)
+from imps.project.stocks import (
+    COMPUTED,
+    ChosenStocks,
+    choose_stocks,
+    registers,
+    rolled_forward,
+    starts_of_years,
+    stock_of,
+)
+from imps.project.vital import births_of, deaths_of, intervals
+from imps.reading.findings import Findings, ImportLog
+from imps.reading.table import Table, escape_formula, of_kinds
+from imps.sources import Era, KnownChange, Sources
+from imps.sources.vital import to_mid_years
+
+
+def sources_from_tables(
+    *tables: Table, coverage: Mapping[str, Mapping[str, Any]] | None = None, **account: Any
+) -> Sources:
+    """Join checked tables into the sources of one account.
+
+    Parameters
+    ----------
+    *tables : Table
+        From :func:`imps.read_table`: population, births, deaths, survey_flows, and
+        administrative_flows and stocks if there are any. A data frame is read with
+        ``imps.read_table(frame, "births", period="mid-year")``.
+    coverage : mapping of table name to prior, optional
+        Persons that a stock counts for each resident:
+        ``{"register.csv": {"distribution": "normal", "mean": 1.03, "sd": 0.02}}``.
+    **account
+        Fields of the section [account] of a settings file: geography,
+        first_mid_year, last_mid_year, census_standard_error, census_vintage and so on.
+
+    Returns
+    -------
+    Sources
+        In persons, by single year of age; nothing given is changed.
+
+    Raises
+    ------
+    InputError
+        With all faults of all tables together.
+
+    Warns
+    -----
+    InputWarning
+        Once per kind of oddity that was accepted.
+    """
+    declared = Account(**account)
+    log = check_between(tables, declared)
+    log.raise_faults()
+    sources, found = inspect_sources(tables, declared, coverage or {})
+    log += found
+    log.raise_faults()
+    log.warn()
+    assert sources is not None  # without a fault there are sources
+    return sources
+
+
+def inspect_sources(
+    tables: Sequence[Table], account: Account, coverage: Mapping[str, Mapping[str, Any]]
+) -> tuple[Sources | None, ImportLog]:
+    """Join tables without raising: the sources, if there are any, and the log.
+
+    The tables have passed :func:`imps.project.between.check_between`.
+    """
+    log = Findings()
+    try:
+        sources = _sources(tables, account, coverage, log)
+    except ImpsError as error:
+        log.add("the account", "SOURCES_REFUSED", str(error).rstrip("."), "Correct the tables.")
+        sources = None
+    return (None if log.failed else sources), log.log()
+
+
+def _sources(
+    tables: Sequence[Table],
+    account: Account,
+    coverage: Mapping[str, Mapping[str, Any]],
+    log: Findings,
+) -> Sources | None:
+    if not account.census_standard_error:
+        log.add(
+            "the account", "SE_MISSING", "the random error of the census is not stated",
+            "Set account.census_standard_error, as a share of the total: the 95 % half-width "
+            "divided by 1.96 and by the total.", column="census_standard_error",
+        )  # fmt: skip
+    _check_names(tables, log)
+    stocks = choose_stocks(tables, account, log)
+    births = births_of(tables, account, log)
+    surveys = survey_flows(tables, account, log)
+    if stocks is None or births is None or surveys is None:
+        return None
+    first, last = account.first_mid_year, account.last_mid_year
+    deaths = deaths_of(tables, starts_of_years(stocks, first, last), account, log)
+    parts, changes = administrative_flows(tables, surveys[0].basis, account, log)
+    open_age = int(stocks.base.rows[AGE].max())
+    extra = registers(tables, coverage, open_age, account, log)
+    table = of_kinds(tables, "survey_flows")[0]
+    rest = [without_included(s, parts, table, open_age + 1, log) for s in surveys]
+    eras = _eras(account, log)
+    if deaths is None or rest[0] is None or rest[1] is None or log.failed:
+        return None
+    totals = total_of([rest[0], rest[1]], parts)
+    natural = births.count.sum(SEX) - deaths.count.sum((SEX, AGE))
+    change = natural + _net(totals, rest[0].basis, account) + _sum(changes, natural)
+    return Sources(
+        area=account.geography or account.name or "the area of the account",
+        base=stock_of(stocks.base, "base", account),
+        census=stock_of(stocks.census, "census", account),
+        births=births,
+        deaths=deaths,
+        immigration=replace(rest[0], eras=eras[IMMIGRATION]),
+        emigration=replace(rest[1], eras=eras[EMIGRATION]),
+        administrative=parts,
+        known_sums=(),
+        total_migration=totals,
+        rolled_forward=_rolled(stocks, account, change, log),
+        extra=extra,
+        known_changes=changes,
+    )
+
+
+def _eras(account: Account, log: Findings) -> dict[str, tuple[Era, ...]]:
+    """Years of other coverage by flow, as the account states them."""
+    eras: dict[str, tuple[Era, ...]] = {flow: () for flow in FLOWS}
+    for text in filter(None, (part.strip() for part in account.survey_eras.split(";"))):
+        found = re.fullmatch(rf"({'|'.join(FLOWS)}) (\d{{4}})-(\d{{4}})", text)
+        if found is None:
+            log.add(
+                "the account", "SETTING_RANGE", "is not an era of the survey; expected a flow, a "
+                "first and a last year, such as immigration 2004-2008",
+                "Write survey_eras = \"immigration 2004-2008; emigration 2009-2011\".",
+                column="survey_eras", texts=[text],
+            )  # fmt: skip
+            continue
+        flow, first, last = found[1], int(found[2]), int(found[3])
+        eras[flow] = (*eras[flow], Era(first, last, "declared in the settings"))
+    return eras
+
+
+def _check_names(tables: Sequence[Table], log: Findings) -> None:
+    """Names that come back in tables of results are not run by a spreadsheet."""
+    for table in tables:
+        names = {
+            table.name,
+            table.metadata.get("vintage", ""),
+            table.metadata.get("definition", ""),
+        }
+        for column in ("source", "vintage"):
+            if column in table.frame:
+                names |= set(table.frame[column])
+        unsafe = sorted(str(n) for n in names if escape_formula(str(n)) != str(n))
+        if unsafe:
+            log.add(
+                table.name, "LABEL_UNSAFE", "begins like a formula, and a spreadsheet would run it "
+                "where the results are opened", "Give it another name.", texts=unsafe,
+                total=len(unsafe),
+            )  # fmt: skip
+
+
+def _rolled(stocks: ChosenStocks, account: Account, change: xr.DataArray, log: Findings) -> Any:
+    if not stocks.rolled:
+        log.add(
+            stocks.base.table.name, "ROLLED_BY_RULE",
+            f"the roll-forward is computed: {COMPUTED}", total=change.size,
+        )  # fmt: skip
+    return rolled_forward(stocks, account, change)
+
+
+def _net(totals: xr.DataArray, basis: str, account: Account) -> xr.DataArray:
+    """Net migration of the tables at mid-years, (year), persons per year."""
+    net = totals.sel({FLOW: IMMIGRATION}, drop=True) - totals.sel({FLOW: EMIGRATION}, drop=True)
+    years = intervals(account)
+    if basis == "mid-year":
+        return net.sel({YEAR: list(years)})
+    return to_mid_years(net.values, net[YEAR].values, years, (), {})
+
+
+def _sum(changes: Sequence[KnownChange], like: xr.DataArray) -> xr.DataArray:
+    total = xr.zeros_like(like)
+    for change in changes:
+        total = total + change.count
+    return total

@@ -1,0 +1,324 @@
+"""A project of files: every check of settings, tables and priors, without sampling.
+
+A project that passes is a case like the shipped ones:
+
+    project = imps.load_project("my_country")
+    model = imps.linear_model(project.sources, project.priors)
+    imps.reconcile(imps.fit(model, seed=1))
+
+or all of it with ``imps.run(project.case, out="results")``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from imps.account.priors import OPTIONAL_PRIORS, Priors, default_priors
+from imps.errors import PriorError
+from imps.project.arithmetic import cell_population
+from imps.project.assemble import inspect_sources
+from imps.project.between import ADJUSTMENTS, check_between
+from imps.project.settings import Settings, inspect_settings, shown_name
+from imps.reading.findings import CONVERT, WARN, Collector, Finding, ImportLog, listed
+from imps.reading.table import Table, inspect_table, published_path
+from imps.shipped import cases
+from imps.shipped.loading import Case
+from imps.sources import Sources
+
+CONFLICT_SDS: Final = 5.0
+"""Prior standard deviations between prior and data that are worth a warning."""
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """Every check of a project, without sampling.
+
+    Attributes
+    ----------
+    settings : Settings or None
+        None if the settings file cannot be used.
+    tables : tuple of Table
+        The tables that can be used.
+    log : ImportLog
+        All findings of all files.
+    assembled : Sources or None
+        The sources of the account; None if anything is refused or asked.
+    """
+
+    settings: Settings | None
+    tables: tuple[Table, ...]
+    log: ImportLog
+    assembled: Sources | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is refused or asked."""
+        return self.log.passed
+
+    @property
+    def sources(self) -> Sources:
+        """The sources of the account, as :func:`imps.build_model` takes them.
+
+        Raises
+        ------
+        InputError
+            If anything is refused or asked.
+        """
+        self.log.raise_faults()
+        assert self.assembled is not None  # without a fault there are sources
+        return self.assembled
+
+    @property
+    def priors(self) -> Priors:
+        """The table of priors with the changes of the settings."""
+        changes = self.settings.priors if self.settings else {}
+        asked = [name for name in OPTIONAL_PRIORS if name in changes]
+        return default_priors(*asked).replace(**changes)
+
+    @property
+    def case(self) -> Case:
+        """The project as a case, which :func:`imps.run` takes like a shipped one.
+
+        Its notes are what was converted, left out or warned about on reading.
+        """
+        sources = self.sources
+        assert self.settings is not None  # without a fault there are settings
+        account = self.settings.account
+        title = account.name or f"{sources.area}, mid-{sources.mid_years[0]} to {sources.last_year}"
+        notes = [str(f) for f in self._published_findings() if f.outcome in (CONVERT, WARN)]
+        return Case(
+            name=_case_name(title),
+            title=title,
+            licence="",
+            sources=sources,
+            published_afterwards=pd.DataFrame(),
+            later_series=pd.DataFrame(),
+            references=pd.DataFrame(
+                [(t.cited, t.kind, t.content_hash) for t in self.tables],
+                columns=["key", "kind", "content_sha256"],
+            ),
+            notes=tuple(notes),
+        )
+
+    def of(self, kind: str) -> tuple[Table, ...]:
+        """Tables of one kind."""
+        return tuple(t for t in self.tables if t.kind == kind)
+
+    def record(self) -> dict[str, Any]:
+        """The report as plain values, for JSON and for the manifest."""
+        return {
+            "passed": self.passed,
+            "settings": self.settings.resolved() if self.settings else None,
+            "inputs": [
+                {
+                    "file": t.cited,
+                    "kind": t.kind,
+                    "rows": len(t.frame),
+                    "vintage": _vintages(t),
+                    "sha256": t.file_hash,
+                    "content_sha256": t.content_hash,
+                    "metadata": dict(t.metadata),
+                }
+                for t in self.tables
+            ],
+            "findings": [f.record() for f in self._published_findings()],
+        }
+
+    def _published_findings(self) -> list[Finding]:
+        """The findings without the folders of this computer, whichever file they speak of."""
+
+        def published(text: str) -> str:
+            for table in self.tables:
+                text = text.replace(table.name, table.cited)
+            return text
+
+        return [
+            replace(f, file=published_path(f.file), problem=published(f.problem))
+            for f in self.log.findings
+        ]
+
+    def __str__(self) -> str:
+        faults = len(self.log.faults)
+        verdict = "passed" if self.passed else f"{faults} faults: nothing can be run"
+        tables = f"{len(self.tables)} tables read, {verdict}"
+        return f"{tables}\n{self.log}" if self.log.findings else tables
+
+
+def _vintages(table: Table) -> list[str]:
+    """Vintages in a table, or the one that was declared; empty if none is stated."""
+    found = set(table.frame["vintage"]) if "vintage" in table.frame else set()
+    return sorted({*found, table.metadata.get("vintage", "")} - {""})
+
+
+# Checking a project
+
+
+def check_project(
+    path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
+) -> ImportReport:
+    """Run every check of a project: settings, files, tables, priors; nothing is sampled.
+
+    Parameters
+    ----------
+    path : path
+        A project folder, or its settings file.
+    prior_names : iterable of str
+        Priors that the settings may change; those of the package unless told.
+
+    Returns
+    -------
+    ImportReport
+        `passed` says whether it may be run; faults never raise.
+    """
+    settings, log = inspect_settings(path, prior_names=prior_names)
+    if settings is None:
+        return ImportReport(None, (), log)
+    tables: list[Table] = []
+    for entry in settings.tables:
+        table, found = inspect_table(settings.folder / entry.file, entry.kind, entry.options,
+                                     name=entry.file)  # fmt: skip
+        log += found
+        if table is not None:
+            tables.append(table)
+    log += check_between(tables, settings.account)
+    log += _check_priors_used(settings, tables, shown_name(path))
+    log += _check_priors_apply(settings, shown_name(path))
+    log += _check_coverage(settings, tables)
+    if not log.passed:
+        return ImportReport(settings, tuple(tables), log)
+    coverage = {entry.file: entry.coverage for entry in settings.tables if entry.coverage}
+    sources, found = inspect_sources(tables, settings.account, coverage)
+    return ImportReport(settings, tuple(tables), log + found, sources)
+
+
+def load_project(
+    path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
+) -> ImportReport:
+    """Like `check_project`, but faults raise one `InputError` and oddities warn."""
+    report = check_project(path, prior_names=prior_names)
+    report.log.raise_faults()
+    report.log.warn()
+    return report
+
+
+def _case_name(title: str) -> str:
+    """A name that may be a folder: lower-case letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")[:60] or "own-case"
+
+
+def project_of(case: object) -> ImportReport | None:
+    """The project behind a folder, a settings file or a report; None for anything else.
+
+    A name of a shipped case is not taken for a folder of that name; write "./NAME".
+
+    Raises
+    ------
+    InputError
+        If the project is refused.
+    """
+    if isinstance(case, ImportReport):
+        return case
+    if isinstance(case, str | os.PathLike) and str(case) not in cases() and Path(case).exists():
+        return load_project(case)
+    return None
+
+
+# Priors beside the data
+
+
+def _check_priors_used(settings: Settings, tables: list[Table], name: str) -> ImportLog:
+    """A prior for a source that is not in the data changes nothing, and is refused."""
+    administrative = [t for t in tables if t.kind == "administrative_flows"]
+    read = sum(t.kind == "administrative_flows" for t in settings.tables)
+    if len(administrative) < read:
+        return ImportLog()  # a file that cannot be read may hold the source
+    sources = {str(s) for t in administrative for s in t.frame["source"].unique()}
+    log = Collector(name)
+    for prior in settings.priors:
+        if prior in (*ADJUSTMENTS, *OPTIONAL_PRIORS) and prior not in sources:
+            log.add(
+                "PRIOR_UNUSED",
+                f"there is a prior and no source of this name in the data; sources are "
+                f"{listed(sorted(sources)) or 'none'}",
+                "Add the source, or remove the prior.",
+                column=f"priors.{prior}",
+                texts=[prior],
+            )
+    return log.log()
+
+
+def _check_priors_apply(settings: Settings, name: str) -> ImportLog:
+    """A mean for a prior that is a scale, and the like."""
+    log = Collector(name)
+    known = default_priors(*OPTIONAL_PRIORS)
+    for prior, change in settings.priors.items():
+        try:
+            known.replace(**{prior: change})
+        except PriorError as error:
+            if prior in known:
+                log.add(
+                    "PRIOR_BAD", f"is not a prior: {str(error).rstrip('.')}",
+                    "See the table of priors for its form.", column=f"priors.{prior}",
+                    texts=[dict(change)],
+                )  # fmt: skip
+    return log.log()
+
+
+def _check_coverage(settings: Settings, tables: list[Table]) -> ImportLog:
+    """Priors of coverage have to allow what the stocks say beside the population."""
+    people = cell_population(tables)
+    by_file = {t.name: t for t in tables if t.kind == "stocks"}
+    log = ImportLog()
+    for entry in settings.tables:
+        table = by_file.get(entry.file)
+        if entry.kind == "stocks" and table is not None and entry.coverage and len(people):
+            log += _coverage_finding(table, entry.coverage, people)
+    return log
+
+
+def _coverage_finding(table: Table, prior: Mapping[str, Any], people: Any) -> ImportLog:
+    frame = table.frame.merge(people.reset_index(), on=["year", "sex", "age"], how="inner")
+    frame = frame[frame["count"].notna() & (frame["population"] > 0)]
+    found = Collector(table.name)
+    if frame.empty:
+        return found.log()
+    source = str(frame["source"].iloc[0])
+    if prior["distribution"] == "uniform":
+        noise = 3 * np.sqrt(frame["count"])
+        above = frame["count"] - noise > prior["upper"] * frame["population"]
+        below = frame["count"] + noise < prior["lower"] * frame["population"]
+        bad = frame[above | below]
+        cells = [
+            f"{r.year} {r.sex} {r.age_group}: {r.count_:,.0f} beside {r.population:,.0f}"
+            for r in bad.rename(columns={"count": "count_"}).itertuples()
+        ]
+        if cells:
+            found.add(
+                "PRIOR_EXCLUDES_DATA",
+                f"source '{source}': coverage between {prior['lower']:g} and {prior['upper']:g} "
+                f"excludes {listed(cells)}",
+                "Allow such coverage, for example with distribution = \"normal\".",
+                column="count", texts=[f"{c:,.0f}" for c in bad["count"]], total=len(bad),
+            )  # fmt: skip
+        return found.log()
+    ratio = frame.groupby("year")[["count", "population"]].sum()
+    apart = (ratio["count"] / ratio["population"] - prior["mean"]).abs() / prior["sd"]
+    far = apart[apart > CONFLICT_SDS]
+    if len(far):
+        found.add(
+            "PRIOR_DATA_CONFLICT",
+            f"source '{source}', years {listed([int(y) for y in far.index])}: its coverage is "
+            f"{far.max():.0f} prior standard deviations from the prior mean {prior['mean']:g}",
+            "Check the prior and the population that the source counts.",
+            column="count",
+            total=len(far),
+        )
+    return found.log()

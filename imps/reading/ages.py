@@ -1,0 +1,281 @@
+"""Age bands of a table: nested bands, overlaps, gaps, and the open age group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from imps.errors import LabelError
+from imps.reading.draft import END, FIRST, ROW, Work
+from imps.reading.findings import REJECT, listed
+from imps.reading.labels import OPEN, age_label, ages_for, read_age
+from imps.reading.totals import compare, describe, key_columns, summed
+
+Band = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Bands:
+    """What a set of age bands amounts to.
+
+    Attributes
+    ----------
+    nested : dict of band to list of bands
+        Bands that others fill exactly.
+    overlaps : tuple of pairs of bands
+    gaps : tuple of (first age, end)
+    """
+
+    nested: dict[Band, list[Band]]
+    overlaps: tuple[tuple[Band, Band], ...]
+    gaps: tuple[Band, ...]
+
+
+def classify(bands: Iterable[Band]) -> Bands:
+    """Sort bands into those that others fill, and find overlaps and gaps in the rest."""
+    ordered = sorted(set(bands))
+    nested = {band: parts for band in ordered if (parts := _filling(band, ordered))}
+    rest = [band for band in ordered if band not in nested]
+    pairs = list(pairwise(rest))
+    return Bands(
+        nested,
+        tuple((a, b) for a, b in pairs if b[0] < a[1]),
+        tuple((a[1], b[0]) for a, b in pairs if b[0] > a[1]),
+    )
+
+
+def _filling(band: Band, ordered: Sequence[Band]) -> list[Band]:
+    """The finest smaller bands that fill a band exactly, or none."""
+    parts: list[Band] = []
+    at = band[0]
+    while at < band[1]:
+        step = [b for b in ordered if b[0] == at and b[1] <= band[1] and b != band]
+        if not step:
+            return []
+        parts.append(min(step, key=lambda b: b[1]))
+        at = parts[-1][1]
+    return parts
+
+
+def age_bounds(label: str, sex: str = "female") -> tuple[int, int | None]:
+    """First age and end (not included) of a label such as "15-24" or "60+".
+
+    An open group has no end. `sex` matters only for bands that end at different
+    ages, such as "45-59/64".
+
+    Raises
+    ------
+    LabelError
+        If the label is not an age.
+    """
+    value = read_age(label).value
+    if value is None or value[0] < 0:
+        raise LabelError(f"'{label}' is not an age group: write '7', '15-24' or '60+'.")
+    first, end = ages_for(sex, value)
+    return first, None if end == OPEN else end
+
+
+def aggregation_map(ages: Sequence[int], groups: Sequence[str], sex: str = "female") -> np.ndarray:
+    """Matrix that sums single years of age, the last of them open, into age groups.
+
+    Parameters
+    ----------
+    ages : sequence of int
+        Single years without gaps; the last is the open age group.
+    groups : sequence of str
+        Labels such as "0-14", "75+".
+    sex : {"male", "female"}
+
+    Returns
+    -------
+    ndarray (group, age)
+        Ones and zeros; each age belongs to exactly one group.
+
+    Raises
+    ------
+    LabelError
+        If the groups leave out an age, share one, or end above the open group.
+    """
+    rows = np.zeros((len(groups), len(ages)))
+    for i, label in enumerate(groups):
+        first, end = age_bounds(label, sex)
+        for j, age in enumerate(ages):
+            last = age == ages[-1]
+            rows[i, j] = first <= age and (end is None or (age < end and not last))
+    if not (rows.sum(axis=0) == 1).all() or not (rows.sum(axis=1) > 0).all():
+        raise LabelError(
+            f"age groups {listed(list(groups))} do not divide ages {ages[0]} to {ages[-1]} "
+            "(open age group): use groups that meet, end with an open group, and do not start "
+            "above the open age group."
+        )
+    return rows
+
+
+def check_ages(work: Work) -> None:
+    """Check nested bands against their parts; refuse overlaps, gaps and unclear open groups."""
+    series = _series(work)
+    kinds = {bands: classify(bands) for bands in set(series["_bands"])}
+    _check_nested(work, series, kinds)
+    _check_shape(work)
+    if not work.log.failed:
+        _check_open_age(work)
+
+
+def _series(work: Work) -> pd.DataFrame:
+    """The set of bands of each series, with the position of its rows."""
+    by = key_columns(work, "age_group")
+    group = work.frame.groupby(by, sort=False, dropna=False).ngroup().to_numpy()
+    order = np.argsort(group, kind="stable")
+    cuts = np.flatnonzero(np.diff(group[order])) + 1
+    pairs = list(zip(work.frame[FIRST], work.frame[END], strict=True))
+    members = np.split(order, cuts)
+    return pd.DataFrame(
+        {
+            "_rows": members,
+            "_bands": [frozenset(pairs[i] for i in rows) - {(-1, -1)} for rows in members],
+        }
+    )
+
+
+def _check_nested(work: Work, series: pd.DataFrame, kinds: dict[frozenset[Band], Bands]) -> None:
+    """Bands that finer ages fill are totals: check them and take them out."""
+    value = work.schema.value
+    records, drop = [], []
+    frame = work.frame
+    values = frame[value].to_numpy(float)
+    firsts, ends = frame[FIRST].to_numpy(), frame[END].to_numpy()
+    for rows, bands in zip(series["_rows"], series["_bands"], strict=True):
+        for band, parts in kinds[bands].nested.items():
+            at = {(firsts[i], ends[i]): i for i in rows}
+            cells = np.array([values[at[part]] for part in parts])
+            records.append((at[band], np.nansum(cells), len(parts), np.isfinite(cells).sum()))
+            drop.append(at[band])
+    if not records:
+        return
+    index, sums, sizes, known = zip(*records, strict=True)
+    joined = frame.loc[list(index)].assign(_sum=sums, _parts=sizes, _known=known)
+    compare(work, joined, key_columns(work), "band of ages that are also given singly")
+    work.frame = frame.drop(index=drop).reset_index(drop=True)
+
+
+def _check_shape(work: Work) -> None:
+    """Refuse overlaps and gaps, each pair of bands once with all its rows."""
+    places: dict[tuple[str, Band, Band], list[int]] = {}
+    shapes: dict[frozenset[Band], Bands] = {}
+    firsts, ends = work.frame[FIRST].to_numpy(), work.frame[END].to_numpy()
+    series = _series(work)
+    for rows, bands in zip(series["_rows"], series["_bands"], strict=True):
+        if bands not in shapes:
+            shapes[bands] = classify(bands)
+        shape = shapes[bands]
+        if not shape.overlaps and not shape.gaps:
+            continue
+        at = {(firsts[i], ends[i]): i for i in rows}
+        for one, two in shape.overlaps:
+            places.setdefault(("AGE_OVERLAP", one, two), []).extend((at[one], at[two]))
+        for lost in shape.gaps:
+            after = min((band for band in at if band[0] == lost[1]), default=lost)
+            places.setdefault(("AGE_GAP", lost, after), []).append(at[after])
+    for (code, one, two), rows in places.items():
+        _report_shape(work, code, one, two, rows)
+
+
+def _report_shape(work: Work, code: str, one: Band, two: Band, rows: list[int]) -> None:
+    found = work.frame.loc[rows]
+    where = describe(found, key_columns(work, "age_group"))[0]
+    if code == "AGE_OVERLAP":
+        problem = f"{where}: ages {age_label(one)} and {age_label(two)} overlap"
+        advice = "Give bands that do not share an age."
+    else:
+        last = one[1] - 1
+        ages = f"age {one[0]} is" if last == one[0] else f"ages {one[0]} to {last} are"
+        problem = f"{where}: {ages} absent before this row"
+        advice = "Add the rows; a missing age is not a zero."
+    work.log.add(
+        code,
+        problem,
+        advice,
+        column=work.headers.get("age_group", "age"),
+        rows=found[ROW],
+        texts=found["age_group"],
+    )
+
+
+# The open age group
+
+
+def _check_open_age(work: Work) -> None:
+    if work.options.open_age is not None:
+        _sum_open_age(work, work.options.open_age)
+        return
+    by = key_columns(work, "age_group")
+    last = work.frame.loc[work.frame.groupby(by, sort=False, dropna=False)[FIRST].idxmax()]
+    closed = last[last[END] != OPEN]
+    if not closed.empty:
+        age = closed["age_group"].iloc[0]
+        start = int(closed[FIRST].iloc[0])
+        work.log.add(
+            "OPEN_AGE_NEEDED",
+            f"the last age is {age} without a plus sign; it may be an open group or exact",
+            f"Set open_age = {start} if it is {start} and over, or add the open group.",
+            column=work.headers.get("age_group", "age"),
+            rows=closed[ROW],
+            texts=closed["age_group"],
+        )
+        return
+    _ask_about_changes(work, last)
+
+
+def _ask_about_changes(work: Work, last: pd.DataFrame) -> None:
+    """The open group has to be the same in all years of a table."""
+    table = [k for k in ("area", "source", "flow", "citizenship", "sex") if k in last]
+    groups = last.groupby(table, sort=False) if table else [("", last)]
+    for _, series in groups:
+        ordered = series.sort_values("year")
+        starts = ordered[FIRST].to_numpy()
+        changed = np.flatnonzero(np.diff(starts)) + 1
+        if changed.size:
+            at = ordered.iloc[changed]
+            low = int(starts.min())
+            work.log.add(
+                "OPEN_AGE_CHANGES",
+                f"the open age group is {starts[changed[0] - 1]}+ before and "
+                f"{starts[changed[0]]}+ from {at['year'].iloc[0]}",
+                f"Set open_age = {low}: finer ages of other years are then summed to {low}+.",
+                column=work.headers.get("age_group", "age"),
+                rows=at[ROW],
+                texts=at["age_group"],
+            )
+            return
+
+
+def _sum_open_age(work: Work, age: int) -> None:
+    frame = work.frame
+    across = (frame[FIRST] < age) & (frame[END] > age)
+    if work.find(
+        across, "OPEN_AGE_CHANGES", f"cannot be divided at the declared open age {age}",
+        f"Set open_age to the start of a band, at most {int(frame[FIRST][across].min() or 0)}."
+        if across.any() else "", column="age_group", outcome=REJECT,
+    ):  # fmt: skip
+        return
+    upper = frame[FIRST] >= age
+    finer = upper & ~((frame[FIRST] == age) & (frame[END] == OPEN))
+    if not finer.any():
+        return
+    frame = frame.copy()
+    frame.loc[upper, FIRST], frame.loc[upper, END] = age, OPEN
+    frame.loc[upper, "age_group"] = age_label((age, OPEN))
+    rows = frame.loc[finer, ROW]
+    by = key_columns(work)
+    top = summed(frame[upper], by, work)
+    work.frame = pd.concat([frame[~upper], top], ignore_index=True)
+    work.log.add(
+        "OPEN_AGE_SUMMED",
+        f"ages from {age} were summed to the open group {age}+; totals are unchanged",
+        column=work.headers.get("age_group", "age"),
+        rows=rows,
+    )

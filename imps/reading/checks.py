@@ -1,0 +1,400 @@
+"""Checks of one whole table: keys, absences, signs, jumps and missing cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imps.reading.ages import check_ages
+from imps.reading.areas import check_areas
+from imps.reading.draft import END, FIRST, ROW, Work
+from imps.reading.findings import listed
+from imps.reading.series import check_series
+from imps.reading.survey_checks import check_survey
+from imps.reading.totals import (
+    describe,
+    key_columns,
+    rounding_unit,
+    summed,
+    tolerance,
+    use_totals_as_checks,
+)
+
+
+def check_table(work: Work) -> None:
+    """Run every check of one table, in the order in which they depend on each other."""
+    _choose_vintage(work)
+    _check_empty(work)
+    if work.log.failed and _keys_failed(work):
+        return
+    _check_signs(work)
+    _check_duplicates(work)
+    if "birth" in work.schema.kind:
+        _split_births(work)
+    if work.log.of_codes("DUPLICATE_KEY"):
+        return
+    check_survey(work)
+    use_totals_as_checks(work)
+    _check_sexes(work)
+    if "age_group" in work.frame and not work.frame.empty:
+        check_ages(work)
+    if not work.log.of_codes("AGE_OVERLAP", "AGE_GAP", "OPEN_AGE_CHANGES"):
+        _check_absent(work)
+    _sum_areas(work)
+    _check_account(work)
+    check_series(work)
+    _warn_about_missing(work)
+
+
+def _keys_failed(work: Work) -> bool:
+    """Whether keys could not be read, so that checks of the whole table mean nothing."""
+    numbers = {work.headers.get(name, name) for name in work.schema.values}
+    return any(f.fatal and f.column not in numbers for f in work.log.findings)
+
+
+# Vintage, emptiness, signs, keys
+
+
+def _choose_vintage(work: Work) -> None:
+    """Several vintages in one file: the declared one is kept, otherwise it is asked for."""
+    frame, wanted = work.frame, work.options.vintage
+    if "vintage" not in frame:
+        return
+    found = [v for v in dict.fromkeys(frame["vintage"]) if v]
+    if wanted is not None and wanted not in found and found:
+        work.log.add(
+            "LABEL_UNKNOWN", f"is not a vintage in this table; there are {listed(found)}",
+            "Set vintage to one of them.", column=work.headers["vintage"], texts=[wanted],
+        )  # fmt: skip
+    elif wanted is not None and len(found) > 1:
+        other = frame["vintage"] != wanted
+        work.log.add(
+            "VINTAGE_CHOSEN", f"rows of vintages other than '{wanted}' were left out",
+            column=work.headers["vintage"], rows=frame[ROW][other],
+        )  # fmt: skip
+        work.frame = frame[~other].reset_index(drop=True)
+    elif len(found) > 1 and work.schema.kind != "population":
+        work.log.add(
+            "VINTAGE_NEEDED", f"the table holds several published series: {listed(found)}",
+            f'Set vintage = "{found[-1]}" or another of them.',
+            column=work.headers["vintage"], texts=found,
+        )  # fmt: skip
+
+
+def _check_empty(work: Work) -> None:
+    value = work.frame[work.schema.value]
+    by = work.frame["source"] if "source" in work.frame else pd.Series("", index=value.index)
+    for source, values in value.groupby(by, sort=False):
+        unread = work.frame.loc[values.index, work.schema.missing_column] == "unreadable"
+        if values.isna().all() and not unread.any():
+            name = f"source '{source}'" if source else "the table"
+            work.log.add(
+                "SOURCE_EMPTY", f"{name} has no value at all: {len(values)} cells are missing",
+                "Supply figures, or leave the source out of the settings.",
+                column=work.headers.get(work.schema.value, work.schema.value),
+            )  # fmt: skip
+
+
+def _check_signs(work: Work) -> None:
+    """Counts and gross flows are not negative; only net migration has a sign."""
+    name, nature = work.schema.value, work.schema.nature
+    if nature == "account":
+        for column in ("opening", "closing", "births", "deaths"):
+            _refuse_negative(work, column, "NEGATIVE_COUNT", "a count")
+    elif nature == "share":
+        outside = ~work.frame[name].between(0, 1) & work.frame[name].notna()
+        work.find(
+            outside, "SHARE_RANGE", "is not a share; expected 0 to 1",
+            "Write 0.034 or 3.4%.", column=name,
+        )  # fmt: skip
+    elif nature == "flow":
+        _turn_signs(work)
+        _refuse_negative(work, name, "NEGATIVE_FLOW", "immigration and emigration")
+    else:
+        _refuse_negative(work, name, "NEGATIVE_COUNT", "a count")
+
+
+def _refuse_negative(work: Work, name: str, code: str, what: str) -> None:
+    if name in work.frame:
+        negative = work.frame[name] < 0
+        if "flow" in work.frame:
+            negative &= work.frame["flow"] != "net"
+        work.find(
+            negative, code, f"is negative; {what} cannot be",
+            'Correct it, or declare a code, such as missing = {"-999" = "missing"}.', column=name,
+        )  # fmt: skip
+
+
+def _turn_signs(work: Work) -> None:
+    name, frame = work.schema.value, work.frame
+    out = (frame["flow"] == "emigration") & frame[name].notna() & (frame[name] != 0)
+    below = out & (frame[name] < 0)
+    if not below.any():
+        return
+    if work.options.sign == "emigration-negative":
+        work.find(below, "SIGN_TURNED", "emigration was stored as negative numbers", column=name)
+        ends = [c for c in ("lower", "upper") if c in frame]
+        turned = -frame.loc[below, [name, *ends]]
+        work.frame.loc[below, name] = turned[name]
+        if len(ends) == 2:
+            work.frame.loc[below, "lower"] = turned["upper"]
+            work.frame.loc[below, "upper"] = turned["lower"]
+    elif below.sum() == out.sum() and below.sum() > 1 and work.options.sign is None:
+        work.find(
+            below, "SIGN_CONVENTION", "every figure of emigration is negative",
+            'Set sign = "emigration-negative" if that is the convention of the file.', column=name,
+        )  # fmt: skip
+        work.frame.loc[below, name] *= -1
+
+
+def _check_duplicates(work: Work) -> None:
+    """One row per key; the values of the others are shown."""
+    keys = key_columns(work)
+    again = work.frame.duplicated(keys, keep=False).to_numpy()
+    if not again.any():
+        return
+    rows = work.frame[again]
+    first = rows[(rows[keys] == rows[keys].iloc[0]).all(axis=1)]
+    values = [f"{v:.15g}" for v in first[work.schema.value]]
+    vintage = "" if "vintage" in work.frame or work.schema.nature == "share" else (
+        " If they are two vintages, add a column 'vintage'.")  # fmt: skip
+    work.log.add(
+        "DUPLICATE_KEY",
+        f"{describe(first, keys)[0]} is given {len(first)} times, with "
+        f"{'the same value' if len(set(values)) == 1 else 'values'} {listed(values[:5])}",
+        f"Keep one row for each.{vintage}",
+        column=work.headers.get(work.schema.value, work.schema.value),
+        rows=rows[ROW],
+        texts=describe(rows, keys),
+    )
+
+
+# Births and sexes
+
+
+def _split_births(work: Work) -> None:
+    """Births without sex are divided by a declared sex ratio, never silently."""
+    frame, ratio = work.frame, work.options.sex_ratio
+    if "sex" in frame and (frame["sex"] != "persons").any():
+        return
+    if ratio is None:
+        work.log.add(
+            "BIRTHS_NEED_SEX", "births come without sex, and the account needs both",
+            "Set sex_ratio = 1.05 (males per female), or the published ratio, "
+            "or give births by sex.",
+            column=work.headers.get("births", "births"),
+        )  # fmt: skip
+        return
+    share = {"male": ratio / (1 + ratio), "female": 1 / (1 + ratio)}
+    halves = [frame.assign(sex=sex, births=frame["births"] * part) for sex, part in share.items()]
+    work.frame = pd.concat(halves, ignore_index=True)
+    work.metadata["sex_ratio"] = f"{ratio:g}"
+    work.log.add(
+        "BIRTHS_SPLIT", f"births were divided by {ratio:g} males per female", rows=frame[ROW]
+    )
+
+
+def _check_sexes(work: Work) -> None:
+    """Persons alone cannot be divided; identical sexes are suspect."""
+    frame = work.frame
+    if "sex" not in frame or frame.empty or "age_group" not in frame:
+        return
+    alone = frame["sex"] == "persons"
+    work.find(
+        alone, "SEX_NEEDED", "is given for persons only; figures are never divided in silence",
+        "Give males and females, or leave these rows out.", column="sex",
+    )  # fmt: skip
+    value = work.schema.value
+    by = key_columns(work, "sex")
+    # Joined on the label, so that bands that differ by sex still meet.
+    wide = frame[~alone].pivot_table(index=by, columns="sex", values=value, aggfunc="first")
+    if {"male", "female"} <= set(wide) and len(wide.dropna()) >= 3:
+        pairs = wide.dropna()
+        if (pairs["male"] == pairs["female"]).all() and (pairs["male"] > 0).any():
+            work.log.add(
+                "SEXES_IDENTICAL",
+                f"males and females are equal in all {len(pairs)} cells; one column was "
+                "probably copied",
+                "Check the file against its source.",
+                column=work.headers.get(value, value),
+                rows=frame[ROW].iloc[:1],
+            )
+
+
+# Absent cells and periods
+
+
+def _check_absent(work: Work) -> None:
+    if "sex" in work.frame and not work.frame.empty:
+        _check_absent_cells(work)
+    if work.schema.nature == "events":
+        _check_gaps(work)
+
+
+def _check_absent_cells(work: Work) -> None:
+    """Within a year, both sexes have the same ages; populations and deaths start at age 0."""
+    keys = [k for k in key_columns(work, "sex", "age_group") if k != "date"]
+    absent: list[str] = []
+    for rows in _incomplete(work, keys):
+        labels = set(rows["age_group"]) if "age_group" in rows else {""}
+        found = set(zip(rows["sex"], rows.get("age_group", pd.Series("", index=rows.index)),
+                        strict=True))  # fmt: skip
+        where = describe(rows, keys)[0]
+        for sex in ("male", "female"):
+            lost = [label for label in labels if (sex, label) not in found]
+            if len(lost) == len(labels):
+                absent.append(f"{where} {sex}")
+            else:
+                absent += [f"{where} {sex} {label}" for label in sorted(lost)]
+    absent += _absent_first_ages(work, keys)
+    if absent:
+        work.log.add(
+            "CELLS_ABSENT", f"there are no rows for {listed(absent)}",
+            "Add them; a missing cell is written as an empty cell or with its code.",
+            column=work.headers.get(work.schema.value, work.schema.value), total=len(absent),
+        )  # fmt: skip
+
+
+def _incomplete(work: Work, keys: list[str]) -> list[pd.DataFrame]:
+    """Groups of rows in which not every age has both sexes; persons alone have their own fault."""
+    frame = work.frame
+    group = frame.groupby(keys, sort=False, dropna=False).ngroup()
+    labels = frame["age_group"] if "age_group" in frame else pd.Series("", index=frame.index)
+    distinct = labels.groupby(group).transform("nunique")
+    short = labels.groupby(group).transform("size") != 2 * distinct
+    short &= ~frame["sex"].eq("persons").groupby(group).transform("any")
+    return [rows for _, rows in frame[short].groupby(group[short], sort=False)]
+
+
+def _absent_first_ages(work: Work, keys: list[str]) -> list[str]:
+    if "age_group" not in work.frame:
+        return []
+    rows = work.frame.groupby(keys, sort=False, dropna=False)[FIRST].min().reset_index()
+    must_be_zero = work.schema.kind in ("population", "deaths")
+    low = rows[rows[FIRST] > (0 if must_be_zero else rows[FIRST].min())]
+    words = describe(low, keys)
+    return [
+        f"{where} age {0 if must_be_zero else rows[FIRST].min()}"
+        + (f" to {first - 1}" if first > 1 else "")
+        for where, first in zip(words, low[FIRST], strict=False)
+    ]
+
+
+def _check_gaps(work: Work) -> None:
+    """Births and deaths are needed in every year between the first and the last."""
+    by = [k for k in ("area", "vintage") if k in work.frame]
+    groups: Any = work.frame.groupby(by, sort=False) if by else [("", work.frame)]
+    for _, rows in groups:
+        years = sorted(set(rows["year"]))
+        lost = sorted(set(range(years[0], years[-1] + 1)) - set(years)) if years else []
+        if lost:
+            work.log.add(
+                "PERIOD_GAP",
+                f"{work.schema.kind} run from {years[0]} to {years[-1]} without {listed(lost)}",
+                "Add the year; an account cannot be carried over a gap.",
+                column=work.headers.get("year", "year"),
+            )
+
+
+# Areas
+
+
+def _sum_areas(work: Work) -> None:
+    """Areas given apart are summed when the account is for all of them."""
+    check_areas(work)
+    areas = work.options.areas
+    if "area" not in work.frame or not areas or work.log.failed:
+        return
+    inside = work.frame["area"].isin(areas)
+    work.find(
+        ~inside, "ROWS_SKIPPED", "rows of areas that were not chosen were left out", column="area"
+    )
+    chosen = work.frame[inside]
+    by = key_columns(work, "area")
+    counts = chosen.groupby(by, sort=False, dropna=False)["area"].nunique()
+    if (counts != len(areas)).any():
+        short = describe(counts[counts != len(areas)].reset_index(), by)
+        work.log.add(
+            "CELLS_ABSENT",
+            f"areas {listed(areas)} are not all given for {listed(short)}",
+            "Add the rows, or correct areas.",
+            column=work.headers["area"],
+        )
+        return
+    bounds = [c for c in (FIRST, END) if c in chosen]
+    merged = summed(chosen.drop(columns="area"), [*by, *bounds], work)
+    error = "; standard errors were combined in quadrature" if "standard_error" in chosen else ""
+    work.frame = merged.assign(area="+".join(areas))
+    work.log.add(
+        "AREAS_SUMMED", f"areas {listed(areas)} were summed{error}",
+        column=work.headers["area"], rows=chosen[ROW],
+    )  # fmt: skip
+
+
+# The published account
+
+
+def _check_account(work: Work) -> None:
+    """Opening + births - deaths + net migration against closing; the rest is other change."""
+    parts = {"opening": 1.0, "births": 1.0, "deaths": -1.0, "net_migration": 1.0, "other": 1.0}
+    frame = work.frame
+    if work.schema.nature != "account" or not {"opening", "births", "deaths"} <= set(frame):
+        return
+    given = [name for name in parts if name in frame]
+    expected = sum(parts[name] * frame[name].fillna(0.0 if name == "other" else np.nan)
+                   for name in given)  # fmt: skip
+    residual = frame["closing"] - expected
+    slack = tolerance(rounding_unit(work), len(given) + 1.0, frame["closing"])
+    bad = residual.abs() > slack
+    if bad.any():
+        years = [f"{y}: {r:+,.10g}" for y, r in zip(frame["year"][bad], residual[bad], strict=True)]
+        work.find(
+            bad, "ACCOUNT_RESIDUAL",
+            f"the published components do not add up; other change by year: {listed(years)}",
+            "Give the residual as a column 'other'; it is never put into migration.",
+            column="closing",
+        )  # fmt: skip
+
+
+# Missing cells
+
+
+def _warn_about_missing(work: Work) -> None:
+    """Empty cells are counted by source and year; other kinds were declared."""
+    frame, kind = work.frame, work.schema.missing_column
+    empty = frame[kind] == "empty"
+    if not empty.any():
+        _check_basis(work)
+        return
+    by = [k for k in ("source", "flow", "year") if k in frame]
+    counts = frame[empty].groupby(by, sort=True).size()
+    words = [f"{_words(key)}: {n}" for key, n in counts.items()]
+    work.find(
+        empty, "CELLS_MISSING",
+        f"is missing; cells without a value by year are {listed(words)}; they add nothing "
+        "to the likelihood",
+        "Fill them, or write why they are missing, such as [c] or [x].",
+        column=work.schema.value, texts=["(empty)"] * int(min(empty.sum(), 20)),
+    )  # fmt: skip
+    _check_basis(work)
+
+
+def _words(key: Any) -> str:
+    return " ".join(str(k) for k in (key if isinstance(key, tuple) else (key,)))
+
+
+def _check_basis(work: Work) -> None:
+    """Registration and occurrence differ by the delay of registration."""
+    frame = work.frame
+    if "basis" not in frame or frame["basis"].nunique() < 2:
+        return
+    counts = frame.groupby("basis")["year"].nunique()
+    rare = counts.idxmin()
+    years = {b: sorted(set(frame["year"][frame["basis"] == b])) for b in counts.index}
+    described = "; ".join(f"{b or '(empty)'} in {listed(y)}" for b, y in years.items())
+    work.find(
+        frame["basis"] == rare, "BASIS_MIXED", f"years stand on different bases: {described}",
+        "Use one basis, or say in the assumptions log why they may be mixed.", column="basis",
+    )  # fmt: skip

@@ -1,0 +1,452 @@
+"""Columns of text become numbers, sexes, ages, periods and labels.
+
+Each distinct text is read once, so that a table of 100,000 rows costs little
+more than its distinct cells. What a text could not be read as is collected with
+all its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from imps.reading.draft import ADVICE, END, FIRST, ROW, Work
+from imps.reading.findings import REJECT, WARN, Collector, listed
+from imps.reading.header import TITLE, Cells
+from imps.reading.kinds import ACCOUNT, EVENTS, FLOW_TABLE, SHARES, STOCK, Schema
+from imps.reading.labels import (
+    ALL_AGES,
+    Moment,
+    age_label,
+    ages_for,
+    read_age,
+    read_period,
+    read_sex,
+    serial_guess,
+)
+from imps.reading.numbers import THREE_DECIMALS, Reading, read_number
+from imps.reading.options import MID_YEAR, PERIODS, UNITS, ReadOptions, nearest
+
+YEAR_END_ADVICE: Final = (
+    " If populations stand at the end of the year throughout, see 'Populations at the end of the "
+    "year' in the how-to."
+)
+FLOW_WORDS: Final = MappingProxyType(
+    {
+        "immigration": "immigration",
+        "emigration": "emigration",
+        "net": "net",
+        "net migration": "net",
+        "net_migration": "net",
+        "inflow": "immigration",
+        "outflow": "emigration",
+    }
+)
+_UNSCALED: Final = ("contacts", "cv", "share")
+_OPTIONAL_LABELS: Final = ("vintage", "citizenship", "basis")
+
+
+def read_columns(cells: Cells, schema: Schema, options: ReadOptions, log: Collector) -> Work:
+    """Interpret every column; what cannot be read goes to the log."""
+    frame = pd.DataFrame({ROW: pd.Series(cells.rows, dtype=object)})
+    work = Work(frame, schema, options, log, cells.headers)
+    _read_texts(work, cells)
+    _read_unit(work, cells)
+    if "flow" in cells.columns:
+        _read_flow(work, cells)
+    if "sex" in cells.columns:
+        _set(work, "sex", _each(work, cells, "sex", lambda t: read_sex(t, options.sex_codes)))
+    _read_ages(work, cells)
+    _read_periods(work, cells)
+    for name in schema.values:
+        if name in cells.columns:
+            _read_numbers(work, cells, name)
+    return work
+
+
+def _set(work: Work, name: str, values: np.ndarray) -> None:
+    """Keep texts as plain objects, which are quicker to compare than typed strings."""
+    work.frame[name] = pd.Series(values, index=work.frame.index, dtype=object)
+
+
+def _each(work: Work, cells: Cells, name: str, read: Callable[[str], Reading]) -> np.ndarray:
+    """Read each distinct text of a column; the values, None where unreadable."""
+    codes, texts = pd.factorize(cells.columns[name])
+    readings = [read(str(text)) for text in texts]
+    _report(work, cells, name, codes, readings)
+    return _spread([r.value for r in readings], codes)
+
+
+def _spread(values: list[Any], codes: np.ndarray) -> np.ndarray:
+    distinct = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        distinct[i] = value
+    return distinct[codes]
+
+
+def _report(
+    work: Work, cells: Cells, name: str, codes: np.ndarray, readings: list[Reading]
+) -> None:
+    """Collect the texts that were not written as the package writes them, by kind."""
+    found = np.array([r.code for r in readings], dtype=object)
+    for code in dict.fromkeys(c for c in found if c and c != "CELLS_MISSING"):
+        chosen = (found == code)[codes]
+        problem, next_step = ADVICE.get(code, _label_advice(cells, name, chosen))
+        texts = cells.columns[name][chosen]
+        if code == "CODE_UNKNOWN":
+            problem, next_step = _unknown_codes(texts)
+        if code == "PERIOD_UNREADABLE" and (guess := serial_guess(str(texts[0]))):
+            problem += f"; it may be the spreadsheet serial of {guess}"
+        work.log.add(
+            code,
+            problem,
+            next_step,
+            column=cells.headers.get(name, name),
+            rows=cells.rows[chosen],
+            texts=texts,
+        )
+
+
+def _label_advice(cells: Cells, name: str, chosen: np.ndarray) -> tuple[str, str]:
+    words = {"sex": ("male", "female", "persons"), "flow": tuple(FLOW_WORDS)[:3]}.get(name, PERIODS)
+    text = str(cells.columns[name][chosen][0])
+    return f"is not one of {listed(words)}", nearest(text, words) or "Correct the label."
+
+
+def _unknown_codes(texts: np.ndarray) -> tuple[str, str]:
+    counts = pd.Series(texts).value_counts()
+    each = listed([f"'{text}' ({n})" for text, n in counts.items()])
+    first = str(counts.index[0])
+    return (
+        f"is a code with no declared meaning; codes found: {each}",
+        f'Set missing = {{"{first}" = "suppressed"}} or another kind; it is never taken as 0.',
+    )
+
+
+# Labels and metadata
+
+
+def _read_texts(work: Work, cells: Cells) -> None:
+    for name in ("area", "vintage", "source", "citizenship", "basis"):
+        if name in cells.columns:
+            codes, distinct = pd.factorize(cells.columns[name])
+            texts = _spread([_label(text) for text in distinct], codes)
+            _set(work, name, texts)
+            if name not in _OPTIONAL_LABELS:
+                problem, next_step = ADVICE["LABEL_EMPTY"]
+                work.find(texts == "", "LABEL_EMPTY", problem, next_step, column=name)
+    for name in ("geography", "definition", "special_populations"):
+        _read_metadata(work, cells, name)
+    work.metadata |= {
+        name: value
+        for name in ("vintage", "basis", "anchored_to")
+        if (value := getattr(work.options, name))
+    }
+
+
+def _label(text: Any) -> str:
+    """A label without spaces around it and without the mark that escapes a formula."""
+    plain = str(text).strip()
+    return plain[1:] if plain[:1] == "'" and plain[1:2] in ("=", "+", "-", "@") else plain
+
+
+def _read_metadata(work: Work, cells: Cells, name: str) -> None:
+    declared = getattr(work.options, name)
+    found = {_label(t) for t in set(cells.columns.get(name, ()))} - {""}
+    if declared:
+        found.add(declared)
+    if len(found) > 1:
+        work.log.add(
+            "METADATA_MIXED",
+            f"one table holds {listed(sorted(found))}; figures of different {name} do not add up",
+            "Give each its own file, or correct the declaration.",
+            column=cells.headers.get(name, name),
+        )
+    elif found:
+        work.metadata[name] = found.pop()
+
+
+def _read_unit(work: Work, cells: Cells) -> None:
+    """Find the unit: declared, in the header or in a column; two that differ are refused."""
+    stated = {t.strip().casefold() for t in set(cells.columns.get("unit", ()))} - {""}
+    stated |= {u for u in (*cells.units.values(), work.options.unit) if u}
+    general = "unit" in cells.columns or work.options.unit is not None or TITLE in cells.units
+    if cells.units and work.schema.value not in cells.units and not general:
+        stated |= {
+            f"{u} in '{n}' and none in '{work.schema.value}'" for n, u in cells.units.items()
+        }
+    unknown = sorted(stated - set(UNITS))
+    if len(stated) > 1 or unknown:
+        work.log.add(
+            "UNIT_MIXED",
+            f"units are {listed(sorted(stated))}; expected one of persons, thousands",
+            "Give one unit for the whole table.",
+            column=cells.headers.get("unit", ""),
+        )
+        return
+    if not stated and work.schema.nature == FLOW_TABLE:
+        work.log.add(
+            "UNIT_NEEDED",
+            "no unit is stated for flows, which are published in persons and in thousands",
+            'Set unit = "persons" or unit = "thousands".',
+            column=cells.headers.get(work.schema.value, work.schema.value),
+        )
+    work.unit_stated = bool(stated)
+    work.metadata["unit"] = stated.pop() if stated else "persons"
+
+
+def _read_flow(work: Work, cells: Cells) -> None:
+    def read(text: str) -> Reading:
+        word = FLOW_WORDS.get(text.strip().casefold())
+        if word is None:
+            return Reading(None, "LABEL_UNKNOWN" if text.strip() else "LABEL_EMPTY")
+        return Reading(word, "" if text == word else "LABEL_FORMAT")
+
+    _set(work, "flow", _each(work, cells, "flow", read))
+
+
+# Ages and periods
+
+
+def _read_ages(work: Work, cells: Cells) -> None:
+    name = next((n for n in ("age", "age_group") if n in cells.columns), "")
+    if not name:
+        return
+    values = _each(work, cells, name, read_age)
+    sexes = work.frame.get("sex", pd.Series("persons", index=work.frame.index))
+    bounds = {
+        pair: ages_for(*pair) if pair[1] is not None else (-9, -9)
+        for pair in set(zip(sexes, values, strict=True))
+    }
+    pairs = [bounds[pair] for pair in zip(sexes, values, strict=True)]
+    work.frame[[FIRST, END]] = np.array(pairs, dtype=int).reshape(-1, 2)
+    labels = {v: age_label(v) if v is not None else "" for v in set(values)}
+    work.frame["age_group"] = pd.Series([labels[v] for v in values], dtype=object)
+    work.headers.setdefault("age_group", work.headers.get(name, name))
+
+
+def is_all_ages(frame: pd.DataFrame) -> pd.Series:
+    """Rows that hold the total of all ages."""
+    return frame[FIRST] == ALL_AGES[0]
+
+
+def _read_periods(work: Work, cells: Cells) -> None:
+    o = work.options
+    moments = _each(
+        work, cells, "year", lambda t: read_period(t, split_year=o.split_year, century=o.century)
+    )
+    read = np.array([m is not None for m in moments])
+    work.frame["year"] = [m.year if m is not None else -1 for m in moments]
+    if work.schema.nature == STOCK:
+        _stock_dates(work, cells, moments, read)
+    elif work.schema.nature in (EVENTS, FLOW_TABLE):
+        _flow_periods(work, cells, moments, read)
+    elif work.schema.nature in (ACCOUNT, SHARES):
+        work.metadata["period"] = o.period or MID_YEAR
+
+
+def _stock_dates(work: Work, cells: Cells, moments: np.ndarray, read: np.ndarray) -> None:
+    """Stocks stand at 30 June, or on a declared census day."""
+
+    def day(moment: Moment | None) -> str:
+        if moment is None:
+            return ""
+        return f"{moment.year:04d}-06-30" if moment.kind == "year" else moment.day
+
+    days = {m: day(m) for m in set(moments)}
+    work.frame["date"] = pd.Series([days[m] for m in moments], dtype=object)
+    span = np.array([m is not None and m.kind not in ("year", "date") for m in moments])
+    texts = cells.columns["year"]
+    work.find(
+        span, "PERIOD_UNREADABLE", "is a period; a stock stands at one date",
+        "Give the date of the stock, such as 30 June 2011.", column="year", texts=texts[span],
+    )  # fmt: skip
+    middle = np.array([d.endswith("-06-30") for d in work.frame["date"]])
+    declared = np.isin(work.frame["date"].to_numpy(dtype=str), list(work.options.census_days))
+    other = read & ~span & ~middle & ~declared
+    dates = sorted(set(work.frame["date"].to_numpy()[other]))
+    work.find(
+        other, "STOCK_DATE",
+        f"is not 30 June: a stock of {listed(dates)} has to be rolled to mid-year or kept as dated",
+        f"If it is a census day, set census_days = {dates}: it then keeps its date."
+        + (YEAR_END_ADVICE if {d[5:] for d in dates} & {"12-31", "01-01"} else ""),
+        column="year", texts=texts[other],
+    )  # fmt: skip
+
+
+def _flow_periods(work: Work, cells: Cells, moments: np.ndarray, read: np.ndarray) -> None:
+    """Flows need a period of twelve months; a bare year does not say which."""
+    stated = _stated_period(work, cells)
+    kinds = np.array([m.kind if m is not None else "" for m in moments], dtype=object)
+    texts = cells.columns["year"]
+    dated = kinds == "date"
+    work.find(
+        dated, "PERIOD_UNREADABLE", "is a date; a flow or count of events needs a period",
+        "Write Year ending June 2012, or a bare year with period = declared.",
+        column="year", texts=texts[dated],
+    )  # fmt: skip
+    bare = kinds == "year"
+    if bare.any() and stated is None:
+        work.find(
+            bare, "PERIOD_AMBIGUOUS", "may be a calendar year or the year to 30 June",
+            'Set period = "calendar-year" or period = "mid-year".',
+            column="year", texts=texts[bare],
+        )  # fmt: skip
+    kinds[bare] = stated or ""
+    found = sorted(set(kinds[read & ~dated]) - {""})
+    if len(found) > 1:
+        first = kinds != found[0]
+        work.find(
+            first & read, "PERIOD_MIXED", f"one table mixes periods: {listed(found)}",
+            "Give each period its own file.", column="year", texts=texts[first & read],
+        )  # fmt: skip
+    work.frame["period"] = pd.Series(kinds, dtype=object)
+    work.metadata["period"] = found[0] if found else ""
+
+
+def _stated_period(work: Work, cells: Cells) -> str | None:
+    if "period" not in cells.columns:
+        return work.options.period
+    found = {str(t).strip() for t in set(cells.columns["period"])} - {""}
+    bad = sorted(found - set(PERIODS))
+    if work.options.period:
+        found.add(work.options.period)
+    if bad or len(found) > 1:
+        work.log.add(
+            "PERIOD_MIXED",
+            f"periods are {listed(sorted(found))}; expected one of {listed(PERIODS)}",
+            "Give one period for the whole table.",
+            column=cells.headers.get("period", "period"),
+        )
+        return bad[0] if bad else sorted(found)[0]
+    return found.pop() if found else None
+
+
+# Numbers
+
+
+def _read_numbers(work: Work, cells: Cells, name: str) -> None:
+    """Read a column of figures into persons, with the kind of each missing cell and flags."""
+    codes, texts = pd.factorize(cells.columns[name])
+    o = work.options
+    share = name in ("share", "cv")
+    readings = [
+        read_number(
+            str(text),
+            decimal=o.decimal,
+            percent=share,
+            missing=o.missing,
+            flags=o.flags,
+            comma_groups=not cells.comma_decimal_possible,
+        )
+        for text in texts
+    ]
+    _report(work, cells, name, codes, readings)
+    distinct = np.array([np.nan if r.value is None else r.value for r in readings], dtype=float)
+    values = distinct[codes]
+    counts = work.schema.nature in (STOCK, EVENTS, FLOW_TABLE) and name == work.schema.value
+    if counts and work.metadata.get("unit") == "persons" and not o.fractional_counts:
+        _ask_about_thousands(work, cells, codes, readings, name)
+    if name not in _UNSCALED:
+        values = _scaled(work, values, name)
+    work.frame[name] = values
+    if name == work.schema.value:
+        _keep_companions(work, cells, codes, readings, name)
+        work.metadata["decimals"] = str(max(map(_decimals, map(str, texts)), default=0))
+        _check_fractions(work, values, name)
+
+
+def _ask_about_thousands(work: Work, cells: Cells, codes: np.ndarray, readings: list[Reading],
+                         name: str) -> None:  # fmt: skip
+    """Persons come whole: figures with decimals throughout are thousands, or points that group.
+
+    In "5.204" the point groups thousands if every figure with a point has three digits behind
+    it and no figure of a thousand or more has none.
+    """
+    values = np.array([np.nan if r.value is None else r.value for r in readings], dtype=float)
+    texts = cells.columns[name]
+    with np.errstate(invalid="ignore"):
+        fraction = values != np.round(values)
+        fraction &= np.isfinite(values)
+        whole_thousands = (~fraction & (np.abs(values) >= 1000)).any()
+    grouped = [bool(THREE_DECIMALS.fullmatch(str(texts[codes == i][0]))) for i in
+               np.flatnonzero(fraction)]  # fmt: skip
+    rows = fraction[codes]
+    if len(grouped) >= 3 and all(grouped) and not whole_thousands and work.options.decimal is None:
+        work.find(
+            rows, "DECIMAL_MARK", "is no whole number of persons; its point may group thousands",
+            'Set decimal = "," if it does, unit = "thousands" if the figures are thousands, or '
+            'decimal = "." and unit = "persons" for persons with decimals.',
+            column=name, texts=texts[rows],
+        )  # fmt: skip
+    elif work.schema.nature == STOCK and not work.unit_stated and rows.sum() > len(rows) / 2:
+        work.find(
+            rows, "UNIT_NEEDED", "is no whole number of persons; the figures may be thousands",
+            'Set unit = "thousands" or unit = "persons".', column=name, texts=texts[rows],
+        )  # fmt: skip
+
+
+def _decimals(text: str) -> int:
+    return len(text.rpartition(".")[2]) if "." in text and text[-1:].isdigit() else 0
+
+
+def _scaled(work: Work, values: np.ndarray, name: str) -> np.ndarray:
+    factor = UNITS.get(work.metadata.get("unit", "persons"), 1.0)
+    if factor == 1.0:
+        return values
+    known = np.isfinite(values)
+    if known.any():
+        work.log.add(
+            "UNIT_CONVERTED",
+            f"thousands were turned into persons (times {factor:g})",
+            column=work.headers.get(name, name),
+            total=int(known.sum()),
+        )
+    return np.round(values * factor, 9)
+
+
+def _keep_companions(
+    work: Work, cells: Cells, codes: np.ndarray, readings: list[Reading], name: str
+) -> None:
+    """Keep why a cell is missing and what flag it bears; kinds given in the file are kept."""
+    missing = _spread([r.missing for r in readings], codes)
+    for column, found in (
+        (work.schema.missing_column, missing),
+        (work.schema.flag_column, _spread([r.flag for r in readings], codes)),
+    ):
+        given = cells.columns.get(column)
+        if given is not None:
+            stated = np.array([_label(t) for t in given], dtype=object)
+            found = np.where((stated != "") & ((found == "") | (found == "empty")), stated, found)
+        _set(work, column, found)
+    kinds = work.frame[work.schema.missing_column].to_numpy()
+    unread = np.isnan(work.frame[name].to_numpy()) & (kinds == "")
+    work.frame.loc[unread, work.schema.missing_column] = "unreadable"
+    contradicted = ~np.isnan(work.frame[name].to_numpy()) & (kinds != "")
+    work.frame.loc[contradicted, work.schema.missing_column] = ""
+    work.find(
+        contradicted, "COLUMN_IGNORED", "calls a figure missing that is there; it was kept",
+        "Empty the one or the other.", column=work.schema.missing_column,
+    )  # fmt: skip
+
+
+def _check_fractions(work: Work, values: np.ndarray, name: str) -> None:
+    """Registered events are whole; persons with decimals are odd elsewhere."""
+    with np.errstate(invalid="ignore"):
+        part = np.isfinite(values) & (np.abs(values - np.round(values)) > 1e-6)
+    nature = work.schema.nature
+    allowed = work.options.fractional_counts
+    if nature in (STOCK, FLOW_TABLE) and not allowed:
+        work.find(
+            part, "FRACTIONAL_COUNT", "is not a whole number of persons",
+            "If this is meant, set fractional_counts = true.", column=name, outcome=WARN,
+        )  # fmt: skip
+    elif nature == EVENTS and not allowed:
+        work.find(
+            part, "FRACTIONAL_COUNT", "is not a whole number of registered events",
+            "Correct it, or set fractional_counts = true.", column=name, outcome=REJECT,
+        )  # fmt: skip

@@ -1,0 +1,104 @@
+"""A grid of text with spreadsheet rows, its bounds, and typed cells as text."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from imps.reading.findings import Collector, listed
+
+MAX_BYTES: Final = 200_000_000
+MAX_ROWS: Final = 1_048_576
+MAX_COLUMNS: Final = 2_000
+MAX_TEXT: Final = 32_767
+"""Bytes of the longest cell; the limit of spreadsheets."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as text, before anything is interpreted.
+
+    Attributes
+    ----------
+    cells : list of lists of str
+        One list per row that is not blank; the rows may differ in width.
+    rows : list
+        Spreadsheet row of each, or index label of a data frame.
+    header_given : bool
+        Whether the first row is known to be the header (data frames, Parquet).
+    blank_rows : int
+        Blank lines that were left out.
+    file_hash : str
+        SHA-256 of the bytes that were read; empty for a data frame.
+    """
+
+    cells: list[list[str]]
+    rows: list[Any]
+    header_given: bool
+    blank_rows: int = 0
+    file_hash: str = ""
+
+
+def too_large(log: Collector, what: str) -> None:
+    """Record that a table is beyond the bounds."""
+    log.add("TOO_LARGE", f"the table has {what}", "Keep only what the account needs.")
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a typed cell holds nothing: None, NaN, NaT or NA."""
+    return value is None or value is pd.NA or value is pd.NaT or (value != value) is True
+
+
+def cell_text(value: Any) -> str:
+    """A typed cell as the text that stands for it in a CSV file."""
+    kind = type(value)
+    if kind is str:
+        return value
+    if kind is float and value == value:
+        return number_text(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, decimal.Decimal):
+        return "" if value.is_nan() else format(value, "f")
+    if is_missing(value):
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    if isinstance(value, float | np.floating):
+        return number_text(float(value))
+    if isinstance(value, dt.datetime):
+        return value.date().isoformat()
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return _other_text(value)
+
+
+def _other_text(value: Any) -> str:
+    if isinstance(value, np.datetime64):
+        return str(value.astype("datetime64[D]"))
+    if isinstance(value, dt.time | dt.timedelta | np.timedelta64 | pd.Interval | pd.Period):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not one number or text")
+
+
+def number_text(value: float) -> str:
+    """A number in full, without an exponent where it is exact without one."""
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    text = repr(value)
+    if "e" in text and np.isfinite(value):
+        return np.format_float_positional(value, trim="-")
+    return text
+
+
+def names_of(columns: Sequence[str]) -> str:
+    """Column names for a message."""
+    return listed([f"'{name}'" for name in columns])

@@ -1,0 +1,226 @@
+"""The kinds of table the package reads, and the names of their columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from imps.errors import LabelError
+from imps.reading.options import nearest
+
+STOCK: Final = "stock"
+EVENTS: Final = "events"
+FLOW_TABLE: Final = "flow"
+SHARES: Final = "share"
+ACCOUNT: Final = "account"
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Columns of one kind of table.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the kind, as in the settings file.
+    nature : str
+        Stock at a date, registered events, estimated flow, share, or account.
+    keys : tuple of str
+        Columns that every row needs.
+    value : str
+        The column of the figure itself.
+    optional_keys, optional_values, optional_texts : tuple of str
+        Columns that may be there.
+    aliases : mapping
+        Other names of columns, in lower case.
+    meaning : str
+        One line for the documentation.
+    """
+
+    kind: str
+    nature: str
+    keys: tuple[str, ...]
+    value: str
+    optional_keys: tuple[str, ...] = ()
+    optional_values: tuple[str, ...] = ()
+    optional_texts: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = MappingProxyType({})
+    meaning: str = ""
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """All columns of numbers."""
+        return (self.value, *self.optional_values)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Columns without which the table has no meaning."""
+        return (*self.keys, self.value)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Every column that may occur."""
+        return (
+            *self.keys,
+            *self.values,
+            *self.optional_keys,
+            *self.optional_texts,
+            self.missing_column,
+            self.flag_column,
+            "unit",
+        )
+
+    @property
+    def missing_column(self) -> str:
+        """Companion column: why a value is missing."""
+        return f"{self.value}_missing"
+
+    @property
+    def flag_column(self) -> str:
+        """Companion column: provisional, revised, note 3."""
+        return f"{self.value}_flag"
+
+
+_TIME = {"period": "year", "date": "year", "mid_year": "year", "reference_date": "year"}
+_AGE = {"age_group": "age", "age_band": "age", "ageband": "age", "single_year_of_age": "age"}
+_GROUP = {"age": "age_group", "age_band": "age_group", "ageband": "age_group"}
+_SEX = {"gender": "sex"}
+_COUNT = {"count": "", "persons": "", "number": "", "value": "", "obs_value": ""}
+_ERROR = {
+    "se": "standard_error",
+    "half_width": "half_width_95",
+    "direction": "flow",
+    "lower_95": "lower",
+    "upper_95": "upper",
+}
+_AREA = {"area_code": "area", "geography_code": "area"}
+_TEXTS = ("geography", "reference")
+
+
+def _aliases(value: str, *groups: Mapping[str, str]) -> Mapping[str, str]:
+    merged = {name: target or value for group in groups for name, target in group.items()}
+    return MappingProxyType({name: to for name, to in merged.items() if name != to})
+
+
+SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
+    {
+        s.kind: s
+        for s in (
+            Schema(
+                "population",
+                STOCK,
+                ("year", "sex", "age"),
+                "population",
+                ("vintage", "area", "source"),
+                (),
+                (*_TEXTS, "special_populations"),
+                _aliases("population", _TIME, _AGE, _SEX, _COUNT, _AREA),
+                "usual residents by sex and age at mid-year or census day",
+            ),
+            Schema(
+                "births",
+                EVENTS,
+                ("year",),
+                "births",
+                ("sex", "vintage", "area", "basis"),
+                (),
+                (*_TEXTS, "period"),
+                _aliases("births", {"date": "year"}, _SEX, _COUNT, _AREA),
+                "live births registered in a year",
+            ),
+            Schema(
+                "deaths",
+                EVENTS,
+                ("year", "sex", "age"),
+                "deaths",
+                ("vintage", "area", "basis"),
+                (),
+                (*_TEXTS, "period"),
+                _aliases("deaths", {"date": "year"}, _AGE, _SEX, _COUNT, _AREA),
+                "deaths registered in a year",
+            ),
+            Schema(
+                "survey_flows",
+                FLOW_TABLE,
+                ("year", "flow", "sex", "age_group"),
+                "estimate",
+                ("citizenship", "vintage", "area"),
+                ("standard_error", "half_width_95", "cv", "lower", "upper", "contacts"),
+                (*_TEXTS, "period", "definition"),
+                _aliases("estimate", {"date": "year"}, _GROUP, _SEX, _COUNT, _ERROR, _AREA),
+                "migration estimated from a survey, with its sampling error",
+            ),
+            Schema(
+                "administrative_flows",
+                FLOW_TABLE,
+                ("source", "year", "flow"),
+                "count",
+                ("citizenship", "vintage", "area"),
+                ("standard_error",),
+                (*_TEXTS, "period", "definition"),
+                _aliases("count", {"date": "year"}, _COUNT, _ERROR, _AREA, {"estimate": "count"}),
+                "asylum seekers, Irish flows, switchers and other adjustments by year",
+            ),
+            Schema(
+                "stocks",
+                STOCK,
+                ("source", "year", "sex", "age"),
+                "count",
+                ("vintage", "area"),
+                ("standard_error",),
+                (*_TEXTS, "special_populations"),
+                _aliases("count", _TIME, _AGE, _SEX, _COUNT, _AREA, {"population": "count"}),
+                "registers and other stocks beside the census",
+            ),
+            Schema(
+                "components",
+                ACCOUNT,
+                ("year",),
+                "closing",
+                ("vintage", "area"),
+                ("opening", "births", "deaths", "net_migration", "other"),
+                (*_TEXTS, "period"),
+                _aliases("closing", {"base": "opening", "net": "net_migration"}, _AREA),
+                "components of change as published; used for checks only",
+            ),
+            Schema(
+                "shares",
+                SHARES,
+                ("source", "year"),
+                "share",
+                (),
+                (),
+                (*_TEXTS, "period"),
+                _aliases("share", {"value": ""}),
+                "shares such as that of visitors who stay; between 0 and 1",
+            ),
+        )
+    }
+)
+
+
+def schema(kind: str) -> Schema:
+    """The schema of a kind of table; an unknown kind is an error."""
+    if kind not in SCHEMAS:
+        raise LabelError(
+            f"'{kind}' is not a kind of table. {nearest(kind, SCHEMAS)} "
+            f"Kinds are {', '.join(SCHEMAS)}."
+        )
+    return SCHEMAS[kind]
+
+
+_NOTE = re.compile(r"\s*\[(note [0-9]+|[a-z])\]", re.IGNORECASE)
+_UNIT = re.compile(r"[ _(]+(?:in )?(thousands?|persons|'?000'?s|'000)\)?$")
+
+
+def column_name(header: str) -> tuple[str, str]:
+    """A header in the package's spelling, and the unit it states, if any."""
+    plain = _NOTE.sub("", " ".join(header.split())).strip().casefold()
+    found = _UNIT.search(plain)
+    unit = found.group(1) if found and found.start() > 0 else ""
+    unit = "thousands" if unit not in ("", "persons") else unit
+    plain = plain[: found.start()] if found and unit else plain
+    return re.sub(r"[\s-]+", "_", plain.strip()), unit

@@ -1,0 +1,98 @@
+"""Checks along a series of years: thousands among persons, lone zeros, stray codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from imps.reading.draft import Work
+from imps.reading.findings import listed
+from imps.reading.totals import describe, key_columns
+
+JUMP = (700.0, 1400.0)
+"""Ratio of neighbouring years that looks like thousands beside persons."""
+
+LEAST_FOR_JUMP = 500.0
+LEAST_FOR_ZERO = 1_000.0
+OUTLIER_RATIO = 100.0
+
+
+def check_series(work: Work) -> None:
+    """Look along each series for thousands among persons, lone zeros and stray codes."""
+    value = work.schema.value
+    if work.schema.nature in ("share", "account"):
+        return
+    by = key_columns(work, "year", "date")
+    time = [c for c in ("year", "date") if c in work.frame]
+    frame = work.frame[work.frame[value].notna()].sort_values(time, kind="stable")
+    if frame.empty:
+        return
+    key = frame.groupby(by, sort=False, dropna=False).ngroup() if by else pd.Series(0, frame.index)
+    _check_jumps(work, frame, key)
+    _check_zeros(work, frame, key)
+    _check_outliers(work, frame, key)
+
+
+def _check_jumps(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
+    """Refuse figures about 1,000 times smaller or larger than those of the year beside them.
+
+    Of the two, the one is named that is also far from the median of its series.
+    """
+    value = frame[work.schema.value].where(frame[work.schema.value] > 0)
+    far = np.log10(value / value.groupby(series).transform("median")).abs() >= 1
+    size = pd.Series(np.nan, index=value.index)
+    for step in (1, -1):
+        other = value.groupby(series).shift(step)
+        ratio = np.maximum(value, other) / np.minimum(value, other)
+        found = ratio.where(ratio.between(*JUMP) & (np.maximum(value, other) >= LEAST_FOR_JUMP))
+        size = size.fillna(found)
+    jumped = (size.notna() & far).reindex(work.frame.index, fill_value=False)
+    if jumped.any() and work.options.jumps != "accepted":
+        below = value[size.notna() & far].iloc[0] < value.median()
+        typical = float(size[size.notna() & far].median())
+        work.find(
+            jumped,
+            "UNIT_JUMP",
+            f"is about {'1/' if below else ''}{typical:,.0f} {'of' if below else 'times'} the "
+            "neighbouring years: thousands and persons are mixed",
+            'Write every year in the same unit; if the figures are right, set jumps = "accepted".',
+            column=work.schema.value,
+        )
+
+
+def _check_zeros(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
+    value = frame[work.schema.value]
+    least = value.where(value > 0).groupby(series).transform("min")
+    positive = (value > 0).groupby(series).transform("sum")
+    zero = (value == 0) & (least >= LEAST_FOR_ZERO) & (positive >= 2)
+    chosen = zero.reindex(work.frame.index, fill_value=False)
+    if chosen.any():
+        cells = listed(describe(work.frame[chosen], key_columns(work)))
+        work.find(
+            chosen, "ZERO_SUSPECT",
+            f"stands in a series otherwise above {LEAST_FOR_ZERO:,.0f} ({cells})",
+            "If the figure is missing, leave the cell empty.", column=work.schema.value,
+        )  # fmt: skip
+
+
+def _check_outliers(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
+    """Codes such as 9999999 stand far above everything else."""
+    value = frame[work.schema.value]
+    text = value.map(lambda v: f"{v:.15g}")
+    nines = text.str.fullmatch("9{5,}")
+    typical = value.median()
+    highest = _second_highest(value, series)
+    far = (value > OUTLIER_RATIO * highest) & (highest > 0) & (value > 10_000)
+    stray = (nines & (value > 10 * typical)) | far
+    work.find(
+        stray.reindex(work.frame.index, fill_value=False), "OUTLIER_SUSPECT",
+        "stands far above the other figures; it may be a code for a missing value",
+        'If so, declare it, such as missing = {"9999999" = "missing"}.', column=work.schema.value,
+    )  # fmt: skip
+
+
+def _second_highest(value: pd.Series, series: pd.Series) -> pd.Series:
+    """The second highest value of each series of three or more; infinite for shorter ones."""
+    rank = value.groupby(series).rank(method="first", ascending=False)
+    second = value.where(rank == 2).groupby(series).transform("max")
+    return second.where(value.groupby(series).transform("size") >= 3, np.inf)

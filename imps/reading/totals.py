@@ -1,0 +1,160 @@
+"""Totals and parts in one table: totals check their parts and never enter the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imps.reading.columns import is_all_ages
+from imps.reading.draft import ROW, Work
+from imps.reading.findings import SHOWN
+from imps.reading.options import UNITS
+
+CITIZENSHIP_TOTALS = ("all", "total", "all citizenships", "all nationalities", "_t")
+_KEYS = (
+    "area",
+    "vintage",
+    "source",
+    "date",
+    "year",
+    "flow",
+    "citizenship",
+    "sex",
+    "age_group",
+)
+
+
+def key_columns(work: Work, *without: str) -> list[str]:
+    """Columns that identify a row, without some of them."""
+    return [k for k in _KEYS if k in work.frame and k not in without]
+
+
+def rounding_unit(work: Work) -> float:
+    """Unit to which the figures are rounded: declared, or as their decimals show; 0 if exact."""
+    if work.options.rounding is not None:
+        return float(work.options.rounding)
+    decimals = int(work.metadata.get("decimals", "0"))
+    factor = UNITS.get(work.metadata.get("unit", "persons"), 1.0)
+    return float(factor * 10.0**-decimals) if decimals or factor > 1 else 0.0
+
+
+def describe(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """Rows in words, for messages: "2011 female 30-34"."""
+    shown = frame.loc[:, [k for k in keys if k not in ("date",)]].head(SHOWN)
+    return [" ".join(str(v) for v in row if str(v)) for row in shown.itertuples(index=False)]
+
+
+def use_totals_as_checks(work: Work) -> None:
+    """Check totals of citizenship, sex and age against their parts and take them out."""
+    if "citizenship" in work.frame:
+        labels = work.frame["citizenship"].str.casefold()
+        _check_total(work, "citizenship", labels.isin(CITIZENSHIP_TOTALS), keep_alone=True)
+    if "sex" in work.frame:
+        _check_total(work, "sex", work.frame["sex"] == "persons", keep_alone=True)
+    if "age_group" in work.frame:
+        _check_total(work, "age_group", is_all_ages(work.frame), keep_alone=True)
+
+
+def _check_total(work: Work, column: str, is_total: pd.Series, *, keep_alone: bool) -> None:
+    """Compare total rows with the sum of their parts; those without parts stay."""
+    total, parts = work.frame[is_total], work.frame[~is_total]
+    if total.empty or parts.empty:
+        return
+    by = key_columns(work, column)
+    sums = _sums(parts, by, work.schema.value)
+    joined = total[[*by, ROW, work.schema.value]].merge(sums, on=by, how="left")
+    joined.index = total.index
+    matched = joined["_parts"].notna()
+    compare(work, joined[matched], by, f"total over {column.replace('_', ' ')}")
+    work.frame = work.frame.drop(index=joined.index[matched]).reset_index(drop=True)
+
+
+def _sums(parts: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """Sum, number and number of missing parts of each total."""
+    grouped = parts.groupby(by, sort=False, dropna=False)[value] if by else None
+    if grouped is None:
+        values = parts[value]
+        row = {"_sum": values.sum(), "_parts": values.size, "_known": values.count()}
+        return pd.DataFrame([row])
+    return grouped.agg(_sum="sum", _parts="size", _known="count").reset_index()
+
+
+def compare(work: Work, joined: pd.DataFrame, by: list[str], what: str) -> None:
+    """Refuse totals that differ from their parts; count those that agree.
+
+    `joined` holds the total, `_sum`, `_parts` and `_known` of each.
+    """
+    if joined.empty:
+        return
+    value = work.schema.value
+    total, parts = joined[value].to_numpy(float), joined["_sum"].to_numpy(float)
+    known = joined["_known"].to_numpy() == joined["_parts"].to_numpy()
+    known &= ~np.isnan(total)
+    slack = tolerance(rounding_unit(work), joined["_parts"].to_numpy(float), total)
+    bad = known & (np.abs(total - parts) > slack)
+    allowed = rounding_unit(work) * 0.5 * joined["_parts"].to_numpy(float)
+    if bad.any():
+        rows = joined[bad]
+        first = describe(rows, by)[0] if by else "the table"
+        work.log.add(
+            "TOTAL_MISMATCH",
+            f"{what}, {first}: {total[bad][0]:,.10g} is given and the parts sum to "
+            f"{parts[bad][0]:,.10g} (difference {total[bad][0] - parts[bad][0]:,.10g}, "
+            f"rounding allows {allowed[bad][0]:,.10g})",
+            "Correct the total or the parts, or declare rounding = the unit of rounding.",
+            column=work.headers.get(value, value),
+            rows=rows[ROW],
+            texts=[f"{t:,.10g} against {p:,.10g}" for t, p in zip(total[bad], parts[bad],
+                                                                  strict=True)],
+        )  # fmt: skip
+    unknown = int((~known).sum())
+    note = f"; {unknown} of them with a missing part could not be checked" if unknown else ""
+    work.log.add(
+        "TOTAL_AS_CHECK",
+        f"rows with a {what} were used as a check and kept out of the data{note}",
+        rows=joined[ROW],
+    )
+
+
+def tolerance(rounding: float, parts: Any, total: Any) -> np.ndarray:
+    """By how much a total may differ from its parts: half a unit of rounding per part."""
+    return np.asarray(parts * 0.5 * rounding + 1e-9 * np.abs(np.nan_to_num(total)) + 1e-9)
+
+
+def summed(frame: pd.DataFrame, by: list[str], work: Work) -> pd.DataFrame:
+    """Sum rows that have the same keys; independent errors add up in quadrature.
+
+    A sum with a missing part is missing. Bounds of intervals do not add up and
+    are left out; ends are recovered from the standard error.
+    """
+    schema = work.schema
+    grouped = frame.groupby(by, sort=False, dropna=False)
+    out = grouped[[ROW]].first()
+    for name in schema.values:
+        if name not in frame:
+            continue
+        values = frame[name] ** 2 if name in ("standard_error", "half_width_95") else frame[name]
+        total = values.groupby([frame[k] for k in by], sort=False, dropna=False).agg(_strict_sum)
+        if name in ("standard_error", "half_width_95"):
+            total = np.sqrt(total)
+        out[name] = np.nan if name in ("lower", "upper", "cv") else total.to_numpy()
+    for name in frame.columns:
+        if name not in out and name not in by:
+            out[name] = grouped[name].agg(_first_text) if _is_text(frame[name]) else grouped[
+                name].first()  # fmt: skip
+    return out.reset_index()[list(frame.columns)]
+
+
+def _strict_sum(values: pd.Series) -> float:
+    return float(values.to_numpy().sum())
+
+
+def _first_text(values: pd.Series) -> str:
+    return next((text for text in values if text), "")
+
+
+def _is_text(values: pd.Series) -> bool:
+    return not pd.api.types.is_numeric_dtype(values)

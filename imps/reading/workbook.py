@@ -1,0 +1,221 @@
+"""Workbooks as grids of text: the values that were saved, never a calculation."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from imps.reading.findings import Collector, listed
+from imps.reading.grid import (
+    MAX_BYTES,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    Grid,
+    cell_text,
+    too_large,
+)
+from imps.reading.options import ReadOptions, nearest
+
+MAX_CELLS: Final = 20_000_000
+_COLUMN_LETTERS: Final = re.compile(rb"""<c[^>]*? r=["']([A-Z]{1,3})[0-9]+["']""")
+_ROW_NUMBERS: Final = re.compile(rb""" r=["'][A-Z]{0,3}([0-9]{5,})["']""")
+
+
+def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid | None:
+    """Read one sheet of a workbook as text."""
+    import python_calamine as calamine
+
+    if _is_text(content):
+        log.add(
+            "FILE_NOT_READABLE",
+            "cannot be read: the name says workbook, the content is text or a web page",
+            "Open it in a spreadsheet and save it as .xlsx, or rename it to .csv if it is one.",
+        )
+        return None
+    if not _bounded(content, log):
+        return None
+    try:
+        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
+        shown = calamine.SheetVisibleEnum.Visible
+        hidden = [s.name for s in book.sheets_metadata if s.visible != shown]
+        sheet = _sheet(book.sheet_names, hidden, options, log)
+        if sheet is None:
+            return None
+        raw = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    except (calamine.CalamineError, OSError, ValueError, zipfile.BadZipFile):
+        log.add(
+            "FILE_NOT_READABLE",
+            "is not a workbook that can be read (damaged, too large, or protected by a password)",
+            "Save it again as .xlsx without a password, or export the sheet as CSV.",
+        )
+        return None
+    _restore_errors(content, sheet, raw)
+    if _formulas_without_value(content, sheet, raw, log):
+        return None
+    return _grid(raw, log)
+
+
+def _is_text(content: bytes) -> bool:
+    """Whether a file begins like a text or a web page; statistical offices call both .xls."""
+    start = content[:1000].removeprefix(b"\xef\xbb\xbf")
+    return start.lstrip()[:1] == b"<" or not any(byte < 9 or 13 < byte < 32 for byte in start)
+
+
+def _sheet(names: list[str], hidden: list[str], options: ReadOptions, log: Collector) -> str | None:
+    """The chosen sheet, or the only one."""
+    if options.sheet is None and len(names) == 1:
+        return names[0]
+    if options.sheet in names:
+        return options.sheet
+    if options.sheet is None:
+        seen = [n for n in names if n not in hidden] or names
+        words = [f"{n!r} (hidden)" if n in hidden else repr(n) for n in names]
+        log.add(
+            "SHEET_NEEDED",
+            f"the workbook has {len(names)} sheets: {listed(words)}",
+            f'Set sheet = "{seen[-1] if seen else ""}" or another of them.',
+        )
+    else:
+        log.add(
+            "SHEET_UNKNOWN",
+            f"is not a sheet; there are {listed([repr(n) for n in names])}",
+            nearest(options.sheet, names) or "Set sheet to one of them.",
+            texts=[options.sheet],
+        )
+    return None
+
+
+def _bounded(content: bytes, log: Collector) -> bool:
+    """Whether a workbook stays within the bounds once it is unpacked."""
+    if not content.startswith(b"PK"):
+        return True
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+            sizes = {part.filename: part.file_size for part in parts.infolist()}
+            if sum(sizes.values()) > 2 * MAX_BYTES:
+                too_large(log, f"{sum(sizes.values()):,} bytes when unpacked")
+                return False
+            for name in sizes:  # reading also finds a part that is longer than it says
+                content_of = parts.read(name)
+                if name.startswith("xl/worksheets/") and not _sheet_bounded(content_of, log):
+                    return False
+            return True
+    except (zipfile.BadZipFile, EOFError, zlib.error):
+        log.add("FILE_NOT_READABLE", "cannot be read: the workbook is damaged",
+                "Save it again, or export the table as CSV.")  # fmt: skip
+        return False
+    except (OSError, NotImplementedError, RuntimeError, ValueError):
+        return True  # the reader says what is wrong with it
+
+
+def _sheet_bounded(xml: bytes, log: Collector) -> bool:
+    letters = set(_COLUMN_LETTERS.findall(xml))
+    width = max((_column_number(name) for name in letters), default=0)
+    height = max(map(int, set(_ROW_NUMBERS.findall(xml))), default=0)
+    if width > MAX_COLUMNS or height > MAX_ROWS or width * height > MAX_CELLS:
+        too_large(log, f"{height:,} rows and {width:,} columns on one sheet")
+        return False
+    return True
+
+
+def _column_number(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
+
+
+def _restore_errors(content: bytes, sheet: str, raw: list[list[Any]]) -> None:
+    """Put back the errors of a spreadsheet, such as #REF!, which the reader takes for empty."""
+    if not content.startswith(b"PK") or not _sheets_hold(content, b't="e"', b"t='e'"):
+        return
+    import openpyxl
+
+    book = openpyxl.load_workbook(
+        io.BytesIO(content), read_only=True, data_only=True, keep_links=False
+    )
+    errors = (c for row in book[sheet].iter_rows() for c in row if c.data_type == "e")
+    for cell in errors:
+        if cell.row <= len(raw) and cell.column <= len(raw[cell.row - 1]):
+            raw[cell.row - 1][cell.column - 1] = str(cell.value)
+    book.close()
+
+
+def _formulas_without_value(
+    content: bytes, sheet: str, raw: list[list[Any]], log: Collector
+) -> bool:
+    """Record formulas that were never calculated: their cells have no value to read."""
+    if not content.startswith(b"PK") or not _sheets_hold(content, b"<f>", b"<f "):
+        return False
+    import openpyxl
+
+    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
+    bare: list[tuple[int, str, str]] = []
+    for row in book[sheet].iter_rows():
+        for cell in row:
+            if getattr(cell, "data_type", "") == "f" and not _has_value(raw, cell):
+                bare.append((cell.row, f"{sheet}!{cell.coordinate}", str(cell.value)))
+    book.close()
+    if bare:
+        log.add(
+            "CELL_HAS_NO_VALUE",
+            f"{listed([place for _, place, _ in bare])}: a formula without a saved result; "
+            "expected a value",
+            "Open the workbook in a spreadsheet, let it calculate, and save it with values.",
+            rows=[row for row, _, _ in bare],
+            texts=[text for _, _, text in bare],
+        )
+    return bool(bare)
+
+
+def _sheets_hold(content: bytes, *marks: bytes) -> bool:
+    """Whether the XML of any sheet of a workbook holds one of these."""
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        names = [
+            n for n in parts.namelist() if n.startswith("xl/worksheets/") and n.endswith(".xml")
+        ]
+        return any(mark in xml for xml in map(parts.read, names) for mark in marks)
+
+
+def _has_value(raw: list[list[Any]], cell: Any) -> bool:
+    row, column = cell.row - 1, cell.column - 1
+    return row < len(raw) and column < len(raw[row]) and raw[row][column] not in ("", None)
+
+
+class _Numbers(dict[float, str]):
+    """Texts of numbers, each made once."""
+
+    def __missing__(self, value: float) -> str:
+        text = self[value] = cell_text(value)
+        return text
+
+
+def _grid(raw: list[list[Any]], log: Collector) -> Grid | None:
+    """The cells of a sheet as text; columns and rows without any text are left out."""
+    columns = [_texts(column) for column in zip(*raw, strict=True)]
+    while columns and not any(map(str.strip, columns[-1])):
+        columns.pop()
+    texts = list(map(list, zip(*columns, strict=True)))
+    rows = [i for i, row in enumerate(texts) if any(map(str.strip, row))]
+    if not rows:
+        log.add("FILE_EMPTY", "the sheet is empty; expected a table", "Choose another sheet.")
+        return None
+    return Grid([texts[i] for i in rows], [i + 1 for i in rows], False, _blank(rows))
+
+
+def _texts(column: Sequence[Any]) -> Sequence[str]:
+    """A column as text; columns of one kind, which long tables have, take the short way."""
+    kinds = set(map(type, column))
+    if kinds == {str}:
+        return column
+    if kinds == {float}:
+        return list(map(_Numbers().__getitem__, column))
+    return list(map(cell_text, column))
+
+
+def _blank(rows: list[int]) -> int:
+    return rows[-1] + 1 - len(rows)

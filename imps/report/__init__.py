@@ -1,0 +1,1 @@
+"""One self-contained page, its equations, checklist and citation."""

@@ -1,0 +1,127 @@
+"""How to cite the package, what it computes with, and the publishers of the data.
+
+References
+----------
+Abril-Pla and others (2023), PeerJ Computer Science 9:e1516. Kumar, Carroll, Hartikainen and
+Martin (2019), Journal of Open Source Software 4(33):1143. Hoffman and Gelman (2014), Journal
+of Machine Learning Research 15:1593-1623.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from typing import Any
+
+import pandas as pd
+
+from imps._version import __version__
+from imps.posterior.fit import Fit
+from imps.project.check import project_of
+from imps.shipped.loading import Case, load_case
+
+PACKAGE = f"""@software{{imps,
+  title = {{imps: Bayesian reconciliation of census-based and rolled-forward population estimates}},
+  author = {{{{The imps developers}}}},
+  version = {{{__version__}}},
+  year = {{2026}},
+  license = {{MIT}}
+}}"""
+PYMC = """@article{pymc,
+  title = {PyMC: a modern, and comprehensive probabilistic programming framework in Python},
+  author = {Abril-Pla, Oriol and Andreani, Virgile and Carroll, Colin and others},
+  journal = {PeerJ Computer Science},
+  volume = {9},
+  pages = {e1516},
+  year = {2023},
+  doi = {10.7717/peerj-cs.1516}
+}"""
+ARVIZ = """@article{arviz,
+  title = {ArviZ a unified library for exploratory analysis of Bayesian models in Python},
+  author = {Kumar, Ravin and Carroll, Colin and Hartikainen, Ari and Martin, Osvaldo},
+  journal = {Journal of Open Source Software},
+  volume = {4},
+  number = {33},
+  pages = {1143},
+  year = {2019},
+  doi = {10.21105/joss.01143}
+}"""
+NUTS = """@article{nuts,
+  title = {The No-U-Turn Sampler: adaptively setting path lengths in {Hamiltonian Monte Carlo}},
+  author = {Hoffman, Matthew D. and Gelman, Andrew},
+  journal = {Journal of Machine Learning Research},
+  volume = {15},
+  pages = {1593--1623},
+  year = {2014}
+}"""
+SPECIAL = re.compile(r"([&%$#_])")
+
+
+class Citations(str):
+    """BibTeX, printed as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def cite(of: str | Case | Fit | Any = None) -> Citations:
+    """BibTeX entries of the package, of PyMC and the sampler, and of the data sources.
+
+    Parameters
+    ----------
+    of : str, Case, Fit or Run, optional
+        A case (its publishers are cited), the fit or run of a paper (the sampler only where
+        it was used). Nothing: package, PyMC, ArviZ and the sampler.
+
+    Returns
+    -------
+    Citations
+        Text; write it to a file `references.bib`.
+
+    Raises
+    ------
+    UnknownCaseError
+        If there is no case of that name.
+    """
+    case = getattr(of, "case", of)
+    fit = getattr(of, "fit", of)
+    if isinstance(case, str):
+        project = project_of(case)
+        case = project.case if project else load_case(case)
+    sampled = not isinstance(fit, Fit) or fit.method == "nuts"
+    entries = [PACKAGE, PYMC, ARVIZ, *([NUTS, _nutpie()] if sampled else [])]
+    if isinstance(case, Case):
+        entries += [_publisher(row) for row in _rows(case.references)]
+    return Citations("\n\n".join(entries) + "\n")
+
+
+def _nutpie() -> str:
+    version = importlib.metadata.version("nutpie")
+    return f"""@software{{nutpie,
+  title = {{nutpie: a fast sampler for Bayesian posteriors}},
+  author = {{Seyboldt, Adrian and {{PyMC Developers}}}},
+  version = {{{version}}}
+}}"""
+
+
+def _rows(references: pd.DataFrame) -> list[dict[str, str]]:
+    return references.fillna("").astype(str).to_dict("records") if len(references) else []
+
+
+def _publisher(row: dict[str, str]) -> str:
+    """One publication of a case; the key is the name by which its figures refer to it."""
+    fields = {
+        "title": f"{{{_tex(row['title'])}}}",
+        "author": f"{{{_tex(row['publisher'])}}}",
+        "year": row["published"][:4],
+        "note": _tex(f"Published {row['published']}. {row['licence']}" if row["published"]
+                     else row["licence"]),
+    }  # fmt: skip
+    body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items() if value)
+    return f"@misc{{{row['reference']},\n{body}\n}}"
+
+
+def _tex(text: str) -> str:
+    return SPECIAL.sub(r"\\\1", text)

@@ -1,0 +1,1 @@
+"""What a fit says: checks, attribution, reconciliation, prediction, sensitivity."""

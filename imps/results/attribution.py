@@ -1,0 +1,314 @@
+"""The gap shared among its sources, in every draw, with the part of the prior beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from imps.account.affine import Affine
+from imps.account.gap import rolled_forward_cells
+from imps.errors import LabelError
+from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, GROUPS, SEX, SEXES, SOURCE, title
+from imps.notebook_cards import Bar, bars, between, card, mean_and_ends, thousand
+from imps.posterior.fit import Fit, needs_fit
+from imps.results.checks import Checks, check
+from imps.sources import TOTAL
+
+KNOWN = 1e-3
+"""Standard deviation in persons below which a contribution is known arithmetic."""
+PRIOR_DRIVEN = 0.5
+"""Contraction below which a source is called prior-driven."""
+AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
+"""Sources of the gap that are no error of the roll-forward."""
+
+COLUMNS = [
+    "source",
+    "group",
+    "mean",
+    "sd",
+    "lower95",
+    "upper95",
+    "prior_mean",
+    "prior_sd",
+    "contraction",
+    "probability_positive",
+]
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The census gap shared among its sources.
+
+    Attributes
+    ----------
+    contributions : DataArray (chain, draw, source, sex, age), persons
+        Signed; over `source` they sum to the gap in every draw.
+    gap : DataArray (sex, age), persons
+        Rolled-forward minus census. By age it is data only as far as `observed` says.
+    observed : {"total", "sex", "sex and age"}
+        Detail in which both ends of the gap were published.
+    prior : DataFrame
+        source, group, prior_mean, prior_sd of each source's total, persons.
+    prior_groups : DataFrame
+        group, prior_mean, prior_sd.
+    exact : DataFrame or None
+        mean and sd by source and by group, free of Monte Carlo error, where the fit
+        took the exact way; tables print these.
+    area, period : str
+    verdict : str
+        Line of the checks of the fit behind it.
+    passed : bool
+    """
+
+    contributions: xr.DataArray
+    gap: xr.DataArray
+    observed: str
+    prior: pd.DataFrame
+    prior_groups: pd.DataFrame
+    exact: pd.DataFrame | None
+    area: str
+    period: str
+    verdict: str
+    passed: bool
+
+    @property
+    def total(self) -> float:
+        """The gap of all ages and both sexes, persons."""
+        return float(self.gap.sum())
+
+    def totals(self) -> xr.DataArray:
+        """Contribution of each source to the whole gap, (chain, draw, source), persons."""
+        return self.contributions.sum((SEX, AGE))
+
+    def summary(self, *, by: Sequence[str] = (SOURCE,), prob: float = 0.95) -> pd.DataFrame:
+        """Mean and equal-tailed credible interval, one row per label of `by`.
+
+        Parameters
+        ----------
+        by : sequence of {"source", "sex", "age"}
+            Must hold "source"; what is left out is summed within draws.
+        prob : float
+            Probability of the interval.
+
+        Returns
+        -------
+        DataFrame
+            For sources alone the fixed columns of the attribution table; with sex
+            or age also those labels and `observed`, which is False where the gap
+            was not published in that detail and the spread is the model's own.
+        """
+        extra = [dim for dim in (SEX, AGE) if dim in by]
+        unknown = [dim for dim in by if dim not in (SOURCE, SEX, AGE)]
+        if unknown or SOURCE not in by:
+            raise LabelError(f"by={tuple(by)}: expected 'source' and optionally 'sex' and 'age'.")
+        drop = [dim for dim in (SEX, AGE) if dim not in extra]
+        draws = self.contributions.sum(drop) if drop else self.contributions
+        frame = _moments(draws.stack(draw_=(CHAIN, DRAW)).transpose(..., "draw_"), prob)
+        groups = self.prior.set_index(SOURCE)["group"]
+        frame.insert(1, "group", [groups[s] for s in frame[SOURCE]])
+        if extra:
+            detail = {(): TOTAL, (SEX,): SEX}.get(tuple(extra), "sex and age")
+            order = [TOTAL, SEX, "sex and age"]
+            frame["observed"] = order.index(detail) <= order.index(self.observed)
+            return frame
+        frame = self._exactly(frame, SOURCE)
+        return _beside_prior(frame, self.prior, [SOURCE], prob)[_columns(prob)]
+
+    def groups(self, *, prob: float = 0.95) -> pd.DataFrame:
+        """Headline groups: base, migration, census, revisions, residual, and the small ones."""
+        group_of = self.prior.set_index(SOURCE)["group"]
+        totals = self.totals()
+        labels = [g for g in GROUPS if g in set(group_of)]
+        draws = xr.concat(
+            [totals.sel({SOURCE: [s for s in group_of.index if group_of[s] == g]}).sum(SOURCE)
+             for g in labels],
+            dim=pd.Index(labels, name="group"),
+        )  # fmt: skip
+        frame = _moments(draws.stack(draw_=(CHAIN, DRAW)).transpose(..., "draw_"), prob)
+        frame = self._exactly(frame, "group")
+        columns = [c for c in _columns(prob) if c != SOURCE]
+        return _beside_prior(frame, self.prior_groups, ["group"], prob)[columns]
+
+    def _exactly(self, frame: pd.DataFrame, label: str) -> pd.DataFrame:
+        """Put exact means and standard deviations in place of those of the draws."""
+        if self.exact is None:
+            return frame
+        moments = self.exact[self.exact["kind"] == label].set_index("label")
+        frame["mean"] = moments.loc[frame[label], "mean"].to_numpy()
+        frame["sd"] = moments.loc[frame[label], "sd"].to_numpy()
+        return frame
+
+    def correlations(self) -> pd.DataFrame:
+        """Posterior correlation of the sources that are not known, as a square table."""
+        totals = self.totals().stack(draw_=(CHAIN, DRAW)).transpose(SOURCE, "draw_")
+        keep = totals.std("draw_") > 1e-6
+        names = totals[SOURCE].values[keep.values]
+        values = np.corrcoef(totals.values[keep.values])
+        return pd.DataFrame(values, index=names, columns=names)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"Attribution of the gap of {self.total:+,.0f} persons, {self.area}, {self.period}",
+            f"({GAP_CONVENTION})",
+        ]
+        for row in self.groups().head(5).itertuples():
+            lines.append(f"  {title(str(row.group)):24s} {_in_words(row)}{_mark(row.contraction)}")
+        lines.append(self.verdict[:180])
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Compact card for a notebook: gap, headline groups with their intervals, verdict."""
+        rows, start = [], 0.0
+        for row in self.groups().itertuples():
+            group, mean = title(str(row.group)), float(row.mean)
+            low, high = float(row.lower95), float(row.upper95)
+            known = np.isnan(float(row.contraction))
+            if known and abs(mean) < KNOWN:
+                continue
+            text = thousand(mean) if known else between(mean, low, high)
+            rows.append(Bar(group, start, mean, low, high, text + _mark(float(row.contraction))))
+            start += mean
+        return card(
+            f"Where the gap of {self.area} comes from, {self.period}",
+            f"Gap {thousand(self.total)} thousand persons",
+            (f"{GAP_CONVENTION}; thousand persons, mean and 95 % interval of each group.",),
+            picture=bars(
+                rows, "Groups of sources: " + "; ".join(f"{r.name} {r.text}" for r in rows)
+            ),
+            verdict=self.verdict,
+        )
+
+
+def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
+    """Share the gap among its sources in every draw, by sex and age.
+
+    Raises
+    ------
+    NotFittedError
+        If it is given a model instead of a fit.
+    """
+    fit = needs_fit(fit, "attribute")
+    found = checks or check(fit)
+    model, w = fit.model, fit.latents()
+    shape = (fit.n_chains, fit.n_draws)
+    names = [c.source for c in model.contributions]
+    ages = model.sources.ages
+    values = np.empty((*shape, len(names), len(SEXES), ages.size))
+    for i, part in enumerate(model.contributions):
+        values[:, :, i] = model.evaluate(part.value, w).reshape(*shape, len(SEXES), ages.size)
+    labels = {SOURCE: names, SEX: list(SEXES), AGE: ages}
+    cells = rolled_forward_cells(model.account) - model.sources.census.count.values
+    return Attribution(
+        contributions=xr.DataArray(values, dims=(CHAIN, DRAW, SOURCE, SEX, AGE), coords=labels),
+        gap=xr.DataArray(cells, dims=(SEX, AGE), coords={SEX: list(SEXES), AGE: ages}),
+        observed=_observed(fit),
+        prior=_priors(fit),
+        prior_groups=_group_priors(fit),
+        exact=_exact_moments(fit),
+        area=model.sources.area,
+        period=model.sources.period,
+        verdict=found.line,
+        passed=found.passed,
+    )
+
+
+def _observed(fit: Fit) -> str:
+    """The gap is data only in the detail in which both its ends were published."""
+    sources = fit.model.sources
+    order = [TOTAL, SEX, "sex and age"]
+    rolled = sources.rolled_forward
+    last = TOTAL if rolled.by_sex is None else SEX
+    if rolled.by_sex_and_age is not None:
+        covered = rolled.by_sex_and_age["year"].values
+        last = "sex and age" if sources.last_year in covered else last
+    return min(last, sources.census.observed, key=order.index)
+
+
+def _exact_moments(fit: Fit) -> pd.DataFrame | None:
+    """Exact mean and sd by source and by group; a group of one source is that source."""
+    moments = fit.extras.get("exact_moments")
+    if moments is None:
+        return None
+    table = moments.set_index("quantity")
+    rows = []
+    for part in fit.model.contributions:
+        found = table.loc[f"gap[{part.source}]"]
+        rows.append((SOURCE, part.source, found["mean"], found["sd"]))
+        alone = f"group[{part.group}]" not in table.index
+        group = found if alone else table.loc[f"group[{part.group}]"]
+        rows.append(("group", part.group, group["mean"], group["sd"]))
+    return pd.DataFrame(rows, columns=["kind", "label", "mean", "sd"]).drop_duplicates()
+
+
+def _priors(fit: Fit) -> pd.DataFrame:
+    rows = [
+        (part.source, part.group, *_prior_total(fit, part.prior.sum()))
+        for part in fit.model.contributions
+    ]
+    return pd.DataFrame(rows, columns=[SOURCE, "group", "prior_mean", "prior_sd"])
+
+
+def _prior_total(fit: Fit, total: Affine) -> tuple[float, float]:
+    """Prior mean and sd of a total; rounding error of sums is no uncertainty."""
+    mean, sd = (float(x) for x in fit.model.prior_moments(total))
+    return mean, sd if sd >= KNOWN else 0.0
+
+
+def _group_priors(fit: Fit) -> pd.DataFrame:
+    totals: dict[str, Affine] = {}
+    for part in fit.model.contributions:
+        value = part.prior.sum()
+        totals[part.group] = totals[part.group] + value if part.group in totals else value
+    rows = [(group, *_prior_total(fit, value)) for group, value in totals.items()]
+    return pd.DataFrame(rows, columns=["group", "prior_mean", "prior_sd"])
+
+
+def _moments(draws: xr.DataArray, prob: float) -> pd.DataFrame:
+    """Mean, sd, equal-tailed interval and P(> 0) over the last dimension."""
+    lower, upper = f"lower{prob * 100:g}", f"upper{prob * 100:g}"
+    tail = (1 - prob) / 2
+    interval = np.quantile(draws.values, [tail, 1 - tail], axis=-1)
+    data = {
+        "mean": draws.values.mean(axis=-1),
+        "sd": draws.values.std(axis=-1),
+        lower: interval[0],
+        upper: interval[1],
+        "probability_positive": (draws.values > 0).mean(axis=-1),
+    }
+    labels = {d: draws[d].values for d in draws.dims[:-1]}
+    index = pd.MultiIndex.from_product(list(labels.values()), names=list(labels))
+    return pd.DataFrame({k: v.ravel() for k, v in data.items()}, index=index).reset_index()
+
+
+def _beside_prior(
+    frame: pd.DataFrame, prior: pd.DataFrame, keys: list[str], prob: float
+) -> pd.DataFrame:
+    """Add prior mean and sd, and the contraction 1 - var(posterior) / var(prior)."""
+    beside = frame.merge(prior.drop(columns="group") if SOURCE in keys else prior, on=keys)
+    known = beside["prior_sd"] == 0
+    ratio = beside["sd"] ** 2 / (beside["prior_sd"] ** 2).where(~known)
+    beside["contraction"] = 1 - ratio
+    return beside
+
+
+def _columns(prob: float) -> list[str]:
+    level = f"{prob * 100:g}"
+    return [c.replace("95", level) if c[-2:] == "95" else c for c in COLUMNS]
+
+
+def _in_words(row: Any) -> str:
+    """Mean and interval of a group for a terminal; only the mean where it is known."""
+    mean, low, high = mean_and_ends(row.mean, row.lower95, row.upper95)
+    known = np.isnan(row.contraction)
+    return f"{mean:>8s} thousand" + ("" if known else f", 95 % [{low}, {high}]")
+
+
+def _mark(contraction: float) -> str:
+    if np.isnan(contraction):
+        return "  known"
+    return "  prior-driven" if contraction < PRIOR_DRIVEN else ""

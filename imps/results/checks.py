@@ -1,0 +1,390 @@
+"""Can the fit be trusted? Computation, misfit, tension and separability in one verdict.
+
+The verdict is one line: usable, use with care or do not use; the cause, named by
+the source it comes from; one next step; and the figures behind it. Where chance
+alone explains the gap, the line says that there is nothing to explain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from imps.account.linear import LinearModel
+from imps.notebook_cards import Bar, bars, card
+from imps.posterior.fit import (
+    LARGEST_LOG_SCALE,
+    LEAST_EFFECTIVE_SHARE,
+    Fit,
+    needs_fit,
+)
+from imps.posterior.storage import LOG_SCALE, diagnose
+from imps.sources import TOTAL
+
+LARGEST_R_HAT = 1.01
+LEAST_ESS = 400
+LARGEST_MEAN_SQUARE = 2.0
+"""Mean square of standardised residuals above which a source of 20 rows or more fits badly."""
+TENSION = 2.0
+"""Prior standard deviations between posterior and prior mean that are called tension."""
+INSEPARABLE = 0.9
+"""Absolute posterior correlation above which two sources should be read together."""
+CHANCE = (
+    "immigration_sampling",
+    "emigration_sampling",
+    "census_sampling",
+    "period_and_age_conversion",
+    "date_change",
+)
+"""Sources that are random error or arithmetic: what a gap holds when nothing is wrong."""
+LARGEST_BY_CHANCE = 2.576
+"""Standard errors (99 per cent) up to which chance alone explains a gap."""
+
+USABLE = "usable"
+WITH_CARE = "use with care"
+DO_NOT_USE = "do not use"
+
+
+VERDICT = "verdict"
+"""Attribute (`attrs`) of a plain table made from a fit: the line of its checks."""
+SAVED_FIT = "saved fit"
+"""Part that a stale fit is put down to; always said in the line, whatever else is wrong."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a fit is not simply usable.
+
+    Attributes
+    ----------
+    source : str
+        Source or part of the computation it comes from.
+    what, next_step : str
+        What was found against what is allowed, and what to do about it.
+    """
+
+    source: str
+    what: str
+    next_step: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Checks of a fit, its computation and its misfit to the figures, in one verdict.
+
+    Attributes
+    ----------
+    table : DataFrame
+        quantity, r_hat, ess_bulk, ess_tail for every reported quantity and scale.
+    misfit : DataFrame
+        source, rows, mean_square (of standardised residuals), worst row.
+    divergences : int
+    effective_points, grid_points : number or None
+        Effective points of the grid over the scales and all its points, in the chain of the
+        exact way that has the smallest share.
+    largest_log_scale : float
+        Largest posterior mean of a standardised log scale, in absolute value.
+    verdict : str
+        "usable", "use with care" or "do not use".
+    causes : tuple of Cause
+        By source, the gravest first; empty where the fit is usable.
+    nothing_to_explain : bool
+        Chance alone explains the gap; see :func:`nothing_to_explain`.
+    """
+
+    table: pd.DataFrame
+    misfit: pd.DataFrame
+    divergences: int
+    effective_points: float | None
+    grid_points: int | None
+    largest_log_scale: float
+    verdict: str
+    causes: tuple[Cause, ...]
+    nothing_to_explain: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether the fit may be used at all."""
+        return self.verdict != DO_NOT_USE
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The causes as text, each with its source."""
+        return tuple(str(cause) for cause in self.causes)
+
+    @property
+    def next_step(self) -> str:
+        """The one thing to do now."""
+        if self.causes:
+            return self.causes[0].next_step
+        if self.nothing_to_explain:
+            return "report the gap as chance, and blame no source for it"
+        return "read imps.attribute beside imps.identifiability"
+
+    @property
+    def line(self) -> str:
+        """Verdict, cause, one next step, and the figures behind it, in one line."""
+        text = self.verdict
+        if self.nothing_to_explain:
+            text += ", nothing to explain"
+        if self.causes:
+            more = len(self.causes) - 1
+            text += f": {self.causes[0]}" + (f" (and {more} more)" if more else "")
+            text += "".join(f"; {cause}" for cause in self.causes[1:] if cause.source == SAVED_FIT)
+        return f"{text}; next: {self.next_step}; {self.figures}"
+
+    @property
+    def short(self) -> str:
+        """The line without the figures, for the foot of a figure."""
+        return without_figures(self.line)
+
+    @property
+    def figures(self) -> str:
+        """R-hat, effective sizes, divergences and grid points, in words."""
+        worst = self.table
+        text = (
+            f"R-hat at most {worst['r_hat'].max():.3f}, effective size at least "
+            f"{worst['ess_bulk'].min():.0f} (bulk) and {worst['ess_tail'].min():.0f} (tail), "
+            f"{self.divergences} divergences"
+        )
+        if self.effective_points is None:
+            return text
+        return f"{text}, {self.effective_points:.0f} of {self.grid_points} grid points effective"
+
+    def __repr__(self) -> str:
+        return f"Checks: {self.line}"
+
+    def _repr_html_(self) -> str:
+        """Compact card for a notebook: verdict, its figures, and the misfit of each source."""
+        rows = [
+            Bar(str(r.source), 0.0, float(r.mean_square), 0.0, 0.0,
+                f"{r.mean_square:.2f} over {r.rows} rows")
+            for r in self.misfit.itertuples()
+        ]  # fmt: skip
+        said = "; ".join(f"{r.name} {r.text}" for r in rows)
+        return card(
+            "Can the draws be trusted?",
+            self.verdict.capitalize(),
+            ("Mean square of standardised residuals by source; about 1 or less is a good fit.",),
+            picture=bars(rows, f"Mean square of residuals: {said}"),
+            verdict=self.line,
+        )
+
+
+def without_figures(line: str) -> str:
+    """Verdict, cause and next step of a line of the checks."""
+    return line.split("; R-hat at most")[0]
+
+
+def in_short(line: str) -> str:
+    """A line of the checks as it stands under a figure or a table.
+
+    Where the fit is usable the verdict alone; else the cause and the next step too. The
+    figures behind it stand once, in the line of the checks and in the computation table.
+    """
+    short = without_figures(line)
+    return short.split("; next:")[0] if short.startswith(USABLE) else short
+
+
+def check(fit: Fit) -> Checks:
+    """Check a fit: computation, misfit, tension with the priors, separability.
+
+    R-hat at most 1.01, effective sizes at least 400, no divergences, an even grid,
+    no scale beyond three prior deviations: a fit that fails these must not be used.
+    A source that fits badly, one that stands two prior standard deviations off its
+    prior mean, and two that cannot be told apart ask for care.
+
+    Raises
+    ------
+    NotFittedError
+        If it is given a model instead of a fit.
+    """
+    fit = needs_fit(fit, "check")
+    quantities = fit.quantities()
+    table = diagnose(quantities)
+    divergences = int(fit.stats["diverging"].sum()) if "diverging" in fit.stats else 0
+    points, of = _least_even_grid(fit)
+    scales = fit.draws[LOG_SCALE].mean(("chain", "draw"))
+    largest = float(np.abs(scales).max()) if scales.size else 0.0
+    misfit = _misfit(fit)
+    hard = [*_computation(table, divergences, points, of), *_scales(fit)]
+    stale = [Cause(SAVED_FIT, f"STALE: {reason}", "fit again") for reason in fit.stale]
+    soft = [*stale, *_bad_fits(misfit)]
+    soft += [*_tensions(fit, quantities), *_inseparable(quantities)]
+    return Checks(
+        table=table,
+        misfit=misfit,
+        divergences=divergences,
+        effective_points=points,
+        grid_points=of,
+        largest_log_scale=largest,
+        verdict=DO_NOT_USE if hard else WITH_CARE if soft else USABLE,
+        causes=tuple(hard + soft),
+        nothing_to_explain=nothing_to_explain(fit.model, fit.latents()),
+    )
+
+
+def nothing_to_explain(model: LinearModel, latents: np.ndarray) -> bool:
+    """Whether chance alone explains the gap, so that no source is to be blamed.
+
+    Two things must hold. The gap, less what is known arithmetic, is within 2.58
+    standard errors of sampling and conversion. And the 90 per cent interval of every
+    source holds zero, and where the census was published by sex also the 99 per cent
+    interval for each sex: opposite errors of the sexes may hide in a small total.
+
+    Parameters
+    ----------
+    model : LinearModel
+    latents : ndarray (draw, latent)
+        Scaled posterior draws.
+    """
+    return gap_by_chance(model) <= LARGEST_BY_CHANCE and not _standing_out(model, latents)
+
+
+def gap_by_chance(model: LinearModel) -> float:
+    """Size of the gap in standard errors of chance, if no figure were biased.
+
+    Sampling error, conversion and the move from census day stand with their priors,
+    known arithmetic with its value; everything else is zero.
+    """
+    known, variance = 0.0, 0.0
+    for part in model.contributions:
+        if part.source in CHANCE or not part.value.effects:
+            mean, sd = model.prior_moments(part.prior.sum())
+            known, variance = known + float(mean), variance + float(sd) ** 2
+    return abs(model.sources.gap - known) / max(variance, 1.0) ** 0.5
+
+
+def _standing_out(model: LinearModel, latents: np.ndarray) -> list[str]:
+    """Sources whose interval leaves out zero: 90 per cent in total, 99 for each sex."""
+    by_sex = model.sources.census.observed != TOTAL
+    found = []
+    for part in model.contributions:
+        if part.source in CHANCE or not part.value.effects:
+            continue
+        sexes = model.evaluate(part.value.sum((1,)), latents)
+        clear = [_leaves_out_zero(sexes.sum(axis=1), 0.90)]
+        clear += [_leaves_out_zero(draws, 0.99) for draws in sexes.T if by_sex]
+        if any(clear):
+            found.append(part.source)
+    return found
+
+
+def _leaves_out_zero(draws: np.ndarray, prob: float) -> bool:
+    lower, upper = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2])
+    return bool(lower > 0 or upper < 0)
+
+
+def _misfit(fit: Fit) -> pd.DataFrame:
+    """Mean square of standardised residuals at the posterior mean, by source."""
+    model = fit.model
+    fitted = model.expected(fit.latents().mean(axis=0)[None])[0]
+    residual = (model.observed - fitted) / model.standard_error
+    rows = []
+    sources = np.array(model.row_sources)
+    for source in dict.fromkeys(model.row_sources):
+        r = np.where(sources == source, residual, 0.0)
+        worst = int(np.abs(r).argmax())
+        rows.append(
+            {
+                "source": source,
+                "rows": int((sources == source).sum()),
+                "mean_square": float((r**2).sum() / (sources == source).sum()),
+                "worst_row": model.row_labels[worst],
+                "worst_residual": float(r[worst]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _computation(
+    table: pd.DataFrame, divergences: int, points: float | None, of: int | None
+) -> list[Cause]:
+    """Faults of the computation, for which the draws are not the posterior's."""
+    causes = []
+    bad = table[
+        (table["r_hat"] > LARGEST_R_HAT)
+        | (table["ess_bulk"] < LEAST_ESS)
+        | (table["ess_tail"] < LEAST_ESS)
+    ]
+    if len(bad):
+        name = bad.loc[bad["ess_bulk"].idxmin(), "quantity"]
+        what = f"{len(bad)} quantities have not converged, worst {name}"
+        causes.append(Cause("draws", what, "fit again with more draws"))
+    if divergences:
+        what = f"{divergences} divergences, none is allowed"
+        causes.append(Cause("sampler", what, "fit with method='exact', or narrow the widest prior"))
+    if points is not None and of is not None and points < LEAST_EFFECTIVE_SHARE * of:
+        what = f"{points:.0f} of {of} points of the grid over the scales are effective"
+        causes.append(Cause("grid", what, "fit with method='nuts'"))
+    return causes
+
+
+def _least_even_grid(fit: Fit) -> tuple[float | None, int | None]:
+    """Effective points of the chain with the least share of them, and how many it took."""
+    if "effective_points" not in fit.stats:
+        return None, None
+    points, of = fit.stats["effective_points"].values, fit.stats["grid_points"].values
+    least = int(np.argmin(points / of))
+    return float(points[least]), int(of[least])
+
+
+def _scales(fit: Fit) -> list[Cause]:
+    """Scales that ran away: single ages or cells are wrong or misplaced."""
+    scales = fit.draws[LOG_SCALE].mean(("chain", "draw"))
+    return [
+        Cause(
+            name,
+            f"the scale is {value:+.1f} prior deviations out",
+            "look for wrong or misplaced single ages or cells in this source",
+        )
+        for name, value in zip(fit.model.scale_names, scales.values, strict=True)
+        if abs(value) > LARGEST_LOG_SCALE
+    ]
+
+
+def _bad_fits(misfit: pd.DataFrame) -> list[Cause]:
+    return [
+        Cause(
+            str(row.source),
+            f"fits badly (mean square {row.mean_square:.1f}, 1 is expected)",
+            f"look at its row '{row.worst_row}', {row.worst_residual:+.1f} standard errors off",
+        )
+        for row in misfit.itertuples()
+        if row.rows >= 20 and row.mean_square > LARGEST_MEAN_SQUARE
+    ]
+
+
+def _tensions(fit: Fit, quantities: dict[str, np.ndarray]) -> list[Cause]:
+    """Sources whose posterior mean lies far from the prior mean, the farthest first."""
+    found = []
+    for part in fit.model.contributions:
+        mean, sd = (float(x) for x in fit.model.prior_moments(part.prior.sum()))
+        if sd > 1.0:
+            off = (float(quantities[f"gap[{part.source}]"].mean()) - mean) / sd
+            if abs(off) > TENSION:
+                what = f"stands {off:+.1f} prior standard deviations off its prior mean"
+                step = "ask whether its figure or its prior is wrong: imps.compare_priors"
+                found.append((abs(off), Cause(part.source, what, step)))
+    return [cause for _, cause in sorted(found, key=lambda pair: -pair[0])]
+
+
+def _inseparable(quantities: dict[str, np.ndarray]) -> list[Cause]:
+    """Pairs of sources of which the data see only the sum."""
+    draws = {k[4:-1]: v.ravel() for k, v in quantities.items() if k.startswith("gap[")}
+    draws = {k: v for k, v in draws.items() if v.std() > 1.0}
+    corr, names = np.corrcoef(np.stack(list(draws.values()))), list(draws)
+    return [
+        Cause(
+            f"{names[i]} and {names[j]}",
+            f"cannot be told apart (posterior correlation {corr[i, j]:+.2f})",
+            "report them as one group",
+        )
+        for i, j in zip(*np.triu_indices(len(names), 1), strict=True)
+        if abs(corr[i, j]) > INSEPARABLE
+    ]

@@ -1,0 +1,423 @@
+"""What the data can tell apart: responses, what-if, wider priors, sources left out.
+
+Everything here is exact at fixed scales, or a full refit where a function says so. A
+plain table carries the verdict of its fit in ``attrs["verdict"]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import scipy.linalg as sl
+
+from imps.account.linear import LinearModel, linear_model
+from imps.account.prior_sets import PRIOR_SETS, prior_set
+from imps.account.priors import Priors
+from imps.errors import PriorError, SourceError, some
+from imps.posterior.exact import GaussianPosterior
+from imps.posterior.fit import Fit, fit, needs_fit
+from imps.results.attribution import Attribution, attribute
+from imps.results.checks import INSEPARABLE, VERDICT, Checks, check
+from imps.shipped.loading import Case, load_case
+
+TRUE_ERROR = 100_000.0
+"""Persons of true error in one source to which the response of all is tabulated."""
+
+
+def response_table(fit: Fit, *, checks: Checks | None = None) -> pd.DataFrame:
+    """How the posterior of every source answers 100 thousand of true error in each.
+
+    A true error of a source is given the shape that its prior finds most typical
+    for that total; the data move by what the sources would then show, and the
+    posterior means move by R = Q C^-1 A (exact at the posterior mean scales). On the
+    diagonal stands how much of a true error is found, beside it where the rest
+    leaks to. The table depends on the design and the priors and not on the data.
+
+    Returns
+    -------
+    DataFrame, persons
+        One row a true error, one column an answering source; 100,000 on the
+        diagonal and zero elsewhere would be perfect separation.
+    """
+    fit = _gaussian_fit(fit, "response_table")
+    model, h = fit.model, _mean_scales(fit)
+    posterior = GaussianPosterior(model)
+    factors = model.scale_factors(h)
+    factor = posterior.factor(h)
+    names, rows = [], []
+    for part in model.contributions:
+        q = model.matrix(part.value.sum()) * factors
+        own = _own_latents(model, part.source)
+        typical = np.where(own, q, 0.0)
+        size = float(typical @ q)
+        if size < 1.0:
+            continue
+        z = typical * (TRUE_ERROR / size)
+        names.append(part.source)
+        rows.append((posterior.white * factors) @ z)
+    q = np.stack(
+        [model.matrix(c.value.sum()) * factors for c in model.contributions if c.source in names]
+    )
+    gain = q @ (posterior.white * factors).T
+    answer = gain @ factor.solve(np.stack(rows).T)
+    table = pd.DataFrame(answer.T, index=pd.Index(names, name="true error in"), columns=names)
+    return _judged(table, fit, checks)
+
+
+def correlation_warnings(attribution: Attribution, limit: float = 0.7) -> pd.DataFrame:
+    """Pairs of sources that trade off in the posterior, the strongest first."""
+    corr = attribution.correlations()
+    rows = [
+        (a, b, float(corr.loc[a, b]))
+        for i, a in enumerate(corr.index)
+        for b in corr.columns[i + 1 :]
+        if abs(corr.loc[a, b]) >= limit
+    ]
+    frame = pd.DataFrame(rows, columns=["source", "other", "correlation"])
+    frame["inseparable"] = frame["correlation"].abs() > INSEPARABLE
+    return frame.sort_values("correlation", key=abs, ascending=False, ignore_index=True)
+
+
+class WhatIf:
+    """Exact answers at fixed scales to changed priors, faster than one thinks of them.
+
+    Parameters
+    ----------
+    model : LinearModel
+    scales : ndarray (scale)
+        Standardised log scales held fixed: the posterior mean of a fit.
+    """
+
+    def __init__(self, model: LinearModel, scales: np.ndarray) -> None:
+        self.model = model
+        self.posterior = GaussianPosterior(model)
+        self.scales = scales
+        s2 = self.posterior.squares(scales)
+        self.squares = model.scale_factors(scales) ** 2
+        self.quantities = np.stack([model.matrix(model.reported[k]) for k in self.posterior.names])
+        self.factor = self.posterior.factor(scales)
+        self.cross = self.posterior.fixed_cross + np.tensordot(s2, self.posterior.cross, axes=1)
+        self.variance = (self.quantities**2) @ self.squares
+        self.blocks = self._places()
+        self._half_white = self.factor.half(self.posterior.white)
+        self._half_cross = self.factor.half(self.cross.T)
+        self._half_residual = self.factor.half(self.posterior.residual)
+        self._posterior_variance = self.variance - (self._half_cross**2).sum(axis=0)
+
+    def __call__(self, **factors: float) -> pd.DataFrame:
+        """Means and sds of the reported quantities with prior sds multiplied by `factors`.
+
+        Parameters
+        ----------
+        **factors : float
+            By block of latent variables with blanks written as underscores, for
+            example ``emigration_bias_level=2``; ``emigration_bias=2`` means all
+            blocks that begin so.
+
+        Returns
+        -------
+        DataFrame
+            quantity, mean, sd, persons: a preview, for the scales are held fixed.
+        """
+        mean, sd = self.moments(self.changes(factors))
+        return pd.DataFrame({"quantity": self.posterior.names, "mean": mean, "sd": sd})
+
+    def blocks_of(self, name: str) -> list[str]:
+        """Blocks of latent variables that bear a name, or begin with it."""
+        return [b for b in self.blocks if b == name or b.startswith(f"{name}_")]
+
+    @property
+    def tied(self) -> frozenset[str]:
+        """Blocks of the base that also move the census, with two correlated censuses."""
+        census = self.model.account.census_undercount.effects
+        return frozenset(b for b in self.model.account.base_error.effects if b in census)
+
+    def changes(self, factors: Mapping[str, float]) -> dict[slice, float]:
+        """Places of the latent variables whose prior sds change, with their factors.
+
+        Raises
+        ------
+        PriorError
+            If a name is no block, or its block moves two sources at once.
+        """
+        out: dict[slice, float] = {}
+        for name, factor in factors.items():
+            blocks = self.blocks_of(name)
+            tied = [b for b in blocks if b in self.tied]
+            if tied:
+                raise PriorError(
+                    f"{some(tied)} moves base and census together (census_correlation is not 0): "
+                    "a changed prior is no change of one factor. Fit again with priors.widen(...)."
+                )
+            hits = [self.blocks[b] for b in blocks]
+            if not hits:
+                raise PriorError(
+                    f"no block of latent variables is called '{name}'. Known: "
+                    f"{', '.join(self.blocks)}."
+                )
+            for place in hits:
+                out[place] = out.get(place, 1.0) * factor
+        return out
+
+    def moments(
+        self,
+        changes: Mapping[slice, float],
+        rows: np.ndarray | float = 0.0,
+        constants: np.ndarray | float = 0.0,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and sd of the reported quantities, persons, after a low-rank change.
+
+        `rows` (in standard errors) and `constants` (persons) are what other prior means
+        add to the expected rows and to the quantities before any data are seen.
+
+        With p the latent variables whose prior sds are multiplied by k, and V the posterior
+        covariance before the change: M = V_pp + diag(s_p^2 / (1 / k^2 - 1)), the mean moves by
+        -V_qp M^-1 E(w_p) and the variance by -V_qp M^-1 V_pq (Woodbury).
+        """
+        half = self._half_residual
+        if isinstance(rows, np.ndarray):
+            half = half - self.factor.half(rows)
+        mean = self.posterior.constants + constants + half @ self._half_cross
+        variance = self._posterior_variance.copy()
+        moved = {place: factor for place, factor in changes.items() if factor != 1.0}
+        if moved:
+            at = np.concatenate([np.arange(place.start, place.stop) for place in moved])
+            k = np.repeat(list(moved.values()), [place.stop - place.start for place in moved])
+            s2 = self.squares[at]
+            a = self._half_white[:, at] * s2
+            v_qp = self.quantities[:, at] * s2 - self._half_cross.T @ a
+            m = np.diag(s2 + s2 / (1 / k**2 - 1)) - a.T @ a
+            gain = sl.solve(m, v_qp.T, assume_a="sym", check_finite=False)
+            mean -= (half @ a) @ gain
+            variance -= (v_qp.T * gain).sum(axis=0)
+        return mean, np.sqrt(np.maximum(variance, 0.0))
+
+    def _places(self) -> dict[str, slice]:
+        places, start = {}, 0
+        for block, size in self.model.sizes.items():
+            places[block.replace(" ", "_")] = slice(start, start + size)
+            start += size
+        return places
+
+
+def what_if(fit: Fit) -> WhatIf:
+    """Prepare exact answers at the posterior mean scales of a fit."""
+    fit = _gaussian_fit(fit, "what_if")
+    return WhatIf(fit.model, _mean_scales(fit))
+
+
+def refit(fitted: Fit, priors: Priors, *, draws: int = 1000, chains: int = 2) -> Fit:
+    """The same figures under other priors, fitted in full from where the scales of a fit lie.
+
+    The answer that :func:`what_if` previews: the scales are integrated again. Starting
+    from a like posterior saves the search for them, not the integration.
+
+    Parameters
+    ----------
+    fitted : Fit
+        Of the Gaussian model.
+    priors : Priors
+        Such as ``fit.model.priors.widen("base", 2)``.
+    draws, chains : int
+        Independent draws of each chain.
+
+    Raises
+    ------
+    PriorError
+        If the fit is of a variant, or a prior belongs to no source.
+    """
+    fitted = _gaussian_fit(fitted, "refit")
+    model = linear_model(fitted.model.sources, priors)
+    return _fit(model, fitted, draws, chains)
+
+
+def widened(
+    fit: Fit,
+    names: Iterable[str] = ("base", "immigration_bias", "emigration_bias", "census"),
+    factors: Iterable[float] = (2.0, 4.0),
+    *,
+    draws: int = 500,
+) -> pd.DataFrame:
+    """Refit with each prior widened: does the split move?
+
+    Returns
+    -------
+    DataFrame, persons
+        One row a variant: prior, factor, and the posterior mean of each headline group.
+    """
+    fit = _gaussian_fit(fit, "widened")
+    rows = [_headline("as it is", 1.0, attribute(fit))]
+    for name in names:
+        for factor in factors:
+            priors = fit.model.priors.widen(name, factor)
+            again = refit(fit, priors, draws=draws, chains=4)
+            rows.append(_headline(name, factor, attribute(again)))
+    return _judged(pd.DataFrame(rows), fit)
+
+
+def left_out(fit: Fit, *, draws: int = 500) -> pd.DataFrame:
+    """Refit without each source of the likelihood in turn.
+
+    Returns
+    -------
+    DataFrame, persons
+        One row a source left out, with the posterior mean of each headline group.
+    """
+    fit = _gaussian_fit(fit, "left_out")
+    rows = [_headline("nothing", 1.0, attribute(fit))]
+    for source in dict.fromkeys(fit.model.row_sources):
+        model = without_rows(fit.model, source)
+        rows.append(_headline(source, 1.0, attribute(_fit(model, fit, draws))))
+    table = pd.DataFrame(rows).drop(columns="factor").rename(columns={"prior": "left_out"})
+    return _judged(table, fit)
+
+
+def without_rows(model: LinearModel, source: str) -> LinearModel:
+    """The same model with the rows of one source taken out of the likelihood."""
+    keep = np.array([s != source for s in model.row_sources])
+    if keep.all():
+        raise SourceError(
+            f"no rows of the likelihood come from '{source}'. Known: "
+            f"{', '.join(dict.fromkeys(model.row_sources))}."
+        )
+    return replace(
+        model,
+        design=model.design[keep],
+        curved_design=model.curved_design[keep],
+        offset=model.offset[keep],
+        observed=model.observed[keep],
+        standard_error=model.standard_error[keep],
+        row_labels=tuple(x for x, k in zip(model.row_labels, keep, strict=True) if k),
+        row_sources=tuple(x for x, k in zip(model.row_sources, keep, strict=True) if k),
+    )
+
+
+@dataclass(frozen=True)
+class PriorComparison:
+    """The same figures under several positions.
+
+    Attributes
+    ----------
+    table : DataFrame, persons
+        prior_set, title, group, prior_mean, prior_sd, mean, sd, lower95, upper95,
+        share_of_gap (posterior mean over gap).
+    surprise : Series
+        By set of priors: the gap less its prior mean, in prior standard deviations.
+        Beyond 2 the position did not expect such a gap.
+    gap : float, persons
+    area, period : str
+    verdicts : mapping from set of priors to the line of the checks of its fit
+    """
+
+    table: pd.DataFrame
+    surprise: pd.Series
+    gap: float
+    area: str
+    period: str
+    verdicts: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        thousands = self.table.pivot(index="prior_set", columns="group", values="mean") / 1000
+        shown = thousands[list(dict.fromkeys(self.table["group"]))].round(0)
+        lines = [f"Gap of {self.gap:+,.0f} persons, {self.area}: posterior means, thousands"]
+        lines.append(shown.loc[list(self.surprise.index)].to_string())
+        lines += [f"{name}: {line}" for name, line in self.verdicts.items()]
+        return "\n".join(lines)
+
+
+def compare_priors(
+    case: str | Case,
+    sets: Mapping[str, Priors] | Iterable[str] = tuple(PRIOR_SETS),
+    *,
+    seed: int = 1,
+    draws: int = 500,
+) -> PriorComparison:
+    """Fit the same figures under several sets of priors and put the groups side by side.
+
+    Parameters
+    ----------
+    case : str or Case
+    sets : names of :data:`imps.account.prior_sets.PRIOR_SETS`, or a mapping from name to Priors
+        All named positions unless told.
+    seed, draws : int
+
+    Raises
+    ------
+    PriorError
+        If a name is unknown, with the nearest.
+    """
+    loaded = load_case(case) if isinstance(case, str) else case
+    named = (
+        dict(sets)
+        if isinstance(sets, Mapping)
+        else {name: prior_set(name, loaded.sources) for name in sets}
+    )
+    tables, surprise, verdicts = [], {}, {}
+    for name, priors in named.items():
+        model = linear_model(loaded.sources, priors)
+        found = attribute(fit(model, seed=seed, draws=draws, progress=False))
+        groups = found.groups().drop(columns=["contraction", "probability_positive"])
+        title = PRIOR_SETS[name].title if name in PRIOR_SETS else name
+        groups.insert(0, "prior_set", name)
+        groups.insert(1, "title", title)
+        tables.append(groups.assign(share_of_gap=groups["mean"] / found.total))
+        total = sum(
+            (c.prior.sum() for c in model.contributions[1:]), model.contributions[0].prior.sum()
+        )
+        mean, sd = (float(x) for x in model.prior_moments(total))
+        surprise[name] = (found.total - mean) / sd
+        verdicts[name] = found.verdict
+    return PriorComparison(
+        table=pd.concat(tables, ignore_index=True),
+        surprise=pd.Series(surprise, name="surprise"),
+        gap=loaded.sources.gap,
+        area=found.area,
+        period=found.period,
+        verdicts=verdicts,
+    )
+
+
+def _gaussian_fit(fit: object, function: str) -> Fit:
+    """The fit, if it is of the Gaussian model: everything here refits or solves that one."""
+    found = needs_fit(fit, function)
+    if not found.settings.get("gaussian", True):
+        raise PriorError(
+            f"{function}() works on the Gaussian model only, and this fit is of a variant of it. "
+            "Call it on a fit of build_model(sources, priors) without options."
+        )
+    return found
+
+
+def _judged(table: pd.DataFrame, fit: Fit, checks: Checks | None = None) -> pd.DataFrame:
+    """The table with the verdict of its fit among its attributes."""
+    table.attrs[VERDICT] = (checks or check(fit)).line
+    return table
+
+
+def _fit(model: LinearModel, like: Fit, draws: int, chains: int = 4) -> Fit:
+    return fit(
+        model, seed=like.seed, method="exact", draws=draws, chains=chains, progress=False, near=like
+    )
+
+
+def _headline(name: str, factor: float, attribution: Attribution) -> dict[str, object]:
+    means = attribution.groups().set_index("group")["mean"]
+    return {"prior": name, "factor": factor, **means.to_dict()}
+
+
+def _mean_scales(fit: Fit) -> np.ndarray:
+    return fit.draws["log_scale"].mean(("chain", "draw")).values
+
+
+def _own_latents(model: LinearModel, source: str) -> np.ndarray:
+    """Latent variables whose blocks belong to one source of the gap."""
+    own = np.zeros(model.n_latent, dtype=bool)
+    start = 0
+    for block, size in model.sizes.items():
+        name = "census" if source == "census_coverage" else source
+        own[start : start + size] = block == name or block.startswith((f"{name}_", f"{name} "))
+        start += size
+    return own

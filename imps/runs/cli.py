@@ -1,0 +1,363 @@
+"""The command line: from a folder of figures to a report, and back from a manifest.
+
+Lines that say what is going on go to standard error, results to standard output. Exit codes
+are the constants below.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REFUSED, USAGE, NOT_TO_BE_USED, DIFFERENT, STOPPED = 1, 2, 3, 4, 130
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 refused, with the reason on standard error; 2 wrong usage; "
+    "3 done, but the checks say 'do not use'; 4 rerun: came out different; 130 stopped by the user."
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: importing rich for it takes twice as long as all else
+    help="Explain the gap between a census and the rolled-forward population estimates.",
+    epilog=EXIT_CODES,
+)
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the results of an earlier run.")]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Errors as one message on standard error, without a traceback, and their exit code."""
+    from imps.errors import ImpsError
+
+    try:
+        yield
+    except (ImpsError, OSError) as error:
+        _refuse(error)
+    except KeyboardInterrupt:
+        typer.echo(
+            "stopped; finished chains are kept, the same command continues the run", err=True
+        )
+        raise typer.Exit(STOPPED) from None
+
+
+def _refuse(error: Exception) -> NoReturn:
+    from imps.errors import ImpsError
+
+    words = str(error)
+    if isinstance(error, OSError) and not isinstance(error, ImpsError) and error.strerror:
+        place = f"'{error.filename}': " if error.filename else ""
+        words = f"{place}{error.strerror.lower()}. Make room, or choose another folder."
+    typer.echo(f"{type(error).__name__}: {words}", err=True)
+    raise typer.Exit(REFUSED)
+
+
+def _teller(quiet: bool) -> Callable[[str], None]:
+    """Plain lines of progress on standard error, none if quiet."""
+    return (lambda _: None) if quiet else (lambda line: typer.echo(line, err=True))
+
+
+def _show(frame: pd.DataFrame, title: str) -> None:
+    """A table: drawn by rich on a terminal, plain text elsewhere."""
+    if not sys.stdout.isatty():
+        typer.echo(f"{title}\n{frame.to_string(index=False)}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title)
+    for column in frame:
+        table.add_column(str(column), justify="left" if frame[column].dtype == object else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(str(value) for value in row))
+    Console().print(table)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from imps._version import __version__
+
+        typer.echo(f"imps {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options that belong to no command."""
+
+
+@app.command()
+def cases() -> None:
+    """List the shipped cases."""
+    from imps.shipped import case_title
+    from imps.shipped import cases as names
+
+    for name in names():
+        typer.echo(f"{name:24s} {case_title(name)}")
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Folder to make; it must not hold a project.")],
+    quiet: Quiet = False,
+) -> None:
+    """Make a project folder: settings with every default, templates, logs, README."""
+    from imps.project.template import write_project
+
+    with _refusals():
+        settings = write_project(directory)
+    if not quiet:
+        typer.echo(f"project written; settings in {settings}")
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="Project folder or settings file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run every check of the inputs without fitting; exit code 0 or 1."""
+    import json
+
+    from imps.project.check import check_project
+
+    with _refusals():
+        report = check_project(path)
+    if not quiet:
+        typer.echo(json.dumps(report.record(), indent=1) if as_json else str(report))
+    raise typer.Exit(0 if report.passed else REFUSED)
+
+
+@app.command()
+def prior(
+    case: Annotated[str, typer.Argument(help="Shipped case, or a project folder.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 1,
+    draws: Annotated[int, typer.Option(min=100, help="Draws from the priors.")] = 4000,
+) -> None:
+    """Print the table of priors, and what they alone say about the gap."""
+    with _refusals():
+        from imps.account.linear import linear_model
+        from imps.account.priors import default_priors
+        from imps.notebook_cards import thousand
+        from imps.posterior.fit import prior_predictive
+        from imps.project.check import project_of
+        from imps.shipped.loading import load_case
+
+        project = project_of(case)
+        sources = project.sources if project else load_case(case).sources
+        model = linear_model(sources, project.priors if project else default_priors())
+        found = prior_predictive(model, seed=seed, draws=draws)
+    columns = ["name", "distribution", "unit", "meaning"]
+    _show(model.priors.table()[columns], "Priors (shares per one)")
+    said = found.summary()
+    numbers = said.columns.drop("quantity")
+    said[numbers] = said[numbers].map(thousand)
+    _show(said, "What the priors alone say, thousand persons")
+    typer.echo(repr(found))
+
+
+@app.command()
+def reconcile(
+    case: Annotated[
+        str,
+        typer.Argument(help="Shipped case, see `imps cases`; or a project folder, `imps init`."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The same seed repeats the run; 1 unless told.")
+    ] = None,
+    draws: Annotated[
+        int | None, typer.Option(min=100, help="Draws of each chain: 1000 exact, 2000 by NUTS.")
+    ] = None,
+    chains: Annotated[int | None, typer.Option(min=2, help="Chains; 4 unless told.")] = None,
+    tune: Annotated[
+        int | None, typer.Option(min=0, help="Warm-up draws of NUTS; 600 unless told.")
+    ] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Chains of NUTS at a time; 2 unless told.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="auto, exact or nuts.")] = "auto",
+    likelihood: Annotated[str, typer.Option(help="normal, student_t or contacts.")] = "normal",
+    student_t: Annotated[
+        list[str] | None, typer.Option(help="Source with heavy tails; may be repeated.")
+    ] = None,
+    flows: Annotated[str, typer.Option(help="linear or log.")] = "linear",
+    switchers: Annotated[str, typer.Option(help="normal or beta.")] = "normal",
+    switcher_share: Annotated[
+        list[str] | None,
+        typer.Option(help="SOURCE=SHARE for --switchers beta; may be repeated."),
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a case and write tables, figures and a report.
+
+    A run that was cut off lies in OUT.unfinished; the same command continues it. What is not
+    told is taken from the settings of a project; its results go to the folder that they name.
+    """
+    with _refusals():
+        from imps.project.check import project_of
+        from imps.runs.run import run
+
+        project = project_of(case)
+        if project is not None and project.settings is not None:
+            out = out or project.settings.results
+            force = force or project.settings.output.overwrite
+
+        done = run(
+            project or case,
+            out=out,
+            seed=seed,
+            draws=draws,
+            chains=chains,
+            tune=tune,
+            cores=cores,
+            method=method,
+            likelihood=likelihood,
+            student_t=tuple(student_t or ()),
+            flows=flows,
+            switchers=switchers,
+            switcher_shares=_shares(switcher_share or []),
+            force=force,
+            progress=not quiet and sys.stderr.isatty(),
+            say=_teller(quiet),
+        )
+    if not quiet:
+        typer.echo(repr(done))
+    raise typer.Exit(0 if done.checks.passed else NOT_TO_BE_USED)
+
+
+def _shares(texts: list[str]) -> dict[str, float]:
+    """SOURCE=SHARE as a mapping."""
+    shares = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            shares[name] = float(number)
+        except ValueError:
+            raise typer.BadParameter(
+                f"'{text}' is not SOURCE=SHARE, such as visitor_switchers=0.03"
+            ) from None
+    return shares
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File for the report; report.html of the run unless told.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make the report of a run again from its saved fit, without fitting."""
+    with _refusals():
+        from imps.runs.run import rebuild_report
+
+        target = rebuild_report(folder, out)
+    if not quiet:
+        typer.echo(f"report written: {target}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more run folders or saved fits.")],
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, persons unrounded.")] = False,
+) -> None:
+    """Set the attributions of runs side by side."""
+    with _refusals():
+        from imps.notebook_cards import between
+        from imps.runs.rerun import compare_runs
+
+        found = compare_runs(*runs)
+    if as_csv:
+        flat = found.copy()
+        flat.columns = [f"{run}: {column}" for run, column in found.columns]
+        typer.echo(flat.reset_index().to_csv(index=False), nl=False)
+        return
+    names = list(dict.fromkeys(found.columns.get_level_values(0)))
+    shown = found.index.to_frame(index=False)
+    for name in names:
+        rows = found[name].to_numpy()
+        shown[name] = ["-" if r[0] != r[0] else between(r[0], r[1], r[2]) for r in rows]
+    _show(shown, "Sources of the gap, thousand persons: mean [95 % interval]")
+
+
+@app.command()
+def rerun(
+    manifest: Annotated[Path, typer.Argument(help="Manifest, or folder of a run.")],
+    case: Annotated[
+        str | None, typer.Option(help="Shipped case to take, where the run has no case beside it.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Repeat a run and say: identical, equal within Monte Carlo error, or different."""
+    with _refusals():
+        from imps.runs.rerun import DIFFERENT as OTHER
+        from imps.runs.rerun import rerun as repeat
+        from imps.shipped.loading import load_case
+
+        found = repeat(
+            manifest,
+            case=None if case is None else load_case(case),
+            out=out,
+            progress=not quiet and sys.stderr.isatty(),
+            say=_teller(quiet),
+        )
+    if not quiet:
+        typer.echo(repr(found))
+    raise typer.Exit(DIFFERENT if found.verdict == OTHER else 0)
+
+
+@app.command()
+def replicate(
+    folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Option(help="Replication folder to write.")],
+    stand_in: Annotated[
+        bool, typer.Option("--stand-in", help="Simulated figures where the real cannot be shared.")
+    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a folder that reproduces the numbers of a run with one command."""
+    with _refusals():
+        from imps.runs.replication import replicate as write
+
+        target = write(folder, out, stand_in=stand_in, force=force, say=_teller(quiet))
+    if not quiet:
+        typer.echo(f"replication folder written: {target}; in it: uv run replicate.py")
+
+
+@app.command()
+def doctor() -> None:
+    """Check the installation: versions, libraries, and an exact answer that is known."""
+    with _refusals():
+        from imps.runs.doctor import examine
+
+        findings = examine()
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.what}: {finding.found}")
+    raise typer.Exit(0 if all(finding.passed for finding in findings) else REFUSED)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except OSError as error:  # what it had to say could not be written
+        print(f"OSError: the output could not be written: {error.strerror}", file=sys.stderr)
+        sys.exit(REFUSED)

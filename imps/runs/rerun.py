@@ -1,0 +1,247 @@
+"""Repeating a run from its manifest, and runs side by side."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from imps.account.account import Resolution
+from imps.account.priors import Prior, Priors
+from imps.errors import SavedFileError
+from imps.posterior.saved_fits import FIT_FILE, load_fit, load_saved_case
+from imps.results.attribution import attribute
+from imps.results.checks import check
+from imps.runs.manifest import account_digest, draws_digest, environment, quantities, read_manifest
+from imps.runs.run import Run, changed_inputs, other_parts, run
+from imps.shipped import cases
+from imps.shipped.loading import Case, load_case
+
+IDENTICAL = "identical"
+EQUAL = "equal within Monte Carlo error"
+DIFFERENT = "different"
+FALSE_ALARM = 0.001
+"""Chance that a repetition with other draws of the same posterior is called different."""
+KNOWN_SD = 1e-3
+"""Persons; a quantity with less spread is known and must come out equal."""
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A run repeated from its manifest, and whether it came out the same.
+
+    Attributes
+    ----------
+    verdict : {"identical", "equal within Monte Carlo error", "different"}
+    differences : tuple of str
+        What came out different, worst first.
+    changed : tuple of str
+        What is not as it was: inputs, priors, versions, platform.
+    run : Run
+    """
+
+    verdict: str
+    differences: tuple[str, ...]
+    changed: tuple[str, ...]
+    run: Run
+
+    def __repr__(self) -> str:
+        what = f": {'; '.join(self.differences[:5])}" if self.differences else ""
+        lines = [f"{self.verdict}{what}"]
+        return "\n".join([*lines, *(f"  not as it was: {line}" for line in self.changed[:8])])
+
+
+def rerun(
+    manifest: str | Path,
+    *,
+    case: Case | None = None,
+    out: str | Path | None = None,
+    cores: int = 2,
+    progress: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> Rerun:
+    """Repeat a run and say whether it comes out the same.
+
+    Parameters
+    ----------
+    manifest : path
+        A manifest, or the folder of a run.
+    case : Case, optional
+        The case, where it is neither shipped nor saved beside the manifest.
+    out : path, optional
+        Folder for the results of the repetition.
+    cores, progress, say
+        As in :func:`imps.run`.
+
+    Returns
+    -------
+    Rerun
+
+    Raises
+    ------
+    SavedFileError
+        If the manifest cannot be read, or the model held terms of the user's own.
+
+    Notes
+    -----
+    Identical: every draw and every table, bit by bit. Equal within Monte Carlo error:
+    no mean or standard deviation of a reported quantity is farther from the one in the
+    manifest than independent draws of one posterior would leave it, at a family-wise level of
+    0.001 (Bonferroni).
+    """
+    then = read_manifest(manifest)
+    request = dict(then["request"])
+    variant = request.pop("variant")
+    if variant["added"]:
+        raise SavedFileError(
+            f"the model held terms of your own ({', '.join(variant['added'])}), which are code and "
+            "stand in no manifest: run your own script again."
+        )
+    found = run(
+        case or _case_of(then, Path(manifest)),
+        out=out,
+        priors=Priors(tuple(Prior(**row) for row in then["priors"])),
+        resolution=Resolution(**then["resolution"]),
+        cores=cores,
+        progress=progress,
+        say=say,
+        **request,
+        **{name: variant[name] for name in VARIANT},
+    )
+    verdict, different, changed = _compared(then, found)
+    place = Path(manifest)
+    changed += tuple(changed_inputs(then, place if place.is_dir() else place.parent))
+    return Rerun(verdict, different, changed, found)
+
+
+VARIANT = ("likelihood", "student_t", "flows", "switchers", "switcher_shares")
+
+
+def _case_of(then: Mapping[str, Any], manifest: Path) -> Case:
+    """The shipped case as it is now, or the one that was saved with the run."""
+    if then["case"] in cases():
+        return load_case(then["case"])
+    saved = (manifest if manifest.is_dir() else manifest.parent) / FIT_FILE
+    if not saved.exists():
+        raise SavedFileError(
+            f"'{then['case']}' is not a shipped case and no {FIT_FILE} lies beside the manifest. "
+            "Pass the case: imps.rerun(manifest, case=...), or --case on the command line."
+        )
+    found = load_saved_case(saved)
+    if not isinstance(found, Case):
+        raise SavedFileError(f"{FIT_FILE} beside the manifest holds no case; pass it as case=.")
+    return found
+
+
+def _compared(then: Mapping[str, Any], found: Run) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    now = {**environment(), "account_sha256": account_digest(found.fit.model)}
+    names = ("account_sha256", "imps", "revision", "python", "packages", "lock_sha256", "blas",
+             "platform")  # fmt: skip
+    changed = tuple(other_parts(then, now, names))
+    if then.get("draws_sha256") is None:
+        return DIFFERENT, ("the manifest is of a run that never finished",), changed
+    tables = _other_tables(then, found)
+    if draws_digest(found.fit) == then["draws_sha256"] and not tables:
+        return IDENTICAL, (), changed
+    lines = _beyond_error(then["quantities"], quantities(found.fit, found.checks))
+    if then["method"] != found.fit.method:
+        lines.insert(0, f"method {then['method']} then, {found.fit.method} now")
+    return (DIFFERENT if lines else EQUAL), tuple(lines), changed
+
+
+def _other_tables(then: Mapping[str, Any], found: Run) -> list[str]:
+    """Names of tables whose text is not the one of the manifest."""
+    return [
+        name
+        for name, table in found.tables().items()
+        if then["outputs"].get(f"tables/{name}.csv")
+        != hashlib.sha256(table.csv_text().encode("utf-8")).hexdigest()
+    ]
+
+
+def _beyond_error(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Quantities whose mean or sd differ by more than Monte Carlo error, worst first."""
+    before = {row["quantity"]: row for row in then}
+    after = {row["quantity"]: row for row in now}
+    if list(before) != list(after):
+        lost = [name for name in before if name not in after]
+        new = [name for name in after if name not in before]
+        return [f"other quantities: {', '.join([*lost, *new][:5])}"]
+    limit = float(norm.isf(FALSE_ALARM / 2 / (2 * len(before))))
+    found = []
+    for name, a in before.items():
+        b = after[name]
+        if a["ess"] is None or b["ess"] is None:  # known: nothing was sampled
+            if not np.isclose(a["mean"], b["mean"], rtol=1e-9, atol=KNOWN_SD):
+                found.append((np.inf, f"{name} {a['mean']:,.6g} then, {b['mean']:,.6g} now"))
+            continue
+        error = np.hypot(a["sd"] / np.sqrt(a["ess"]), b["sd"] / np.sqrt(b["ess"]))
+        z = abs(a["mean"] - b["mean"]) / error
+        ratio = np.sqrt(0.5 / a["ess"] + 0.5 / b["ess"])
+        z_sd = abs(np.log(a["sd"] / b["sd"])) / ratio
+        if max(z, z_sd) > limit:
+            what = "mean" if z >= z_sd else "sd"
+            found.append(
+                (
+                    max(z, z_sd),
+                    f"{what} of {name} {a[what]:,.6g} then, {b[what]:,.6g} now "
+                    f"({max(z, z_sd):.1f} standard errors)",
+                )
+            )
+    return [line for _, line in sorted(found, key=lambda x: -x[0])]
+
+
+def compare_runs(*runs: str | Path | Run, prob: float = 0.95) -> pd.DataFrame:
+    """Attributions of several runs side by side, persons.
+
+    Parameters
+    ----------
+    *runs : Run, or path of a run folder or of a saved fit
+        Two or more.
+
+    Returns
+    -------
+    DataFrame
+        One row a source, then the headline groups and the gap; of each run the mean and the
+        interval, with the name of the run as the upper label of the columns. A source that a
+        run does not have is missing, not zero.
+    """
+    if len(runs) < 2:
+        raise SavedFileError("compare needs at least two runs.")
+    frames = {}
+    for i, one in enumerate(runs):
+        name = _name_of(one)
+        frames[name if name not in frames else f"{name} ({i + 1})"] = _attributed(one, prob)
+    order = dict.fromkeys(label for frame in frames.values() for label in frame.index)
+    joined = pd.concat({k: f.reindex(list(order)) for k, f in frames.items()}, axis=1)
+    return joined.rename_axis(["kind", "name"])
+
+
+def _name_of(one: str | Path | Run) -> str:
+    if isinstance(one, Run):
+        return one.case.name if one.folder is None else one.folder.name
+    return Path(one).resolve().name
+
+
+def _attributed(one: str | Path | Run, prob: float) -> pd.DataFrame:
+    """Mean and interval by kind (source, group, gap) and name."""
+    if isinstance(one, Run):
+        found = one.attribution
+    else:
+        fit = load_fit(one)
+        found = attribute(fit, checks=check(fit))
+    level = f"{prob * 100:g}"
+    columns = ["mean", f"lower{level}", f"upper{level}"]
+    sources, groups = found.summary(prob=prob), found.groups(prob=prob)
+    sources.index = pd.MultiIndex.from_product([["source"], sources["source"]])
+    groups.index = pd.MultiIndex.from_product([["group"], groups["group"]])
+    gap = pd.DataFrame(
+        [[found.total] * 3], columns=columns, index=pd.MultiIndex.from_tuples([("gap", "gap")])
+    )
+    return pd.concat([sources[columns], groups[columns], gap])

@@ -1,0 +1,1 @@
+"""Accounts whose truth is known, told without the model."""

@@ -1,0 +1,176 @@
+"""Stocks: the base, the census, and the rolled-forward estimates as published."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from imps.demography.accounting import roll_forward
+from imps.demography.periods import spelt_out
+from imps.errors import DefinitionError, SourceError
+from imps.names import AGE, SEX, YEAR
+from imps.sources.array_checks import check_ages, check_complete, check_dims, check_sexes
+from imps.sources.definitions import USUAL_RESIDENTS, Counted
+
+TOTAL = "total"
+BY_SEX = "sex"
+BY_SEX_AND_AGE = "sex and age"
+DETAILS = (TOTAL, BY_SEX, BY_SEX_AND_AGE)
+
+
+@dataclass(frozen=True)
+class Stock:
+    """A published population at one date.
+
+    Attributes
+    ----------
+    count : DataArray (sex, age), persons
+        Where only a total or totals by sex were published, the ages are a
+        schedule scaled to them: arithmetic, not data.
+    observed : {"total", "sex", "sex and age"}
+        The detail in which the figure was published; only this is data.
+    date : date
+        Reference date of the figure.
+    relative_standard_error : float
+        Accuracy (random error) of the total as a share; bias has a prior.
+    vintage, reference, name : str
+    counted : Counted
+        Geography, unit and residents of the figures.
+    """
+
+    count: xr.DataArray
+    observed: str
+    date: dt.date
+    relative_standard_error: float
+    vintage: str
+    reference: str
+    name: str
+    counted: Counted = USUAL_RESIDENTS
+
+    def __post_init__(self) -> None:
+        check_dims(self.count, (SEX, AGE), self.name)
+        check_sexes(self.count, self.name)
+        check_ages(self.count, self.name)
+        check_complete(self.count, self.name)
+        if self.observed not in DETAILS:
+            raise SourceError(
+                f"source '{self.name}': observed is '{self.observed}', expected one of {DETAILS}."
+            )
+
+    @classmethod
+    def from_total(cls, total: float, schedule: xr.DataArray, **fields: object) -> Stock:
+        """A stock of which only the total was published; `schedule` (sex, age) gives the shape."""
+        return cls(schedule * (total / schedule.sum()), TOTAL, **fields)  # type: ignore[arg-type]
+
+    @property
+    def total(self) -> float:
+        """Persons of all ages and both sexes."""
+        return float(self.count.sum())
+
+    @property
+    def detail(self) -> str:
+        """Date and detail in which it was published, in words."""
+        what = (
+            "total only; ages are a schedule" if self.observed == TOTAL else f"by {self.observed}"
+        )
+        return f"{spelt_out(self.date)}, {what}"
+
+    @property
+    def at_mid_year(self) -> bool:
+        """Whether the figure refers to 30 June."""
+        return (self.date.month, self.date.day) == (6, 30)
+
+
+@dataclass(frozen=True)
+class RolledForward:
+    """The official rolled-forward totals as they were carried at the time.
+
+    Attributes
+    ----------
+    total : DataArray (year), persons
+        Mid-years from the base to the census.
+    by_rule : tuple of int
+        Mid-years whose figure was not published and is reached by `rule`.
+    rule : str
+        How those figures are reached, in words.
+    by_sex : DataArray (sex), persons, or None
+        At the last mid-year, where published.
+    by_sex_and_age : DataArray (year, sex, age), persons, or None
+        For the mid-years for which it was published.
+    vintage, reference : str
+    counted : Counted
+        Geography, unit and residents of the figures.
+    """
+
+    total: xr.DataArray
+    by_rule: tuple[int, ...]
+    rule: str
+    vintage: str
+    reference: str
+    by_sex: xr.DataArray | None = None
+    by_sex_and_age: xr.DataArray | None = None
+    name: str = "rolled_forward"
+    counted: Counted = USUAL_RESIDENTS
+
+    def __post_init__(self) -> None:
+        check_dims(self.total, (YEAR,), self.name)
+        check_complete(self.total, self.name)
+
+    def implied_net_migration(self, natural_change: xr.DataArray) -> xr.DataArray:
+        """Net migration and other changes that the published totals held, (year), persons.
+
+        What is left of each year's change after births minus deaths: the
+        balancing equation turned round.
+        """
+        change = self.total.diff(YEAR)
+        if not np.array_equal(change[YEAR].values, natural_change[YEAR].values):
+            raise DefinitionError(
+                f"source '{self.name}': totals and natural change cover different mid-years."
+            )
+        return change - natural_change
+
+    def implied_net_migration_by_cell(
+        self, base: xr.DataArray, births: xr.DataArray, deaths: xr.DataArray
+    ) -> xr.DataArray:
+        """Net migration and other changes that the published cells held, by sex and age.
+
+        The balancing equation turned round, cohort by cohort: what the roll-forward
+        carried by age, of which the flows by age and sex were not published.
+
+        Parameters
+        ----------
+        base : DataArray (sex, age), persons
+        births : DataArray (year, sex), persons per year
+        deaths : DataArray (year, sex, age), persons per year
+            By age reached at the end of the interval.
+
+        Returns
+        -------
+        DataArray (year, sex, age), persons per year
+            Years of which both ends were published by sex and age; the base is
+            the end of the year before the first. Ages are ages reached. The split
+            of deaths between two cohorts is a rule, so single ages are uncertain
+            by a share of their deaths; sums over ages are not.
+        """
+        if self.by_sex_and_age is None:
+            raise SourceError(f"source '{self.name}': no mid-year was published by sex and age.")
+        cells = self.by_sex_and_age
+        stocks = {int(y): cells.sel({YEAR: y}, drop=True) for y in cells[YEAR].values}
+        stocks.setdefault(int(self.total[YEAR][0]), base)
+        years = [y for y in sorted(stocks) if y - 1 in stocks]
+        nothing = xr.zeros_like(base)
+        held = []
+        for year in years:
+            aged = roll_forward(
+                stocks[year - 1],
+                births=births.sel({YEAR: year}, drop=True),
+                deaths=deaths.sel({YEAR: year}, drop=True),
+                net_migration=nothing,
+            )
+            held.append(stocks[year] - aged)
+        return xr.concat(held, dim=xr.DataArray(years, dims=YEAR, name=YEAR)).transpose(
+            YEAR, SEX, AGE
+        )

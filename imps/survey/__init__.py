@@ -1,0 +1,1 @@
+"""The passenger survey: weights, totals with design-based errors, published tables."""

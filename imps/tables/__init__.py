@@ -1,0 +1,44 @@
+"""The tables of a fit and of its account: one object a table, printed in every form."""
+
+from imps.tables.account import (
+    back_series_table,
+    by_sex_table,
+    closure_by_age_table,
+    net_and_gross_table,
+    new_base_table,
+)
+from imps.tables.fit import (
+    attribution_table,
+    closure_table,
+    computation_table,
+    gap_table,
+    groups_table,
+    net_migration_table,
+    priors_table,
+    response_table_of,
+    roll_forward_table,
+    sources_table,
+    variants_table,
+)
+from imps.tables.printed import Table, to_docx
+
+__all__ = [
+    "Table",
+    "attribution_table",
+    "back_series_table",
+    "by_sex_table",
+    "closure_by_age_table",
+    "closure_table",
+    "computation_table",
+    "gap_table",
+    "groups_table",
+    "net_and_gross_table",
+    "net_migration_table",
+    "new_base_table",
+    "priors_table",
+    "response_table_of",
+    "roll_forward_table",
+    "sources_table",
+    "to_docx",
+    "variants_table",
+]

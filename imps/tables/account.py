@@ -1,0 +1,265 @@
+"""Tables of the account: closure by sex and age, back-series, new base, net and gross, by sex.
+
+The layouts are those in which statistical offices report a rebasing: a closure table, a
+back-series beside the published one, and the build-up of the new base from the census.
+
+References
+----------
+ONS, Explaining the difference between the 2011 Census estimates and the rolled-forward
+population estimates (2012). Stats NZ, National population estimates (build-up of the
+estimated resident population from the census count).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from imps.account.gap import rolled_forward_components
+from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE, YEAR
+from imps.posterior.fit import Fit
+from imps.results.attribution import AFTER_THE_FACT, KNOWN, Attribution
+from imps.results.reconciliation import Reconciliation
+from imps.tables.fit import ADD_UP, INTERVAL, fit_note
+from imps.tables.printed import Table
+
+BAND = 10
+"""Width of the age bands of the closure table, years."""
+RECONSTRUCTED = {
+    "total": "Only totals of the gap were published: sexes and ages are the account's own "
+    "reconstruction.",
+    "sex": "The gap was published by sex: ages are the account's own reconstruction.",
+    "sex and age": "Both ends of the gap were published by sex and age.",
+}
+PUBLISHED = "Without an interval: published, with no error of its own."
+LIMITS = [0.025, 0.975]
+
+
+def closure_by_age_table(fit: Fit, attribution: Attribution) -> Table:
+    """Closure by sex and age band: what the roll-forward is made of, the census, the gap.
+
+    Ages are those at the end; a cohort is followed back to its base or its birth.
+    """
+    sources = fit.model.sources
+    parts = rolled_forward_components(fit.model.account)
+    parts["rolled_forward"] = np.sum(list(parts.values()), axis=0)
+    parts["census"] = sources.census.count.transpose(SEX, AGE).values
+    parts["gap"] = parts["rolled_forward"] - parts["census"]
+    bands = _bands(sources.ages)
+    rows = []
+    for i, sex in enumerate(SEXES):
+        cells = pd.DataFrame({name: values[i] for name, values in parts.items()})
+        by_band = cells.groupby(bands, sort=False).sum()
+        by_band.loc["all"] = cells.sum()
+        rows.append(by_band.rename_axis("age").reset_index().assign(sex=sex))
+    frame = pd.concat(rows, ignore_index=True)
+    both = frame[frame["age"] == "all"].drop(columns=["age", "sex"]).sum()
+    frame.loc[len(frame)] = {**both, "age": "all", "sex": "both"}
+    frame.insert(0, "sex", frame.pop("sex"))
+    frame["gap_per_cent"] = 100 * frame["gap"] / frame["census"]
+    return Table(
+        frame,
+        f"Closure by sex and age at the end, {attribution.area}, {attribution.period}",
+        "tab:closure-by-age",
+        (
+            f"{GAP_CONVENTION.capitalize()}.",
+            RECONSTRUCTED[attribution.observed],
+            "Published figures laid out by the official rules, without an error of their own; the "
+            "posterior error of the roll-forward by age stands in the pyramid.",
+            "Other migration: asylum seekers, Irish flows and switchers, net. Other changes: known "
+            "ones, and flows carried then that were revised since.",
+            fit_note(attribution.verdict),
+        ),
+        tuple(parts),
+    )
+
+
+def _bands(ages: np.ndarray) -> np.ndarray:
+    """Age band of each single year; the open group belongs to the last band."""
+    lower = ages // BAND * BAND
+    last = int(lower[-1])
+    return np.array([f"{a}+" if a == last else f"{a}–{a + BAND - 1}" for a in lower])
+
+
+def by_sex_table(attribution: Attribution) -> Table:
+    """Every source's share of the gap by sex: mean, 95 per cent interval, P(> 0)."""
+    detail = attribution.summary(by=(SOURCE, SEX))
+    something = detail.groupby(SOURCE)[["mean", "sd"]].transform(lambda x: x.abs().max())
+    detail = detail[(something >= KNOWN).any(axis=1)]  # the rest is known to be nothing
+    frame = pd.DataFrame({SOURCE: list(dict.fromkeys(detail[SOURCE]))})
+    for sex, name in zip(SEXES, ("men", "women"), strict=True):
+        rows = detail[detail[SEX] == sex].set_index(SOURCE).loc[frame[SOURCE]]
+        for column, label in (("mean", name), ("lower95", f"{name}_lower95"),
+                              ("upper95", f"{name}_upper95"),
+                              ("probability_positive", f"{name}_P(> 0)")):  # fmt: skip
+            frame[label] = rows[column].to_numpy()
+    gap = attribution.gap.sum(AGE)
+    last: dict[str, object] = {str(c): np.nan for c in frame} | {SOURCE: "gap"}
+    for sex, name in zip(SEXES, ("men", "women"), strict=True):
+        last[name] = float(gap.sel({SEX: sex}))
+    frame.loc[len(frame)] = last
+    persons = tuple(c for c in frame if c != SOURCE and "P(" not in c)
+    return Table(
+        frame,
+        f"Sources of the gap by sex, {attribution.area}, {attribution.period}",
+        "tab:by-sex",
+        (
+            f"{GAP_CONVENTION.capitalize()}.",
+            PUBLISHED,
+            INTERVAL,
+            ADD_UP,
+            RECONSTRUCTED[attribution.observed],
+            fit_note(attribution.verdict),
+        ),
+        persons,
+    )
+
+
+def net_and_gross_table(attribution: Attribution) -> Table:
+    """The net gap beside its gross: how much error cancels over sources, sexes and ages.
+
+    Gross is the sum of absolute values, in every draw, of what is told apart in that line.
+
+    Notes
+    -----
+    Over sources, sum over s of abs(contribution of s): its mean is above the sum of the
+    absolute means, for the sign of a source is uncertain too.
+    """
+    totals = attribution.totals()
+    groups = attribution.prior.set_index(SOURCE)["group"]
+    grouped = xr.concat(
+        [totals.sel({SOURCE: list(names)}).sum(SOURCE) for _, names in groups.groupby(groups).groups
+         .items()], dim=SOURCE,
+    )  # fmt: skip
+    own = [s for s in totals[SOURCE].values if s not in AFTER_THE_FACT]
+    error = attribution.contributions.sel({SOURCE: own}).sum(SOURCE)
+    gap = attribution.gap
+    rows = [
+        _gross("the gap, over sources", totals, SOURCE),
+        _gross("the gap, over headline groups", grouped, SOURCE),
+        _known_gross("the gap, over sexes", gap.sum(AGE).values),
+        _known_gross("the gap, over sexes and single ages", gap.values),
+        _gross("error of the roll-forward, over sexes", error.sum(AGE), SEX),
+        _gross("error of the roll-forward, over sexes and single ages", error, (SEX, AGE)),
+    ]
+    columns = ["what", "net", "net_lower95", "net_upper95", "gross", "gross_lower95",
+               "gross_upper95"]  # fmt: skip
+    return Table(
+        pd.DataFrame(rows, columns=columns),
+        f"Net and gross, {attribution.area}, {attribution.period}",
+        "tab:net-and-gross",
+        (
+            f"{GAP_CONVENTION.capitalize()}.",
+            "Gross: sum of absolute values in every draw. Error of the roll-forward: against the "
+            "true population at mid-year.",
+            PUBLISHED,
+            INTERVAL,
+            RECONSTRUCTED[attribution.observed],
+            fit_note(attribution.verdict),
+        ),
+        tuple(columns[1:]),
+    )
+
+
+def _gross(what: str, draws: xr.DataArray, over: str | tuple[str, ...]) -> tuple[object, ...]:
+    net, gross = draws.sum(over).values, abs(draws).sum(over).values
+    return (what, net.mean(), *np.quantile(net, LIMITS), gross.mean(), *np.quantile(gross, LIMITS))
+
+
+def _known_gross(what: str, cells: np.ndarray) -> tuple[object, ...]:
+    net, gross = float(cells.sum()), float(np.abs(cells).sum())
+    return (what, net, np.nan, np.nan, gross, np.nan, np.nan)
+
+
+def back_series_table(
+    reconciliation: Reconciliation, *, later: pd.DataFrame | None = None
+) -> Table:
+    """Back-series: published and revised population at each mid-year, and what changed it.
+
+    Parameters
+    ----------
+    reconciliation : Reconciliation
+    later : DataFrame, optional
+        Later series of the case (`case.later_series`); its rows "population" are added.
+
+    Notes
+    -----
+    Births, deaths and net migration are those of the year to that mid-year; the change of
+    the population is their balance, and at the last mid-year also the residual.
+    """
+    frame = reconciliation.population_by_year()
+    frame = frame[["year", "rolled_forward", "mean", "lower95", "upper95"]]
+    frame = frame.rename(columns={"mean": "revised", "lower95": "revised_lower95",
+                                  "upper95": "revised_upper95"})  # fmt: skip
+    frame["revision"] = frame["revised"] - frame["rolled_forward"]
+    if later is not None and len(later):
+        people = later[later["series"] == "population"].groupby("year")["persons"].sum()
+        frame["later official"] = people.reindex(frame["year"]).to_numpy(float)
+    series = {
+        "births": reconciliation.births.sum(SEX),
+        "deaths": -reconciliation.deaths.sum((SEX, AGE)),
+        "net_migration": reconciliation.net_migration.sum((SEX, AGE)),
+        "other_changes": reconciliation.other_changes.sum((SEX, AGE)),
+    }
+    for name, draws in series.items():
+        values = draws.transpose(YEAR, CHAIN, DRAW).values.reshape(draws[YEAR].size, -1)
+        if values.std(axis=1).max() < KNOWN:
+            frame[name] = np.r_[np.nan, values.mean(axis=1)]
+            continue
+        ends = np.quantile(values, LIMITS, axis=1)
+        for label, found in ((name, values.mean(axis=1)), (f"{name}_lower95", ends[0]),
+                             (f"{name}_upper95", ends[1])):  # fmt: skip
+            frame[label] = np.r_[np.nan, found]
+    return Table(
+        frame,
+        f"Back-series of the population at 30 June, {reconciliation.area}",
+        "tab:back-series",
+        (
+            "Rolled forward: as carried then. Revision: revised minus rolled forward.",
+            "Births, deaths, net migration and other changes: of the year to that mid-year, "
+            "posterior. In the last year the population also takes in the residual.",
+            PUBLISHED,
+            INTERVAL,
+            fit_note(reconciliation.verdict),
+        ),
+        tuple(c for c in frame if c != "year"),
+    )
+
+
+def new_base_table(fit: Fit, attribution: Attribution) -> Table:
+    """Build-up of the new base: from the census count to the population at mid-year.
+
+    The last line less the roll-forward is minus the roll-forward's own error.
+    """
+    count = fit.model.sources.census.total
+    totals, summary = attribution.totals(), attribution.summary().set_index(SOURCE)
+    steps = [s for s in AFTER_THE_FACT if summary.loc[s, ["mean", "sd"]].abs().max() >= KNOWN]
+    new = count + totals.sel({SOURCE: steps}).sum(SOURCE).values
+    rolled = float(fit.model.sources.rolled_forward.total[-1])
+    limits = ["lower95", "upper95"]
+    mean = count + float(summary.loc[steps, "mean"].sum())
+    rows = [("Census as counted", count, np.nan, np.nan)]
+    rows += [(f"plus {BUILD_UP[s]}", *summary.loc[s, ["mean", *limits]]) for s in steps]
+    rows += [
+        (f"new base, mid-{fit.model.sources.last_year}", mean, *np.quantile(new, LIMITS)),
+        (f"rolled-forward, mid-{fit.model.sources.last_year}", rolled, np.nan, np.nan),
+        ("new base minus rolled-forward", mean - rolled, *np.quantile(new - rolled, LIMITS)),
+    ]
+    return Table(
+        pd.DataFrame(rows, columns=["line", "persons", "persons_lower95", "persons_upper95"]),
+        f"Build-up of the new base, {attribution.area}",
+        "tab:new-base",
+        (PUBLISHED, INTERVAL, ADD_UP, fit_note(attribution.verdict)),
+        ("persons", "persons_lower95", "persons_upper95"),
+    )
+
+
+BUILD_UP = {
+    "census_coverage": "people missed by the census, less those counted twice",
+    "census_sampling": "random error of the census",
+    "date_change": "change from census day to mid-year",
+}
+"""Steps of the build-up in words, by source of the gap."""
+
+assert set(BUILD_UP) == set(AFTER_THE_FACT)

@@ -1,0 +1,364 @@
+"""The tables of a fit: closure, attribution, net migration, priors, sources, variants."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from imps.account.priors import LOG_SD_OF_SCALES
+from imps.demography.periods import spelt_out
+from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX
+from imps.posterior.fit import Fit
+from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.results.checks import VERDICT, Checks, check, in_short
+from imps.results.reconciliation import Reconciliation
+from imps.results.sensitivity import response_table
+from imps.sources import BY_SEX, TOTAL
+from imps.tables.printed import Table, interval_end, to_docx
+
+ADD_UP = "Means add up; interval ends do not."
+INTERVAL = "Intervals are equal-tailed 95 % credible intervals."
+SAMPLING = "Intervals of the survey are 95 % sampling intervals, estimate plus or minus 1.96 se."
+PREVIEW = "Exact at the posterior mean scales, without a refit."
+Z95 = 1.96
+
+
+def attribution_table(attribution: Attribution) -> Table:
+    """One row a source, with prior, posterior, contraction and probability of its sign."""
+    frame = something(attribution.summary())
+    frame.insert(list(frame).index("upper95") + 1, "share", frame["mean"] / attribution.total)
+    return Table(
+        frame,
+        f"Sources of the gap of {attribution.total:+,.0f} persons, {attribution.area}, "
+        f"{attribution.period}",
+        "tab:attribution",
+        (
+            *_notes(attribution),
+            "Share: mean over the gap; shares add up to one, and one may be negative or above one.",
+            "Contraction under 0.50: prior-driven.",
+        ),
+        ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
+        csv_only=("group", "sd"),
+    )
+
+
+def groups_table(attribution: Attribution) -> Table:
+    """Headline groups of sources."""
+    return Table(
+        something(attribution.groups()),
+        f"Headline groups of the gap, {attribution.area}, {attribution.period}",
+        "tab:groups",
+        _notes(attribution),
+        ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
+        csv_only=("sd",),
+    )
+
+
+def net_migration_table(reconciliation: Reconciliation) -> Table:
+    """Net migration by year beside the survey, the later and the original official series."""
+    frame = reconciliation.net_migration_by_year()
+    error = reconciliation.published.set_index("year")["ips_se"].loc[frame["year"]].to_numpy()
+    after = list(frame).index("ips") + 1
+    frame.insert(after, "ips_lower95", frame["ips"] - Z95 * error)
+    frame.insert(after + 1, "ips_upper95", frame["ips"] + Z95 * error)
+    return Table(
+        frame,
+        f"Net migration by year to 30 June, {reconciliation.area}",
+        "tab:net-migration",
+        (
+            "Arrivals minus departures.",
+            INTERVAL,
+            SAMPLING,
+            "The survey alone leaves out asylum seekers, Irish flows and switchers; the later "
+            "official series holds them. What was carried in the roll-forward holds other changes "
+            "too. Neither was published with an error.",
+            fit_note(reconciliation.verdict),
+        ),
+        tuple(c for c in frame if c != "year"),
+        csv_only=("sd",),
+    )
+
+
+def gap_table(fit: Fit, *, checks: Checks | None = None) -> Table:
+    """The gap in the detail that was published, persons.
+
+    The first row is the gap that the contributions sum to: the roll-forward at
+    mid-year against the census as counted. Where census day is not the mid-year a
+    second row moves the census by the posterior mean of the change in between.
+    """
+    sources = fit.model.sources
+    census, rolled = sources.census, sources.rolled_forward
+    last = float(rolled.total[-1])
+    rows = [("total", "all", "all", "as counted", last, census.total)]
+    if not census.at_mid_year:
+        date = next(c for c in fit.model.contributions if c.source == "date_change")
+        moved = float(fit.model.evaluate(date.value.sum(), fit.latents()).mean())
+        rows.append(("total", "all", "all", "moved to mid-year", last, census.total + moved))
+    if rolled.by_sex is not None and census.observed != "total":
+        for sex in rolled.by_sex["sex"].values:
+            counted = float(census.count.sel(sex=sex).sum())
+            rows.append(
+                ("sex", sex, "all", "as counted", float(rolled.by_sex.sel(sex=sex)), counted)
+            )
+    frame = pd.DataFrame(
+        rows, columns=["level", "sex", "age", "basis", "rolled_forward", "census_based"]
+    )
+    frame["gap"] = frame["rolled_forward"] - frame["census_based"]
+    return Table(
+        frame,
+        f"The gap, {sources.area}, mid-{sources.last_year}",
+        "tab:gap",
+        (
+            f"{GAP_CONVENTION.capitalize()}.",
+            rolled.rule if rolled.by_rule else "As published.",
+            _checked(fit, checks),
+        ),
+        ("rolled_forward", "census_based", "gap"),
+    )
+
+
+def closure_table(fit: Fit, *, checks: Checks | None = None) -> Table:
+    """Base, births, deaths, migration carried then, rolled-forward, census, gap."""
+    sources = fit.model.sources
+    births = float(sources.births.count.sum())
+    deaths = float(sources.deaths.count.sum())
+    base, last = float(sources.rolled_forward.total[0]), float(sources.rolled_forward.total[-1])
+    rows = [
+        (f"Base, mid-{sources.mid_years[0]}", base),
+        ("plus births", births),
+        ("minus deaths", -deaths),
+        ("plus net migration and other changes, as carried", last - base - births + deaths),
+        (f"rolled-forward, mid-{sources.last_year}", last),
+        (f"minus census, {spelt_out(sources.census.date)}", -sources.census.total),
+        ("gap", sources.gap),
+    ]
+    return Table(
+        pd.DataFrame(rows, columns=["line", "persons"]),
+        f"Closure of the account, {sources.area}",
+        "tab:closure",
+        (
+            f"{GAP_CONVENTION.capitalize()}.",
+            "Published figures, without an error of their own.",
+            _checked(fit, checks),
+        ),
+        ("persons",),
+    )
+
+
+def response_table_of(fit: Fit, *, checks: Checks | None = None) -> Table:
+    """How every source answers 100 thousand of true error in each."""
+    frame = response_table(fit, checks=checks)
+    return Table(
+        frame.reset_index(),
+        "Response: movement of each source's posterior mean for 100 thousand of true error in one",
+        "tab:response",
+        (
+            "Exact at the posterior mean scales; it depends on design and priors, not on the data.",
+            "100 on the diagonal and 0 beside it would be perfect separation.",
+            fit_note(frame.attrs[VERDICT]),
+        ),
+        tuple(frame.columns),
+    )
+
+
+def roll_forward_table(fit: Fit, *, checks: Checks | None = None) -> Table:
+    """Deterministic roll-forward year by year with implied, later and survey flows."""
+    sources = fit.model.sources
+    frame = sources.roll_forward_check()
+    persons = [c for c in frame if c not in ("year", "by_rule")]
+    return Table(
+        frame,
+        f"Deterministic roll-forward with three sets of flows, {sources.area}",
+        "tab:roll-forward",
+        (
+            "Implied flows are what the published totals held after births minus deaths; they "
+            "reproduce the totals by the balancing equation.",
+            sources.rolled_forward.rule and f"By rule: {sources.rolled_forward.rule}.",
+            _checked(fit, checks),
+        ),
+        tuple(persons),
+    )
+
+
+def priors_table(fit: Fit, *, checks: Checks | None = None) -> Table:
+    """Every prior with its 95 per cent range, its meaning and its reason.
+
+    The range of a scale is that of the standard deviation itself.
+    """
+    frame = fit.model.priors.table()
+    scale = frame["distribution"].str.startswith("Normal(0, s)")
+    half, spread = Z95 * frame["sd"], np.exp(Z95 * LOG_SD_OF_SCALES)
+    lower = np.where(scale, frame["sd"] / spread, frame["mean"] - half)
+    upper = np.where(scale, frame["sd"] * spread, frame["mean"] + half)
+    frame.insert(4, "lower95", lower)
+    frame.insert(5, "upper95", upper)
+    return Table(
+        frame,
+        "Priors",
+        "tab:priors",
+        (
+            "Shares are per one.",
+            "Range of a scale (a standard deviation s): of s itself.",
+            _checked(fit, checks),
+        ),
+        csv_only=("mean", "sd"),
+        significant=("lower95", "upper95"),
+    )
+
+
+def sources_table(fit: Fit, *, checks: Checks | None = None) -> Table:
+    """Every source with detail, vintage, reference, number of figures and their digest."""
+    sources = fit.model.sources
+    frame = sources.table()
+    own = [
+        sources.base, sources.census, sources.births, sources.deaths, sources.immigration,
+        sources.emigration, *sources.administrative, *sources.known_sums,
+        *sources.known_changes, sources.rolled_forward, *sources.extra,
+    ]  # fmt: skip
+    frame["figures"] = [_published(source) for source in own]
+    frame["digest"] = [_digest(source) for source in own]
+    return Table(
+        frame,
+        "Data sources",
+        "tab:sources",
+        (
+            "Vintage: the publisher's series and stage of revision. Figures: as published; ages of "
+            "a schedule are not counted. Digest: first 12 digits of the SHA-256 of every number of "
+            "the source, standard errors too.",
+            _checked(fit, checks),
+        ),
+    )
+
+
+def _arrays(source: object) -> list[xr.DataArray]:
+    """Numbers of a source, in the order of its fields."""
+    values = [getattr(source, name) for name in getattr(source, "__dataclass_fields__", ())]
+    return [v for v in values if isinstance(v, xr.DataArray)]
+
+
+def _published(source: object) -> int:
+    """Figures of a source that were published, without the cells of a schedule."""
+    arrays = _arrays(source)
+    if not arrays:
+        return 0
+    schedule = {TOTAL: (SEX, AGE, AGE_GROUP), BY_SEX: (AGE, AGE_GROUP)}
+    within = schedule.get(getattr(source, "observed", ""), ())
+    known = arrays[0].notnull()
+    return int(known.any([d for d in known.dims if d in within]).sum())
+
+
+def _digest(source: object) -> str:
+    found = hashlib.sha256()
+    for values in _arrays(source):
+        found.update(np.ascontiguousarray(values.values, dtype="<f8").tobytes())
+    return found.hexdigest()[:12]
+
+
+def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> Table:
+    """What a change of priors or sources does to the headline, as a table.
+
+    Parameters
+    ----------
+    variants : DataFrame, persons
+        From :func:`imps.widened`, :func:`imps.left_out` or
+        :func:`imps.plots.tornado_data`: names, then posterior means, and intervals where
+        they were made.
+    verdict : str
+        Of the fit that was varied; unless told, the one that came with the table.
+    """
+    verdict = verdict or variants.attrs.get(VERDICT, "")
+    persons = [
+        str(c)
+        for c in variants
+        if pd.api.types.is_float_dtype(variants[c]) and c not in ("factor", "probability_positive")
+    ]
+    bounded = any(interval_end(c, list(variants)) for c in persons)
+    notes = (f"{GAP_CONVENTION.capitalize()}.", "Posterior means.")
+    interval = (INTERVAL, PREVIEW) if bounded else ("Intervals stand in the attribution table.",)
+    return Table(
+        variants,
+        "Variants: the headline with other priors and without each source",
+        "tab:variants",
+        (*notes, *interval, fit_note(verdict)),
+        tuple(persons),
+    )
+
+
+def computation_table(fit: Fit, checks: Checks) -> Table:
+    """How the draws were made, and whether they can be trusted."""
+    import importlib.metadata
+    import platform
+
+    worst = checks.table
+    packages = ", ".join(
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("pymc", "nutpie", "arviz", "numpy")
+    )
+    rows = [
+        ("Software", f"imps {importlib.metadata.version('imps-reconcile')}, {packages}"),
+        ("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}"),
+        ("Method", f"{fit.method}, seed {fit.seed}"),
+        ("Draws", f"{fit.n_chains} chains of {fit.n_draws}"),
+        ("Largest R-hat", f"{worst['r_hat'].max():.4f}"),
+        ("Least effective size, bulk", f"{worst['ess_bulk'].min():,.0f}"),
+        ("Least effective size, tail", f"{worst['ess_tail'].min():,.0f}"),
+        ("Divergences", f"{checks.divergences}"),
+        ("Seconds", f"{fit.seconds['total']:.1f}"),
+        ("Verdict", checks.verdict),
+    ]
+    if checks.effective_points is not None:
+        effective = f"{checks.effective_points:.0f} of {checks.grid_points}"
+        rows.insert(8, ("Effective grid points, least", effective))
+    return Table(
+        pd.DataFrame(rows, columns=["item", "value"]),
+        f"Computation, {fit.model.sources.area}",
+        "tab:computation",
+        (*fit.notes, *checks.reasons, fit_note(checks.line)),
+    )
+
+
+def something(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows that are known to contribute nothing."""
+    least = frame[["mean", "sd"]].abs().max(axis=1)
+    return frame[least >= KNOWN].reset_index(drop=True)
+
+
+def prior_driven(attribution: Attribution) -> list[str]:
+    """Names of the sources of which more than half is prior."""
+    table = attribution.summary()
+    return list(table.loc[table["contraction"] < PRIOR_DRIVEN, "source"])
+
+
+def _notes(attribution: Attribution) -> tuple[str, ...]:
+    return (f"{GAP_CONVENTION.capitalize()}.", INTERVAL, ADD_UP, fit_note(attribution.verdict))
+
+
+def fit_note(verdict: str) -> str:
+    """Verdict of the fit, as the last note of a table."""
+    return f"Fit: {in_short(verdict)}." if verdict else ""
+
+
+def _checked(fit: Fit, checks: Checks | None) -> str:
+    """The line of the checks; the fit is checked where that has not been done."""
+    return fit_note((checks or check(fit)).line)
+
+
+__all__ = [
+    "Table",
+    "attribution_table",
+    "closure_table",
+    "computation_table",
+    "gap_table",
+    "groups_table",
+    "net_migration_table",
+    "prior_driven",
+    "priors_table",
+    "response_table_of",
+    "roll_forward_table",
+    "sources_table",
+    "to_docx",
+    "variants_table",
+]

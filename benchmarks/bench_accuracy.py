@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import numpy as np
 from results_file import append
 
-import imps.account.account as system_model
+from imps.account import account, flows
 from imps.account.linear import linear_model
 from imps.account.priors import default_priors
 from imps.posterior.exact import GaussianPosterior
@@ -26,7 +26,7 @@ from imps.simulation.simulate import Simulation, simulate_account
 @contextmanager
 def yearly_reference() -> Iterator[None]:
     """Put the earlier reference of the survey bias back for as long as the block lasts."""
-    flow, bias = system_model._survey_flow, system_model._survey_bias
+    flow, bias = account.survey_flow, flows._survey_bias
     profile: dict[str, np.ndarray] = {}
 
     def with_profile(latents, survey, *rest):  # type: ignore[no-untyped-def]
@@ -35,14 +35,14 @@ def yearly_reference() -> Iterator[None]:
         profile["now"] = np.interp(middle, np.arange(total.size), total / total.mean())
         return flow(latents, survey, *rest)
 
-    system_model._survey_flow = with_profile
-    system_model._survey_bias = lambda latents, name, published, eras: bias(
+    account.survey_flow = with_profile
+    flows._survey_bias = lambda latents, name, published, eras: bias(
         latents, name, published * profile["now"], eras
     )
     try:
         yield
     finally:
-        system_model._survey_flow, system_model._survey_bias = flow, bias
+        account.survey_flow, flows._survey_bias = flow, bias
 
 
 def truths(simulated: Simulation) -> dict[str, float]:

@@ -32,9 +32,9 @@ import statsmodels.api as sm
 from results_file import append
 
 import imps
-from imps.account.account import registered_births, registered_deaths
 from imps.account.gap import rolled_forward_cells
 from imps.account.linear import LinearModel
+from imps.account.stocks import registered_births, registered_deaths
 from imps.demography.accounting import along_cohorts, carry
 from imps.names import FLOW_SIGN, FLOWS, SEXES
 from imps.results.sensitivity import without_rows

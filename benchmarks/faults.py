@@ -15,10 +15,12 @@ from unittest.mock import patch
 import numpy as np
 
 import imps
-from imps.account import account as system_model
+from imps.account import account as written
+from imps.account import flows, parts
 from imps.account import observations as data_models
-from imps.account.account import Account, Resolution
+from imps.account.account import Account
 from imps.account.affine import Affine
+from imps.account.latents import Resolution
 from imps.account.linear import LinearModel
 from imps.demography.accounting import carry
 from imps.simulation.reference import reference_account
@@ -82,23 +84,23 @@ def sampling_error_halved() -> Fault:
 
 def switcher_sign_turned() -> Fault:
     """Visitor switchers are taken off where they should be added."""
-    right = system_model._spread_part
+    right = parts._spread_part
 
     def wrong(part, sources):  # type: ignore[no-untyped-def]
         return right(part, sources) * (-1 if part.name == "visitor_switchers" else 1)
 
-    with patch.object(system_model, "_spread_part", wrong), _closure_unchecked():
+    with patch.object(parts, "_spread_part", wrong), _closure_unchecked():
         return Fault("sign of visitor switchers turned", right_model())
 
 
 def age_shifted() -> Fault:
     """Migrants, births and deaths stand a year older at the census than they are."""
-    right = system_model.along_cohorts
+    right = written.along_cohorts
 
     def wrong(flows: np.ndarray) -> np.ndarray:
         return np.roll(right(flows), 1, axis=1)
 
-    with patch.object(system_model, "along_cohorts", wrong), _closure_unchecked():
+    with patch.object(written, "along_cohorts", wrong), _closure_unchecked():
         return Fault("age shifted by one", right_model())
 
 
@@ -108,13 +110,13 @@ def calendar_year_taken_for_mid_year() -> Fault:
     def wrong(observed: list, intervals: list) -> np.ndarray:
         return np.eye(len(observed), len(intervals))
 
-    with patch.object(system_model, "overlap", wrong):
+    with patch.object(flows, "overlap", wrong):
         return Fault("calendar year taken for mid-year", right_model())
 
 
 def bias_independent_each_year() -> Fault:
     """The survey's bias is drawn anew every year, with the same size."""
-    right = system_model._survey_bias
+    right = flows._survey_bias
 
     def wrong(latents, flow, published, eras):  # type: ignore[no-untyped-def]
         bias = right(latents, flow, published, eras)
@@ -123,18 +125,18 @@ def bias_independent_each_year() -> Fault:
         sd = latents.priors[level].sd
         return Affine(bias.constant, {**bias.effects, level: sd * published[..., None] * np.eye(n)})
 
-    with patch.object(system_model, "_survey_bias", wrong):
+    with patch.object(flows, "_survey_bias", wrong):
         return Fault("bias drawn independently each year", right_model())
 
 
 def census_error_left_out() -> Fault:
     """The census is taken to have counted everyone but for random error."""
-    right = system_model._stock_error
+    right = written.stock_error
 
     def wrong(latents, name, count, fine):  # type: ignore[no-untyped-def]
         return right(latents, name, count, fine) * (1e-9 if name == "census" else 1.0)
 
-    with patch.object(system_model, "_stock_error", wrong):
+    with patch.object(written, "stock_error", wrong):
         return Fault("census error left out", right_model())
 
 
@@ -165,12 +167,12 @@ def undercount_turned() -> Fault:
 
 def bias_mean_forgotten() -> Fault:
     """The survey is taken to count emigrants in full on average; the prior says it does not."""
-    right = system_model._survey_bias
+    right = flows._survey_bias
 
     def wrong(latents, flow, published, eras):  # type: ignore[no-untyped-def]
         return Affine(0.0 * published, right(latents, flow, published, eras).effects)
 
-    with patch.object(system_model, "_survey_bias", wrong):
+    with patch.object(flows, "_survey_bias", wrong):
         return Fault("mean of the emigration bias forgotten", right_model())
 
 

@@ -36,7 +36,7 @@ def test_population_equals_the_roll_forward_of_its_own_draws(model, rng):
         return xr.DataArray(model.evaluate(q, w), dims=("draw", *dims),
                             coords={d: coords[d] for d in dims})  # fmt: skip
 
-    from imps.account.account import registered_births, registered_deaths
+    from imps.account.stocks import registered_births, registered_deaths
     from imps.demography.accounting import roll_forward_path
 
     births = array(registered_births(sources) + account.births_error, ("sex", "age", "year"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import imps
-from imps.account.account import Resolution
+from imps.account.latents import Resolution
 from imps.demography.accounting import lexis_matrix
 from imps.demography.schedules import autoregressive, smooth_shapes, young_adults
 from imps.report.equations import EQUATIONS, mathml
@@ -125,7 +125,7 @@ def test_population_is_carried_by_the_lexis_map(model, unknowns):
     for age in range(base.shape[1]):
         carried[:, min(age + years, base.shape[1] - 1)] += base[:, age]
     change = model.evaluate(account.natural + account.net_migration, w)[0]
-    from imps.account.account import known_changes
+    from imps.account.parts import known_changes
 
     change = change + known_changes(model.sources)
     lexis = lexis_matrix(base.shape[1], years)

@@ -29,7 +29,7 @@ from input_tables import (
 )
 
 import imps
-from imps.account.account import Resolution
+from imps.account.latents import Resolution
 from imps.demography.accounting import deaths_by_cohort
 from imps.demography.schedules import migration_schedule
 from imps.errors import DefinitionError, InputError, InputWarning

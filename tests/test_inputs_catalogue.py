@@ -46,7 +46,7 @@ from input_tables import (
 )
 
 import imps
-from imps.account.account import Resolution
+from imps.account.latents import Resolution
 from imps.errors import (
     ImpsWarning,
     InputWarning,
@@ -1521,7 +1521,7 @@ def chain_files(folder):
 
 CHILD = """
 import sys, imps
-from imps.account.account import Resolution
+from imps.account.latents import Resolution
 report = imps.load_project(sys.argv[1])
 model = imps.linear_model(report.sources, report.priors, resolution=Resolution(3, 3))
 imps.fit(model, seed=7, draws=100, chains=6, progress=False, keep=sys.argv[2])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import imps
-from imps.account.account import Resolution
+from imps.account.latents import Resolution
 from imps.account.observations import observe
 from imps.errors import LabelError
 from imps.posterior.exact import GaussianPosterior

@@ -25,9 +25,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imps.account.account import Account, known_changes, registered_births, registered_deaths
+from imps.account.account import Account
 from imps.account.affine import Affine, zero
 from imps.account.observations import census_day_population, date_change
+from imps.account.parts import known_changes
+from imps.account.stocks import registered_births, registered_deaths
 from imps.demography.accounting import along_cohorts, carry
 from imps.demography.schedules import migration_schedule
 from imps.names import AGE, EMIGRATION, FLOW_SIGN, SEX, SEXES, SOURCE_GROUPS, YEAR

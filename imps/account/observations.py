@@ -13,8 +13,9 @@ from functools import singledispatch
 
 import numpy as np
 
-from imps.account.account import Account, registered_deaths
+from imps.account.account import Account
 from imps.account.affine import Affine
+from imps.account.stocks import registered_deaths
 from imps.demography.accounting import along_cohorts, carry
 from imps.demography.schedules import smooth_shapes
 from imps.errors import LabelError, SourceError, some

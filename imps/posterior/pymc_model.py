@@ -37,8 +37,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import scipy.sparse as sp
 
-from imps.account.account import Resolution
 from imps.account.affine import Affine
+from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
 from imps.account.nonlinear import Curve, Form
 from imps.account.priors import LOG_SD_OF_SCALES, Priors, default_priors

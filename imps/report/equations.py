@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imps.account.account import BIAS_PERSISTENCE, FLOW_PERSISTENCE, PART_CONSTANT_SHARE
+from imps.account.flows import BIAS_PERSISTENCE, FLOW_PERSISTENCE
+from imps.account.parts import PART_CONSTANT_SHARE
 from imps.account.priors import LOG_SD_OF_SCALES
 from imps.demography.schedules import YOUNG_ADULT_AGE, YOUNG_ADULT_WIDTH
 from imps.names import GAP_CONVENTION
@@ -89,7 +90,7 @@ EQUATIONS: tuple[Equation, ...] = (
         "where the prior census_correlation is a number $c$ other than zero, its level and its "
         "bell are $\\sqrt{1 - c^2}\\, z - c\\, z_{\\text{base}}$, for the same people may have "
         "been missed twice.",
-        "imps.account.account._stock_error",
+        "imps.account.stocks.stock_error",
     ),
     Equation(
         "flow",
@@ -105,7 +106,7 @@ EQUATIONS: tuple[Equation, ...] = (
         "of the schedule in years of age. The $v$ are "
         f"autoregressive over years with correlation ${FLOW_PERSISTENCE:g}$ and variance one; "
         "$s_y$, $s_a$ and $s_{at}$ are unknown scales.",
-        "imps.account.account._true_flow",
+        "imps.account.flows._true_flow",
     ),
     Equation(
         "bias",
@@ -118,7 +119,7 @@ EQUATIONS: tuple[Equation, ...] = (
         f"autoregressive with correlation ${BIAS_PERSISTENCE:g}$. Bias and flow share one "
         "reference; if the bias followed the published flow of each year, a growing flow would "
         "be read as bias.",
-        "imps.account.account._survey_bias",
+        "imps.account.flows._survey_bias",
     ),
     Equation(
         "survey",
@@ -140,7 +141,7 @@ EQUATIONS: tuple[Equation, ...] = (
         "sum, and are wrong by a share that is partly the same in all years and partly "
         f"autoregressive with correlation ${BIAS_PERSISTENCE:g}$. Births and deaths have one "
         "relative error each.",
-        "imps.account.account._administrative",
+        "imps.account.parts.administrative_parts",
     ),
     Equation(
         "census",

@@ -30,7 +30,7 @@ import xarray as xr
 from scipy.stats import norm
 
 import imps
-from imps.account.account import Resolution
+from imps.account.latents import Resolution
 from imps.errors import OutputExistsError
 from imps.posterior.saved_fits import FIT_FILE
 from imps.report.citation import cite

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from imps.account.account import Resolution
+from imps.account.latents import Resolution
 from imps.account.priors import Prior, Priors
 from imps.errors import SavedFileError
 from imps.posterior.saved_fits import FIT_FILE, load_fit, load_saved_case

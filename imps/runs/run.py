@@ -21,7 +21,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from imps.account.account import Resolution
+from imps.account.latents import Resolution
 from imps.account.linear import linear_model
 from imps.account.nonlinear import Form
 from imps.account.priors import Priors, default_priors

@@ -1,0 +1,181 @@
+"""True flow and bias of one direction of the survey, with the operators around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from imps.account.affine import Affine
+from imps.account.latents import Latents, Resolution, each_sex
+from imps.account.nonlinear import LOG, Form, LogFlow
+from imps.demography.periods import (
+    Period,
+    covering_intervals,
+    flow_periods,
+    mid_year_average,
+    mid_year_interval,
+    overlap,
+)
+from imps.demography.schedules import (
+    autoregressive,
+    group_matrix,
+    migration_schedule,
+    pull_to_groups,
+    smooth_shapes,
+    spreading_rule,
+    young_adults,
+)
+from imps.errors import SourceError
+from imps.sources import Era, Sources, SurveyFlow
+
+FLOW_PERSISTENCE = 0.9
+BIAS_PERSISTENCE = 0.8
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One direction of survey migration: true flow, bias, and the operators around it.
+
+    Attributes
+    ----------
+    true : Affine (sex, age, interval), persons per year
+        Over all intervals that the survey's calendar years touch.
+    bias : Affine, same shape
+        What is added to the true flow in the expected published figure.
+    published : ndarray (sex, age, account interval), persons per year
+        Survey estimate at mid-years, spread over ages by the official rule.
+    groups : ndarray (sex, age group, age)
+    to_calendar : ndarray (calendar year, interval)
+    spread : ndarray (sex, age group, age)
+    to_mid_years : ndarray (account interval, calendar year)
+    """
+
+    true: Affine
+    bias: Affine
+    published: np.ndarray
+    groups: np.ndarray
+    to_calendar: np.ndarray
+    spread: np.ndarray
+    to_mid_years: np.ndarray
+    inner: slice
+
+    def observe(self, quantity: Affine) -> Affine:
+        """Calendar-year age groups (year, sex, age group) of a mid-year quantity."""
+        counted = quantity.einsum("sga,sat...->sgt...", self.groups)
+        return counted.einsum("ct,sgt...->csg...", self.to_calendar)
+
+    def publish(self, cells: Affine) -> Affine:
+        """Official rule back to (sex, age, account interval): two years' mean, spread by age."""
+        years = cells.einsum("tc,csg...->tsg...", self.to_mid_years)
+        return years.einsum("sga,tsg...->sat...", self.spread)
+
+
+def survey_flow(
+    latents: Latents, survey: SurveyFlow, sources: Sources, fine: Resolution, form: Form
+) -> Flow:
+    years = [int(y) for y in survey.years]
+    outer = covering_intervals(years, survey.basis)
+    inner = [mid_year_interval(int(y)) for y in sources.years]
+    groups = group_matrix(survey.lower_ages.values, sources.ages.size)
+    cells = survey.estimate.values
+    generic = migration_schedule(sources.ages.size, survey.flow)
+    shape = pull_to_groups(generic, groups, cells.mean(axis=0))
+    spread, rule = spreading_rule(generic, groups), mid_year_average(years, inner, survey.basis)
+    first = outer.index(inner[0])
+    eras = {str(era): _share_in_era(era, survey.basis, outer) for era in survey.eras}
+    true = _true_flow(latents, survey.flow, shape, len(outer), fine, eras)
+    return Flow(
+        true=_on_log_scale(latents, survey.flow, true) if form.flows == LOG else true,
+        bias=_survey_bias(
+            latents, survey.flow, np.repeat(shape[:, :, None], len(outer), axis=2), eras
+        ),
+        published=np.einsum("tc,csg,sga->sat", rule, cells, spread, optimize=True),
+        groups=groups,
+        to_calendar=overlap(flow_periods(years, survey.basis), outer),
+        spread=spread,
+        to_mid_years=rule,
+        inner=slice(first, first + len(inner)),
+    )
+
+
+def _true_flow(
+    latents: Latents,
+    flow: str,
+    shape: np.ndarray,
+    n: int,
+    fine: Resolution,
+    eras: Mapping[str, np.ndarray],
+) -> Affine:
+    """m (1 + level + years + age + age x years) plus an error of the schedule.
+
+    In an era of the survey the level of the true flow is free too: what the survey shows of
+    those years then says nothing of its own bias in them.
+    """
+    n_ages = shape.shape[1]
+    time = autoregressive(n, FLOW_PERSISTENCE)
+    ages = smooth_shapes(n_ages, fine.flow_shapes)
+    m = np.repeat(shape[:, :, None], n, axis=2)
+    level = latents.spread(f"{flow}_level", flow)
+    true = Affine(m, {}) + latents.field(f"{flow}_level", level * m[..., None])
+    for era, share in eras.items():
+        true = true + latents.field(f"{flow}_level {era}", level * (m * share)[..., None])
+    true = true + latents.field(f"{flow}_years", m[..., None] * time, scale=f"{flow}_years")
+    by_age = each_sex(m[..., None] * ages[None, :, None, :])
+    true = true + latents.field(f"{flow}_age", by_age, scale=f"{flow}_age")
+    moving = ages[None, :, None, :, None] * time[None, None, :, None, :]
+    moving = each_sex((m[..., None, None] * moving).reshape(*m.shape, -1))
+    true = true + latents.field(f"{flow}_age_years", moving, scale=f"{flow}_age_years")
+    shift = latents.spread(f"{flow}_schedule", flow)
+    bent = np.repeat(_schedule_errors(shape, shift)[:, :, None], n, axis=2)
+    return true + latents.field(f"{flow}_schedule", each_sex(bent))
+
+
+def _on_log_scale(latents: Latents, flow: str, linear: Affine) -> Affine:
+    """m exp(d) in place of m (1 + d), cell by cell, so that no flow is negative."""
+    m = linear.constant
+    if not (m > 0).all():
+        raise SourceError(f"flows='log': the pooled published {flow} is zero at some age and sex.")
+    relative = (linear - m).map(lambda x: (x / m[..., None]).reshape(m.size, x.shape[-1]))
+    curve = LogFlow(f"{flow} beyond its linear form", relative, m.ravel())
+    return linear + latents.curve(curve, np.eye(m.size).reshape(*m.shape, m.size))
+
+
+def _schedule_errors(shape: np.ndarray, years_of_age: float) -> np.ndarray:
+    """First-order change of a schedule when its mean age and its width err, (sex, age, 2)."""
+    later = -np.gradient(shape, axis=1)
+    later[:, :2] = 0
+    later[:, -2:] = 0
+    wider = np.gradient(later, axis=1)
+    wider[:, :3] = 0
+    wider[:, -3:] = 0
+    return np.stack([years_of_age * later, -2 * years_of_age * wider], axis=-1)
+
+
+def _share_in_era(era: Era, basis: str, intervals: list[Period]) -> np.ndarray:
+    """Share of each interval that lies in an era, (interval)."""
+    first, last = flow_periods([era.first_year, era.last_year], basis)
+    return np.array(
+        [max(0.0, min(i.end, last.end) - max(i.start, first.start)) / i.length for i in intervals]
+    )
+
+
+def _survey_bias(
+    latents: Latents, flow: str, published: np.ndarray, eras: Mapping[str, np.ndarray]
+) -> Affine:
+    """m (mean + level + young + eras + drift): persistent error of the survey."""
+    mean, level = latents.prior(f"{flow}_bias_level", flow)
+    young = latents.spread(f"{flow}_bias_young", flow)
+    drift = latents.spread(f"{flow}_bias_drift", flow)
+    bell = young_adults(published.shape[1])[None, :, None]
+    time = autoregressive(published.shape[2], BIAS_PERSISTENCE)
+    bias = Affine(mean * published, {})
+    bias = bias + latents.field(f"{flow}_bias_level", level * published[..., None])
+    bias = bias + latents.field(
+        f"{flow}_bias_young", each_sex(young * (published * bell)[..., None])
+    )
+    for era, share in eras.items():
+        step = latents.spread(f"{flow}_bias_era", flow) * published * share
+        bias = bias + latents.field(f"{flow}_bias_era {era}", step[..., None])
+    return bias + latents.field(f"{flow}_bias_drift", drift * published[..., None] * time)

@@ -1,0 +1,125 @@
+"""Parts of migration beside the survey, and known changes, each with its error."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imps.account.affine import Affine
+from imps.account.flows import BIAS_PERSISTENCE
+from imps.account.latents import Latents
+from imps.account.nonlinear import BETA, SWITCHERS, BetaShare, Form
+from imps.demography.schedules import autoregressive, migration_schedule
+from imps.errors import PriorError
+from imps.names import EMIGRATION, FLOW_SIGN
+from imps.sources import AdministrativeFlow, Sources
+from imps.sources.administrative import EXPECTED
+
+PART_CONSTANT_SHARE = 0.7
+"""Share of the variance of a part's relative error that is the same in all years."""
+
+
+def administrative_parts(
+    latents: Latents, sources: Sources, form: Form
+) -> tuple[dict[str, np.ndarray], dict[str, Affine], dict[str, Affine]]:
+    """Published net flow and its error by source name; the split of known sums by part."""
+    parts: dict[str, np.ndarray] = {}
+    errors: dict[str, Affine] = {}
+    for part in sources.administrative:
+        net = _spread_part(part, sources)
+        mean, sd = latents.prior(part.name, part.label)
+        n = net.shape[2]
+        steady = sd * np.sqrt(PART_CONSTANT_SHARE) * net[..., None]
+        moving = sd * np.sqrt(1 - PART_CONSTANT_SHARE) * net[..., None]
+        error = Affine(mean * net, {})
+        error = error + latents.field(f"{part.label} constant", steady)
+        error = error + latents.field(
+            f"{part.label} by year", moving * autoregressive(n, BIAS_PERSISTENCE)
+        )
+        share = form.share(part.name)
+        if share is not None:
+            error = error + _as_beta_share(latents, part, net, share)
+        parts[part.name] = parts.get(part.name, 0.0) + net
+        errors[part.name] = errors[part.name] + error if part.name in errors else error
+    if form.switchers == BETA and not any(name in SWITCHERS for name in parts):
+        raise PriorError("switchers='beta', but these sources hold no switchers: drop it.")
+    return parts, errors, _splits(latents, sources)
+
+
+def _as_beta_share(
+    latents: Latents, part: AdministrativeFlow, net: np.ndarray, share: float
+) -> Affine:
+    """What the error of switchers becomes when their share is Beta and not normal."""
+    mean, sd = latents.prior(part.name, part.label)
+    n = net.shape[2]
+    standard = {
+        f"{part.label} constant": np.full((n, 1), np.sqrt(PART_CONSTANT_SHARE)),
+        f"{part.label} by year": np.sqrt(1 - PART_CONSTANT_SHARE)
+        * autoregressive(n, BIAS_PERSISTENCE),
+    }
+    block = f"{part.label} beyond its linear form"
+    curve = BetaShare(block, Affine(np.zeros(n), standard), mean, sd, share)
+    return latents.curve(curve, net[..., None] * np.eye(n))
+
+
+def _spread_part(part: AdministrativeFlow, sources: Sources) -> np.ndarray:
+    """Net flow (sex, age, interval) of a part at mid-years; its ages are a schedule."""
+    schedule = 2 * migration_schedule(sources.ages.size, part.flow)
+    shares = np.array([part.male_share, 1 - part.male_share])
+    yearly = sources.at_mid_years(part.count).values
+    sign = FLOW_SIGN[part.flow] * part.sign
+    return sign * (shares[:, None] * schedule)[:, :, None] * yearly
+
+
+def _splits(latents: Latents, sources: Sources) -> dict[str, Affine]:
+    """Published parts within a known sum: free to vary, but their sum is the published one."""
+    split: dict[str, Affine] = {}
+    for known in sources.known_sums:
+        parts = [p for p in sources.administrative if p.flow == known.flow and p.status == EXPECTED]
+        if len(parts) < 2:
+            continue
+        sd = latents.spread("split_of_known_sum", f"sum of adjustments ({known.flow})")
+        sums = sources.at_mid_years(known.count).values
+        share = np.array([sources.at_mid_years(p.count).values.mean() for p in parts]) / sums.mean()
+        sign = np.array([p.sign for p in parts])
+        spread = sd * share
+        factor = _within_sum(spread, sign)
+        block = f"split of the sum of adjustments ({known.flow})"
+        effects = sums[:, None, None] * factor[None]
+        field_ = latents.field(block, effects)
+        for j, part in enumerate(parts):
+            split[part.label] = field_[:, j]
+    return split
+
+
+def _within_sum(sd: np.ndarray, sign: np.ndarray) -> np.ndarray:
+    """Factor of Normal(0, sd^2) conditioned on sum(sign * d) = 0, one column fewer."""
+    covariance = np.diag(sd**2)
+    v = covariance @ sign
+    covariance -= np.outer(v, v) / (sign @ v)
+    values, vectors = np.linalg.eigh(covariance)
+    keep = values > 1e-12 * values.max()
+    return vectors[:, keep] * np.sqrt(values[keep])
+
+
+def known_changes(sources: Sources) -> np.ndarray:
+    """Known changes laid out by the emigration schedule, (sex, age, interval), persons per year."""
+    shape = migration_schedule(sources.ages.size, EMIGRATION)
+    return shape[:, :, None] * sources.known_change.values
+
+
+def change_errors(latents: Latents, sources: Sources) -> dict[str, Affine]:
+    """Error of the known changes that have a prior, relative to their mean size."""
+    shape = migration_schedule(sources.ages.size, EMIGRATION)[:, :, None]
+    n, errors = len(sources.years), {}
+    for change in sources.known_changes:
+        if change.name not in latents.priors:
+            continue
+        mean, sd = latents.prior(change.name, change.name)
+        size = np.abs(change.count.values).mean() * np.repeat(shape, n, axis=2)
+        steady = sd * np.sqrt(PART_CONSTANT_SHARE) * size[..., None]
+        moving = sd * np.sqrt(1 - PART_CONSTANT_SHARE) * size[..., None]
+        error = Affine(mean * size, {}) + latents.field(f"{change.name} constant", steady)
+        errors[change.name] = error + latents.field(
+            f"{change.name} by year", moving * autoregressive(n, BIAS_PERSISTENCE)
+        )
+    return errors

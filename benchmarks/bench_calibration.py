@@ -27,7 +27,8 @@ from results_file import RESULTS, append
 
 import imps
 from imps.account.linear import CLOSURE_TOLERANCE, LinearModel, largest_misclosure
-from imps.calibration.calibration import FAMILY_LEVEL, Calibration, calibrate, score_test
+from imps.calibration.calibration import Calibration, calibrate
+from imps.calibration.scores import FAMILY_LEVEL, score_test
 
 SEED = 20260101
 WORK = Path(__file__).parent / "work"

@@ -14,16 +14,9 @@ from scipy.stats import binom, norm
 import imps
 from imps.account.linear import CLOSURE_TOLERANCE, largest_misclosure
 from imps.calibration import calibration
-from imps.calibration.calibration import (
-    FAMILY_LEVEL,
-    LEAST_ESS,
-    Calibration,
-    _inside_probability,
-    _points,
-    calibrate,
-    score_test,
-    uniform_p_value,
-)
+from imps.calibration.calibration import LEAST_ESS, Calibration, calibrate
+from imps.calibration.ranks import inside_probability, points, uniform_p_value
+from imps.calibration.scores import FAMILY_LEVEL, score_test
 from imps.errors import SourceError
 from imps.simulation.from_priors import SYSTEMATIC_GAP, simulate_from_priors
 from imps.simulation.reference import reference_account
@@ -73,11 +66,11 @@ def test_unknown_sources_are_not_simulated():
 def test_envelope_is_exact(rng):
     """Its probability equals that of simulated uniform ranks, and its p-values are uniform."""
     n, gamma = 60, 0.01
-    at = _points(n)
+    at = points(n)
     below = np.cumsum(rng.multinomial(n, np.diff(np.r_[0, at, 1]), size=20_000), axis=1)[:, :-1]
     tails = 2 * np.minimum(binom.cdf(below, n, at), binom.sf(below - 1, n, at))
     simulated = (tails.min(axis=1) > gamma).mean()
-    exact = _inside_probability(n, round(np.log(gamma), 6))
+    exact = inside_probability(n, round(np.log(gamma), 6))
     assert exact == pytest.approx(simulated, abs=3 * np.sqrt(exact * (1 - exact) / 20_000))
     p = np.array([uniform_p_value(rng.random(n)) for _ in range(200)])
     assert binom.cdf((p < 0.05).sum(), 200, 0.05) < 0.999

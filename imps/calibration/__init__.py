@@ -1,5 +1,7 @@
 """Is the posterior right? Truth drawn from the priors, fitted, and ranked among its draws."""
 
-from imps.calibration.calibration import Calibration, calibrate, score_test, uniform_p_value
+from imps.calibration.calibration import Calibration, calibrate
+from imps.calibration.ranks import uniform_p_value
+from imps.calibration.scores import score_test
 
 __all__ = ["Calibration", "calibrate", "score_test", "uniform_p_value"]

@@ -23,40 +23,35 @@ applications in goodness-of-fit evaluation, Statistics and Computing 32, 32.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import gammaln
-from scipy.stats import binom, pearson3
+from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
 from imps.account.linear import LinearModel
-from imps.errors import NotFittedError, SourceError, some
+from imps.calibration.ranks import points, pointwise_level, uniform_p_value
+from imps.calibration.scores import FAMILY_LEVEL, published_rows, simulator_of, stream
+from imps.calibration.work_file import WorkFile, fingerprint
+from imps.errors import some
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.pymc_model import linear_part
 from imps.simulation.from_priors import (
     RANDOM_ERRORS,
     SYSTEMATIC_GAP,
     PriorSimulation,
-    PriorSimulator,
 )
 
-FAMILY_LEVEL = 0.05
-"""Probability that a correct model fails, all quantities together, at most."""
 LEAST_ESS = 400
 DRAWS = 1999
 GRID_POINTS = 1024
 MOST_GRID_POINTS = 65_536
-RANK_POINTS = 100
-"""Points at which the distribution of the ranks is compared with its envelope."""
 CHUNK = 20
 """Replicates that a worker is given at a time, with one model built for them."""
 
@@ -118,8 +113,8 @@ class Calibration:
     def envelope(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Shares and the family-wise 95 per cent bounds of the distribution of ranks there."""
         n = self.replicates
-        gamma = _gamma(n, FAMILY_LEVEL / self.ranks.shape[1])
-        at = _points(n)
+        gamma = pointwise_level(n, FAMILY_LEVEL / self.ranks.shape[1])
+        at = points(n)
         return at, binom.ppf(gamma / 2, n, at) / n, binom.ppf(1 - gamma / 2, n, at) / n
 
     def __repr__(self) -> str:
@@ -177,7 +172,7 @@ def calibrate(
     """
     linear = linear_part(model)
     used = linear if fitted is None else fitted
-    work = _WorkFile(path, f"{_fingerprint(linear)}-{_fingerprint(used)}-{seed}")
+    work = WorkFile(path, f"{fingerprint(linear)}-{fingerprint(used)}-{seed}")
     missing = [i for i in range(replicates) if work.rows.get(i, {}).get("ess", 0.0) < LEAST_ESS]
     start = time.perf_counter()
     tell = say or (lambda _: None)
@@ -193,145 +188,6 @@ def calibrate(
     ranks = table.drop(columns=["ess", "seconds"])
     known = ranks.columns[ranks.isna().all()]
     return Calibration(ranks.drop(columns=known), table[["ess", "seconds"]])
-
-
-def score_test(model: object, *, replicates: int, seed: int) -> pd.DataFrame:
-    """Whether scores have mean zero when data come from the priors; no posterior is needed.
-
-    At the drawn scales the figures are jointly normal, so the scores of the likelihood are
-    known in closed form with their variances. Two for each source that publishes rows
-    (shift of its rows by one standard error; its standard errors times a factor) and two
-    for each block of latent variables (shift of all of the block; its standard deviation
-    times a factor). A score whose mean is not zero says in which direction the model
-    tells another story than the simulator.
-
-    Parameters
-    ----------
-    model : LinearModel or pm.Model
-    replicates, seed : int
-
-    Returns
-    -------
-    DataFrame
-        Columns `of`, `score` ("location" or "scale"), `z` (sum of scores over the root of the
-        sum of their variances), `p_value` (by the first three cumulants, for the scores of a
-        scale are skew), `p_family` (Holm), `mean_is_zero`.
-
-    References
-    ----------
-    Cox and Hinkley (1974), Theoretical Statistics, 4.8.
-    Buckley and Eagleson (1988), An approximation to the distribution of quadratic forms in
-    normal random variables, Australian Journal of Statistics 30A, 150-159.
-    """
-    linear = linear_part(model)
-    posterior, simulator = GaussianPosterior(linear), _simulator(linear)
-    members = _score_members(linear)
-    sums = np.zeros((len(members), 2, 3))  # what, location or scale, score and two cumulants
-    with threadpool_limits(1, user_api="blas"):
-        for i in range(replicates):
-            simulated = simulator(linear.priors, seed=_stream(seed, i, 0))
-            h = np.array([simulated.truth[f"log_scale[{n}]"] for n in linear.scale_names])
-            given = posterior.given(_published(linear, simulated.figures))
-            sums += _scores(given, h, members)
-    score, variance, third = sums.reshape(-1, 3).T
-    z, skew = score / np.sqrt(variance), third / variance**1.5
-    tail = np.minimum(pearson3.cdf(z, skew), pearson3.sf(z, skew))
-    table = pd.DataFrame(
-        {
-            "of": np.repeat(list(members), 2),
-            "score": ["location", "scale"] * len(members),
-            "z": z,
-            "p_value": np.minimum(1.0, 2 * tail),
-        }
-    )
-    table["p_family"] = _holm(table["p_value"].to_numpy())
-    table["mean_is_zero"] = table["p_family"] >= FAMILY_LEVEL
-    return table
-
-
-def uniform_p_value(ranks: np.ndarray) -> float:
-    """Probability that uniform ranks leave their simultaneous envelope as deep as these.
-
-    The statistic is the smallest two-sided binomial tail probability of the number of
-    ranks below each of the points; its distribution is exact.
-
-    References
-    ----------
-    Sailynoja, Buerkner and Vehtari (2022), Statistics and Computing 32, 32, algorithm 1.
-    """
-    n = ranks.size
-    at = _points(n)
-    below = (ranks[:, None] <= at).sum(axis=0)
-    tails = np.minimum(binom.cdf(below, n, at), binom.sf(below - 1, n, at))
-    gamma = float(np.clip(2 * tails.min(), 1e-12, 1.0))
-    return 1 - _inside_probability(n, round(np.log(gamma), 6))
-
-
-def _points(n: int) -> np.ndarray:
-    k = min(RANK_POINTS, n)
-    return np.arange(1, k) / k
-
-
-@lru_cache(maxsize=4096)
-def _inside_probability(n: int, log_gamma: float) -> float:
-    """Probability that all counts of uniform ranks have two-sided tails above exp(log_gamma)."""
-    gamma, at = np.exp(log_gamma), _points(n)
-    log_factorial = gammaln(np.arange(n + 1) + 1.0)
-    counts, mass, before = np.zeros(1, dtype=int), np.ones(1), 0.0
-    for z in at:
-        k = np.arange(n + 1)
-        tails = 2 * np.minimum(binom.cdf(k, n, z), binom.sf(k - 1, n, z))
-        allowed = k[tails > gamma * (1 + 1e-5)]
-        if not allowed.size:
-            return 0.0
-        share = (z - before) / (1 - before)
-        more = allowed - counts[:, None]
-        left = (n - counts)[:, None]
-        ok = (more >= 0) & (more <= left)
-        m = np.where(ok, more, 0)
-        log_pmf = log_factorial[left] - log_factorial[m] - log_factorial[np.maximum(left - m, 0)]
-        log_pmf = log_pmf + m * np.log(share) + (left - m) * np.log1p(-share)
-        mass = mass @ np.where(ok, np.exp(log_pmf), 0.0)
-        counts, before = allowed, z
-    return float(mass.sum())
-
-
-@lru_cache(maxsize=64)
-def _gamma(n: int, level: float) -> float:
-    """Pointwise tail probability whose envelope is left with probability `level`."""
-    low, high = np.log(level) - 8, np.log(level)
-    for _ in range(40):
-        middle = (low + high) / 2
-        if 1 - _inside_probability(n, round(middle, 6)) > level:
-            high = middle
-        else:
-            low = middle
-    return float(np.exp(low))
-
-
-def _holm(p: np.ndarray) -> np.ndarray:
-    """Holm's adjusted p-values: the family-wise level holds under any dependence."""
-    order = np.argsort(p)
-    stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
-    out = np.empty_like(p)
-    out[order] = np.minimum(stepped, 1.0)
-    return out
-
-
-def _stream(seed: int, replicate: int, purpose: int) -> np.random.SeedSequence:
-    return np.random.SeedSequence([seed, replicate, purpose])
-
-
-def _simulator(linear: LinearModel) -> PriorSimulator:
-    fine = linear.account.resolution
-    return PriorSimulator(
-        linear.sources, flow_shapes=fine.flow_shapes, stock_shapes=fine.stock_shapes
-    )
-
-
-def _published(linear: LinearModel, figures: dict[str, np.ndarray]) -> np.ndarray:
-    """Rows of the likelihood in the model's order."""
-    return np.concatenate([figures[source] for source in dict.fromkeys(linear.row_sources)])
 
 
 def _rows(
@@ -363,14 +219,14 @@ def _replicates(
     """One row a replicate: its number, rank of every quantity, effective size, CPU seconds."""
     if not numbers:
         return
-    simulator, posterior = _simulator(linear), GaussianPosterior(fitted)
+    simulator, posterior = simulator_of(linear), GaussianPosterior(fitted)
     ranked = _Ranked(linear)
     with threadpool_limits(1, user_api="blas"):
         for number in numbers:
             start = time.process_time()
-            simulated = simulator(linear.priors, seed=_stream(seed, number, 0))
-            given = posterior.given(_published(fitted, simulated.figures))
-            rng = np.random.default_rng(_stream(seed, number, 1))
+            simulated = simulator(linear.priors, seed=stream(seed, number, 0))
+            given = posterior.given(published_rows(fitted, simulated.figures))
+            rng = np.random.default_rng(stream(seed, number, 1))
             h, z, ess = _draws(given, rng)
             row = ranked.shares(simulated, h, z, rng)
             yield {"replicate": number, **row, "ess": ess, "seconds": time.process_time() - start}
@@ -441,84 +297,3 @@ def _share(draws: np.ndarray, truth: float, rng: np.random.Generator) -> float:
     if np.ptp(draws) <= near and abs(draws[0] - truth) <= 1e3 * near:
         return float("nan")  # known, not inferred
     return float(((draws < truth).sum() + rng.random()) / (draws.size + 1))
-
-
-def _score_members(linear: LinearModel) -> dict[str, tuple[str, np.ndarray]]:
-    """Rows of each source and latent variables of each block that moves any row."""
-    sources = np.array(linear.row_sources)
-    members = {s: ("rows", np.flatnonzero(sources == s)) for s in dict.fromkeys(sources.tolist())}
-    start = 0
-    for block, size in linear.sizes.items():
-        columns = np.arange(start, start + size)
-        start += size
-        if np.abs(linear.design[:, columns]).max() > 0:
-            members[f"block {block}"] = ("latents", columns)
-    return members
-
-
-def _scores(
-    posterior: GaussianPosterior, h: np.ndarray, members: dict[str, tuple[str, np.ndarray]]
-) -> np.ndarray:
-    """Location and scale score of each member with second and third cumulants, (member, 2, 3).
-
-    With whitened rows r ~ Normal(0, C), C = I + G G' and u = G' C^-1 r ~ Normal(0, V): the
-    score of a shift is sum(u), of variance sum(V); that of log scale is u'u - tr(V), of
-    cumulants 2 tr(V^2) and 8 tr(V^3). Rows have G = I.
-    """
-    factor = posterior.factor(h)
-    g = posterior.white * posterior.model.scale_factors(h)
-    solved, inverse = factor.solve(posterior.residual), factor.solve(np.eye(g.shape[0]))
-    of = {"rows": (solved, inverse), "latents": (g.T @ solved, g.T @ inverse @ g)}
-    out = np.empty((len(members), 2, 3))
-    for i, (kind, index) in enumerate(members.values()):
-        u, v = of[kind][0][index], of[kind][1][np.ix_(index, index)]
-        square = v @ v
-        out[i, 0] = u.sum(), v.sum(), 0.0
-        out[i, 1] = u @ u - np.trace(v), 2 * np.trace(square), 8 * (square * v).sum()
-    return out
-
-
-def _fingerprint(linear: LinearModel) -> str:
-    """Twelve characters that change with anything in the matrices."""
-    digest = hashlib.sha256()
-    for array in (linear.design, linear.offset, linear.standard_error, linear.scale_medians):
-        digest.update(np.ascontiguousarray(np.round(array, 6)).tobytes())
-    return digest.hexdigest()[:12]
-
-
-class _WorkFile:
-    """Finished replicates, on disk as they come where a path is given."""
-
-    def __init__(self, path: str | Path | None, run: str) -> None:
-        self.path = None if path is None else Path(path)
-        self.run = run
-        self.rows: dict[int, dict[str, float]] = {}
-        if self.path is not None and self.path.exists():
-            self._read(self.path)
-
-    def _read(self, path: Path) -> None:
-        table = pd.read_csv(path, on_bad_lines="skip").dropna(subset=["seconds"])
-        other = table.loc[table["run"] != self.run, "run"]
-        if len(other):
-            raise SourceError(
-                f"{path} holds replicates of run {other.iloc[0]}, this is {self.run} (model, "
-                "fitted model, seed): give another path, or delete the file."
-            )
-        for row in table.drop(columns="run").to_dict("records"):
-            number = int(row.pop("replicate"))
-            self.rows[number] = {str(k): float(v) for k, v in row.items()}
-        table.to_csv(path, index=False)  # a line that was cut off in writing is gone
-
-    def add(self, row: dict[str, float]) -> None:
-        """Keep a replicate, on disk too."""
-        if self.path is not None:
-            line = pd.DataFrame([{"run": self.run, **row}])
-            line.to_csv(self.path, mode="a", header=not self.path.exists(), index=False)
-        self.rows[int(row["replicate"])] = {k: v for k, v in row.items() if k != "replicate"}
-
-    def table(self, replicates: int) -> pd.DataFrame:
-        """The first replicates in order."""
-        wanted = [self.rows[i] for i in range(replicates)]
-        if not wanted:
-            raise NotFittedError("no replicates: give replicates=1 or more.")
-        return pd.DataFrame(wanted)

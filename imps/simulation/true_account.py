@@ -1,0 +1,269 @@
+"""What is true in an account drawn from the priors: flows, stocks, and the years lived.
+
+The story of :mod:`imps.simulation.from_priors`, which see: nothing here comes from the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from imps.demography.periods import CALENDAR_YEARS
+from imps.demography.schedules import (
+    group_matrix,
+    migration_schedule,
+    pull_to_groups,
+    smooth_shapes,
+    young_adults,
+)
+from imps.names import AGE, EMIGRATION, FLOW_SIGN, SEX, SEXES, YEAR
+from imps.sources import Era, Sources
+
+REGISTER_SHAPES = 8
+"""Smooth shapes over age of the overcoverage of a register."""
+LOG_SD = 0.5
+"""An unknown scale is its median times exp(0.5 h), h standard normal."""
+
+
+class PriorRow(Protocol):
+    """A row of the table of priors: mean and sd, or 0 and the median of a scale."""
+
+    @property
+    def mean(self) -> float: ...
+    @property
+    def sd(self) -> float: ...
+
+
+@dataclass
+class Draw:
+    """Random numbers with the table of priors; remembers the scales it has drawn."""
+
+    rng: np.random.Generator
+    priors: Mapping[str, PriorRow]
+    scales: dict[str, float] = field(default_factory=dict)
+
+    def normal(self, name: str, size: int | None = None) -> np.ndarray | float:
+        row = self.priors[name]
+        return row.mean + row.sd * self.rng.standard_normal(size)
+
+    def scale(self, name: str) -> float:
+        h = self.rng.standard_normal()
+        self.scales[f"log_scale[{name}]"] = h
+        return float(self.priors[name].sd * np.exp(LOG_SD * h))
+
+    def years(self, n: int, correlation: float, *shape: int) -> np.ndarray:
+        """Stationary first-order autoregression of variance one, (*shape, n)."""
+        noise = self.rng.standard_normal((*shape, n))
+        out = noise.copy()
+        for t in range(1, n):
+            out[..., t] = correlation * out[..., t - 1]
+            out[..., t] += np.sqrt(1 - correlation**2) * noise[..., t]
+        return out
+
+    def over_age(self, shapes: np.ndarray) -> np.ndarray:
+        """A smooth departure of variance about one, each sex its own, (sex, age)."""
+        return np.stack([shapes @ self.rng.standard_normal(shapes.shape[1]) for _ in SEXES])
+
+
+@dataclass(frozen=True)
+class TrueFlow:
+    """True flow and survey bias of one direction, (sex, age, interval), persons per year."""
+
+    true: np.ndarray
+    bias: np.ndarray
+
+
+class TrueAccount:
+    """Reference figures, and the truths that the priors put around them.
+
+    Arrays are by (sex, age), flows by (sex, age, interval), in persons.
+    """
+
+    def __init__(self, sources: Sources, *, flow_shapes: int, stock_shapes: int) -> None:
+        self.sources = sources
+        self.ages = sources.ages.size
+        self.base = sources.base.count.values
+        self.census = sources.census.count.values
+        self.births = sources.births.count.transpose(SEX, YEAR).values
+        self.deaths = sources.deaths.count.transpose(SEX, AGE, YEAR).values
+        self.years = [int(year) for year in sources.years]
+        self.n_years = len(self.years)
+        self.known_change = sources.known_change.values
+        self.revised = float(sources.flows_revised_since.sum())
+        self.after_census = sources.share_after_census
+        self.by_calendar_year = sources.flow_basis == CALENDAR_YEARS
+        self.flow_shapes = smooth_shapes(self.ages, flow_shapes)
+        self.stock_shapes = smooth_shapes(self.ages, stock_shapes, young=5.0, old=12.0)
+        self.register_shapes = smooth_shapes(self.ages, REGISTER_SHAPES)
+        self.bell = young_adults(self.ages)
+        self.emigrants = migration_schedule(self.ages, EMIGRATION)
+        self.reference = {
+            name: pull_to_groups(
+                migration_schedule(self.ages, name),
+                group_matrix(survey.lower_ages.values, self.ages),
+                survey.estimate.values.mean(axis=0),
+            )
+            for name, survey in sources.survey_flows.items()
+        }
+        self.survey_years = {
+            name: [int(year) for year in survey.years]
+            for name, survey in sources.survey_flows.items()
+        }
+
+    def flow(self, draw: Draw, name: str) -> TrueFlow:
+        """m (1 + level + years + age + age x years) + schedule, and the bias.
+
+        The bias is m (level + young + eras + drift).
+        """
+        m = self.reference[name]
+        n = len(self.survey_years[name]) + (1 if self.by_calendar_year else 0)
+        departure = draw.normal(f"{name}_level") + draw.scale(f"{name}_years") * draw.years(n, 0.9)
+        eras = [self.in_era(name, era, n) for era in self.sources.survey_flows[name].eras]
+        for inside in eras:
+            departure = departure + draw.normal(f"{name}_level") * inside
+        age = draw.scale(f"{name}_age") * draw.over_age(self.flow_shapes)
+        moving = draw.years(n, 0.9, 2, self.flow_shapes.shape[1])
+        moving = draw.scale(f"{name}_age_years") * (self.flow_shapes @ moving)
+        true = m[:, :, None] * (1 + departure + age[:, :, None] + moving)
+        true += self._bent(draw, name, m)[:, :, None]
+        level = draw.normal(f"{name}_bias_level")
+        young = np.outer(draw.normal(f"{name}_bias_young", 2), self.bell)
+        row = draw.priors[f"{name}_bias_drift"]
+        moving = row.mean + row.sd * draw.years(n, 0.8)
+        for inside in eras:
+            moving = moving + draw.normal(f"{name}_bias_era") * inside
+        return TrueFlow(true, m[:, :, None] * (level + young[:, :, None] + moving))
+
+    def in_era(self, name: str, era: Era, n: int) -> np.ndarray:
+        """Share of each interval in an era; a calendar year is two halves of intervals."""
+        year = self.survey_years[name][0] + np.arange(-1, n + 1)
+        inside = ((year >= era.first_year) & (year <= era.last_year)).astype(float)
+        if self.by_calendar_year:
+            return (inside[:n] + inside[1 : n + 1]) / 2
+        return inside[1 : n + 1]
+
+    def _bent(self, draw: Draw, name: str, m: np.ndarray) -> np.ndarray:
+        """First-order change of m when everyone moves later, or less alike, by some years."""
+        out = np.zeros_like(m)
+        for s in range(2):
+            shift, width = draw.normal(f"{name}_schedule", 2)  # type: ignore[misc]
+            slope = np.zeros(self.ages)
+            for a in range(2, self.ages - 2):
+                slope[a] = (m[s, a + 1] - m[s, a - 1]) / 2
+            for a in range(3, self.ages - 3):
+                out[s, a] = width * (slope[a + 1] - slope[a - 1])
+            out[s] -= shift * slope
+        return out
+
+    def parts(self, draw: Draw) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Published net flow and its error, (sex, age, interval), by label."""
+        out = {}
+        for part in self.sources.administrative:
+            yearly = self.mid_years(part.count.values, part.count[YEAR].values.tolist())
+            ages = 2 * migration_schedule(self.ages, part.flow)
+            ages[0] *= part.male_share
+            ages[1] *= 1 - part.male_share
+            sign = FLOW_SIGN[part.flow] * (1 if part.adds else -1)
+            net = sign * ages[:, :, None] * yearly
+            row = draw.priors[part.name]
+            error: np.ndarray = row.mean + row.sd * (
+                np.sqrt(0.7) * draw.rng.standard_normal()
+                + np.sqrt(0.3) * draw.years(self.n_years, 0.8)
+            )
+            out[part.label] = (net, net * error)
+        return out
+
+    def registered(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
+        """True births (sex, interval) and deaths (sex, age, interval)."""
+        births = self.births * (1 + draw.normal("births"))
+        return births, self.deaths * (1 + draw.normal("deaths"))
+
+    def stock_errors(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
+        """Relative errors of base and census, (sex, age): level, young adults, smooth over age.
+
+        Where they are correlated, who was missed at the start (the base too low) was
+        missed at the end as well (the census too low).
+        """
+        asked = "census_correlation" in draw.priors
+        missed_twice = draw.priors["census_correlation"].mean if asked else 0.0
+        base, own = draw.rng.standard_normal((2, 3))
+        census = np.sqrt(1 - missed_twice**2) * own - missed_twice * base
+        return self._stock_error(draw, "base", base), self._stock_error(draw, "census", census)
+
+    def _stock_error(self, draw: Draw, name: str, z: np.ndarray) -> np.ndarray:
+        level, young = draw.priors[f"{name}_level"], draw.priors[f"{name}_young"]
+        bell = np.outer(young.mean + young.sd * z[1:], self.bell)
+        smooth = draw.scale(f"{name}_age") * draw.over_age(self.stock_shapes)
+        return level.mean + level.sd * z[0] + bell + smooth
+
+    def residual(self, draw: Draw) -> np.ndarray:
+        """What no source explains, (sex, age), persons, relative to the base carried on."""
+        carried = self.base
+        for _ in range(self.n_years):
+            carried = aged(carried)
+        reference = np.maximum(carried, carried.mean() / 50)
+        return reference * draw.scale("residual") * draw.over_age(self.stock_shapes)
+
+    def net_migration(
+        self, flows: Mapping[str, TrueFlow], parts: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    ) -> np.ndarray:
+        """True net migration of all kinds, (sex, age, interval)."""
+        total = np.zeros((2, self.ages, self.n_years))
+        for name, flow in flows.items():
+            total += FLOW_SIGN[name] * self.inner(name, flow.true)
+        for published, error in parts.values():
+            total += published - error
+        return total
+
+    def change_errors(self, draw: Draw) -> dict[str, np.ndarray]:
+        """Published minus true known change, (interval), of those that have a prior."""
+        out = {}
+        for change in self.sources.known_changes:
+            if change.name in draw.priors:
+                row = draw.priors[change.name]
+                error = np.sqrt(0.7) * draw.rng.standard_normal()
+                error = error + np.sqrt(0.3) * draw.years(self.n_years, 0.8)
+                usual = np.abs(change.count.values).mean()
+                out[change.name] = usual * (row.mean + row.sd * error)
+        return out
+
+    def lived(
+        self,
+        base: np.ndarray,
+        births: np.ndarray,
+        deaths: np.ndarray,
+        net: np.ndarray,
+        changes: Mapping[str, np.ndarray],
+    ) -> list[np.ndarray]:
+        """True population (sex, age) at every mid-year from the base on."""
+        path = [base]
+        known = self.known_change - sum(changes.values(), np.zeros(self.n_years))
+        for t in range(self.n_years):
+            now = aged(path[-1])
+            now[:, 0] += births[:, t]
+            path.append(now - deaths[:, :, t] + net[:, :, t] + self.emigrants * known[t])
+        return path
+
+    def mid_years(self, flow: np.ndarray, years: Sequence[int]) -> np.ndarray:
+        """Official rule, (interval): the mean of the two calendar years, or the year itself."""
+        at = {int(year): x for year, x in zip(years, flow, strict=True)}
+        if self.by_calendar_year:
+            return np.array([(at[y - 1] + at[y]) / 2 for y in self.years])
+        return np.array([at[y] for y in self.years])
+
+    def inner(self, name: str, flow: np.ndarray) -> np.ndarray:
+        """The intervals of the account among those that the survey touches."""
+        first = self.years[0] - self.survey_years[name][0]
+        return flow[:, :, first : first + self.n_years]
+
+
+def aged(stock: np.ndarray) -> np.ndarray:
+    """Everyone a year older, (sex, age, ...); the open age group keeps its own."""
+    out = np.zeros_like(stock)
+    for a in range(stock.shape[1] - 1):
+        out[:, a + 1] += stock[:, a]
+    out[:, -1] += stock[:, -1]
+    return out

@@ -48,6 +48,10 @@ class LinearModel:
     design : ndarray (row, latent)
     offset, observed, standard_error : ndarray (row), persons
     row_labels, row_sources : tuple of str
+    row_ages : ndarray (row, 2)
+        First and last age of the rows of stocks; NaN elsewhere.
+    row_years : ndarray (row)
+        Year of the rows of flows; NaN elsewhere.
     curves : tuple of Curve
         Parts of the account that are not linear; none in the Gaussian model.
     curved_design : ndarray (row, value)
@@ -67,6 +71,8 @@ class LinearModel:
     standard_error: np.ndarray
     row_labels: tuple[str, ...]
     row_sources: tuple[str, ...]
+    row_ages: np.ndarray
+    row_years: np.ndarray
     curves: tuple[Curve, ...] = ()
     curved_design: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
@@ -232,11 +238,17 @@ def linear_model(
         standard_error=np.concatenate([r.standard_error for r in rows]),
         row_labels=tuple(label for r in rows for label in r.labels),
         row_sources=tuple(r.source for r in rows for _ in r.labels),
+        row_ages=np.concatenate([_detail(r.ages, (len(r.labels), 2)) for r in rows]),
+        row_years=np.concatenate([_detail(r.years, (len(r.labels),)) for r in rows]),
         curves=tuple(latents.curves),
         curved_design=_curved_design(rows, curve_sizes(tuple(latents.curves))),
     )
     _check_closure(model)
     return model
+
+
+def _detail(labels: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    return np.full(shape, np.nan) if labels is None else np.asarray(labels, dtype=float)
 
 
 def _curved_design(rows: tuple[Observation, ...], sizes: Mapping[str, int]) -> np.ndarray:

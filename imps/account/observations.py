@@ -35,6 +35,10 @@ class Observation:
     observed, standard_error : ndarray (row), persons
     labels : tuple of str
         What each row is.
+    ages : ndarray (row, 2), optional
+        First and last age of each row of a stock, the last of the open group infinite.
+    years : ndarray (row), optional
+        Year of each row of a flow.
     """
 
     source: str
@@ -42,6 +46,8 @@ class Observation:
     observed: np.ndarray
     standard_error: np.ndarray
     labels: tuple[str, ...]
+    ages: np.ndarray | None = None
+    years: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = self.observed.shape
@@ -84,6 +90,7 @@ def survey_observation(account: Account, survey: SurveyFlow) -> Observation:
             survey.estimate.values.sum(axis=(1, 2))[whole],
             np.sqrt((survey.standard_error.values**2).sum(axis=(1, 2)))[whole],
             tuple(f"{survey.name} {year}" for year in survey.years[whole]),
+            years=survey.years[whole],
         )
     labels = np.array(
         [
@@ -99,6 +106,7 @@ def survey_observation(account: Account, survey: SurveyFlow) -> Observation:
         survey.estimate.values[seen],
         survey.standard_error.values[seen],
         tuple(str(label) for label in labels[seen.ravel()]),
+        years=survey.years[np.nonzero(seen)[0]],
     )
 
 
@@ -141,6 +149,7 @@ def census_observation(account: Account) -> Observation:
         count.ravel(),
         census_standard_errors(account).ravel(),
         labels,
+        ages=_single_ages(account.sources.ages, account.sources.ages[-1]),
     )
 
 
@@ -214,6 +223,7 @@ def _register(source: Register, account: Account) -> Observation:
         count.ravel(),
         source.standard_error.values.ravel(),
         tuple(f"{source.name} {sex} {age}" for sex in SEXES for age in ages),
+        ages=_single_ages(ages, account.sources.ages[-1]),
     )
 
 
@@ -238,7 +248,14 @@ def _mirror(source: MirrorSeries, account: Account) -> Observation:
         source.count.values,
         source.standard_error.values,
         tuple(f"{source.name} {year}" for year in years),
+        years=years,
     )
+
+
+def _single_ages(ages: np.ndarray, open_age: int) -> np.ndarray:
+    """First and last age of the rows of a stock by sex and single age, (row, 2)."""
+    last = np.where(ages == open_age, np.inf, ages)
+    return np.tile(np.stack([ages, last], axis=1), (len(SEXES), 1))
 
 
 def _row(total: Affine) -> Affine:

@@ -292,6 +292,8 @@ def without_rows(model: LinearModel, source: str) -> LinearModel:
         standard_error=model.standard_error[keep],
         row_labels=tuple(x for x, k in zip(model.row_labels, keep, strict=True) if k),
         row_sources=tuple(x for x, k in zip(model.row_sources, keep, strict=True) if k),
+        row_ages=model.row_ages[keep],
+        row_years=model.row_years[keep],
     )
 
 

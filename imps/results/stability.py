@@ -1,0 +1,293 @@
+"""Does the split stand? The shift of every group when rows are left out, and its conflict.
+
+At fixed scales everything is jointly normal. With C the covariance of the rows, P its
+inverse, r the residuals and x the covariance of the rows with a quantity, leaving out the
+rows R moves the posterior of the quantity by
+
+    shift     =  -(P x)_R' P_RR^-1 (P r)_R
+    variance  +   (P x)_R' P_RR^-1 (P x)_R
+
+without a refit. Under the model the shift is normal with exactly the added variance, so
+that
+
+    z = shift / sqrt(variance without - variance with)
+
+is standard normal: a large shift with little added variance is a contradiction between
+those rows and all others; a large shift where the variance doubles is lost information.
+All z of a table are jointly normal with a known correlation, from which the family-wise
+critical value is simulated.
+
+References
+----------
+Presanis, Ohlssen, Spiegelhalter and De Angelis (2013), Statistical Science 28, 376-397
+(conflict diagnostics in evidence synthesis).
+Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, 5.4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.linalg as sl
+
+from imps.account.affine import Affine
+from imps.account.linear import LinearModel
+from imps.errors import LabelError, some
+
+AGE_BANDS = ((0, 9), (10, 19), (0, 19), (20, 39), (40, 64), (65, 84), (85, None))
+"""Bands of age that are left out of the stocks in turn; the last is open."""
+FAMILY_LEVEL = 0.05
+"""Chance that any z of a table is beyond its critical value although the model is right."""
+CRITICAL_DRAWS = 20_000
+NO_INFORMATION = 1e-6
+"""Share of the posterior variance under which rows say nothing on a quantity."""
+MOVED = 1.0
+"""Posterior standard deviations of shift beyond which a group does not stand by itself."""
+LEAST_SD = 1.0
+"""Persons of prior sd from which a group is no known arithmetic."""
+HEADLINE = ("base", "migration", "census")
+AGE, SOURCE, YEAR = "age", "source", "year"
+
+
+@dataclass(frozen=True)
+class StandingSum:
+    """Groups of which the data settle the sum and not the parts.
+
+    Attributes
+    ----------
+    groups : tuple of str
+    mean, sd : float, persons
+        Posterior of the sum with all rows.
+    left_out : str
+        Rows without which a part moves by more than one posterior sd.
+    largest_shift : float, posterior sds of the sum
+        Over everything that was left out.
+    """
+
+    groups: tuple[str, ...]
+    mean: float
+    sd: float
+    left_out: str
+    largest_shift: float
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Shift and conflict of every headline group for everything left out.
+
+    Attributes
+    ----------
+    table : DataFrame, persons
+        left_out, rows, group, mean, sd, mean_without, sd_without, shift, shift_in_sd (of
+        the posterior with all rows), z, conflict (|z| beyond the critical value).
+    critical : float
+        Family-wise critical value of |z| over the table.
+    standing : StandingSum or None
+        The sum that stands, where a group by itself does not.
+    """
+
+    table: pd.DataFrame
+    critical: float
+    standing: StandingSum | None
+
+    @property
+    def conflicts(self) -> pd.DataFrame:
+        """Rows of the table in conflict, the strongest first."""
+        found = self.table[self.table["conflict"]]
+        return found.sort_values("z", key=abs, ascending=False, ignore_index=True)
+
+    @property
+    def moved(self) -> pd.DataFrame:
+        """Rows in which a group moves by more than one posterior sd, the farthest first."""
+        found = self.table[self.table["shift_in_sd"].abs() > MOVED]
+        return found.sort_values("shift_in_sd", key=abs, ascending=False, ignore_index=True)
+
+
+class LeaveOut:
+    """Exact answers at fixed scales to rows left out, for any sums of contributions.
+
+    Parameters
+    ----------
+    model : LinearModel
+    scales : ndarray (scale)
+        Standardised log scales held fixed.
+    quantities : sequence of Affine
+        Scalars whose posterior is followed.
+    """
+
+    def __init__(
+        self, model: LinearModel, scales: np.ndarray, quantities: Sequence[Affine]
+    ) -> None:
+        factors = model.scale_factors(scales)
+        rows = model.design / model.standard_error[:, None] * factors
+        residual = (model.observed - model.offset) / model.standard_error
+        effects = np.stack([model.matrix(q) for q in quantities]) * factors
+        self.lower = np.linalg.cholesky(np.eye(residual.size) + rows @ rows.T)
+        cross = rows @ effects.T
+        self.solved = sl.cho_solve((self.lower, True), cross, check_finite=False)
+        self.residual = sl.cho_solve((self.lower, True), residual, check_finite=False)
+        self.mean = np.array([float(q.constant) for q in quantities]) + cross.T @ self.residual
+        self.covariance = effects @ effects.T - cross.T @ self.solved
+
+    def half(self, x: np.ndarray) -> np.ndarray:
+        """L^-1 x with C = L L': products of two halves are x' P y."""
+        return sl.solve_triangular(self.lower, x, lower=True, check_finite=False)
+
+    def without(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Shift (quantity), added covariance (quantity, quantity), and the gain behind both.
+
+        `gain` (row, quantity), zero outside `rows`: shift = -gain' P r, and the added
+        covariance is gain' P gain.
+        """
+        unit = np.zeros((self.residual.size, rows.size))
+        unit[rows, np.arange(rows.size)] = 1.0
+        half = self.half(unit)
+        solved = sl.solve(half.T @ half, self.solved[rows], assume_a="pos", check_finite=False)
+        return -solved.T @ self.residual[rows], self.solved[rows].T @ solved, unit @ solved
+
+
+def stability(
+    model: LinearModel, scales: np.ndarray, parts: Mapping[str, np.ndarray], *, seed: int = 0
+) -> Stability:
+    """Leave out each part of the rows in turn and follow the headline groups.
+
+    Parameters
+    ----------
+    model : LinearModel
+    scales : ndarray (scale)
+        Standardised log scales held fixed.
+    parts : mapping from label to ndarray of int
+        Rows that are left out together.
+    seed : int
+        Of the simulated critical value.
+    """
+    totals = headline_totals(model)
+    names = list(totals)
+    exact = LeaveOut(model, scales, list(totals.values()))
+    sd = np.sqrt(np.diag(exact.covariance))
+    frames, contrasts, moves = [], [], {}
+    for label, rows in parts.items():
+        shift, added, gain = exact.without(rows)
+        more = np.diag(added)
+        informed = more > NO_INFORMATION * sd**2
+        step = np.where(informed, np.sqrt(np.maximum(more, 0)), np.nan)
+        contrasts.append(gain[:, informed] / step[informed])
+        moves[label] = shift
+        frames.append(
+            pd.DataFrame(
+                {
+                    "left_out": label,
+                    "rows": rows.size,
+                    "group": names,
+                    "mean": exact.mean,
+                    "sd": sd,
+                    "mean_without": exact.mean + shift,
+                    "sd_without": np.sqrt(sd**2 + more),
+                    "shift": shift,
+                    "shift_in_sd": shift / sd,
+                    "z": shift / step,
+                }
+            )
+        )
+    critical = critical_value(exact.half(np.concatenate(contrasts, axis=1)), seed=seed)
+    table = pd.concat(frames, ignore_index=True)
+    table["conflict"] = table["z"].abs() > critical
+    return Stability(table, critical, standing_sum(names, exact, moves))
+
+
+def headline_totals(model: LinearModel) -> dict[str, Affine]:
+    """Total of every headline group that is not known arithmetic, persons."""
+    totals = {}
+    for part in model.contributions:
+        group = f"group[{part.group}]"
+        total = model.reported[group if group in model.reported else f"gap[{part.source}]"]
+        if model.prior_moments(total)[1] > LEAST_SD:
+            totals[part.group] = total
+    return totals
+
+
+def critical_value(half: np.ndarray, *, seed: int) -> float:
+    """Value that the largest |z| exceeds with probability 0.05 under the model.
+
+    Each z is a contrast c' P r with r ~ Normal(0, C), so that their correlation is c' P c:
+    `half` (row, z) are the halves L^-1 c.
+    """
+    values, vectors = np.linalg.eigh(half.T @ half)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    draws = np.random.default_rng(seed).standard_normal((CRITICAL_DRAWS, len(values)))
+    return float(np.quantile(np.abs(draws @ root.T).max(axis=1), 1 - FAMILY_LEVEL))
+
+
+def standing_sum(
+    names: Sequence[str], exact: LeaveOut, moves: Mapping[str, np.ndarray]
+) -> StandingSum | None:
+    """The sum of headline groups that stands, where one of them by itself does not.
+
+    Of the pairs that hold the group that moves farthest, the one whose sum moves least.
+    """
+    sd = np.sqrt(np.diag(exact.covariance))
+    places = [names.index(name) for name in HEADLINE if name in names]
+    size = {(label, i): abs(m[i]) / sd[i] for label, m in moves.items() for i in places}
+    if not size or max(size.values()) <= MOVED:
+        return None
+    label, worst = max(size, key=lambda key: size[key])
+    sums = []
+    for other in places:
+        if other != worst:
+            pair = np.ix_([worst, other], [worst, other])
+            spread = float(np.sqrt(exact.covariance[pair].sum()))
+            farthest = max(abs(m[worst] + m[other]) / spread for m in moves.values())
+            sums.append((farthest, other, spread))
+    if not sums:
+        return None
+    farthest, other, spread = min(sums)
+    groups = tuple(names[i] for i in sorted((worst, other), key=places.index))
+    return StandingSum(
+        groups, float(exact.mean[worst] + exact.mean[other]), spread, label, farthest
+    )
+
+
+def rows_by(
+    model: LinearModel, by: str, bands: Sequence[tuple[int, int | None]] = AGE_BANDS
+) -> dict[str, np.ndarray]:
+    """Rows that are left out together: by age band of the stocks, by source, or by year.
+
+    Raises
+    ------
+    LabelError
+        If `by` is something else, or a band that was asked for has no row.
+    """
+    if by == SOURCE:
+        sources = np.array(model.row_sources)
+        return {str(s): np.flatnonzero(sources == s) for s in dict.fromkeys(model.row_sources)}
+    if by == YEAR:
+        years = model.row_years
+        return {
+            f"{year:.0f}": np.flatnonzero(years == year)
+            for year in np.unique(years[years == years])
+        }
+    if by != AGE:
+        raise LabelError(f"by='{by}': expected '{AGE}', '{SOURCE}' or '{YEAR}'.")
+    first, last = model.row_ages.T
+    out = {}
+    for low, high in bands:
+        inside = (first >= low) & (last <= (np.inf if high is None else high))
+        if inside.any():
+            out[band_label(low, high)] = np.flatnonzero(inside)
+    missing = [band_label(*b) for b in bands if band_label(*b) not in out]
+    if missing and tuple(bands) != AGE_BANDS:
+        seen = np.unique(first[~np.isnan(first)]).astype(int)
+        allowed = f"ages {seen[0]} to {seen[-1]}" if seen.size else "no stock by age at all"
+        raise LabelError(
+            f"no row of a stock lies in the age band {some(missing)}: the account has {allowed}. "
+            "Give bands that hold whole published ages, as pairs of first and last age."
+        )
+    return out
+
+
+def band_label(low: int, high: int | None) -> str:
+    """'0-9', or '85+' where the band is open."""
+    return f"{low}+" if high is None else f"{low}-{high}"

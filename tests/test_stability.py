@@ -1,0 +1,110 @@
+"""Rows left out at fixed scales: exact, standard normal under the model, seen by the verdict."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import imps
+from imps.errors import LabelError
+from imps.posterior.exact import GaussianPosterior
+from imps.results.sensitivity import without_rows
+from imps.results.stability import (
+    AGE_BANDS,
+    LeaveOut,
+    band_label,
+    headline_totals,
+    rows_by,
+    stability,
+)
+
+EXACT = 1e-7  # relative: one algebra against another
+BANDS = tuple(band_label(*band) for band in AGE_BANDS)
+
+
+@pytest.fixture(scope="module")
+def account():
+    """A small account with both stocks by sex and age, and the scales at their medians."""
+    sources = imps.simulate_account("null", seed=3).sources
+    model = imps.linear_model(sources, imps.default_priors())
+    return model, np.zeros(len(model.scale_names))
+
+
+def drawn(model, scales, rng):
+    """The same account with figures drawn from the model at these scales."""
+    latents = model.scale_factors(scales) * rng.standard_normal(model.n_latent)
+    noise = model.standard_error * rng.standard_normal(model.observed.size)
+    return replace(model, observed=model.offset + model.design @ latents + noise)
+
+
+def test_equal_to_the_posterior_without_the_rows(account):
+    model, scales = account
+    totals = headline_totals(model)
+    exact = LeaveOut(model, scales, list(totals.values()))
+    rows = rows_by(model, "source")["immigration"]
+    shift, added, _ = exact.without(rows)
+    again = GaussianPosterior(without_rows(model, "immigration"))
+    mean, variance = (dict(zip(again.names, x, strict=True)) for x in again.moments(scales))
+    for i, name in enumerate(totals):
+        key = f"group[{name}]" if f"group[{name}]" in mean else None
+        if key:
+            assert exact.mean[i] + shift[i] == pytest.approx(mean[key], rel=EXACT, abs=0.01)
+            total = exact.covariance[i, i] + added[i, i]
+            assert total == pytest.approx(variance[key], rel=EXACT)
+
+
+def test_conflict_is_standard_normal_and_its_family_level_holds(account, rng):
+    """At fixed scales exactly: 400 data sets of the model itself."""
+    model, scales = account
+    parts = {**rows_by(model, "age"), **rows_by(model, "source")}
+    totals = headline_totals(model)
+    base = LeaveOut(model, scales, list(totals.values()))
+    gains = {label: base.without(rows) for label, rows in parts.items()}
+    critical = stability(model, scales, parts).critical
+    z, beyond = [], 0
+    for _ in range(400):
+        other = drawn(model, scales, rng)
+        residual = (other.observed - other.offset) / other.standard_error
+        solved = np.linalg.solve(base.lower.T, base.half(residual))
+        here = []
+        for _, added, gain in gains.values():
+            more = np.diag(added)
+            informed = more > 1e-6 * np.diag(base.covariance)
+            here.append((-gain.T @ solved)[informed] / np.sqrt(more[informed]))
+        z.append(np.concatenate(here))
+        beyond += np.abs(z[-1]).max() > critical
+    z = np.array(z)
+    assert np.abs(z.mean(axis=0)).max() < 4 / np.sqrt(400)
+    assert z.std(axis=0).min() > 0.85 and z.std(axis=0).max() < 1.15
+    assert 0.02 <= beyond / 400 <= 0.09  # 0.05 +- four standard errors
+
+
+def test_error_of_the_children_in_the_census_is_found(account, rng):
+    """Three per cent too few of 0-9 counted, with no room for it in the model."""
+    model, scales = account
+    found = 0
+    for _ in range(40):
+        other = drawn(model, scales, rng)
+        wrong = other.observed.copy()
+        wrong[rows_by(model, "age")["0-9"]] *= 0.97
+        table = stability(replace(other, observed=wrong), scales, rows_by(model, "age"))
+        found += "0-9" in set(table.conflicts["left_out"])
+    assert found >= 32
+
+
+def test_every_band_and_headline_group_stands_in_the_table(account):
+    model, scales = account
+    found = stability(model, scales, rows_by(model, "age"))
+    assert set(found.table["left_out"]) == set(BANDS)
+    assert {"base", "migration", "census"} <= set(found.table["group"])
+    assert (found.table["sd_without"] >= found.table["sd"] * (1 - EXACT)).all()
+
+
+def test_totals_alone_have_no_bands_and_a_band_without_rows_is_refused(model, account):
+    assert rows_by(model, "age") == {}  # the United Kingdom of 2001: published as totals
+    with pytest.raises(LabelError, match=r"age band 0-4.*no stock by age"):
+        rows_by(model, "age", [(0, 4)])
+    with pytest.raises(LabelError, match=r"age band 120-130.*ages 0 to"):
+        rows_by(account[0], "age", [(0, 9), (120, 130)])
+    with pytest.raises(LabelError, match="by='sex'"):
+        rows_by(model, "sex")

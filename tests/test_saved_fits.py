@@ -14,7 +14,7 @@ from imps.plots import figure_data, standard_figures
 from imps.posterior.archive import pack, unpack
 from imps.posterior.fit import EXACT_DRAWS
 from imps.posterior.storage import load, save
-from imps.report.report import report_figures
+from imps.report.sections import report_figures
 from imps.runs.run import Run
 
 MEGABYTES = 50  # of the file of a full national fit

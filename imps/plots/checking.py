@@ -10,18 +10,8 @@ from matplotlib.ticker import PercentFormatter
 from scipy.stats import binom, rankdata
 
 from imps.names import AGE, SEX, SEXES, title
-from imps.plots.style import (
-    GREY,
-    INK,
-    LINES,
-    MARKERS,
-    SIGNED,
-    Page,
-    open_page,
-    style,
-    styled,
-    zero_line,
-)
+from imps.plots.marks import LINES, MARKERS, SIGNED, style, zero_line
+from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.posterior.fit import LEAST_EFFECTIVE_SHARE, Fit
 from imps.results.checks import LARGEST_R_HAT, LEAST_ESS, Checks, check
 from imps.results.predictive import Coverage, Predictive

@@ -12,16 +12,8 @@ from matplotlib.figure import Figure
 
 from imps.names import AGE, CHAIN, DRAW, SEX, YEAR
 from imps.notebook_cards import between
-from imps.plots.style import (
-    SIGNED,
-    THOUSAND,
-    Page,
-    direct_labels,
-    open_page,
-    room_for_labels,
-    style,
-    styled,
-)
+from imps.plots.marks import SIGNED, THOUSAND, direct_labels, room_for_labels, style
+from imps.plots.style import Page, open_page, styled
 from imps.results.reconciliation import Reconciliation
 
 FAN = (0.95, 0.80, 0.50)

@@ -10,17 +10,8 @@ from matplotlib.figure import Figure
 
 from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, title
 from imps.notebook_cards import between, thousand
-from imps.plots.style import (
-    GREY,
-    INK,
-    SIGNED,
-    THOUSAND,
-    interval_bars,
-    open_page,
-    room_for_labels,
-    styled,
-    zero_line,
-)
+from imps.plots.marks import SIGNED, THOUSAND, interval_bars, room_for_labels, zero_line
+from imps.plots.style import GREY, INK, open_page, styled
 from imps.results.attribution import AFTER_THE_FACT, KNOWN, PRIOR_DRIVEN, Attribution
 
 AGE_STEP = 5

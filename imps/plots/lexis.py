@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from imps.errors import LabelError
-from imps.plots.style import GREY, INK, SIGNED, Page, open_page, styled
+from imps.plots.marks import SIGNED
+from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.results.predictive import LexisSurface
 
 COHORTS = 10

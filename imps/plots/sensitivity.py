@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from imps.names import title
 from imps.notebook_cards import thousand
-from imps.plots.style import INK, SIGNED, THOUSAND, open_page, styled, zero_line
+from imps.plots.marks import SIGNED, THOUSAND, zero_line
+from imps.plots.style import INK, open_page, styled
 from imps.results.checks import VERDICT, without_figures
 from imps.results.identifiability import SENSITIVE
 from imps.results.sensitivity import PriorComparison, compare_priors

@@ -12,17 +12,8 @@ from scipy.stats import chi2
 from imps.errors import LabelError
 from imps.names import CHAIN, DRAW, SOURCE, title
 from imps.notebook_cards import between, mean_and_ends
-from imps.plots.style import (
-    GREY,
-    INK,
-    SIGNED,
-    THOUSAND,
-    Page,
-    open_page,
-    room_for_labels,
-    styled,
-    zero_line,
-)
+from imps.plots.marks import SIGNED, THOUSAND, room_for_labels, zero_line
+from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution

@@ -13,32 +13,27 @@ Government Analysis Function, Data visualisation: colours in charts; charts.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import pandas as pd
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FuncFormatter
 
 from imps.errors import LabelError
 from imps.results.checks import in_short
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    pass
 
 INK = "#0B0C0C"
 GREY = "#3D3D3D"
 LIGHT_GREY = "#BFBFBF"
-THOUSAND = 1_000.0
-CATEGORIES = 4
-"""Most categories that one panel may tell apart."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +95,6 @@ PAPER = Theme(
     False,
 )
 THEMES = {theme.name: theme for theme in (OFFICIAL, PAPER)}
-LINES = ("-", "--", "-.", ":")
-MARKERS = ("o", "s", "D", "^")
 HEADING, TITLE_LINE, LINE = 0.30, 0.21, 0.175
 """Heights of the title, of each further line of it, and of a line of the subtitle, inches."""
 VERDICT_LINES = 3
@@ -306,98 +299,6 @@ def _divided(ax: Axes, panels: tuple[int, int], grid: dict[str, Any]) -> list[Ax
             place = (x + gap * w / 2, y + gap * h / 2, w * (1 - gap), h * (1 - gap))
             out.append(ax.inset_axes(place, **share))
     return out
-
-
-def direct_labels(
-    ax: Axes,
-    x: float,
-    ends: Iterable[tuple[float, str, dict[str, Any]]],
-    font: float,
-    *,
-    key: float,
-    spacing: float = 1.9,
-) -> None:
-    """Labels beside the ends of lines, each with a sample of its line, pushed apart.
-
-    Parameters
-    ----------
-    x : float
-        Where the samples begin, in data units.
-    ends : iterable of (y, text, line style)
-    font : float
-        Points.
-    key : float
-        Length of the sample, in data units.
-    spacing : float
-        Least distance between labels in lines of text; a text may have two lines.
-    """
-    low, high = ax.get_ylim()
-    height = ax.figure.get_size_inches()[1] * 0.75  # type: ignore[union-attr]
-    line = (high - low) * font / 72 / height
-    places = sorted(ends, key=lambda end: end[0])
-    at = low - line
-    found: list[float] = []
-    for value, text, _ in places:
-        at = max(value, at + line * spacing * (1 + text.count("\n")) / 1.5)
-        found.append(at)
-    shift = max(0.0, found[-1] - (high - 0.6 * line))
-    for y, (_, text, style) in zip(found, places, strict=True):
-        ax.plot([x, x + key / 2, x + key], [y - shift] * 3, clip_on=False, markevery=[1], **style)
-        ax.text(x + 1.25 * key, y - shift, text, color=INK, fontsize=font - 0.5, va="center")
-
-
-def style(page: Page, i: int, **changes: Any) -> dict[str, Any]:
-    """Line style of category i: colour, line and marker together."""
-    return {
-        "color": page.colour(i),
-        "linestyle": LINES[i],
-        "marker": MARKERS[i],
-        "markersize": 4.5,
-        "linewidth": 1.7,
-        **changes,
-    }
-
-
-def zero_line(ax: Axes, *, vertical: bool = False) -> None:
-    """The line of no difference."""
-    (ax.axvline if vertical else ax.axhline)(0, color=GREY, linewidth=0.8, zorder=2.5)
-
-
-def room_for_labels(ax: Axes, low: float, high: float, right: float, *, zero: bool = False) -> None:
-    """Axis from `low` to `high` with empty room up to `right` for direct labels."""
-    ax.set_xlim(low, right)
-    ax.spines["bottom"].set_bounds(low, high)
-    ax.set_xticks([t for t in ax.get_xticks() if low <= t <= high])
-    if zero:
-        ax.hlines(0, low, high, color=GREY, linewidth=0.8, zorder=1.5)
-
-
-EDGE = patheffects.withStroke(linewidth=2.6, foreground="white")
-"""White edge of a line that must be seen on a dark bar too."""
-
-
-def interval_bars(
-    ax: Axes, left: ArrayLike, right: ArrayLike, at: ArrayLike, cap: float = 0.13
-) -> None:
-    """Horizontal intervals with caps, seen on white and on dark bars alike."""
-    import numpy as np
-
-    a, b, y = (np.asarray(v, dtype=float) for v in (left, right, at))
-    ends = np.r_[a, b], np.r_[y, y]
-    for lines in (
-        ax.hlines(y, a, b, color=INK, linewidth=1.2),
-        ax.vlines(ends[0], ends[1] - cap, ends[1] + cap, color=INK, linewidth=1.2),
-    ):
-        lines.set_path_effects([EDGE])
-
-
-def _signed(value: float, _: object = None) -> str:
-    text = f"{value:,.3f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text.replace("-", "\u2212")
-
-
-SIGNED = FuncFormatter(_signed)
-"""Ticks with thousands separated and a true minus sign."""
 
 
 def alt_text(figure: Figure) -> str:

@@ -38,7 +38,8 @@ from imps.posterior.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_sa
 from imps.project.check import ImportReport, project_of
 from imps.project.settings import SETTINGS_FILE, inspect_settings
 from imps.reading.table import published_path
-from imps.report.report import figure_png, html_report, report_figures
+from imps.report.report import html_report
+from imps.report.sections import figure_png, report_figures
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation, reconcile

@@ -1,0 +1,120 @@
+"""The answer in words: sentences that can be quoted, and a card for each headline group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from imps.names import title
+from imps.notebook_cards import mean_and_ends, thousand
+from imps.posterior.fit import Fit
+from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.results.reconciliation import Reconciliation
+from imps.results.sensitivity import correlation_warnings
+from imps.sources import TOTAL
+from imps.tables.fit import (
+    prior_driven,
+)
+
+if TYPE_CHECKING:
+    pass
+
+MAIN_GROUPS = ("base", "migration", "census")
+
+
+def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconciliation) -> list[str]:
+    """The result in sentences that a reader without statistics can quote."""
+    groups = attribution.groups().set_index("group")
+    net = reconciliation.net_migration.sum(("year", "sex", "age"))
+    low, high = net.quantile([0.025, 0.975]).values
+    side = "above" if attribution.total > 0 else "below"
+    base, migration, census = (_said(groups.loc[g]) for g in MAIN_GROUPS)
+    sentences = [
+        f"{attribution.area}, {attribution.period}: the rolled-forward estimate stood "
+        f"{abs(attribution.total):,.0f} persons {side} the census as counted.",
+        f"Of this the population base accounts for {base}, all migration sources for {migration}, "
+        f"and the census itself for {census}.",
+        _clear_signs(groups),
+    ]
+    known = groups["mean"].get("revisions", 0.0)
+    if abs(known) >= 500:
+        sentences.append(
+            f"{thousand(known)} thousand is known arithmetic: the flows carried at the time "
+            "minus the later published series."
+        )
+    sentences.append(f"Net migration over the period was {_said_of(float(net.mean()), low, high)}.")
+    led = ", ".join(_within_sentence(title(name)) for name in prior_driven(attribution))
+    if led:
+        sentences.append(
+            f"Prior-driven (contraction under {PRIOR_DRIVEN:.0%}), so that the split says more "
+            f"about the priors than about the data: {led}."
+        )
+    sentences += _inseparable(attribution)
+    sources = fit.model.sources
+    if sources.base.observed == sources.census.observed == TOTAL:
+        sentences.append(
+            "Base and census were published as totals only: the data identify little beyond the "
+            "sum of the sources. Immigration and emigration bias in particular cannot be told "
+            "apart."
+        )
+    return sentences
+
+
+def _said(row: pd.Series) -> str:
+    return _said_of(row["mean"], row["lower95"], row["upper95"])
+
+
+def _said_of(mean: float, lower: float, upper: float) -> str:
+    mid, low, high = mean_and_ends(mean, lower, upper)
+    return f"{mid} thousand (95 % interval {low} to {high})"
+
+
+def _clear_signs(groups: pd.DataFrame) -> str:
+    """Which headline groups differ from zero beyond doubt, or that none does."""
+    rows = groups.loc[list(MAIN_GROUPS)]
+    clear = rows[(rows["lower95"] > 0) | (rows["upper95"] < 0)].index
+    if not len(clear):
+        return "None of the three differs from zero beyond doubt: every interval holds zero."
+    names = " and ".join(_within_sentence(title(name)) for name in clear)
+    return f"The 95 % interval excludes zero for: {names}."
+
+
+def _inseparable(attribution: Attribution) -> list[str]:
+    """Pairs that trade off so closely that only their sum means anything."""
+    pairs = correlation_warnings(attribution)
+    return [
+        f"{title(row.source)} and {_within_sentence(title(row.other))} trade off (correlation "
+        f"{row.correlation:+.2f}): read their sum and not the two apart.".replace("-0", "\u22120")
+        for row in pairs[pairs["inseparable"]].itertuples()
+    ]
+
+
+def _within_sentence(text: str) -> str:
+    return text if text.startswith("Irish") else text[0].lower() + text[1:]
+
+
+def headline_cards(attribution: Attribution) -> list[dict[str, str]]:
+    """The gap and its headline groups: number, interval, how much of it is prior."""
+    cards = [
+        {
+            "name": "The gap",
+            "number": thousand(attribution.total),
+            "interval": "thousand persons",
+            "learnt": "published",
+        }
+    ]
+    groups = attribution.groups()
+    for row in groups[groups["group"].isin(MAIN_GROUPS)].to_dict("records"):
+        known = row["sd"] < KNOWN
+        mean, low, high = mean_and_ends(row["mean"], row["lower95"], row["upper95"])
+        driven = "; prior-driven" if row["contraction"] < PRIOR_DRIVEN else ""
+        cards.append(
+            {
+                "name": title(row["group"]),
+                "number": mean,
+                "interval": "thousand, known" if known else f"thousand; 95 %: {low} to {high}",
+                "learnt": "" if known else f"contraction {max(row['contraction'], 0):.2f}{driven}",
+            }
+        )
+    return cards

@@ -1,7 +1,6 @@
 """Shipped cases: schema, published totals, gaps, and what the model must not see."""
 
 import dataclasses
-import gzip
 import tomllib
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from imps.sources import BY_SEX_AND_AGE, TOTAL, KnownChange
 UK, EW2011, EW2021 = "uk-1991-2001", "england-wales-2001-2011", "england-wales-2011-2021"
 ALL = (UK, EW2011, EW2021)
 ENGLAND_WALES = (EW2011, EW2021)
-SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+PUBLISHED = Path(__file__).parent / "data" / "published"
 LARGEST_CASE = 400_000  # bytes of text in one case
 
 THOUSAND = 1_000.0  # a figure printed in whole thousands
@@ -449,13 +448,8 @@ def test_cells_that_do_not_add_to_their_total_are_refused(monkeypatch):
 # --- the tables against the material they were taken from ----------------------------------
 
 
-def shared(name):
-    path = SHARED / name
-    if not path.is_file():
-        pytest.skip(f"the collected material is not here: {path.name}")
-    opener = gzip.open if name.endswith(".gz") else open
-    with opener(path, "rt", encoding="utf-8") as file:
-        return pd.read_csv(file)
+def published(name):
+    return pd.read_csv(PUBLISHED / name)
 
 
 @pytest.mark.parametrize(
@@ -469,7 +463,7 @@ def shared(name):
     ],
 )
 def test_population_equals_the_collected_tables(name, vintage, years, theirs):
-    collected = shared("population/national_population_sya_vintages.csv.gz")
+    collected = published("national_population_sya_vintages.csv.gz")
     collected = collected[(collected["area"] == "EW") & (collected["vintage"] == theirs)]
     ours = by_sex_and_age(Tables(name).read("population"), "population", vintage)
     np.testing.assert_array_equal(
@@ -480,7 +474,7 @@ def test_population_equals_the_collected_tables(name, vintage, years, theirs):
 
 @pytest.mark.parametrize("name", ENGLAND_WALES)
 def test_deaths_equal_the_collected_table(name):
-    collected = shared("population/ew_deaths_sya_1963_2021.csv.gz")
+    collected = published("ew_deaths_sya_1963_2021.csv.gz")
     ours = by_sex_and_age(Tables(name).read("deaths"), "deaths")
     collected = collected[collected["year"].isin(ours[YEAR].values)]
     folded = collected.assign(age=collected["age"].clip(upper=90))
@@ -490,7 +484,7 @@ def test_deaths_equal_the_collected_table(name):
 
 @pytest.mark.parametrize("name", ENGLAND_WALES)
 def test_components_equal_the_sum_over_local_authorities(name):
-    panel = shared("population/la_components_panel_ew.csv.gz")
+    panel = published("la_components_panel_ew.csv")
     vintages = {EW2011: ["mye2013"], EW2021: ["mye2019", "mye2020"]}[name]
     years = range(2002, 2012) if name == EW2011 else range(2012, 2021)
     rows = panel[panel["vintage"].isin(vintages) & panel["year"].isin(years)]
@@ -510,7 +504,7 @@ def test_components_equal_the_sum_over_local_authorities(name):
 
 @pytest.mark.parametrize("name", ENGLAND_WALES)
 def test_survey_equals_the_collected_tables(name):
-    collected = shared("migration/ips_headline_by_area_1975_2012.csv")
+    collected = published("ips_headline_by_area_1975_2012.csv")
     ours = Tables(name).read("survey_totals").set_index(["area", "flow", "year"])
     direction = {IMMIGRATION: "inflow", EMIGRATION: "outflow"}
     for (area, flow, year), row in ours.iterrows():
@@ -531,7 +525,7 @@ def test_cells_of_the_survey_add_to_its_total():
 
 
 def test_flows_by_age_equal_the_collected_table():
-    collected = shared("population/region_components_sya_2002_2013.csv.gz")
+    collected = published("region_components_sya_2002_2013.csv.gz")
     late = collected[collected["year"] >= 2012]
     sums = late.groupby(["year", "sex", "age"]).sum(numeric_only=True)
     ours = Tables(EW2021).read("flows_by_age").set_index(["year", "sex", "age"])
@@ -541,7 +535,7 @@ def test_flows_by_age_equal_the_collected_table():
 
 
 def test_total_migration_equals_the_collected_table():
-    collected = shared("migration/ltim_uk_annual_1970_2013.csv")
+    collected = published("ltim_uk_annual_1970_2013.csv")
     calendar = collected[collected["period_end"].str.endswith("-12-31")].set_index("year")
     ours = Tables(EW2011).read("flow_totals").set_index(["flow", "year"])["thousands"]
     for flow in (IMMIGRATION, EMIGRATION):
@@ -550,8 +544,8 @@ def test_total_migration_equals_the_collected_table():
 
 
 def test_asylum_equals_the_collected_tables():
-    annual = shared("migration/asylum_applications_uk_annual_1990_2024.csv").set_index("year")
-    mid = shared("migration/asylum_applications_uk_midyear_2002_2024.csv")
+    annual = published("asylum_applications_uk_annual_1990_2024.csv").set_index("year")
+    mid = published("asylum_applications_uk_midyear_2002_2024.csv")
     mid = mid.set_index("year_ending_30_june")
     for name, theirs in ((EW2011, annual), (EW2021, mid)):
         ours = Tables(name).read("asylum_applications").set_index("year")

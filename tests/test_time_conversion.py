@@ -17,8 +17,7 @@ from imps.demography.time_conversion import (
 )
 from imps.errors import DefinitionError, MissingCellError, SourceError
 
-FIGURES = Path(__file__).parents[1].parent / "shared/data/migration"
-needs_figures = pytest.mark.skipif(not FIGURES.exists(), reason="published series not at hand")
+FIGURES = Path(__file__).parent / "data" / "published"
 EXACT = 1e-12
 QUARTERS = [f"{year}Q{q}" for year in (2001, 2002, 2003) for q in (1, 2, 3, 4)]
 
@@ -93,7 +92,6 @@ def test_mid_years_from_calendar_years_by_hand() -> None:
     np.testing.assert_allclose(covariance, [[25 + 400, 16], [16, (64 + 100) / 4 + 400]], rtol=EXACT)
 
 
-@needs_figures
 def test_the_mean_of_two_calendar_years_misses_by_twenty_thousand() -> None:
     book = pd.read_csv(FIGURES / "tim_minus_ips_adjustment_1991_2012.csv").set_index("year")
     calendar = book["net_revised_april2014"].combine_first(book["tim_balance"]) * 1000
@@ -105,7 +103,6 @@ def test_the_mean_of_two_calendar_years_misses_by_twenty_thousand() -> None:
     assert miss.abs().idxmax() == 2005 and miss[2005] == pytest.approx(-50_600, abs=50)
 
 
-@needs_figures
 def test_rolling_years_to_june_are_the_mid_years() -> None:
     book = pd.read_csv(FIGURES / "ltim_uk_preliminary_adjusted_rolling_2009_2019.csv")
     table = book.assign(year_ending=book["period_end"].str[:7])

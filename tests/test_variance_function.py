@@ -21,12 +21,7 @@ from imps.survey.variance_function import (
     standard_error,
 )
 
-WORKBOOK = (
-    Path(__file__).parents[1].parent / "shared/data/migration/ips_migration_estimates_1975_2012.csv"
-)
-needs_workbook = pytest.mark.skipif(
-    not WORKBOOK.exists(), reason="the full workbook of IPS margins of error is not at hand"
-)
+WORKBOOK = Path(__file__).parent / "data" / "published" / "ips_migration_estimates_1975_2012.csv.gz"
 EXACT = 1e-12
 PRINTED = 0.05  # design effects are quoted to one decimal
 
@@ -55,7 +50,6 @@ def test_shipped_table_is_complete_and_adds_up(cells: pd.DataFrame, headline: pd
     assert year.loc["emigration", "contacts"] == 1755
 
 
-@needs_workbook
 def test_shipped_table_is_the_workbook(cells: pd.DataFrame) -> None:
     book = pd.read_csv(WORKBOOK).query("characteristic == 'Age and Sex' and flow != 'balance'")
     book = book[book["sex"].isin(["Males", "Females"]) & (book["category"] != "All ages")]
@@ -66,7 +60,6 @@ def test_shipped_table_is_the_workbook(cells: pd.DataFrame) -> None:
         np.testing.assert_allclose(np.sort(cells[column]), np.sort(book[source] * 1000), rtol=1e-9)
 
 
-@needs_workbook
 def test_net_error_is_the_root_of_the_sum_of_squares_in_every_published_cell() -> None:
     book = pd.read_csv(WORKBOOK)
     keys = ["year", "characteristic", "category", "sex", "area_code"]

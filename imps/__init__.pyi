@@ -89,11 +89,14 @@ from .shipped import cases as cases
 from .shipped.loading import Case as Case
 from .shipped.loading import load_case as load_case
 from .simulation.simulate import simulate_account as simulate_account
+from .sources import AdministrativeFlow as AdministrativeFlow
 from .sources import Births as Births
 from .sources import Deaths as Deaths
+from .sources import KnownChange as KnownChange
 from .sources import MirrorSeries as MirrorSeries
 from .sources import Register as Register
 from .sources import RolledForward as RolledForward
+from .sources import SourceKind as SourceKind
 from .sources import Sources as Sources
 from .sources import Stock as Stock
 from .sources import SurveyFlow as SurveyFlow

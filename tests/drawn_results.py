@@ -9,10 +9,10 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import norm
 
-from imps.names import SOURCE_GROUPS
 from imps.results.attribution import Attribution
 from imps.results.predictive import Coverage, LexisSurface, Predictive
 from imps.results.reconciliation import Reconciliation
+from imps.sources.kinds import KINDS
 
 CHAINS, DRAWS, AGES, YEARS = 2, 101, np.arange(21), np.arange(2002, 2007)
 VERDICT = (
@@ -44,7 +44,7 @@ def attribution(verdict=VERDICT):
     labels = {"source": list(MEANS), "sex": ["male", "female"], "age": AGES}
     cells = draws[..., None, None] * shape()
     gap = shape() * sum(MEANS.values())
-    groups = [SOURCE_GROUPS[s] for s in MEANS]
+    groups = [KINDS[s].group for s in MEANS]
     prior = pd.DataFrame(
         {
             "source": list(MEANS),

@@ -81,9 +81,9 @@ def test_survey_rows_are_half_of_two_intervals(model):
 
 def test_sources_are_reported_in_the_fixed_order(model):
     names = [c.source for c in contributions(model.account)]
-    from imps.names import SOURCE_GROUPS
+    from imps.sources.kinds import KINDS
 
-    assert names == [s for s in SOURCE_GROUPS if SOURCE_GROUPS[s] != "other changes"]
+    assert names == [s for s, kind in KINDS.items() if kind.group != "other changes"]
 
 
 def test_prior_sds_are_those_the_model_promises(model):

@@ -34,7 +34,7 @@ from imps.account.flows import Flow, survey_flow
 from imps.account.latents import Latents, Resolution
 from imps.account.nonlinear import Form
 from imps.account.parts import administrative_parts, change_errors, known_changes
-from imps.account.priors import Priors, default_priors
+from imps.account.priors import Priors, completed, default_priors
 from imps.account.stocks import (
     missed_twice,
     registered_births,
@@ -148,6 +148,7 @@ def build_account(
     PriorError
         If a source has no prior, or a prior belongs to no source.
     """
+    priors = completed(priors, sources)
     latents = Latents(priors)
     fine = resolution or Resolution.for_sources(sources)
     form = form or Form()

@@ -32,8 +32,9 @@ from imps.account.parts import known_changes
 from imps.account.stocks import registered_births, registered_deaths
 from imps.demography.accounting import along_cohorts, carry
 from imps.demography.schedules import migration_schedule
-from imps.names import AGE, EMIGRATION, FLOW_SIGN, SEX, SEXES, SOURCE_GROUPS, YEAR
+from imps.names import AGE, EMIGRATION, FLOW_SIGN, SEX, SEXES, YEAR
 from imps.sources import TOTAL, SurveyFlow
+from imps.sources.kinds import KINDS, PARTS
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,11 @@ def contributions(account: Account) -> tuple[Contribution, ...]:
     for flow in account.flows:
         both |= _survey_errors(account, flow)
     both["census_sampling"] = _census_sampling(account)
-    order = {name: i for i, name in enumerate(SOURCE_GROUPS)}
-    names = sorted(both, key=lambda name: order.get(name, order["migrant_switchers"]))
-    own = dict.fromkeys(account.change_errors, "other changes")
-    groups = {**own, **SOURCE_GROUPS}
-    return tuple(Contribution(name, groups.get(name, "migration"), *both[name]) for name in names)
+    order = {name: i for i, name in enumerate(KINDS)}
+    names = sorted(both, key=lambda name: order.get(name, order[PARTS[-1]]))
+    groups = {s.name: s.group for s in sources.beside_survey}
+    groups = {name: kind.group for name, kind in KINDS.items()} | groups
+    return tuple(Contribution(name, groups[name], *both[name]) for name in names)
 
 
 def rolled_forward_cells(account: Account) -> np.ndarray:

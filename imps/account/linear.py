@@ -22,8 +22,8 @@ from imps.account.nonlinear import Curve, Form
 from imps.account.observations import Observation, observations
 from imps.account.priors import LOG_SD_OF_SCALES, Priors
 from imps.errors import SourceError
-from imps.names import SOURCE_GROUPS
 from imps.sources import Sources
+from imps.sources.kinds import KINDS
 
 PRIOR_DRAWS = 4000
 CLOSURE_TOLERANCE = 1e-6
@@ -162,8 +162,7 @@ class LinearModel:
     def reported(self) -> dict[str, Affine]:
         """Scalar quantities that tables print: sources, groups, net migration, population."""
         out = {f"gap[{c.source}]": c.value.sum() for c in self.contributions}
-        groups = dict.fromkeys(SOURCE_GROUPS.values())
-        for group in groups:
+        for group in dict.fromkeys(kind.group for kind in KINDS.values()):
             members = [c.value.sum() for c in self.contributions if c.group == group]
             if len(members) > 1:
                 out[f"group[{group}]"] = sum(members[1:], members[0])

@@ -25,10 +25,11 @@ from scipy.stats import beta, norm
 
 from imps.account.affine import Affine
 from imps.errors import PriorError
+from imps.sources.kinds import KINDS
 
 LINEAR, LOG = "linear", "log"
 NORMAL, BETA = "normal", "beta"
-SWITCHERS = ("visitor_switchers", "migrant_switchers")
+SWITCHERS = tuple(kind.name for kind in KINDS.values() if kind.share)
 """Sources whose figure is a number of people times a share of them."""
 
 

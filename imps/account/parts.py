@@ -63,7 +63,7 @@ def _as_beta_share(
 
 def _spread_part(part: AdministrativeFlow, sources: Sources) -> np.ndarray:
     """Net flow (sex, age, interval) of a part at mid-years; its ages are a schedule."""
-    schedule = 2 * migration_schedule(sources.ages.size, part.flow)
+    schedule = 2 * migration_schedule(sources.ages.size, part.ages_of)
     shares = np.array([part.male_share, 1 - part.male_share])
     yearly = sources.at_mid_years(part.count).values
     sign = FLOW_SIGN[part.flow] * part.sign

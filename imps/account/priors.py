@@ -23,6 +23,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from imps.errors import PriorError, some
+from imps.sources import Sources
+from imps.sources.kinds import KINDS, PARTS, SourceKind
 
 LOG_SD_OF_SCALES = 0.5
 
@@ -122,6 +124,13 @@ def _row(name: str, kind: str, mean: float, sd: float, unit: str, meaning: str, 
     return Prior(name, kind, mean, sd, unit, meaning, ref)
 
 
+def prior_of(kind: SourceKind) -> Prior:
+    """The prior of a part of migration or of a known change, as its kind states it."""
+    said = kind.meaning or f"error of {kind.title}"
+    reason = kind.reference or "Stated with the kind"
+    return Prior(kind.name, "normal", kind.mean, kind.sd, kind.unit, said, reason)
+
+
 def _flow_rows(flow: str, bias: tuple[float, float, float, float], years: float) -> list[Prior]:
     mean, level, young, drift = bias
     published, true = f"share of the mean published {flow}", f"share of the mean {flow}"
@@ -172,18 +181,7 @@ _PRIORS = [
          "Registration is near complete"),
     *_flow_rows("immigration", (0.0, 0.05, 0.06, 0.02), 0.15),
     *_flow_rows("emigration", (-0.05, 0.12, 0.10, 0.03), 0.12),
-    _row("asylum_seekers", "normal", 0.0, 0.20, "share of the flow added for asylum",
-         "asylum seekers and dependants who should have been added or not",
-         "About 85 % of applicants enter the adjustment (regression on 1991-2007)"),
-    _row("irish_flows", "normal", 0.0, 0.25, "share of the flow added for Ireland",
-         "error of the Irish household survey", "Sample size of the Irish survey"),
-    _row("visitor_switchers", "normal", 0.0, 0.35, "share of the flow added for visitor switchers",
-         "visitors who stayed longer than they said",
-         "Assumptions revised in 2007 and 2018; sd at least a third of the mean"),
-    _row("migrant_switchers", "normal", 0.0, 0.35,
-         "share of the flow taken off for migrant switchers",
-         "migrants who stayed for less than they said",
-         "Assumptions revised in 2007 and 2018; sd at least a third of the mean"),
+    *(prior_of(KINDS[name]) for name in PARTS),
     _row("split_of_known_sum", "normal", 0.0, 0.5, "share of the expected part",
          "how the published sum of the adjustments divides into its parts",
          "Only the sum was published; the parts are unknown within it"),
@@ -203,14 +201,7 @@ _PRIORS = [
 ]  # fmt: skip
 
 
-_OPTIONAL = [
-    _row("cross_border", "normal", 0.0, 0.5, "share of the mean yearly net change",
-         "moves across the border to the rest of the country, from patient registers",
-         "The net is a small difference of two large flows; judgement of the package"),
-    _row("armed_forces", "normal", 0.0, 0.3, "share of the mean yearly net change",
-         "changes of the armed forces and their dependants", _JUDGEMENT),
-]  # fmt: skip
-OPTIONAL_PRIORS = tuple(row.name for row in _OPTIONAL)
+OPTIONAL_PRIORS = tuple(kind.name for kind in KINDS.values() if kind.asked)
 """Priors of known changes, which are carried without error unless one of them is asked for."""
 
 
@@ -301,25 +292,34 @@ class Priors(Mapping[str, Prior]):
         )
 
 
-def default_priors(*optional: str) -> Priors:
+def default_priors(*optional: str | SourceKind) -> Priors:
     """The weakly informative priors of the package, each with its reason.
 
     Parameters
     ----------
-    *optional : {"cross_border", "armed_forces"}
+    *optional : {"cross_border", "armed_forces"} or SourceKind
         Known changes that get an error, and thereby become sources of the gap;
-        without a prior they are carried as published.
+        without a prior they are carried as published. Kinds of the user's own, whose priors
+        are to be replaced or widened; untouched they come with their sources.
 
     Raises
     ------
     PriorError
-        If there is no optional prior of that name: write one with `Priors.add`.
+        If there is no optional prior of that name.
     """
-    rows = {row.name: row for row in _OPTIONAL}
-    unknown = [name for name in optional if name not in rows]
+    named = {name: KINDS[name] for name in OPTIONAL_PRIORS}
+    unknown = [k for k in optional if isinstance(k, str) and k not in named]
     if unknown:
         raise PriorError(
-            f"no optional prior is called {some(unknown)}. Known: {', '.join(rows)}. For a known "
-            "change of another name write default_priors().add(Prior(name=..., ...))."
+            f"no optional prior is called {some(unknown)}. Known: {', '.join(named)}. For a known "
+            "change of another name give its SourceKind, or write "
+            "default_priors().add(Prior(name=..., ...))."
         )
-    return Priors((*_PRIORS, *(rows[name] for name in optional)))
+    kinds = [named[k] if isinstance(k, str) else k for k in optional]
+    return Priors(tuple(_PRIORS)).add(*(prior_of(kind) for kind in kinds))
+
+
+def completed(priors: Priors, sources: Sources) -> Priors:
+    """The table with the rows that kinds of the user's own bring with them."""
+    kinds = [k for k in sources.own_kinds if k.sd > 0 and not k.asked and k.name not in priors]
+    return priors.add(*(prior_of(kind) for kind in kinds)) if kinds else priors

@@ -8,11 +8,12 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, title
+from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE
 from imps.notebook_cards import between, thousand
 from imps.plots.marks import SIGNED, THOUSAND, interval_bars, room_for_labels, zero_line
 from imps.plots.style import GREY, INK, open_page, styled
 from imps.results.attribution import AFTER_THE_FACT, KNOWN, PRIOR_DRIVEN, Attribution
+from imps.sources.kinds import title
 
 AGE_STEP = 5
 MEN_OR_WOMEN = {"male": "men", "female": "women"}

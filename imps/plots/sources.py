@@ -10,7 +10,7 @@ from matplotlib.patches import Ellipse
 from scipy.stats import chi2
 
 from imps.errors import LabelError
-from imps.names import CHAIN, DRAW, SOURCE, title
+from imps.names import CHAIN, DRAW, SOURCE
 from imps.notebook_cards import between, mean_and_ends
 from imps.plots.marks import SIGNED, THOUSAND, room_for_labels, zero_line
 from imps.plots.style import GREY, INK, Page, open_page, styled
@@ -19,6 +19,7 @@ from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
 from imps.results.checks import VERDICT, Checks, check
 from imps.results.sensitivity import what_if, without_rows
+from imps.sources.kinds import title
 
 MAIN_CAUSES = 4
 POINTS = 300

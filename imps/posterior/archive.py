@@ -32,6 +32,7 @@ from imps.sources import (
     MirrorSeries,
     Register,
     RolledForward,
+    SourceKind,
     Sources,
     Stock,
     SurveyFlow,
@@ -41,8 +42,8 @@ CLASSES = {
     kind.__name__: kind
     for kind in (
         AdministrativeFlow, Births, Case, Counted, Deaths, Era, Form, KnownChange, KnownSum,
-        MirrorSeries, Prior, Priors, Register, Resolution, RolledForward, Sources, Stock,
-        SurveyFlow,
+        MirrorSeries, Prior, Priors, Register, Resolution, RolledForward, SourceKind,
+        Sources, Stock, SurveyFlow,
     )
 }  # fmt: skip
 """What a file may hold."""

@@ -33,10 +33,10 @@ from imps.sources.definitions import (
     measure_of,
     residents_of,
 )
+from imps.sources.kinds import PARTS
 
 MEAN_OF_CALENDAR_YEARS: Final = "mean-of-two-calendar-years"
 PERIOD_WORDS: Final = MappingProxyType({CALENDAR_YEAR: CALENDAR_YEARS, MID_YEAR: MID_YEARS})
-ADJUSTMENTS: Final = ("asylum_seekers", "irish_flows", "visitor_switchers", "migrant_switchers")
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ def _check_components_counted(tables: Sequence[Table], _: Account) -> ImportLog:
     sources = {
         str(s) for t in of_kinds(tables, "administrative_flows") for s in t.frame["source"].unique()
     }
-    adjustments = sorted(sources & set(ADJUSTMENTS))
+    adjustments = sorted(sources & set(PARTS))
     log = ImportLog()
     for table in of_kinds(tables, "survey_flows"):
         stated = table.metadata.get("definition", "")

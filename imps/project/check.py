@@ -25,13 +25,14 @@ from imps.account.priors import OPTIONAL_PRIORS, Priors, default_priors
 from imps.errors import PriorError
 from imps.project.arithmetic import cell_population
 from imps.project.assemble import inspect_sources
-from imps.project.between import ADJUSTMENTS, check_between
+from imps.project.between import check_between
 from imps.project.settings import Settings, inspect_settings, shown_name
 from imps.reading.findings import CONVERT, WARN, Collector, Finding, ImportLog, listed
 from imps.reading.table import Table, inspect_table, published_path
 from imps.shipped import cases
 from imps.shipped.loading import Case
 from imps.sources import Sources
+from imps.sources.kinds import PARTS
 
 CONFLICT_SDS: Final = 5.0
 """Prior standard deviations between prior and data that are worth a warning."""
@@ -243,7 +244,7 @@ def _check_priors_used(settings: Settings, tables: list[Table], name: str) -> Im
     sources = {str(s) for t in administrative for s in t.frame["source"].unique()}
     log = Collector(name)
     for prior in settings.priors:
-        if prior in (*ADJUSTMENTS, *OPTIONAL_PRIORS) and prior not in sources:
+        if prior in (*PARTS, *OPTIONAL_PRIORS) and prior not in sources:
             log.add(
                 "PRIOR_UNUSED",
                 f"there is a prior and no source of this name in the data; sources are "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -14,7 +13,7 @@ from imps.demography.periods import CALENDAR_YEARS, MID_YEARS
 from imps.demography.schedules import group_matrix, migration_schedule
 from imps.names import AGE_GROUP, FLOWS, SEX, SEXES, YEAR
 from imps.project.arrays import labelled
-from imps.project.between import ADJUSTMENTS, Account
+from imps.project.between import Account
 from imps.project.stocks import complete, counted
 from imps.project.vital import intervals, needed_years
 from imps.reading.findings import Findings, listed
@@ -23,25 +22,13 @@ from imps.reading.table import Table, of_kinds
 from imps.sources.administrative import (
     AdministrativeFlow,
     KnownChange,
-    asylum_seekers,
-    irish_flows,
-    migrant_switchers,
-    visitor_switchers,
 )
 from imps.sources.definitions import LONG_TERM, SURVEY, explained, measure_of
 from imps.sources.flows import SurveyFlow
+from imps.sources.kinds import KINDS, NET, PARTS
 from imps.sources.stocks import BY_SEX_AND_AGE, TOTAL
 from imps.sources.vital import to_mid_years
 
-Maker = Callable[..., AdministrativeFlow]
-MAKERS: Final = MappingProxyType(
-    {
-        "asylum_seekers": asylum_seekers,
-        "irish_flows": irish_flows,
-        "visitor_switchers": visitor_switchers,
-        "migrant_switchers": migrant_switchers,
-    }
-)
 EFFECTIVE_CONTACTS: Final = (
     "contacts were not given: effective number, (estimate / standard error) squared"
 )
@@ -351,7 +338,7 @@ def administrative_flows(
     for table in of_kinds(tables, "administrative_flows"):
         rows = _sum_parts(table, log)
         for (source, flow), own in rows.groupby(["source", "flow"], sort=True):
-            if flow == "net" and source not in ADJUSTMENTS:
+            if flow == NET and source not in PARTS:
                 change = _known_change(str(source), own, table, account, log)
                 changes += [change] if change else []
             else:
@@ -390,10 +377,10 @@ def _part(
             column="flow", texts=["net"],
         )  # fmt: skip
         return None
-    if source not in MAKERS:
+    if source not in PARTS:
         log.add(
             table.name, "SOURCE_UNKNOWN", f"is not a part of total migration that has a prior; "
-            f"those are {listed(ADJUSTMENTS)}",
+            f"those are {listed(PARTS)}",
             "Use one of these names, or give it as flow = net: it is then carried as published.",
             column="source", texts=[source],
         )  # fmt: skip
@@ -401,7 +388,8 @@ def _part(
     count = _yearly(source, rows, table, basis, account, log)
     if count is None:
         return None
-    return MAKERS[source](
+    return AdministrativeFlow.of(
+        KINDS[source],
         flow,
         count,
         vintage=table.metadata.get("vintage", "") or "not stated",

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from imps.names import title
 from imps.posterior.fit import Fit, prior_predictive
 from imps.results.attribution import PRIOR_DRIVEN, Attribution
 from imps.results.checks import Checks
+from imps.sources.kinds import title
 
 FILLED, OPEN, NOT_USED = "filled", "open", "not used"
 PRIOR_PREDICTIVE_DRAWS = 2000

@@ -17,12 +17,12 @@ import pandas as pd
 from imps.account.linear import linear_model
 from imps.account.priors import Prior
 from imps.errors import ImpsError, PriorError, some
-from imps.names import title
 from imps.notebook_cards import Bar, bars, between, card, fan, thousand
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN
 from imps.results.checks import Checks, check
 from imps.results.sensitivity import WhatIf, what_if
+from imps.sources.kinds import title
 
 if TYPE_CHECKING:
     import ipywidgets

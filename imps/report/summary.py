@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from imps.names import title
 from imps.notebook_cards import mean_and_ends, thousand
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
 from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import correlation_warnings
 from imps.sources import TOTAL
+from imps.sources.kinds import title
 from imps.tables.fit import (
     prior_driven,
 )

@@ -13,11 +13,12 @@ import xarray as xr
 from imps.account.affine import Affine
 from imps.account.gap import rolled_forward_cells
 from imps.errors import LabelError
-from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, GROUPS, SEX, SEXES, SOURCE, title
+from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE
 from imps.notebook_cards import Bar, bars, between, card, mean_and_ends, thousand
 from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import Checks, check
 from imps.sources import TOTAL
+from imps.sources.kinds import GROUPS, title
 
 KNOWN = 1e-3
 """Standard deviation in persons below which a contribution is known arithmetic."""

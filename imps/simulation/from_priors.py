@@ -22,7 +22,6 @@ from imps.names import (
     AGE,
     FLOW_SIGN,
     FLOWS,
-    SOURCE_GROUPS,
     YEAR,
 )
 from imps.simulation.true_account import (
@@ -40,6 +39,7 @@ from imps.sources import (
     Register,
     Sources,
 )
+from imps.sources.kinds import KINDS
 
 RANDOM_ERRORS = ("immigration_sampling", "emigration_sampling", "census_sampling")
 """Sources of a gap that are known as published minus expected."""
@@ -276,9 +276,9 @@ class PriorSimulator(TrueAccount):
         out["census_sampling"] = float(expected["census"].sum() - self.census.sum())
         systematic = sum(v for k, v in out.items() if k not in RANDOM_ERRORS)
         truth = {f"gap[{name}]": value for name, value in out.items()}
-        changes = {change.name: "other changes" for change in self.sources.known_changes}
-        group_of = {**changes, **SOURCE_GROUPS}
-        for group in dict.fromkeys(SOURCE_GROUPS.values()):
-            members = [v for k, v in out.items() if group_of.get(k, "migration") == group]
+        group_of = {source.name: source.group for source in self.sources.beside_survey}
+        group_of = {name: kind.group for name, kind in KINDS.items()} | group_of
+        for group in dict.fromkeys(kind.group for kind in KINDS.values()):
+            members = [v for k, v in out.items() if group_of[k] == group]
             truth[f"group[{group}]"] = sum(members)
         return truth | {SYSTEMATIC_GAP: systematic}

@@ -41,11 +41,8 @@ from imps.sources import (
     Sources,
     Stock,
     SurveyFlow,
-    asylum_seekers,
-    irish_flows,
-    migrant_switchers,
-    visitor_switchers,
 )
+from imps.sources.kinds import KINDS
 from imps.sources.stocks import BY_SEX_AND_AGE
 
 GROUPS = ("0-14", "15-24", "25-44", "45-59/64", "60/65+")
@@ -53,11 +50,11 @@ LOWER_AGES = np.array([[0, 15, 25, 45, 65], [0, 15, 25, 45, 60]], dtype=float)
 DESIGN_EFFECT = {IMMIGRATION: 3.6, EMIGRATION: 2.0}
 GROSSING_WEIGHT = {IMMIGRATION: 180.0, EMIGRATION: 290.0}
 CENSUS_CELL_ERROR = 0.0045
-PARTS = {
-    "asylum_seekers": (asylum_seekers, {IMMIGRATION: 45e3}),
-    "irish_flows": (irish_flows, {IMMIGRATION: 12e3, EMIGRATION: 15e3}),
-    "visitor_switchers": (visitor_switchers, {IMMIGRATION: 26e3, EMIGRATION: 20e3}),
-    "migrant_switchers": (migrant_switchers, {IMMIGRATION: 14e3, EMIGRATION: 10e3}),
+PARTS: dict[str, dict[str, float]] = {
+    "asylum_seekers": {IMMIGRATION: 45e3},
+    "irish_flows": {IMMIGRATION: 12e3, EMIGRATION: 15e3},
+    "visitor_switchers": {IMMIGRATION: 26e3, EMIGRATION: 20e3},
+    "migrant_switchers": {IMMIGRATION: 14e3, EMIGRATION: 10e3},
 }
 
 
@@ -279,13 +276,14 @@ def _parts(
     rule = mid_year_average([int(y) for y in calendar], [mid_year_interval(int(y)) for y in years])
     parts, errors = [], {}
     net = np.zeros((2, 91, years.size))
-    for name, (make, sizes) in PARTS.items():
+    for name, sizes in PARTS.items():
         wrong = scenario.parts.get(name, 0.0)
         errors[name] = 0.0
         for flow, size in sizes.items():
             true = size * np.exp(0.05 * rng.standard_normal(calendar.size))
             count = xr.DataArray(true * (1 + wrong), dims=YEAR, coords={YEAR: calendar})
-            part = make(flow, count, vintage="simulated", reference="imps.simulation.simulate")
+            said = {"vintage": "simulated", "reference": "imps.simulation.simulate"}
+            part = AdministrativeFlow.of(KINDS[name], flow, count, **said)
             sign = FLOW_SIGN[flow] * part.sign
             parts.append(part)
             errors[name] += float(sign * wrong * (rule @ true).sum())

@@ -163,7 +163,7 @@ class TrueAccount:
         out = {}
         for part in self.sources.administrative:
             yearly = self.mid_years(part.count.values, part.count[YEAR].values.tolist())
-            ages = 2 * migration_schedule(self.ages, part.flow)
+            ages = 2 * migration_schedule(self.ages, part.ages_of)
             ages[0] *= part.male_share
             ages[1] *= 1 - part.male_share
             sign = FLOW_SIGN[part.flow] * (1 if part.adds else -1)

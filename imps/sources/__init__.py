@@ -15,6 +15,7 @@ from imps.sources.administrative import (
 )
 from imps.sources.definitions import Counted
 from imps.sources.flows import Era, SurveyFlow
+from imps.sources.kinds import SourceKind
 from imps.sources.sources import Sources
 from imps.sources.stocks import BY_SEX, BY_SEX_AND_AGE, TOTAL, RolledForward, Stock
 from imps.sources.vital import Births, Deaths
@@ -34,6 +35,7 @@ __all__ = [
     "MirrorSeries",
     "Register",
     "RolledForward",
+    "SourceKind",
     "Sources",
     "Stock",
     "SurveyFlow",

@@ -13,15 +13,16 @@ ONS, Long-Term International Migration QMI (composition; formerly TIM).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from imps.demography.periods import CALENDAR_YEARS
 from imps.errors import DefinitionError, SourceError
-from imps.names import AGE, FLOWS, SEX, YEAR
+from imps.names import AGE, EMIGRATION, FLOWS, SEX, YEAR
 from imps.sources.array_checks import (
     check_ages,
     check_basis,
@@ -31,6 +32,7 @@ from imps.sources.array_checks import (
     check_sexes,
 )
 from imps.sources.definitions import USUAL_RESIDENTS, Counted
+from imps.sources.kinds import KINDS, NET, SourceKind
 
 PUBLISHED = "published"
 EXPECTED = "expected"
@@ -59,6 +61,9 @@ class AdministrativeFlow:
         What `year` means; the same as that of the survey.
     counted : Counted
         Geography, unit and residents of the figures.
+    kind : SourceKind, optional
+        Of the user's own: title, headline group, age schedule and prior. What has none is
+        the row of its name in the table of kinds.
     """
 
     name: str
@@ -71,8 +76,10 @@ class AdministrativeFlow:
     reference: str
     basis: str = CALENDAR_YEARS
     counted: Counted = USUAL_RESIDENTS
+    kind: SourceKind | None = None
 
     def __post_init__(self) -> None:
+        check_kind(self.name, self.kind, self.flow)
         if self.flow not in FLOWS:
             raise SourceError(f"source '{self.name}': flow is '{self.flow}', not one of {FLOWS}.")
         if self.status not in (PUBLISHED, EXPECTED):
@@ -80,6 +87,25 @@ class AdministrativeFlow:
         check_basis(self.basis, self.name)
         check_dims(self.count, (YEAR,), self.name)
         check_complete(self.count, self.name)
+
+    @classmethod
+    def of(
+        cls, kind: SourceKind, flow: str, count: xr.DataArray, **fields: Any
+    ) -> AdministrativeFlow:
+        """A part of a kind, which says its sign and its share of men.
+
+        Parameters
+        ----------
+        kind : SourceKind
+            A row of the table of kinds, or one of the user's own.
+        flow : {"immigration", "emigration"}
+        count : DataArray (year), persons per year
+        **fields
+            The other fields: vintage, reference and so on.
+        """
+        settings = {"status": PUBLISHED, "male_share": kind.male_share, **fields}
+        own = None if KINDS.get(kind.name) == kind else kind
+        return cls(kind.name, flow, count, adds=kind.adds, kind=own, **settings)
 
     @property
     def sign(self) -> float:
@@ -91,37 +117,67 @@ class AdministrativeFlow:
         """Name with direction, for messages and tables."""
         return f"{self.name} ({self.flow})"
 
+    @property
+    def group(self) -> str:
+        """Headline group that it is reported in."""
+        row = self.kind or KINDS.get(self.name)
+        return row.group if row else "migration"
 
-def asylum_seekers(flow: str, count: xr.DataArray, **fields: object) -> AdministrativeFlow:
+    @property
+    def ages_of(self) -> str:
+        """Flow whose age schedule it has: its own direction unless its kind says otherwise."""
+        row = self.kind or KINDS.get(self.name)
+        return (row.schedule if row else "") or self.flow
+
+
+def check_kind(name: str, kind: SourceKind | None, flow: str) -> None:
+    """A name stands for one kind, and a source for what its kind may be.
+
+    Raises
+    ------
+    SourceError
+        If the kind is a second one of a name, of another name, or of another flow.
+    """
+    row = KINDS.get(name)
+    if kind is not None and row is not None and kind != row:
+        raise SourceError(
+            f"source '{name}': a kind of this name is there already ({row.title}). Give the kind "
+            "of your own another name."
+        )
+    row = kind or row
+    if row is None:
+        return
+    if row.name != name:
+        raise SourceError(
+            f"source '{name}': its kind is '{row.name}', allowed is a kind of its own name. "
+            "Rename one of them."
+        )
+    if flow in (*FLOWS, NET) and flow not in (row.flows or (row.flow,)):
+        allowed = ", ".join(row.flows or (row.flow,)).strip() or "none: the package computes it"
+        raise SourceError(
+            f"source '{name}': flow is '{flow}', allowed is {allowed}. Correct its flow, or give "
+            "it another name."
+        )
+
+
+def asylum_seekers(flow: str, count: xr.DataArray, **fields: Any) -> AdministrativeFlow:
     """Asylum seekers and dependants who are not in the survey; two thirds men."""
-    return _flow("asylum_seekers", flow, count, True, 0.68, fields)
+    return AdministrativeFlow.of(KINDS["asylum_seekers"], flow, count, **fields)
 
 
-def irish_flows(flow: str, count: xr.DataArray, **fields: object) -> AdministrativeFlow:
+def irish_flows(flow: str, count: xr.DataArray, **fields: Any) -> AdministrativeFlow:
     """Flows to and from the Irish Republic, in the survey only from 2008."""
-    return _flow("irish_flows", flow, count, True, 0.5, fields)
+    return AdministrativeFlow.of(KINDS["irish_flows"], flow, count, **fields)
 
 
-def visitor_switchers(flow: str, count: xr.DataArray, **fields: object) -> AdministrativeFlow:
+def visitor_switchers(flow: str, count: xr.DataArray, **fields: Any) -> AdministrativeFlow:
     """People who meant to stay under twelve months and stayed longer: added."""
-    return _flow("visitor_switchers", flow, count, True, 0.5, fields)
+    return AdministrativeFlow.of(KINDS["visitor_switchers"], flow, count, **fields)
 
 
-def migrant_switchers(flow: str, count: xr.DataArray, **fields: object) -> AdministrativeFlow:
+def migrant_switchers(flow: str, count: xr.DataArray, **fields: Any) -> AdministrativeFlow:
     """People who meant to stay twelve months or more and did not: taken off."""
-    return _flow("migrant_switchers", flow, count, False, 0.5, fields)
-
-
-def _flow(
-    name: str,
-    flow: str,
-    count: xr.DataArray,
-    adds: bool,
-    male_share: float,
-    fields: Mapping[str, object],
-) -> AdministrativeFlow:
-    settings: dict[str, object] = {"status": PUBLISHED, "male_share": male_share, **fields}
-    return AdministrativeFlow(name=name, flow=flow, count=count, adds=adds, **settings)  # type: ignore[arg-type]
+    return AdministrativeFlow.of(KINDS["migrant_switchers"], flow, count, **fields)
 
 
 @dataclass(frozen=True)
@@ -187,6 +243,8 @@ class KnownChange:
     vintage, reference : str
     counted : Counted
         Geography, unit and residents of the figures.
+    kind : SourceKind, optional
+        Of the user's own.
     """
 
     name: str
@@ -194,8 +252,21 @@ class KnownChange:
     vintage: str
     reference: str
     counted: Counted = USUAL_RESIDENTS
+    kind: SourceKind | None = None
+
+    @property
+    def group(self) -> str:
+        """Headline group that it is reported in."""
+        row = self.kind or KINDS.get(self.name)
+        return row.group if row else "other changes"
+
+    @property
+    def ages_of(self) -> str:
+        """Flow whose age schedule it has: emigration unless its kind says otherwise."""
+        return (self.kind.schedule if self.kind else "") or EMIGRATION
 
     def __post_init__(self) -> None:
+        check_kind(self.name, self.kind, NET)
         check_dims(self.count, (YEAR,), self.name)
         check_complete(self.count, self.name, signed=True)
 

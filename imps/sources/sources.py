@@ -22,7 +22,6 @@ from imps.names import (
     AGE_GROUP,
     EMIGRATION,
     FLOW,
-    FLOWS,
     GAP_CONVENTION,
     IMMIGRATION,
     SEX,
@@ -34,13 +33,6 @@ from imps.sources.administrative import (
     AdministrativeFlow,
     KnownChange,
     KnownSum,
-    MirrorSeries,
-    Register,
-    asylum_seekers,
-    expected_parts,
-    irish_flows,
-    migrant_switchers,
-    visitor_switchers,
 )
 from imps.sources.array_checks import check_ages, check_years
 from imps.sources.definitions import (
@@ -51,14 +43,14 @@ from imps.sources.definitions import (
     SURVEY,
     THOUSANDS,
     USUAL,
-    USUAL_RESIDENTS,
     VINTAGES_DIFFER,
     Counted,
     difference,
     explained,
 )
-from imps.sources.flows import Era, SurveyFlow
-from imps.sources.stocks import BY_SEX, BY_SEX_AND_AGE, TOTAL, RolledForward, Stock
+from imps.sources.flows import SurveyFlow
+from imps.sources.kinds import SourceKind
+from imps.sources.stocks import RolledForward, Stock
 from imps.sources.vital import Births, Deaths, to_mid_years
 
 COMPOSITION_TOLERANCE = 1_000.0
@@ -188,6 +180,16 @@ class Sources:
         if self.census.at_mid_year:
             return 0.0
         return share_after(self.census.date, mid_year_interval(self.last_year))
+
+    @property
+    def own_kinds(self) -> tuple[SourceKind, ...]:
+        """Kinds of source that are not of the package, each once."""
+        return tuple(dict.fromkeys(s.kind for s in self.beside_survey if s.kind is not None))
+
+    @property
+    def beside_survey(self) -> tuple[AdministrativeFlow | KnownChange, ...]:
+        """Parts of migration and known changes."""
+        return (*self.administrative, *self.known_changes)
 
     def at_mid_years(self, flow: xr.DataArray) -> xr.DataArray:
         """Flow of the mid-year intervals, (year, ...), persons per year.
@@ -486,8 +488,16 @@ class Sources:
     def _check_parts(self) -> None:
         labels = [part.label for part in self.administrative]
         double = sorted({x for x in labels if labels.count(x) > 1})
-        names = [getattr(own, "name", None) for own in self.extra]
-        double += sorted({str(x) for x in names if names.count(x) > 1})
+        rows: list[object] = [
+            *self.survey_flows,
+            "census",
+            *(getattr(own, "name", None) for own in self.extra),
+        ]
+        gap: list[object] = [*{p.name for p in self.administrative}]
+        gap += [change.name for change in self.known_changes]
+        kinds: list[object] = [f"kind {kind.name}" for kind in self.own_kinds]
+        for names in (rows, gap, kinds):
+            double += sorted({str(x) for x in names if names.count(x) > 1})
         if double:
             raise SourceError(f"source {some(double)} is given twice.")
         sums = {known.flow for known in self.known_sums}
@@ -510,30 +520,3 @@ class Sources:
                 "Are survey (IPS) and total (TIM, LTIM) of the same vintage, and do the parts "
                 "stand in the survey already?"
             )
-
-
-__all__ = [
-    "BY_SEX",
-    "BY_SEX_AND_AGE",
-    "FLOWS",
-    "TOTAL",
-    "USUAL_RESIDENTS",
-    "AdministrativeFlow",
-    "Births",
-    "Counted",
-    "Deaths",
-    "Era",
-    "KnownChange",
-    "KnownSum",
-    "MirrorSeries",
-    "Register",
-    "RolledForward",
-    "Sources",
-    "Stock",
-    "SurveyFlow",
-    "asylum_seekers",
-    "expected_parts",
-    "irish_flows",
-    "migrant_switchers",
-    "visitor_switchers",
-]

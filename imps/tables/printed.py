@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from imps.errors import ImpsError
-from imps.names import title
+from imps.sources.kinds import title
 
 if TYPE_CHECKING:
     from docx.document import Document

@@ -1,6 +1,7 @@
 """What the site takes from the package and from the measurements when it is built.
 
-- ``<!-- equations -->`` and ``<!-- priors -->`` are written from the package itself;
+- ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- codes -->`` and ``<!-- options -->`` are
+  written from the package itself;
 - ``<!-- results NAME -->`` and ``<!-- other results -->`` are read from benchmarks/results;
 - ``<!-- in short NAME -->`` is a summary of the newest rows of such a file;
 - ``<!-- include FILE -->`` takes a file of the project;
@@ -24,7 +25,8 @@ RESULTS, NOTEBOOKS = ROOT / "benchmarks" / "results", ROOT / "notebooks"
 LONG = 15
 """Rows of a table that is folded away."""
 MARK = re.compile(
-    r"<!-- (equations|priors|course|results|other results|in short|include) ?(.*?) -->"
+    r"<!-- (equations|priors|codes|options|course|results|other results|in short|include)"
+    r" ?(.*?) -->"
 )
 shown: set[str] = set()
 
@@ -77,6 +79,14 @@ def written(kind: str, name: str) -> str:
 
         columns = ["name", "distribution", "unit", "meaning", "reference"]
         return table(default_priors().table()[columns])
+    if kind == "codes":
+        return codes()
+    if kind == "options":
+        from imps.reading.options import ReadOptions, expected
+
+        fields = ReadOptions.model_fields.items()
+        rows = [(name, expected(field), field.description) for name, field in fields]
+        return table(pd.DataFrame(rows, columns=["option", "value", "meaning"]))
     if kind == "course":
         return course()
     if kind == "include":
@@ -101,6 +111,37 @@ def equations() -> str:
             f"Computed in `{equation.home}`.\n"
         )
     return "\n".join(parts)
+
+
+def codes() -> str:
+    """The catalogue of findings: every code, and for each of its causes words and next step."""
+    from itertools import groupby
+
+    from imps.reading.findings import CATALOGUE
+
+    parts = []
+    for group, rows in groupby(CATALOGUE.values(), key=lambda row: row.group):
+        parts.append(f"## {group}\n")
+        for code, causes in groupby(rows, key=lambda row: row.code):
+            same = list(causes)
+            parts.append(f"### {code}\n\n**{same[0].outcome}** {same[0].means}\n")
+            parts += [f"- {in_words(row)}" for row in same]
+            parts.append("")
+    return "\n".join(parts)
+
+
+def in_words(row) -> str:
+    """One cause in the words of a message, with the names of what is filled in slanted."""
+    from imps.reading.findings import CODES
+
+    def said(text: str) -> str:
+        shown = re.sub(
+            r"(?<!\{)\{(\w+)[^{}]*\}(?!\})", r"<i>\1</i>", html.escape(text, quote=False)
+        )
+        return shown.replace("{{", "{").replace("}}", "}").replace("[", "&#91;")
+
+    own = "" if row.outcome == CODES[row.code] else f" ({row.outcome})"
+    return f"{said(row.problem)}{own}. {said(row.next_step)}".rstrip()
 
 
 def results(path: Path) -> str:

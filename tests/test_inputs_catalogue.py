@@ -47,6 +47,7 @@ from input_tables import (
 
 import imps
 from imps.account.latents import Resolution
+from imps.demography.schedules import group_matrix
 from imps.errors import (
     ImpsWarning,
     InputWarning,
@@ -62,9 +63,8 @@ from imps.project.between import MEAN_OF_CALENDAR_YEARS, Account, check_between
 from imps.project.check import check_project, load_project
 from imps.project.settings import inspect_settings
 from imps.project.template import write_project
-from imps.reading.ages import age_bounds, aggregation_map
 from imps.reading.findings import ASK, CONVERT, REJECT, WARN
-from imps.reading.labels import read_age, read_period
+from imps.reading.labels import OPEN, read_age, read_period
 from imps.reading.table import inspect_table, read_table
 
 CASES = {
@@ -381,7 +381,7 @@ def test_C03_flags(tmp_path, text, flag):
     table = converted(one_cell(tmp_path, text), "population", "NUMBER_FLAG", 1)
     assert figure(table, sex="male", age=0) == 1234
     assert list(table.frame["population_flag"]).count(flag) == 1
-    assert table.log.records()[0]["texts"] == [text]
+    assert table.log.findings[0].record()["texts"] == [text]
     refused(one_cell(tmp_path, "1234q"), "population", "NUMBER_UNREADABLE",
             row=2, column="population", text="1234q")  # fmt: skip
 
@@ -667,7 +667,7 @@ def test_E04_open_group(tmp_path, text):
     rows = change(population(ages=("0-89", "90+")), {"age": "90+"}, age=text)
     table = accepted(write(tmp_path, rows), "population")
     assert table.log.count("LABEL_FORMAT") == (0 if text == "90+" else 2)
-    assert table.open_age == 90 and age_bounds(text) == (90, None)
+    assert table.open_age == 90 and read_age(text).value == (90, OPEN)
 
 
 def test_E05_open_age_changes(tmp_path):
@@ -688,7 +688,7 @@ def test_E06_flows_end_below_stocks(tmp_path):
     flows = accepted(write(tmp_path, rows, "f.csv"), "survey_flows", **FLOW)
     log = check_between([people, flows])
     assert the(log, "AGES_MAPPED", CONVERT).total == len(rows)
-    matrix = aggregation_map(range(91), ["0-14", "15-74", "75+"])
+    matrix = group_matrix(np.array([[0.0, 15.0, 75.0]] * 2), 91)[0]
     assert (matrix @ np.arange(91)).tolist() == [sum(range(15)), sum(range(15, 75)),
                                                  sum(range(75, 91))]  # fmt: skip
 
@@ -783,7 +783,7 @@ def test_E11_digits_are_not_glued(tmp_path):
     table = converted(write(tmp_path, rows), "population", "LABEL_FORMAT", 4)
     assert table.frame["age_group"].tolist() == ["0-79", "80-84", "85-99", "100+"] * 2
     assert read_age("80 - 84").value == (80, 85)
-    assert age_bounds("100 years and over") == (100, None)
+    assert read_age("100 years and over").value == (100, OPEN)
 
 
 @pytest.mark.parametrize("text", ["-1", "130"])

@@ -9,10 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from imps.errors import LabelError
 from imps.reading.draft import END, FIRST, ROW, Work
-from imps.reading.findings import REJECT, listed
-from imps.reading.labels import OPEN, age_label, ages_for, read_age
+from imps.reading.labels import OPEN, age_label
 from imps.reading.totals import compare, describe, key_columns, summed
 
 Band = tuple[int, int]
@@ -59,60 +57,6 @@ def _filling(band: Band, ordered: Sequence[Band]) -> list[Band]:
         parts.append(min(step, key=lambda b: b[1]))
         at = parts[-1][1]
     return parts
-
-
-def age_bounds(label: str, sex: str = "female") -> tuple[int, int | None]:
-    """First age and end (not included) of a label such as "15-24" or "60+".
-
-    An open group has no end. `sex` matters only for bands that end at different
-    ages, such as "45-59/64".
-
-    Raises
-    ------
-    LabelError
-        If the label is not an age.
-    """
-    value = read_age(label).value
-    if value is None or value[0] < 0:
-        raise LabelError(f"'{label}' is not an age group: write '7', '15-24' or '60+'.")
-    first, end = ages_for(sex, value)
-    return first, None if end == OPEN else end
-
-
-def aggregation_map(ages: Sequence[int], groups: Sequence[str], sex: str = "female") -> np.ndarray:
-    """Matrix that sums single years of age, the last of them open, into age groups.
-
-    Parameters
-    ----------
-    ages : sequence of int
-        Single years without gaps; the last is the open age group.
-    groups : sequence of str
-        Labels such as "0-14", "75+".
-    sex : {"male", "female"}
-
-    Returns
-    -------
-    ndarray (group, age)
-        Ones and zeros; each age belongs to exactly one group.
-
-    Raises
-    ------
-    LabelError
-        If the groups leave out an age, share one, or end above the open group.
-    """
-    rows = np.zeros((len(groups), len(ages)))
-    for i, label in enumerate(groups):
-        first, end = age_bounds(label, sex)
-        for j, age in enumerate(ages):
-            last = age == ages[-1]
-            rows[i, j] = first <= age and (end is None or (age < end and not last))
-    if not (rows.sum(axis=0) == 1).all() or not (rows.sum(axis=1) > 0).all():
-        raise LabelError(
-            f"age groups {listed(list(groups))} do not divide ages {ages[0]} to {ages[-1]} "
-            "(open age group): use groups that meet, end with an open group, and do not start "
-            "above the open age group."
-        )
-    return rows
 
 
 def check_ages(work: Work) -> None:
@@ -184,24 +128,21 @@ def _check_shape(work: Work) -> None:
         _report_shape(work, code, one, two, rows)
 
 
-def _report_shape(work: Work, code: str, one: Band, two: Band, rows: list[int]) -> None:
+def _report_shape(work: Work, code: str, one: Band, other: Band, rows: list[int]) -> None:
     found = work.frame.loc[rows]
-    where = describe(found, key_columns(work, "age_group"))[0]
-    if code == "AGE_OVERLAP":
-        problem = f"{where}: ages {age_label(one)} and {age_label(two)} overlap"
-        advice = "Give bands that do not share an age."
-    else:
-        last = one[1] - 1
-        ages = f"age {one[0]} is" if last == one[0] else f"ages {one[0]} to {last} are"
-        problem = f"{where}: {ages} absent before this row"
-        advice = "Add the rows; a missing age is not a zero."
-    work.log.add(
+    last = one[1] - 1
+    words = (
+        {"one": age_label(one), "other": age_label(other)}
+        if code == "AGE_OVERLAP"
+        else {"ages": f"age {one[0]} is" if last == one[0] else f"ages {one[0]} to {last} are"}
+    )
+    work.add(
         code,
-        problem,
-        advice,
-        column=work.headers.get("age_group", "age"),
+        column="age_group",
         rows=found[ROW],
         texts=found["age_group"],
+        where=describe(found, key_columns(work, "age_group"))[0],
+        **words,
     )
 
 
@@ -216,15 +157,13 @@ def _check_open_age(work: Work) -> None:
     last = work.frame.loc[work.frame.groupby(by, sort=False, dropna=False)[FIRST].idxmax()]
     closed = last[last[END] != OPEN]
     if not closed.empty:
-        age = closed["age_group"].iloc[0]
-        start = int(closed[FIRST].iloc[0])
-        work.log.add(
+        work.add(
             "OPEN_AGE_NEEDED",
-            f"the last age is {age} without a plus sign; it may be an open group or exact",
-            f"Set open_age = {start} if it is {start} and over, or add the open group.",
-            column=work.headers.get("age_group", "age"),
+            column="age_group",
             rows=closed[ROW],
             texts=closed["age_group"],
+            age=closed["age_group"].iloc[0],
+            start=int(closed[FIRST].iloc[0]),
         )
         return
     _ask_about_changes(work, last)
@@ -240,15 +179,15 @@ def _ask_about_changes(work: Work, last: pd.DataFrame) -> None:
         changed = np.flatnonzero(np.diff(starts)) + 1
         if changed.size:
             at = ordered.iloc[changed]
-            low = int(starts.min())
-            work.log.add(
-                "OPEN_AGE_CHANGES",
-                f"the open age group is {starts[changed[0] - 1]}+ before and "
-                f"{starts[changed[0]]}+ from {at['year'].iloc[0]}",
-                f"Set open_age = {low}: finer ages of other years are then summed to {low}+.",
-                column=work.headers.get("age_group", "age"),
+            work.add(
+                "OPEN_AGE_CHANGES.years",
+                column="age_group",
                 rows=at[ROW],
                 texts=at["age_group"],
+                before=starts[changed[0] - 1],
+                after=starts[changed[0]],
+                year=at["year"].iloc[0],
+                low=int(starts.min()),
             )
             return
 
@@ -257,10 +196,12 @@ def _sum_open_age(work: Work, age: int) -> None:
     frame = work.frame
     across = (frame[FIRST] < age) & (frame[END] > age)
     if work.find(
-        across, "OPEN_AGE_CHANGES", f"cannot be divided at the declared open age {age}",
-        f"Set open_age to the start of a band, at most {int(frame[FIRST][across].min() or 0)}."
-        if across.any() else "", column="age_group", outcome=REJECT,
-    ):  # fmt: skip
+        across,
+        "OPEN_AGE_CHANGES.across",
+        column="age_group",
+        age=age,
+        low=int(frame[FIRST][across].min() if across.any() else 0),
+    ):
         return
     upper = frame[FIRST] >= age
     finer = upper & ~((frame[FIRST] == age) & (frame[END] == OPEN))
@@ -273,9 +214,4 @@ def _sum_open_age(work: Work, age: int) -> None:
     by = key_columns(work)
     top = summed(frame[upper], by, work)
     work.frame = pd.concat([frame[~upper], top], ignore_index=True)
-    work.log.add(
-        "OPEN_AGE_SUMMED",
-        f"ages from {age} were summed to the open group {age}+; totals are unchanged",
-        column=work.headers.get("age_group", "age"),
-        rows=rows,
-    )
+    work.add("OPEN_AGE_SUMMED", column="age_group", rows=rows, age=age)

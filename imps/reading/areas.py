@@ -15,7 +15,6 @@ from typing import Final
 import pandas as pd
 
 from imps.reading.draft import Work
-from imps.reading.findings import listed
 from imps.reading.totals import compare, key_columns
 
 GEOGRAPHIES: Final = MappingProxyType(
@@ -60,11 +59,7 @@ def check_areas(work: Work) -> None:
             _check_whole(work, whole, inside)
         elif inside:
             rows = work.frame["area"] == whole
-            work.find(
-                rows, "AREA_OVERLAP",
-                f"({GEOGRAPHIES[whole]}) is given beside its parts {listed(sorted(inside))}",
-                'Leave one of them out, or set area_totals = "check".', column="area",
-            )  # fmt: skip
+            work.find(rows, "AREA_OVERLAP", column="area", name=GEOGRAPHIES[whole], parts=inside)
             return
 
 

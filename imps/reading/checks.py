@@ -64,23 +64,13 @@ def _choose_vintage(work: Work) -> None:
         return
     found = [v for v in dict.fromkeys(frame["vintage"]) if v]
     if wanted is not None and wanted not in found and found:
-        work.log.add(
-            "LABEL_UNKNOWN", f"is not a vintage in this table; there are {listed(found)}",
-            "Set vintage to one of them.", column=work.headers["vintage"], texts=[wanted],
-        )  # fmt: skip
+        work.add("LABEL_UNKNOWN.vintage", column="vintage", texts=[wanted], found=found)
     elif wanted is not None and len(found) > 1:
         other = frame["vintage"] != wanted
-        work.log.add(
-            "VINTAGE_CHOSEN", f"rows of vintages other than '{wanted}' were left out",
-            column=work.headers["vintage"], rows=frame[ROW][other],
-        )  # fmt: skip
+        work.add("VINTAGE_CHOSEN", column="vintage", rows=frame[ROW][other], vintage=wanted)
         work.frame = frame[~other].reset_index(drop=True)
     elif len(found) > 1 and work.schema.kind != "population":
-        work.log.add(
-            "VINTAGE_NEEDED", f"the table holds several published series: {listed(found)}",
-            f'Set vintage = "{found[-1]}" or another of them.',
-            column=work.headers["vintage"], texts=found,
-        )  # fmt: skip
+        work.add("VINTAGE_NEEDED", column="vintage", texts=found, found=found, last=found[-1])
 
 
 def _check_empty(work: Work) -> None:
@@ -90,11 +80,7 @@ def _check_empty(work: Work) -> None:
         unread = work.frame.loc[values.index, work.schema.missing_column] == "unreadable"
         if values.isna().all() and not unread.any():
             name = f"source '{source}'" if source else "the table"
-            work.log.add(
-                "SOURCE_EMPTY", f"{name} has no value at all: {len(values)} cells are missing",
-                "Supply figures, or leave the source out of the settings.",
-                column=work.headers.get(work.schema.value, work.schema.value),
-            )  # fmt: skip
+            work.add("SOURCE_EMPTY", column=work.schema.value, name=name, cells=len(values))
 
 
 def _check_signs(work: Work) -> None:
@@ -102,29 +88,23 @@ def _check_signs(work: Work) -> None:
     name, nature = work.schema.value, work.schema.nature
     if nature == "account":
         for column in ("opening", "closing", "births", "deaths"):
-            _refuse_negative(work, column, "NEGATIVE_COUNT", "a count")
+            _refuse_negative(work, column, "NEGATIVE_COUNT")
     elif nature == "share":
         outside = ~work.frame[name].between(0, 1) & work.frame[name].notna()
-        work.find(
-            outside, "SHARE_RANGE", "is not a share; expected 0 to 1",
-            "Write 0.034 or 3.4%.", column=name,
-        )  # fmt: skip
+        work.find(outside, "SHARE_RANGE", column=name)
     elif nature == "flow":
         _turn_signs(work)
-        _refuse_negative(work, name, "NEGATIVE_FLOW", "immigration and emigration")
+        _refuse_negative(work, name, "NEGATIVE_FLOW")
     else:
-        _refuse_negative(work, name, "NEGATIVE_COUNT", "a count")
+        _refuse_negative(work, name, "NEGATIVE_COUNT")
 
 
-def _refuse_negative(work: Work, name: str, code: str, what: str) -> None:
+def _refuse_negative(work: Work, name: str, code: str) -> None:
     if name in work.frame:
         negative = work.frame[name] < 0
         if "flow" in work.frame:
             negative &= work.frame["flow"] != "net"
-        work.find(
-            negative, code, f"is negative; {what} cannot be",
-            'Correct it, or declare a code, such as missing = {"-999" = "missing"}.', column=name,
-        )  # fmt: skip
+        work.find(negative, code, column=name)
 
 
 def _turn_signs(work: Work) -> None:
@@ -134,7 +114,7 @@ def _turn_signs(work: Work) -> None:
     if not below.any():
         return
     if work.options.sign == "emigration-negative":
-        work.find(below, "SIGN_TURNED", "emigration was stored as negative numbers", column=name)
+        work.find(below, "SIGN_TURNED", column=name)
         ends = [c for c in ("lower", "upper") if c in frame]
         turned = -frame.loc[below, [name, *ends]]
         work.frame.loc[below, name] = turned[name]
@@ -142,10 +122,7 @@ def _turn_signs(work: Work) -> None:
             work.frame.loc[below, "lower"] = turned["upper"]
             work.frame.loc[below, "upper"] = turned["lower"]
     elif below.sum() == out.sum() and below.sum() > 1 and work.options.sign is None:
-        work.find(
-            below, "SIGN_CONVENTION", "every figure of emigration is negative",
-            'Set sign = "emigration-negative" if that is the convention of the file.', column=name,
-        )  # fmt: skip
+        work.find(below, "SIGN_CONVENTION", column=name)
         work.frame.loc[below, name] *= -1
 
 
@@ -158,16 +135,16 @@ def _check_duplicates(work: Work) -> None:
     rows = work.frame[again]
     first = rows[(rows[keys] == rows[keys].iloc[0]).all(axis=1)]
     values = [f"{v:.15g}" for v in first[work.schema.value]]
-    vintage = "" if "vintage" in work.frame or work.schema.nature == "share" else (
-        " If they are two vintages, add a column 'vintage'.")  # fmt: skip
-    work.log.add(
-        "DUPLICATE_KEY",
-        f"{describe(first, keys)[0]} is given {len(first)} times, with "
-        f"{'the same value' if len(set(values)) == 1 else 'values'} {listed(values[:5])}",
-        f"Keep one row for each.{vintage}",
-        column=work.headers.get(work.schema.value, work.schema.value),
+    dated = "vintage" in work.frame or work.schema.nature == "share"
+    work.add(
+        "DUPLICATE_KEY" if dated else "DUPLICATE_KEY.vintages",
+        column=work.schema.value,
         rows=rows[ROW],
         texts=describe(rows, keys),
+        where=describe(first, keys)[0],
+        times=len(first),
+        same="the same value" if len(set(values)) == 1 else "values",
+        values=values,
     )
 
 
@@ -180,20 +157,13 @@ def _split_births(work: Work) -> None:
     if "sex" in frame and (frame["sex"] != "persons").any():
         return
     if ratio is None:
-        work.log.add(
-            "BIRTHS_NEED_SEX", "births come without sex, and the account needs both",
-            "Set sex_ratio = 1.05 (males per female), or the published ratio, "
-            "or give births by sex.",
-            column=work.headers.get("births", "births"),
-        )  # fmt: skip
+        work.add("BIRTHS_NEED_SEX", column="births")
         return
     share = {"male": ratio / (1 + ratio), "female": 1 / (1 + ratio)}
     halves = [frame.assign(sex=sex, births=frame["births"] * part) for sex, part in share.items()]
     work.frame = pd.concat(halves, ignore_index=True)
     work.metadata["sex_ratio"] = f"{ratio:g}"
-    work.log.add(
-        "BIRTHS_SPLIT", f"births were divided by {ratio:g} males per female", rows=frame[ROW]
-    )
+    work.add("BIRTHS_SPLIT", rows=frame[ROW], ratio=ratio)
 
 
 def _check_sexes(work: Work) -> None:
@@ -202,10 +172,7 @@ def _check_sexes(work: Work) -> None:
     if "sex" not in frame or frame.empty or "age_group" not in frame:
         return
     alone = frame["sex"] == "persons"
-    work.find(
-        alone, "SEX_NEEDED", "is given for persons only; figures are never divided in silence",
-        "Give males and females, or leave these rows out.", column="sex",
-    )  # fmt: skip
+    work.find(alone, "SEX_NEEDED", column="sex")
     value = work.schema.value
     by = key_columns(work, "sex")
     # Joined on the label, so that bands that differ by sex still meet.
@@ -213,14 +180,7 @@ def _check_sexes(work: Work) -> None:
     if {"male", "female"} <= set(wide) and len(wide.dropna()) >= 3:
         pairs = wide.dropna()
         if (pairs["male"] == pairs["female"]).all() and (pairs["male"] > 0).any():
-            work.log.add(
-                "SEXES_IDENTICAL",
-                f"males and females are equal in all {len(pairs)} cells; one column was "
-                "probably copied",
-                "Check the file against its source.",
-                column=work.headers.get(value, value),
-                rows=frame[ROW].iloc[:1],
-            )
+            work.add("SEXES_IDENTICAL", column=value, rows=frame[ROW].iloc[:1], cells=len(pairs))
 
 
 # Absent cells and periods
@@ -250,11 +210,7 @@ def _check_absent_cells(work: Work) -> None:
                 absent += [f"{where} {sex} {label}" for label in sorted(lost)]
     absent += _absent_first_ages(work, keys)
     if absent:
-        work.log.add(
-            "CELLS_ABSENT", f"there are no rows for {listed(absent)}",
-            "Add them; a missing cell is written as an empty cell or with its code.",
-            column=work.headers.get(work.schema.value, work.schema.value), total=len(absent),
-        )  # fmt: skip
+        work.add("CELLS_ABSENT", column=work.schema.value, total=len(absent), cells=absent)
 
 
 def _incomplete(work: Work, keys: list[str]) -> list[pd.DataFrame]:
@@ -290,11 +246,13 @@ def _check_gaps(work: Work) -> None:
         years = sorted(set(rows["year"]))
         lost = sorted(set(range(years[0], years[-1] + 1)) - set(years)) if years else []
         if lost:
-            work.log.add(
+            work.add(
                 "PERIOD_GAP",
-                f"{work.schema.kind} run from {years[0]} to {years[-1]} without {listed(lost)}",
-                "Add the year; an account cannot be carried over a gap.",
-                column=work.headers.get("year", "year"),
+                column="year",
+                kind=work.schema.kind,
+                first=years[0],
+                last=years[-1],
+                years=lost,
             )
 
 
@@ -308,29 +266,19 @@ def _sum_areas(work: Work) -> None:
     if "area" not in work.frame or not areas or work.log.failed:
         return
     inside = work.frame["area"].isin(areas)
-    work.find(
-        ~inside, "ROWS_SKIPPED", "rows of areas that were not chosen were left out", column="area"
-    )
+    work.find(~inside, "ROWS_SKIPPED.areas", column="area")
     chosen = work.frame[inside]
     by = key_columns(work, "area")
     counts = chosen.groupby(by, sort=False, dropna=False)["area"].nunique()
     if (counts != len(areas)).any():
         short = describe(counts[counts != len(areas)].reset_index(), by)
-        work.log.add(
-            "CELLS_ABSENT",
-            f"areas {listed(areas)} are not all given for {listed(short)}",
-            "Add the rows, or correct areas.",
-            column=work.headers["area"],
-        )
+        work.add("CELLS_ABSENT.areas", column="area", areas=areas, cells=short)
         return
     bounds = [c for c in (FIRST, END) if c in chosen]
     merged = summed(chosen.drop(columns="area"), [*by, *bounds], work)
     error = "; standard errors were combined in quadrature" if "standard_error" in chosen else ""
     work.frame = merged.assign(area="+".join(areas))
-    work.log.add(
-        "AREAS_SUMMED", f"areas {listed(areas)} were summed{error}",
-        column=work.headers["area"], rows=chosen[ROW],
-    )  # fmt: skip
+    work.add("AREAS_SUMMED", column="area", rows=chosen[ROW], areas=areas, error=error)
 
 
 # The published account
@@ -350,12 +298,7 @@ def _check_account(work: Work) -> None:
     bad = residual.abs() > slack
     if bad.any():
         years = [f"{y}: {r:+,.10g}" for y, r in zip(frame["year"][bad], residual[bad], strict=True)]
-        work.find(
-            bad, "ACCOUNT_RESIDUAL",
-            f"the published components do not add up; other change by year: {listed(years)}",
-            "Give the residual as a column 'other'; it is never put into migration.",
-            column="closing",
-        )  # fmt: skip
+        work.find(bad, "ACCOUNT_RESIDUAL", column="closing", years=years)
 
 
 # Missing cells
@@ -372,12 +315,12 @@ def _warn_about_missing(work: Work) -> None:
     counts = frame[empty].groupby(by, sort=True).size()
     words = [f"{_words(key)}: {n}" for key, n in counts.items()]
     work.find(
-        empty, "CELLS_MISSING",
-        f"is missing; cells without a value by year are {listed(words)}; they add nothing "
-        "to the likelihood",
-        "Fill them, or write why they are missing, such as [c] or [x].",
-        column=work.schema.value, texts=["(empty)"] * int(min(empty.sum(), 20)),
-    )  # fmt: skip
+        empty,
+        "CELLS_MISSING",
+        column=work.schema.value,
+        texts=["(empty)"] * int(min(empty.sum(), 20)),
+        cells=words,
+    )
     _check_basis(work)
 
 
@@ -394,7 +337,4 @@ def _check_basis(work: Work) -> None:
     rare = counts.idxmin()
     years = {b: sorted(set(frame["year"][frame["basis"] == b])) for b in counts.index}
     described = "; ".join(f"{b or '(empty)'} in {listed(y)}" for b, y in years.items())
-    work.find(
-        frame["basis"] == rare, "BASIS_MIXED", f"years stand on different bases: {described}",
-        "Use one basis, or say in the assumptions log why they may be mixed.", column="basis",
-    )  # fmt: skip
+    work.find(frame["basis"] == rare, "BASIS_MIXED", column="basis", bases=described)

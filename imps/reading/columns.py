@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from imps.reading.draft import ADVICE, END, FIRST, ROW, Work
-from imps.reading.findings import REJECT, WARN, Collector, listed
+from imps.reading.draft import END, FIRST, ROW, Work
+from imps.reading.findings import Collector
 from imps.reading.header import TITLE, Cells
 from imps.reading.kinds import ACCOUNT, EVENTS, FLOW_TABLE, SHARES, STOCK, Schema
 from imps.reading.labels import (
@@ -31,10 +31,6 @@ from imps.reading.labels import (
 from imps.reading.numbers import THREE_DECIMALS, Reading, read_number
 from imps.reading.options import MID_YEAR, PERIODS, UNITS, ReadOptions, nearest
 
-YEAR_END_ADVICE: Final = (
-    " If populations stand at the end of the year throughout, see 'Populations at the end of the "
-    "year' in the how-to."
-)
 FLOW_WORDS: Final = MappingProxyType(
     {
         "immigration": "immigration",
@@ -95,36 +91,24 @@ def _report(
     found = np.array([r.code for r in readings], dtype=object)
     for code in dict.fromkeys(c for c in found if c and c != "CELLS_MISSING"):
         chosen = (found == code)[codes]
-        problem, next_step = ADVICE.get(code, _label_advice(cells, name, chosen))
         texts = cells.columns[name][chosen]
-        if code == "CODE_UNKNOWN":
-            problem, next_step = _unknown_codes(texts)
-        if code == "PERIOD_UNREADABLE" and (guess := serial_guess(str(texts[0]))):
-            problem += f"; it may be the spreadsheet serial of {guess}"
-        work.log.add(
-            code,
-            problem,
-            next_step,
-            column=cells.headers.get(name, name),
-            rows=cells.rows[chosen],
-            texts=texts,
-        )
+        cause, fields = _particulars(code, name, texts)
+        work.add(cause, column=name, rows=cells.rows[chosen], texts=texts, **fields)
 
 
-def _label_advice(cells: Cells, name: str, chosen: np.ndarray) -> tuple[str, str]:
-    words = {"sex": ("male", "female", "persons"), "flow": tuple(FLOW_WORDS)[:3]}.get(name, PERIODS)
-    text = str(cells.columns[name][chosen][0])
-    return f"is not one of {listed(words)}", nearest(text, words) or "Correct the label."
-
-
-def _unknown_codes(texts: np.ndarray) -> tuple[str, str]:
-    counts = pd.Series(texts).value_counts()
-    each = listed([f"'{text}' ({n})" for text, n in counts.items()])
-    first = str(counts.index[0])
-    return (
-        f"is a code with no declared meaning; codes found: {each}",
-        f'Set missing = {{"{first}" = "suppressed"}} or another kind; it is never taken as 0.',
-    )
+def _particulars(code: str, name: str, texts: np.ndarray) -> tuple[str, dict[str, Any]]:
+    """Cause of a finding about texts, and what its words name."""
+    first = str(texts[0])
+    if code == "LABEL_UNKNOWN":
+        words = ("male", "female", "persons") if name == "sex" else tuple(FLOW_WORDS)[:3]
+        return code, {"words": words, "instead": nearest(first, words)}
+    if code == "CODE_UNKNOWN":
+        counts = pd.Series(texts).value_counts()
+        each = [f"'{text}' ({n})" for text, n in counts.items()]
+        return code, {"codes": each, "first": counts.index[0]}
+    if code == "PERIOD_UNREADABLE" and (guess := serial_guess(first)):
+        return f"{code}.serial", {"date": guess}
+    return code, {}
 
 
 # Labels and metadata
@@ -137,8 +121,7 @@ def _read_texts(work: Work, cells: Cells) -> None:
             texts = _spread([_label(text) for text in distinct], codes)
             _set(work, name, texts)
             if name not in _OPTIONAL_LABELS:
-                problem, next_step = ADVICE["LABEL_EMPTY"]
-                work.find(texts == "", "LABEL_EMPTY", problem, next_step, column=name)
+                work.find(texts == "", "LABEL_EMPTY", column=name)
     for name in ("geography", "definition", "special_populations"):
         _read_metadata(work, cells, name)
     work.metadata |= {
@@ -160,12 +143,7 @@ def _read_metadata(work: Work, cells: Cells, name: str) -> None:
     if declared:
         found.add(declared)
     if len(found) > 1:
-        work.log.add(
-            "METADATA_MIXED",
-            f"one table holds {listed(sorted(found))}; figures of different {name} do not add up",
-            "Give each its own file, or correct the declaration.",
-            column=cells.headers.get(name, name),
-        )
+        work.add("METADATA_MIXED", column=name, found=found, name=name)
     elif found:
         work.metadata[name] = found.pop()
 
@@ -181,20 +159,10 @@ def _read_unit(work: Work, cells: Cells) -> None:
         }
     unknown = sorted(stated - set(UNITS))
     if len(stated) > 1 or unknown:
-        work.log.add(
-            "UNIT_MIXED",
-            f"units are {listed(sorted(stated))}; expected one of persons, thousands",
-            "Give one unit for the whole table.",
-            column=cells.headers.get("unit", ""),
-        )
+        work.add("UNIT_MIXED", column="unit" if "unit" in cells.headers else "", units=stated)
         return
     if not stated and work.schema.nature == FLOW_TABLE:
-        work.log.add(
-            "UNIT_NEEDED",
-            "no unit is stated for flows, which are published in persons and in thousands",
-            'Set unit = "persons" or unit = "thousands".',
-            column=cells.headers.get(work.schema.value, work.schema.value),
-        )
+        work.add("UNIT_NEEDED.flows", column=work.schema.value)
     work.unit_stated = bool(stated)
     work.metadata["unit"] = stated.pop() if stated else "persons"
 
@@ -261,21 +229,14 @@ def _stock_dates(work: Work, cells: Cells, moments: np.ndarray, read: np.ndarray
     work.frame["date"] = pd.Series([days[m] for m in moments], dtype=object)
     span = np.array([m is not None and m.kind not in ("year", "date") for m in moments])
     texts = cells.columns["year"]
-    work.find(
-        span, "PERIOD_UNREADABLE", "is a period; a stock stands at one date",
-        "Give the date of the stock, such as 30 June 2011.", column="year", texts=texts[span],
-    )  # fmt: skip
+    work.find(span, "PERIOD_UNREADABLE.stock", column="year", texts=texts[span])
     middle = np.array([d.endswith("-06-30") for d in work.frame["date"]])
     declared = np.isin(work.frame["date"].to_numpy(dtype=str), list(work.options.census_days))
     other = read & ~span & ~middle & ~declared
     dates = sorted(set(work.frame["date"].to_numpy()[other]))
-    work.find(
-        other, "STOCK_DATE",
-        f"is not 30 June: a stock of {listed(dates)} has to be rolled to mid-year or kept as dated",
-        f"If it is a census day, set census_days = {dates}: it then keeps its date."
-        + (YEAR_END_ADVICE if {d[5:] for d in dates} & {"12-31", "01-01"} else ""),
-        column="year", texts=texts[other],
-    )  # fmt: skip
+    at_year_end = {date[5:] for date in dates} & {"12-31", "01-01"}
+    code = "STOCK_DATE.year_end" if at_year_end else "STOCK_DATE"
+    work.find(other, code, column="year", texts=texts[other], dates=dates)
 
 
 def _flow_periods(work: Work, cells: Cells, moments: np.ndarray, read: np.ndarray) -> None:
@@ -284,26 +245,17 @@ def _flow_periods(work: Work, cells: Cells, moments: np.ndarray, read: np.ndarra
     kinds = np.array([m.kind if m is not None else "" for m in moments], dtype=object)
     texts = cells.columns["year"]
     dated = kinds == "date"
-    work.find(
-        dated, "PERIOD_UNREADABLE", "is a date; a flow or count of events needs a period",
-        "Write Year ending June 2012, or a bare year with period = declared.",
-        column="year", texts=texts[dated],
-    )  # fmt: skip
+    work.find(dated, "PERIOD_UNREADABLE.date", column="year", texts=texts[dated])
     bare = kinds == "year"
     if bare.any() and stated is None:
-        work.find(
-            bare, "PERIOD_AMBIGUOUS", "may be a calendar year or the year to 30 June",
-            'Set period = "calendar-year" or period = "mid-year".',
-            column="year", texts=texts[bare],
-        )  # fmt: skip
+        work.find(bare, "PERIOD_AMBIGUOUS.bare", column="year", texts=texts[bare])
     kinds[bare] = stated or ""
     found = sorted(set(kinds[read & ~dated]) - {""})
     if len(found) > 1:
         first = kinds != found[0]
         work.find(
-            first & read, "PERIOD_MIXED", f"one table mixes periods: {listed(found)}",
-            "Give each period its own file.", column="year", texts=texts[first & read],
-        )  # fmt: skip
+            first & read, "PERIOD_MIXED", column="year", texts=texts[first & read], periods=found
+        )
     work.frame["period"] = pd.Series(kinds, dtype=object)
     work.metadata["period"] = found[0] if found else ""
 
@@ -316,12 +268,7 @@ def _stated_period(work: Work, cells: Cells) -> str | None:
     if work.options.period:
         found.add(work.options.period)
     if bad or len(found) > 1:
-        work.log.add(
-            "PERIOD_MIXED",
-            f"periods are {listed(sorted(found))}; expected one of {listed(PERIODS)}",
-            "Give one period for the whole table.",
-            column=cells.headers.get("period", "period"),
-        )
+        work.add("PERIOD_MIXED.declared", column="period", periods=found, known=PERIODS)
         return bad[0] if bad else sorted(found)[0]
     return found.pop() if found else None
 
@@ -377,17 +324,9 @@ def _ask_about_thousands(work: Work, cells: Cells, codes: np.ndarray, readings: 
                np.flatnonzero(fraction)]  # fmt: skip
     rows = fraction[codes]
     if len(grouped) >= 3 and all(grouped) and not whole_thousands and work.options.decimal is None:
-        work.find(
-            rows, "DECIMAL_MARK", "is no whole number of persons; its point may group thousands",
-            'Set decimal = "," if it does, unit = "thousands" if the figures are thousands, or '
-            'decimal = "." and unit = "persons" for persons with decimals.',
-            column=name, texts=texts[rows],
-        )  # fmt: skip
+        work.find(rows, "DECIMAL_MARK.persons", column=name, texts=texts[rows])
     elif work.schema.nature == STOCK and not work.unit_stated and rows.sum() > len(rows) / 2:
-        work.find(
-            rows, "UNIT_NEEDED", "is no whole number of persons; the figures may be thousands",
-            'Set unit = "thousands" or unit = "persons".', column=name, texts=texts[rows],
-        )  # fmt: skip
+        work.find(rows, "UNIT_NEEDED", column=name, texts=texts[rows])
 
 
 def _decimals(text: str) -> int:
@@ -400,12 +339,7 @@ def _scaled(work: Work, values: np.ndarray, name: str) -> np.ndarray:
         return values
     known = np.isfinite(values)
     if known.any():
-        work.log.add(
-            "UNIT_CONVERTED",
-            f"thousands were turned into persons (times {factor:g})",
-            column=work.headers.get(name, name),
-            total=int(known.sum()),
-        )
+        work.add("UNIT_CONVERTED", column=name, total=int(known.sum()), factor=factor)
     return np.round(values * factor, 9)
 
 
@@ -428,10 +362,7 @@ def _keep_companions(
     work.frame.loc[unread, work.schema.missing_column] = "unreadable"
     contradicted = ~np.isnan(work.frame[name].to_numpy()) & (kinds != "")
     work.frame.loc[contradicted, work.schema.missing_column] = ""
-    work.find(
-        contradicted, "COLUMN_IGNORED", "calls a figure missing that is there; it was kept",
-        "Empty the one or the other.", column=work.schema.missing_column,
-    )  # fmt: skip
+    work.find(contradicted, "COLUMN_IGNORED.contradicted", column=work.schema.missing_column)
 
 
 def _check_fractions(work: Work, values: np.ndarray, name: str) -> None:
@@ -441,12 +372,6 @@ def _check_fractions(work: Work, values: np.ndarray, name: str) -> None:
     nature = work.schema.nature
     allowed = work.options.fractional_counts
     if nature in (STOCK, FLOW_TABLE) and not allowed:
-        work.find(
-            part, "FRACTIONAL_COUNT", "is not a whole number of persons",
-            "If this is meant, set fractional_counts = true.", column=name, outcome=WARN,
-        )  # fmt: skip
+        work.find(part, "FRACTIONAL_COUNT", column=name)
     elif nature == EVENTS and not allowed:
-        work.find(
-            part, "FRACTIONAL_COUNT", "is not a whole number of registered events",
-            "Correct it, or set fractional_counts = true.", column=name, outcome=REJECT,
-        )  # fmt: skip
+        work.find(part, "FRACTIONAL_COUNT.events", column=name)

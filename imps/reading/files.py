@@ -63,11 +63,7 @@ def _file_grid(content: bytes, suffix: str, options: ReadOptions, log: Collector
     if suffix in SPREADSHEETS:
         return workbook_grid(content, options, log)
     if suffix not in (".csv", ".txt", ".tsv"):
-        log.add(
-            "FILE_KIND_UNKNOWN",
-            f"the name ends in '{suffix}'; expected .csv, .xlsx or .parquet",
-            "Save the table as CSV, XLSX or Parquet.",
-        )
+        log.add("FILE_KIND_UNKNOWN", suffix=suffix)
         return None
     return _text_grid(content, options, log)
 
@@ -90,11 +86,7 @@ def _bytes(path: Path, log: Collector) -> bytes | None:
             _unreadable(log, "it is not an ordinary file")
             return None
         if size > MAX_BYTES:
-            log.add(
-                "TOO_LARGE",
-                f"the file has {size:,} bytes; at most {MAX_BYTES:,} are read",
-                "Keep only the rows and columns that the account needs.",
-            )
+            log.add("TOO_LARGE.bytes", size=size, most=MAX_BYTES)
             return None
         content = path.read_bytes()
     except (OSError, ValueError) as fault:
@@ -102,20 +94,19 @@ def _bytes(path: Path, log: Collector) -> bytes | None:
         _unreadable(log, f"it may not be read ({reason.lower()})")
         return None
     if not content:
-        log.add("FILE_EMPTY", "the file has no bytes; expected a table", "Export the table again.")
+        log.add("FILE_EMPTY.bytes")
         return None
     return content
 
 
 def _unreadable(log: Collector, why: str) -> None:
-    log.add("FILE_NOT_READABLE", f"cannot be read: {why}", "Check the path and the permissions.")
+    log.add("FILE_NOT_READABLE", why=why)
 
 
 def _absent(log: Collector, path: str) -> None:
     """No such file; a backslash of Windows is not a separator everywhere, and "\\b" is none."""
     if "\\" in path or not path.isprintable():
-        log.add("FILE_NOT_READABLE", "cannot be read: there is no such file",
-                "Write the path with forward slashes, such as data/births.csv.")  # fmt: skip
+        log.add("FILE_NOT_READABLE.slashes")
     else:
         _unreadable(log, "there is no such file")
 
@@ -124,11 +115,7 @@ def _is_parquet(content: bytes, log: Collector) -> bool:
     """Whether the content starts as its name says."""
     good = content.startswith(b"PAR1")
     if not good:
-        log.add(
-            "FILE_NOT_READABLE",
-            "cannot be read: the name says Parquet, the content is not",
-            "Export the table again, or correct the ending of the name.",
-        )
+        log.add("FILE_NOT_READABLE.not_parquet")
     return good
 
 
@@ -138,11 +125,7 @@ def _is_parquet(content: bytes, log: Collector) -> bool:
 def _text_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid | None:
     for signature, what, ending in _SIGNATURES:
         if content.startswith(signature):
-            log.add(
-                "NOT_TEXT",
-                f"this is {what}, not a text file",
-                f"Rename it to end in {ending}, or export it as CSV.",
-            )
+            log.add("NOT_TEXT", what=what, ending=ending)
             return None
     text = _decoded(content, options, log)
     if text is None:
@@ -159,7 +142,7 @@ def _decoded(content: bytes, options: ReadOptions, log: Collector) -> str | None
         return None
     if encoding == "utf-8" and content.startswith(b"\xef\xbb\xbf"):
         content = content[3:]
-        log.add("BYTE_ORDER_MARK", "a byte-order mark before the first header was left out")
+        log.add("BYTE_ORDER_MARK")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as fault:
@@ -170,7 +153,7 @@ def _decoded(content: bytes, options: ReadOptions, log: Collector) -> str | None
         _encoding_unknown(log, _first_row_beyond_ascii(content), "UTF-8", "utf-8", options.encoding)
         return None
     if "\0" in text:
-        log.add("NOT_TEXT", "the file holds null characters", "Export it again as CSV in UTF-8.")
+        log.add("NOT_TEXT.nulls")
         return None
     return text.removeprefix("\ufeff")
 
@@ -201,9 +184,11 @@ def _encoding_unknown(
 ) -> None:
     log.add(
         "ENCODING_UNKNOWN",
-        f"is not {declared or 'UTF-8'} text; it looks like {guess}",
-        f'Set encoding = "{option}" (one of {", ".join(ENCODINGS)}).',
         rows=[row],
+        declared=declared or "UTF-8",
+        guess=guess,
+        option=option,
+        encodings=ENCODINGS,
     )
 
 
@@ -223,13 +208,7 @@ def _delimiter(text: str, options: ReadOptions, log: Collector) -> str | None:
         name = {";": "semicolons", "\t": "tabs", "|": "bars"}[other]
         written = {"\t": "\\t"}.get(other, other)
         decimal = ' and decimal = "," or "."' if other == ";" else ""
-        log.add(
-            "DELIMITER",
-            f"looks like cells separated by {name}, expected commas",
-            f'Set delimiter = "{written}"{decimal}.',
-            rows=[1],
-            texts=[first],
-        )
+        log.add("DELIMITER", rows=[1], texts=[first], name=name, mark=written, decimal=decimal)
         return None
     return ","
 
@@ -255,15 +234,10 @@ def _split(text: str, delimiter: str, log: Collector) -> Grid | None:
         if "field limit" in str(fault):
             too_large(log, f"a cell of more than {csv.field_size_limit():,} characters")
             return None
-        log.add(
-            "QUOTES_UNBALANCED",
-            "a quoted cell starts here and does not end as it should",
-            "Close the quotation mark, and double the marks inside a quoted cell.",
-            rows=[row + 1],
-        )
+        log.add("QUOTES_UNBALANCED", rows=[row + 1])
         return None
     if not cells:
-        log.add("FILE_EMPTY", "the file holds blank lines only", "Export the table again.")
+        log.add("FILE_EMPTY.blank")
         return None
     return Grid(cells, rows, False, row - len(rows))
 
@@ -321,11 +295,7 @@ def frame_grid(frame: pd.DataFrame, log: Collector) -> Grid | None:
     """A data frame as text; the frame is not changed."""
     log.place_word = "index label"
     if isinstance(frame.columns, pd.MultiIndex):
-        log.add(
-            "COLUMN_MISSING",
-            f"the columns have {frame.columns.nlevels} levels, expected one row of names",
-            "Give the columns plain names.",
-        )
+        log.add("COLUMN_MISSING.levels", levels=frame.columns.nlevels)
         return None
     if len(frame) > MAX_ROWS or frame.shape[1] > MAX_COLUMNS:
         too_large(log, f"{len(frame):,} rows and {frame.shape[1]:,} columns")
@@ -344,19 +314,14 @@ def _typed_grid(
 ) -> Grid | None:
     """A grid from typed columns, with the header as its first row."""
     if not names:
-        log.add("FILE_EMPTY", "there are no columns", "Pass a table with a header.")
+        log.add("FILE_EMPTY.columns")
         return None
     texts = []
     for name, column in zip(names, columns, strict=True):
         try:
             texts.append([cell_text(value) for value in column])
         except TypeError:
-            log.add(
-                "CELL_NOT_PLAIN",
-                "holds lists or other objects; expected one number or text per cell",
-                "Write one value per cell.",
-                column=name,
-            )
+            log.add("CELL_NOT_PLAIN", column=name)
     if log.failed:
         return None
     kept = [(list(cells), row) for *cells, row in zip(*texts, rows, strict=True) if any(cells)]

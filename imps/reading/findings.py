@@ -2,15 +2,20 @@
 
 Every finding has a code that tests and users can search for, one of five
 outcomes, and a place: file, spreadsheet row (or index label of a data frame),
-column and the text as it stands in the file. Findings are collected, never
-raised one by one, so that a user sees all faults of all files at once.
+column and the text as it stands in the file. Its words stand in one catalogue,
+findings.toml beside this module; where it is made only what is filled in is given.
+Findings are collected, never raised one by one, so that a user sees all faults of
+all files at once.
 """
 
 from __future__ import annotations
 
+import string
+import tomllib
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -29,155 +34,76 @@ SHOWN: Final = 20
 LONGEST_TEXT: Final = 60
 """Characters of an offending text that are repeated in a message."""
 
-CODES: Final = MappingProxyType(
-    {
-        # Files and containers
-        "FILE_NOT_READABLE": REJECT,
-        "FILE_EMPTY": REJECT,
-        "FILE_KIND_UNKNOWN": REJECT,
-        "NO_DATA_ROWS": REJECT,
-        "NOT_TEXT": REJECT,
-        "TOO_LARGE": REJECT,
-        "QUOTES_UNBALANCED": REJECT,
-        "ROW_WIDTH": REJECT,
-        "CELL_HAS_NO_VALUE": REJECT,
-        "CELL_NOT_PLAIN": REJECT,
-        "ENCODING_UNKNOWN": ASK,
-        "DELIMITER": ASK,
-        "DECIMAL_MARK": ASK,
-        "SHEET_NEEDED": ASK,
-        "SHEET_UNKNOWN": REJECT,
-        "BYTE_ORDER_MARK": CONVERT,
-        # Headers and layout
-        "HEADER_ROW": ASK,
-        "FOOTER_ROWS": ASK,
-        "LAYOUT_WIDE": ASK,
-        "DUPLICATE_COLUMN": REJECT,
-        "COLUMN_MISSING": REJECT,
-        "COLUMN_IGNORED": WARN,
-        "COLUMN_RENAMED": CONVERT,
-        "INDEX_COLUMN": CONVERT,
-        "ROWS_SKIPPED": CONVERT,
-        "BLANK_ROWS": ACCEPT,
-        # Numbers
-        "NUMBER_UNREADABLE": REJECT,
-        "NUMBER_FORMAT": CONVERT,
-        "NUMBER_FLAG": CONVERT,
-        "NOT_FINITE": REJECT,
-        "PRECISION_LOST": WARN,
-        "FRACTIONAL_COUNT": WARN,
-        "CELL_BANDED": REJECT,
-        "UNIT_NEEDED": ASK,
-        "UNIT_MIXED": REJECT,
-        "METADATA_MIXED": REJECT,
-        "UNIT_CONVERTED": CONVERT,
-        "UNIT_JUMP": REJECT,
-        # Missing, suppressed, zero
-        "CODE_UNKNOWN": ASK,
-        "CODE_AMBIGUOUS": ASK,
-        "MISSING_CODE": CONVERT,
-        "CELLS_MISSING": WARN,
-        "ZERO_SUSPECT": WARN,
-        "NEGATIVE_COUNT": REJECT,
-        "OUTLIER_SUSPECT": WARN,
-        "SOURCE_EMPTY": REJECT,
-        # Labels
-        "LABEL_EMPTY": REJECT,
-        "LABEL_UNKNOWN": REJECT,
-        "LABEL_FORMAT": CONVERT,
-        "AGE_LOOKS_LIKE_DATE": REJECT,
-        "AGE_UNREADABLE": REJECT,
-        "AGE_RANGE": REJECT,
-        "AGE_OVERLAP": REJECT,
-        "AGE_GAP": REJECT,
-        "OPEN_AGE_CHANGES": ASK,
-        "OPEN_AGE_NEEDED": ASK,
-        "OPEN_AGE_SUMMED": CONVERT,
-        "AGES_MAPPED": CONVERT,
-        "SEX_CODES": ASK,
-        "SEX_NEEDED": REJECT,
-        "SEXES_IDENTICAL": WARN,
-        "CELLS_ABSENT": REJECT,
-        "DUPLICATE_KEY": REJECT,
-        "TOTAL_MISMATCH": REJECT,
-        "TOTAL_AS_CHECK": CONVERT,
-        # Time
-        "PERIOD_AMBIGUOUS": ASK,
-        "PERIOD_UNREADABLE": REJECT,
-        "PERIOD_MIXED": REJECT,
-        "PERIOD_MISMATCH": ASK,
-        "PERIOD_CONVERTED": CONVERT,
-        "PERIOD_GAP": REJECT,
-        "PERIOD_UNUSED": WARN,
-        "YEAR_TWO_DIGITS": ASK,
-        "STOCK_DATE": ASK,
-        "VINTAGE_NEEDED": ASK,
-        "VINTAGE_CHOSEN": CONVERT,
-        # Geography and coverage
-        "COVERAGE_MISMATCH": REJECT,
-        "AREA_UNKNOWN": REJECT,
-        "AREA_OVERLAP": REJECT,
-        "AREAS_NEEDED": ASK,
-        "AREAS_SUMMED": CONVERT,
-        "POPULATION_BASE": ASK,
-        # Survey estimates and adjustments
-        "NEGATIVE_FLOW": REJECT,
-        "SIGN_CONVENTION": ASK,
-        "SIGN_TURNED": CONVERT,
-        "SE_ZERO": REJECT,
-        "SE_NEGATIVE": REJECT,
-        "SE_MISSING": ASK,
-        "SE_DERIVED": CONVERT,
-        "SE_CI_DISAGREE": REJECT,
-        "SE_IMPLAUSIBLE": WARN,
-        "ZERO_NO_CONTACTS": ASK,
-        "CELLS_UNOBSERVED": CONVERT,
-        "INTERVAL_BAD": REJECT,
-        "CV_UNIT": ASK,
-        "BALANCE": REJECT,
-        "COMPONENT_COUNTED_TWICE": ASK,
-        "SHARE_RANGE": REJECT,
-        # Births, deaths, stocks, the account
-        "BIRTHS_NEED_SEX": ASK,
-        "BIRTHS_SPLIT": CONVERT,
-        "DEATHS_EXCEED_POPULATION": REJECT,
-        "BASIS_MIXED": WARN,
-        "BASE_YEAR_MISMATCH": REJECT,
-        "ROUNDING_DETECTED": WARN,
-        "ACCOUNT_RESIDUAL": WARN,
-        "TABLE_MISSING": REJECT,
-        # From tables to the sources of an account
-        "SINGLE_AGES_NEEDED": REJECT,
-        "AGE_DEFINITION": ASK,
-        "CELLS_NEEDED": REJECT,
-        "FLOW_NEEDED": REJECT,
-        "SOURCE_UNKNOWN": REJECT,
-        "DEFINITION_MISMATCH": REJECT,
-        "COVERAGE_NEEDED": ASK,
-        "PRIOR_AS_NORMAL": CONVERT,
-        "CITIZENSHIPS_SUMMED": CONVERT,
-        "CONTACTS_DERIVED": CONVERT,
-        "INCLUDED_TAKEN_OFF": CONVERT,
-        "KNOWN_CHANGE": CONVERT,
-        "DEATHS_BY_COHORT": CONVERT,
-        "ROLLED_BY_RULE": CONVERT,
-        "LABEL_UNSAFE": REJECT,
-        "SOURCES_REFUSED": REJECT,
-        # Settings and priors
-        "SETTINGS_SYNTAX": REJECT,
-        "SETTINGS_VERSION": REJECT,
-        "SETTING_UNKNOWN": REJECT,
-        "SETTING_MISSING": REJECT,
-        "SETTING_RANGE": REJECT,
-        "SEED_BAD": REJECT,
-        "OUTPUT_OUTSIDE": REJECT,
-        "PRIOR_BAD": REJECT,
-        "PRIOR_UNUSED": REJECT,
-        "PRIOR_EXCLUDES_DATA": REJECT,
-        "PRIOR_DATA_CONFLICT": WARN,
-    }
-)
-"""Every code with its usual outcome; a code is public and never reused for another fault."""
+
+@dataclass(frozen=True)
+class CatalogueRow:
+    """One cause of a finding: what it means, what a message says, what to do next.
+
+    Attributes
+    ----------
+    group : str
+        Title of the part of the catalogue.
+    code, cause : str
+        Stable code; the cause is empty where a code has only one.
+    outcome, means : str
+        REJECT, ASK, WARN, CONVERT or ACCEPT; the meaning of the code in a sentence.
+    problem, next_step : str
+        Words of the message, with the names of what is filled in.
+    """
+
+    group: str
+    code: str
+    cause: str
+    outcome: str
+    means: str
+    problem: str
+    next_step: str = ""
+
+    @property
+    def fields(self) -> set[str]:
+        """Names that have to be given where the finding is made."""
+        words = (*_WORDS.parse(self.problem), *_WORDS.parse(self.next_step))
+        return {name for _, name, _, _ in words if name} - _PLACE
+
+
+class _Words(string.Formatter):
+    """Words of a message: a list stands as its items, `:5` as the first, `:quoted` in quotes."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, set | frozenset):
+            value = sorted(value)
+        if not isinstance(value, list | tuple):
+            return format(value, format_spec)
+        if format_spec == "quoted":
+            return listed([f"'{item}'" for item in value])
+        return listed(value[: int(format_spec)] if format_spec else value) or "none"
+
+
+_WORDS: Final = _Words()
+_PLACE: Final = {"total"}
+"""Said of every finding, and so at hand in its words."""
+
+
+def _read_catalogue() -> dict[str, CatalogueRow]:
+    text = files("imps.reading").joinpath("findings.toml").read_text(encoding="utf-8")
+    rows = {}
+    for group in tomllib.loads(text).values():
+        title = group.pop("title")
+        for code, ((outcome, means), *causes) in ((c, e.items()) for c, e in group.items()):
+            for cause, (problem, *rest) in causes:
+                next_step, own = (*rest, "", outcome)[0], (*rest[1:], outcome)[0]
+                name = "" if cause == "says" else cause
+                rows[f"{code}.{name}".rstrip(".")] = CatalogueRow(
+                    title, code, name, own, means, problem, next_step
+                )
+    return rows
+
+
+CATALOGUE: Final[Mapping[str, CatalogueRow]] = MappingProxyType(_read_catalogue())
+"""Every finding by code, or by CODE.cause where a code has several causes."""
+
+CODES: Final = MappingProxyType({r.code: r.outcome for r in reversed([*CATALOGUE.values()])})
+"""Every code with its outcome; a code is public and never reused for another fault."""
 
 
 @dataclass(frozen=True)
@@ -290,10 +216,6 @@ class ImportLog:
         """Rows or cells that a code concerns, over all files."""
         return sum(f.total for f in self.of(code))
 
-    def records(self) -> list[dict[str, Any]]:
-        """Plain values for the manifest of a run."""
-        return [f.record() for f in self.findings]
-
     def raise_faults(self) -> None:
         """Raise one `InputError` that holds all faults, if there are any."""
         if not self.passed:
@@ -339,28 +261,55 @@ class Collector:
     def add(
         self,
         code: str,
-        problem: str,
-        next_step: str = "",
-        *,
+        *old: str,
         column: str = "",
         rows: Iterable[Any] = (),
         texts: Iterable[Any] = (),
         total: int | None = None,
-        outcome: str | None = None,
+        instead: str = "",
+        outcome: str = "",
+        **fields: Any,
     ) -> None:
-        """Record one finding; only the first twenty places are kept, with the total."""
+        """Record one finding; only the first twenty places are kept, with the total.
+
+        Parameters
+        ----------
+        code : str
+            Of the catalogue: "AGE_GAP", or "AGE_GAP.groups" where a code has several causes.
+        column : str
+            Header as it stands in the file.
+        rows, texts : iterable
+            Places, and the offending text of each.
+        total : int, optional
+            Rows or cells affected, where `rows` does not say it.
+        instead : str
+            A surer next step than that of the catalogue, such as "Did you mean 'sex'?".
+        **fields
+            What the words of the catalogue name.
+        """
+        row = CATALOGUE[code] if not old else CatalogueRow("", code, "", CODES[code], "", "", "")
         places = list(rows)
         words = [shown(text) for text in list(texts)[:SHOWN]]
-        kept = tuple(_plain(row) for row in places[:SHOWN])
+        kept = tuple(_plain(place) for place in places[:SHOWN])
+        affected = total if total is not None else max(len(places), 1)
+        given = {**fields, "total": affected}
+        problem, next_step = (
+            (*old, "")[:2]
+            if old
+            else (
+                _WORDS.vformat(row.problem, (), given),
+                instead or _WORDS.vformat(row.next_step, (), given),
+            )
+        )
         self.findings.append(
             Finding(
-                code=code,
-                outcome=outcome or CODES[code],
+                code=row.code,
+                outcome=outcome or row.outcome,
                 file=self.file,
                 column=column,
                 rows=kept,
                 texts=tuple(words[: len(kept)]) if kept else tuple(words),
-                total=total if total is not None else max(len(places), 1),
+                total=affected,
                 problem=problem,
                 next_step=next_step,
                 place_word=self.place_word,
@@ -392,10 +341,10 @@ class Findings:
 
     findings: list[Finding] = field(default_factory=list)
 
-    def add(self, file: str, code: str, problem: str, next_step: str = "", **more: Any) -> None:
+    def add(self, file: str, code: str, *old: str, **more: Any) -> None:
         """Record one finding about a file; see `Collector.add`."""
         found = Collector(file)
-        found.add(code, problem, next_step, **more)
+        found.add(code, *old, **more)
         self.findings += found.findings
 
     @property

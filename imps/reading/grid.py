@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from imps.reading.findings import Collector, listed
+from imps.reading.findings import Collector
 
 MAX_BYTES: Final = 200_000_000
 MAX_ROWS: Final = 1_048_576
@@ -47,7 +46,7 @@ class Grid:
 
 def too_large(log: Collector, what: str) -> None:
     """Record that a table is beyond the bounds."""
-    log.add("TOO_LARGE", f"the table has {what}", "Keep only what the account needs.")
+    log.add("TOO_LARGE", size=what)
 
 
 def is_missing(value: Any) -> bool:
@@ -97,8 +96,3 @@ def number_text(value: float) -> str:
     if "e" in text and np.isfinite(value):
         return np.format_float_positional(value, trim="-")
     return text
-
-
-def names_of(columns: Sequence[str]) -> str:
-    """Column names for a message."""
-    return listed([f"'{name}'" for name in columns])

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from imps.reading.findings import Collector
-from imps.reading.grid import Grid, names_of
+from imps.reading.grid import Grid
 from imps.reading.kinds import Schema, column_name
 from imps.reading.labels import read_age, read_period, read_sex
 from imps.reading.numbers import read_number
@@ -69,15 +69,11 @@ def find_columns(grid: Grid, schema: Schema, options: ReadOptions, log: Collecto
     body, rows = _body(grid, at, header, schema, options, log)
     thousands, place = _thousands_around(grid, at, len(body))
     if grid.blank_rows:
-        log.add("BLANK_ROWS", "blank rows were left out", total=grid.blank_rows)
+        log.add("BLANK_ROWS", total=grid.blank_rows)
     if log.failed:
         return None
     if not body:
-        log.add(
-            "NO_DATA_ROWS",
-            "there is a header and no row of data below it",
-            "Export the table again.",
-        )
+        log.add("NO_DATA_ROWS")
         return None
     cells = _named(header, body, rows, schema, options, log)
     if cells is None or not thousands:
@@ -85,10 +81,7 @@ def find_columns(grid: Grid, schema: Schema, options: ReadOptions, log: Collecto
     if _THOUSANDS_ALONE.fullmatch(thousands):
         return replace(cells, units={**cells.units, TITLE: "thousands"})
     if not cells.units and "unit" not in cells.columns and options.unit is None:
-        log.add(
-            "UNIT_NEEDED", "stands outside the table, and no unit is stated for the figures",
-            'Set unit = "thousands" or unit = "persons".', rows=[place], texts=[thousands],
-        )  # fmt: skip
+        log.add("UNIT_NEEDED.title", rows=[place], texts=[thousands])
         return None
     return cells
 
@@ -118,10 +111,10 @@ def _header_position(
         row = grid.rows[best]
         log.add(
             "HEADER_ROW",
-            f"is not a header; row {row} looks like it ({names_of(grid.cells[best])})",
-            f"Set header_row = {row}.",
             rows=[grid.rows[0]],
             texts=[" ".join(grid.cells[0])],
+            row=row,
+            names=grid.cells[best],
         )
         return None
     return 0
@@ -129,15 +122,11 @@ def _header_position(
 
 def _declared_header(grid: Grid, row: int, log: Collector) -> int | None:
     if row not in grid.rows:
-        log.add(
-            "HEADER_ROW",
-            f"header_row = {row} is a blank row or beyond the table",
-            "Set header_row to the row of the column names.",
-        )
+        log.add("HEADER_ROW.declared", row=row)
         return None
     at = grid.rows.index(row)
     if at:
-        log.add("ROWS_SKIPPED", "rows above the header were left out", rows=grid.rows[:at])
+        log.add("ROWS_SKIPPED.header", rows=grid.rows[:at])
     return at
 
 
@@ -159,17 +148,17 @@ def _body(
     if options.footer_row is not None:
         end = next((i for i, row in enumerate(rows) if row >= options.footer_row), len(rows))
         if rows[end:]:
-            log.add("ROWS_SKIPPED", "rows of notes below were left out", rows=rows[end:])
+            log.add("ROWS_SKIPPED.footer", rows=rows[end:])
         cells, rows = cells[:end], rows[:end]
     else:
         start = _footer_start(cells, len(header))
         if start is not None:
             log.add(
                 "FOOTER_ROWS",
-                f"looks like the first of {len(rows) - start} rows of notes below the data",
-                f"Set footer_row = {rows[start]}.",
                 rows=[rows[start]],
                 texts=[" ".join(filter(None, cells[start]))],
+                number=len(rows) - start,
+                row=rows[start],
             )
             return cells[:start], rows[:start]
     _check_widths(cells, rows, len(header), log)
@@ -201,10 +190,10 @@ def _check_widths(cells: list[list[str]], rows: list[Any], width: int, log: Coll
     if bad:
         log.add(
             "ROW_WIDTH",
-            f"the row has {bad[0][1]} fields, the header has {width}",
-            "Put cells that hold the delimiter in quotes, or complete the row.",
             rows=[row for row, _ in bad],
             texts=[f"{n} fields" for _, n in bad],
+            fields=bad[0][1],
+            width=width,
         )
 
 
@@ -283,16 +272,18 @@ def _has_year(header: list[str]) -> bool:
 
 def _renamed(text: str, name: str, log: Collector) -> None:
     if text != name:
-        log.add("COLUMN_RENAMED", f"was taken as '{name}'", column=text)
+        log.add("COLUMN_RENAMED", column=text, name=name)
 
 
 def _duplicate(name: str, first: int, second: int, header: list[str], log: Collector) -> None:
     log.add(
         "DUPLICATE_COLUMN",
-        f"columns {first + 1} and {second + 1} ('{header[first]}' and '{header[second]}') "
-        f"are both '{name}'",
-        "Keep one of them, or give the other its own name.",
         column=header[second],
+        first=first + 1,
+        second=second + 1,
+        one=header[first],
+        other=header[second],
+        name=name,
     )
 
 
@@ -315,7 +306,7 @@ def _without_nameless(
         texts = [text.strip() for text in columns[j]]
         running = [str(i) for i in range(len(texts))]
         if nameless and (not any(texts) or texts == running):
-            log.add("INDEX_COLUMN", f"nameless column {j + 1} of running numbers was left out")
+            log.add("INDEX_COLUMN", number=j + 1)
         else:
             kept.append(j)
     return kept
@@ -339,11 +330,7 @@ def _wide(
     if _unread_years(key, [header[j] for j in extra if j not in spread], log):
         return None
     if options.layout != "wide":
-        log.add(
-            "LAYOUT_WIDE",
-            f"the table has one column per {key}: {names_of([header[j] for j in spread])}",
-            'Set layout = "wide".',
-        )
+        log.add("LAYOUT_WIDE", key=key, columns=[header[j] for j in spread])
         return None
     n = len(spread)
     long = {name: np.repeat(column, n) for name, column in texts.items()}
@@ -372,10 +359,7 @@ def _unread_years(key: str, headers: list[str], log: Collector) -> bool:
     """Record headers such as '2011p' beside columns of years: they may hold another year."""
     odd = [text for text in headers if key == "year" and _ODD_YEAR.fullmatch(text.strip())]
     for text in odd:
-        log.add(
-            "PERIOD_UNREADABLE", "the header of a column beside years is not a year",
-            "Write 2011; a mark such as [p] may follow it.", column=text, texts=[text],
-        )  # fmt: skip
+        log.add("PERIOD_UNREADABLE.header", column=text, texts=[text])
     return bool(odd)
 
 
@@ -411,24 +395,24 @@ def _report_columns(
     for name in missing:
         log.add(
             "COLUMN_MISSING",
-            f"there is no column '{name}'; missing are {names_of(missing)}, present are "
-            f"{names_of(header)}",
-            _rename_advice(name, unknown),
+            name=name,
+            missing=missing,
+            present=header,
+            instead=_meant(name, unknown),
         )
     if not missing:
         for j in extra:
             log.add(
                 "COLUMN_IGNORED",
-                f"column {j + 1} is not part of a table of {schema.kind} and was not read",
-                f"Known columns are {names_of(schema.known)}.",
                 column=header[j],
+                number=j + 1,
+                kind=schema.kind,
+                known=schema.known,
             )
 
 
-def _rename_advice(name: str, unknown: list[str]) -> str:
-    """The header that was probably meant, or a plain next step."""
+def _meant(name: str, unknown: list[str]) -> str:
+    """The header that was probably meant, or nothing."""
     lower = {u.strip().casefold(): u for u in unknown}
     close = difflib.get_close_matches(name, list(lower), n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean '{lower[close[0]]}'? Rename it to '{name}'."
-    return f"Add '{name}', or rename the column that holds it."
+    return f"Did you mean '{lower[close[0]]}'? Rename it to '{name}'." if close else ""

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from imps.reading.draft import Work
-from imps.reading.findings import listed
 from imps.reading.totals import describe, key_columns
 
 JUMP = (700.0, 1400.0)
@@ -50,14 +49,8 @@ def _check_jumps(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
     if jumped.any() and work.options.jumps != "accepted":
         below = value[size.notna() & far].iloc[0] < value.median()
         typical = float(size[size.notna() & far].median())
-        work.find(
-            jumped,
-            "UNIT_JUMP",
-            f"is about {'1/' if below else ''}{typical:,.0f} {'of' if below else 'times'} the "
-            "neighbouring years: thousands and persons are mixed",
-            'Write every year in the same unit; if the figures are right, set jumps = "accepted".',
-            column=work.schema.value,
-        )
+        code = f"UNIT_JUMP.{'below' if below else 'above'}"
+        work.find(jumped, code, column=work.schema.value, ratio=typical)
 
 
 def _check_zeros(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
@@ -67,12 +60,9 @@ def _check_zeros(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
     zero = (value == 0) & (least >= LEAST_FOR_ZERO) & (positive >= 2)
     chosen = zero.reindex(work.frame.index, fill_value=False)
     if chosen.any():
-        cells = listed(describe(work.frame[chosen], key_columns(work)))
-        work.find(
-            chosen, "ZERO_SUSPECT",
-            f"stands in a series otherwise above {LEAST_FOR_ZERO:,.0f} ({cells})",
-            "If the figure is missing, leave the cell empty.", column=work.schema.value,
-        )  # fmt: skip
+        cells = describe(work.frame[chosen], key_columns(work))
+        name = work.schema.value
+        work.find(chosen, "ZERO_SUSPECT", column=name, least=LEAST_FOR_ZERO, cells=cells)
 
 
 def _check_outliers(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
@@ -85,10 +75,10 @@ def _check_outliers(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
     far = (value > OUTLIER_RATIO * highest) & (highest > 0) & (value > 10_000)
     stray = (nines & (value > 10 * typical)) | far
     work.find(
-        stray.reindex(work.frame.index, fill_value=False), "OUTLIER_SUSPECT",
-        "stands far above the other figures; it may be a code for a missing value",
-        'If so, declare it, such as missing = {"9999999" = "missing"}.', column=work.schema.value,
-    )  # fmt: skip
+        stray.reindex(work.frame.index, fill_value=False),
+        "OUTLIER_SUSPECT",
+        column=work.schema.value,
+    )
 
 
 def _second_highest(value: pd.Series, series: pd.Series) -> pd.Series:

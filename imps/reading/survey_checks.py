@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from imps.reading.draft import ROW, Work
-from imps.reading.findings import listed
 from imps.reading.totals import describe, key_columns, rounding_unit, tolerance
 
 HALF_WIDTHS: Final = 1.959963984540054
@@ -49,15 +48,7 @@ def _check_error_column(work: Work) -> None:
     """An estimate from a survey is nothing without its sampling error."""
     if "standard_error" in work.frame or work.log.of_codes("CV_UNIT"):
         return
-    work.log.add(
-        "COLUMN_MISSING", "there is no column of sampling errors",
-        "Add 'standard_error', 'half_width_95', 'cv', or 'lower' and 'upper'.",
-        column=work.headers.get("estimate", "estimate"),
-    )  # fmt: skip
-
-
-def _positive(values: pd.Series) -> pd.Series:
-    return values.notna() & (values > 0)
+    work.add("COLUMN_MISSING.error", column="estimate")
 
 
 def _check_intervals(work: Work) -> None:
@@ -66,17 +57,14 @@ def _check_intervals(work: Work) -> None:
         return
     crossed = frame["lower"] > frame["upper"]
     work.find(
-        crossed, "INTERVAL_BAD", "the lower bound is above the upper bound",
-        "Exchange or correct them.", column="lower", texts=_interval_texts(frame[crossed]),
-    )  # fmt: skip
+        crossed, "INTERVAL_BAD.crossed", column="lower", texts=_interval_texts(frame[crossed])
+    )
     outside = ~crossed & (
         (frame["estimate"] < frame["lower"]) | (frame["estimate"] > frame["upper"])
     )
     work.find(
-        outside, "INTERVAL_BAD", "the estimate lies outside its own interval",
-        "Correct the estimate or the bounds.", column="estimate",
-        texts=_interval_texts(frame[outside]),
-    )  # fmt: skip
+        outside, "INTERVAL_BAD.outside", column="estimate", texts=_interval_texts(frame[outside])
+    )
 
 
 def _interval_texts(rows: pd.DataFrame) -> list[str]:
@@ -89,10 +77,7 @@ def _use_cv(work: Work) -> None:
     frame, unit = work.frame, work.options.cv_unit
     if "cv" not in frame:
         return
-    if unit is None and work.find(
-        frame["cv"] > 1, "CV_UNIT", "is a coefficient of variation above 1",
-        'Set cv_unit = "percent" or cv_unit = "fraction".', column="cv",
-    ):  # fmt: skip
+    if unit is None and work.find(frame["cv"] > 1, "CV_UNIT", column="cv"):
         return
     share = frame["cv"] / (100.0 if unit == "percent" else 1.0)
     _fill_standard_error(work, (share * frame["estimate"].abs()).round(9), "cv")
@@ -114,7 +99,7 @@ def _fill_standard_error(work: Work, values: pd.Series, origin: str) -> None:
     if "standard_error" not in frame:
         work.frame["standard_error"] = np.nan
     empty = work.frame["standard_error"].isna() & values.notna()
-    work.find(empty, "SE_DERIVED", f"standard errors were derived from '{origin}'", column=origin)
+    work.find(empty, "SE_DERIVED", column=origin, origin=origin)
     work.frame.loc[empty, "standard_error"] = values[empty]
 
 
@@ -136,71 +121,35 @@ def _check_agreement(work: Work) -> None:
             f"{words} = {v:.6g} beside {s:.6g}"
             for v, s in zip(value[bad], frame["standard_error"][bad], strict=True)
         ]
-        work.find(
-            bad, "SE_CI_DISAGREE", "the interval and the standard error disagree; the column may "
-            "hold half-widths", "Correct the column, or name it 'half_width_95'.",
-            column="standard_error", texts=texts,
-        )  # fmt: skip
+        work.find(bad, "SE_CI_DISAGREE", column="standard_error", texts=texts)
 
 
 def _check_standard_error(work: Work) -> None:
     error, estimate = work.frame["standard_error"], work.frame[work.schema.value]
-    work.find(
-        error < 0, "SE_NEGATIVE", "is a negative standard error", "Correct it.",
-        column="standard_error",
-    )  # fmt: skip
+    work.find(error < 0, "SE_NEGATIVE", column="standard_error")
     nothing = (error == 0) & (estimate == 0)
-    _unobserved(
-        work, nothing, work.options.zero_no_contacts, "ZERO_NO_CONTACTS",
-        "the estimate and its standard error are 0: nobody in the sample, not a known zero",
-        "zero_no_contacts", "no contacts",
-    )  # fmt: skip
-    work.find(
-        (error == 0) & _positive(estimate), "SE_ZERO",
-        "a standard error of 0 claims that the estimate is exact",
-        "Give the sampling error, or a smoothed one.", column="standard_error",
-    )  # fmt: skip
+    _unobserved(work, nothing, "ZERO_NO_CONTACTS", "zero_no_contacts", "no contacts")
+    work.find((error == 0) & (estimate > 0), "SE_ZERO", column="standard_error")
     if work.schema.kind == "survey_flows":
-        _unobserved(
-            work, error.isna() & estimate.notna() & ~nothing,
-            work.options.standard_error_missing, "SE_MISSING",
-            "the estimate has no standard error", "standard_error_missing", "no standard error",
-        )  # fmt: skip
+        bare = error.isna() & estimate.notna() & ~nothing
+        _unobserved(work, bare, "SE_MISSING", "standard_error_missing", "no standard error")
     ratio = error / estimate.where(estimate > 0)
-    for odd, words in (
-        ((ratio < IMPLAUSIBLE_RATIO) & (error > 0),
-         "{:.2g} of the estimate; it may be in thousands while the estimate is in persons"),
-        (ratio > IMPLAUSIBLE_ERROR,
-         "{:,.3g} times the estimate; it may be in persons while the estimate is in thousands"),
-    ):  # fmt: skip
+    for odd, size in (
+        ((ratio < IMPLAUSIBLE_RATIO) & (error > 0), "small"),
+        (ratio > IMPLAUSIBLE_ERROR, "large"),
+    ):
         if odd.any():
-            work.find(
-                odd, "SE_IMPLAUSIBLE",
-                f"the standard error is {words.format(ratio[odd].iloc[0])}",
-                "Check the units of both columns.", column="standard_error",
-            )  # fmt: skip
+            first = ratio[odd].iloc[0]
+            work.find(odd, f"SE_IMPLAUSIBLE.{size}", column="standard_error", ratio=first)
 
 
-def _unobserved(
-    work: Work,
-    rows: pd.Series,
-    choice: str | None,
-    code: str,
-    problem: str,
-    option: str,
-    kind: str,
-) -> None:
+def _unobserved(work: Work, rows: pd.Series, code: str, option: str, kind: str) -> None:
     """Ask about estimates without usable error, or mark them unobserved when declared."""
-    if not rows.any():
-        return
     value = work.schema.value
-    if choice != "unobserved":
-        work.find(
-            rows, code, problem,
-            f'Set {option} = "unobserved": the cell then leaves the likelihood.', column=value,
-        )  # fmt: skip
+    if getattr(work.options, option) != "unobserved":
+        work.find(rows, code, column=value)
         return
-    work.find(rows, "CELLS_UNOBSERVED", f"{problem}; marked unobserved as declared", column=value)
+    work.find(rows, f"CELLS_UNOBSERVED.{kind.replace(' ', '_')}", column=value)
     work.frame.loc[rows, value] = np.nan
     work.frame.loc[rows, "standard_error"] = np.nan
     work.frame.loc[rows, work.schema.missing_column] = kind
@@ -226,15 +175,14 @@ def _check_balance(work: Work) -> None:
         rows = joined[bad]
         words = [f"{w} ({d:+,.10g})" for w, d in zip(describe(rows, by), difference[bad],
                                                      strict=False)]  # fmt: skip
-        work.log.add(
-            "BALANCE", f"net differs from immigration minus emigration: {listed(words)}",
-            "Correct one of the three.", column=work.headers.get(value, value),
-            rows=rows[ROW], texts=[f"{v:.10g}" for v in rows[value]],
-        )  # fmt: skip
+        work.add(
+            "BALANCE",
+            column=value,
+            rows=rows[ROW],
+            texts=[f"{v:.10g}" for v in rows[value]],
+            cells=words,
+        )
     matched = both.to_numpy()
     if matched.any():
-        work.log.add(
-            "TOTAL_AS_CHECK", "rows of net migration were used as a check and kept out of the data",
-            rows=joined[ROW][matched],
-        )  # fmt: skip
+        work.add("TOTAL_AS_CHECK.net", rows=joined[ROW][matched])
         work.frame = frame.drop(index=frame.index[net][matched]).reset_index(drop=True)

@@ -107,14 +107,6 @@ class Table:
         return int(last.max()) if len(last) else None
 
     @property
-    def single_years(self) -> bool:
-        """Whether ages are single years from 0 up to an open group."""
-        if "age_group" not in self.frame or self.open_age is None:
-            return False
-        labels = {*map(str, range(self.open_age)), f"{self.open_age}+"}
-        return set(self.frame["age_group"]) == labels
-
-    @property
     def years(self) -> list[int]:
         """Years in the table, in order."""
         return sorted(int(year) for year in self.frame["year"].unique())
@@ -131,9 +123,10 @@ class Table:
     def __str__(self) -> str:
         years = f"{self.years[0]} to {self.years[-1]}" if len(self.frame) else "no years"
         missing = int(self.frame[self.value].isna().sum())
+        found = ", ".join(f"{code} ({self.log.count(code):,})" for code in self.log.codes)
         return (
             f"{self.kind} from {self.name}: {len(self.frame):,} cells, {years}, persons, "
-            f"{missing} missing\n{len(self.log.findings)} findings: {', '.join(self.log.codes)}"
+            f"{missing} missing\n{len(self.log.findings)} findings: {found}"
         )
 
 

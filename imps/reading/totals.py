@@ -51,14 +51,14 @@ def use_totals_as_checks(work: Work) -> None:
     """Check totals of citizenship, sex and age against their parts and take them out."""
     if "citizenship" in work.frame:
         labels = work.frame["citizenship"].str.casefold()
-        _check_total(work, "citizenship", labels.isin(CITIZENSHIP_TOTALS), keep_alone=True)
+        _check_total(work, "citizenship", labels.isin(CITIZENSHIP_TOTALS))
     if "sex" in work.frame:
-        _check_total(work, "sex", work.frame["sex"] == "persons", keep_alone=True)
+        _check_total(work, "sex", work.frame["sex"] == "persons")
     if "age_group" in work.frame:
-        _check_total(work, "age_group", is_all_ages(work.frame), keep_alone=True)
+        _check_total(work, "age_group", is_all_ages(work.frame))
 
 
-def _check_total(work: Work, column: str, is_total: pd.Series, *, keep_alone: bool) -> None:
+def _check_total(work: Work, column: str, is_total: pd.Series) -> None:
     """Compare total rows with the sum of their parts; those without parts stay."""
     total, parts = work.frame[is_total], work.frame[~is_total]
     if total.empty or parts.empty:
@@ -99,24 +99,23 @@ def compare(work: Work, joined: pd.DataFrame, by: list[str], what: str) -> None:
     if bad.any():
         rows = joined[bad]
         first = describe(rows, by)[0] if by else "the table"
-        work.log.add(
+        work.add(
             "TOTAL_MISMATCH",
-            f"{what}, {first}: {total[bad][0]:,.10g} is given and the parts sum to "
-            f"{parts[bad][0]:,.10g} (difference {total[bad][0] - parts[bad][0]:,.10g}, "
-            f"rounding allows {allowed[bad][0]:,.10g})",
-            "Correct the total or the parts, or declare rounding = the unit of rounding.",
-            column=work.headers.get(value, value),
+            column=value,
             rows=rows[ROW],
-            texts=[f"{t:,.10g} against {p:,.10g}" for t, p in zip(total[bad], parts[bad],
-                                                                  strict=True)],
-        )  # fmt: skip
+            texts=[
+                f"{t:,.10g} against {p:,.10g}" for t, p in zip(total[bad], parts[bad], strict=True)
+            ],
+            what=what,
+            where=first,
+            given=total[bad][0],
+            parts=parts[bad][0],
+            difference=(total - parts)[bad][0],
+            allowed=allowed[bad][0],
+        )
     unknown = int((~known).sum())
     note = f"; {unknown} of them with a missing part could not be checked" if unknown else ""
-    work.log.add(
-        "TOTAL_AS_CHECK",
-        f"rows with a {what} were used as a check and kept out of the data{note}",
-        rows=joined[ROW],
-    )
+    work.add("TOTAL_AS_CHECK", rows=joined[ROW], what=what, note=note)
 
 
 def tolerance(rounding: float, parts: Any, total: Any) -> np.ndarray:

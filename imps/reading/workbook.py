@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from imps.reading.findings import Collector, listed
+from imps.reading.findings import Collector
 from imps.reading.grid import (
     MAX_BYTES,
     MAX_COLUMNS,
@@ -30,11 +30,7 @@ def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid 
     import python_calamine as calamine
 
     if _is_text(content):
-        log.add(
-            "FILE_NOT_READABLE",
-            "cannot be read: the name says workbook, the content is text or a web page",
-            "Open it in a spreadsheet and save it as .xlsx, or rename it to .csv if it is one.",
-        )
+        log.add("FILE_NOT_READABLE.not_workbook")
         return None
     if not _bounded(content, log):
         return None
@@ -47,11 +43,7 @@ def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid 
             return None
         raw = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
     except (calamine.CalamineError, OSError, ValueError, zipfile.BadZipFile):
-        log.add(
-            "FILE_NOT_READABLE",
-            "is not a workbook that can be read (damaged, too large, or protected by a password)",
-            "Save it again as .xlsx without a password, or export the sheet as CSV.",
-        )
+        log.add("FILE_NOT_READABLE.workbook")
         return None
     _restore_errors(content, sheet, raw)
     if _formulas_without_value(content, sheet, raw, log):
@@ -74,17 +66,13 @@ def _sheet(names: list[str], hidden: list[str], options: ReadOptions, log: Colle
     if options.sheet is None:
         seen = [n for n in names if n not in hidden] or names
         words = [f"{n!r} (hidden)" if n in hidden else repr(n) for n in names]
-        log.add(
-            "SHEET_NEEDED",
-            f"the workbook has {len(names)} sheets: {listed(words)}",
-            f'Set sheet = "{seen[-1] if seen else ""}" or another of them.',
-        )
+        log.add("SHEET_NEEDED", number=len(names), sheets=words, likely=seen[-1] if seen else "")
     else:
         log.add(
             "SHEET_UNKNOWN",
-            f"is not a sheet; there are {listed([repr(n) for n in names])}",
-            nearest(options.sheet, names) or "Set sheet to one of them.",
             texts=[options.sheet],
+            sheets=[repr(n) for n in names],
+            instead=nearest(options.sheet, names),
         )
     return None
 
@@ -105,8 +93,7 @@ def _bounded(content: bytes, log: Collector) -> bool:
                     return False
             return True
     except (zipfile.BadZipFile, EOFError, zlib.error):
-        log.add("FILE_NOT_READABLE", "cannot be read: the workbook is damaged",
-                "Save it again, or export the table as CSV.")  # fmt: skip
+        log.add("FILE_NOT_READABLE.damaged", what="workbook")
         return False
     except (OSError, NotImplementedError, RuntimeError, ValueError):
         return True  # the reader says what is wrong with it
@@ -162,12 +149,10 @@ def _formulas_without_value(
     book.close()
     if bare:
         log.add(
-            "CELL_HAS_NO_VALUE",
-            f"{listed([place for _, place, _ in bare])}: a formula without a saved result; "
-            "expected a value",
-            "Open the workbook in a spreadsheet, let it calculate, and save it with values.",
+            "CELL_HAS_NO_VALUE.formula",
             rows=[row for row, _, _ in bare],
             texts=[text for _, _, text in bare],
+            cells=[place for _, place, _ in bare],
         )
     return bool(bare)
 
@@ -202,7 +187,7 @@ def _grid(raw: list[list[Any]], log: Collector) -> Grid | None:
     texts = list(map(list, zip(*columns, strict=True)))
     rows = [i for i, row in enumerate(texts) if any(map(str.strip, row))]
     if not rows:
-        log.add("FILE_EMPTY", "the sheet is empty; expected a table", "Choose another sheet.")
+        log.add("FILE_EMPTY.sheet")
         return None
     return Grid([texts[i] for i in rows], [i + 1 for i in rows], False, _blank(rows))
 

@@ -34,7 +34,7 @@ from imps.account.flows import Flow, survey_flow
 from imps.account.latents import Latents, Resolution
 from imps.account.nonlinear import Form
 from imps.account.parts import administrative_parts, change_errors, known_changes
-from imps.account.priors import Priors, completed, default_priors
+from imps.account.priors import FAMILIES, Priors, completed, default_priors
 from imps.account.stocks import (
     missed_twice,
     registered_births,
@@ -209,8 +209,8 @@ def _widened_with_its_family(account: Account, name: str) -> bool:
     has eras and in one that has none.
     """
     defaults, priors = default_priors(), account.priors
-    if not name.endswith("_bias_era") or priors[name].mean != 0:
+    family = {n for rows in FAMILIES.values() if name in rows for n in rows} - {name}
+    if not family or priors[name].mean != defaults[name].mean:
         return False
     factor = priors[name].sd / defaults[name].sd
-    family = [n for n in defaults if n.startswith(name.removesuffix("era")) and n != name]
     return any(np.isclose(priors[n].sd, factor * defaults[n].sd) for n in family if n in priors)

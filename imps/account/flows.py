@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imps.account.affine import Affine
-from imps.account.latents import Latents, Resolution, each_sex
+from imps.account.latents import Latents, Resolution, each_sex, true_flow
 from imps.account.nonlinear import LOG, Form, LogFlow
 from imps.demography.periods import (
     Period,
@@ -117,19 +117,22 @@ def _true_flow(
     time = autoregressive(n, FLOW_PERSISTENCE)
     ages = smooth_shapes(n_ages, fine.flow_shapes)
     m = np.repeat(shape[:, :, None], n, axis=2)
-    level = latents.spread(f"{flow}_level", flow)
-    true = Affine(m, {}) + latents.field(f"{flow}_level", level * m[..., None])
+    own, name = true_flow(flow), f"{flow}_level"
+    level = latents.spread(name, flow)
+    true = Affine(m, {}) + latents.field(name, level * m[..., None], source=own, prior=name)
     for era, share in eras.items():
-        true = true + latents.field(f"{flow}_level {era}", level * (m * share)[..., None])
-    true = true + latents.field(f"{flow}_years", m[..., None] * time, scale=f"{flow}_years")
-    by_age = each_sex(m[..., None] * ages[None, :, None, :])
-    true = true + latents.field(f"{flow}_age", by_age, scale=f"{flow}_age")
+        raised = level * (m * share)[..., None]
+        true = true + latents.field(f"{name} {era}", raised, source=own, prior=name)
+    yearly, by_age = m[..., None] * time, each_sex(m[..., None] * ages[None, :, None, :])
     moving = ages[None, :, None, :, None] * time[None, None, :, None, :]
     moving = each_sex((m[..., None, None] * moving).reshape(*m.shape, -1))
-    true = true + latents.field(f"{flow}_age_years", moving, scale=f"{flow}_age_years")
-    shift = latents.spread(f"{flow}_schedule", flow)
-    bent = np.repeat(_schedule_errors(shape, shift)[:, :, None], n, axis=2)
-    return true + latents.field(f"{flow}_schedule", each_sex(bent))
+    for what, effect in (("years", yearly), ("age", by_age), ("age_years", moving)):
+        name = f"{flow}_{what}"
+        true = true + latents.field(name, effect, scale=name, source=own)
+    name = f"{flow}_schedule"
+    bent = _schedule_errors(shape, latents.spread(name, flow))
+    bent = each_sex(np.repeat(bent[:, :, None], n, axis=2))
+    return true + latents.field(name, bent, source=own, prior=name)
 
 
 def _on_log_scale(latents: Latents, flow: str, linear: Affine) -> Affine:
@@ -165,17 +168,24 @@ def _survey_bias(
     latents: Latents, flow: str, published: np.ndarray, eras: Mapping[str, np.ndarray]
 ) -> Affine:
     """m (mean + level + young + eras + drift): persistent error of the survey."""
-    mean, level = latents.prior(f"{flow}_bias_level", flow)
-    young = latents.spread(f"{flow}_bias_young", flow)
-    drift = latents.spread(f"{flow}_bias_drift", flow)
+    source = f"{flow}_bias"
+    mean, level = latents.prior(f"{source}_level", flow)
     bell = young_adults(published.shape[1])[None, :, None]
     time = autoregressive(published.shape[2], BIAS_PERSISTENCE)
+    young = latents.spread(f"{source}_young", flow)
+    drift = latents.spread(f"{source}_drift", flow)
+    effects = {
+        "level": level * published[..., None],
+        "young": each_sex(young * (published * bell)[..., None]),
+    }
     bias = Affine(mean * published, {})
-    bias = bias + latents.field(f"{flow}_bias_level", level * published[..., None])
-    bias = bias + latents.field(
-        f"{flow}_bias_young", each_sex(young * (published * bell)[..., None])
-    )
+    for what, effect in effects.items():
+        name = f"{source}_{what}"
+        bias = bias + latents.field(name, effect, source=source, prior=name)
+    name = f"{source}_era"
     for era, share in eras.items():
-        step = latents.spread(f"{flow}_bias_era", flow) * published * share
-        bias = bias + latents.field(f"{flow}_bias_era {era}", step[..., None])
-    return bias + latents.field(f"{flow}_bias_drift", drift * published[..., None] * time)
+        step = (latents.spread(name, flow) * published * share)[..., None]
+        bias = bias + latents.field(f"{name} {era}", step, source=source, prior=name)
+    name = f"{source}_drift"
+    moving = drift * published[..., None] * time
+    return bias + latents.field(name, moving, source=source, prior=name)

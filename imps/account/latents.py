@@ -33,18 +33,46 @@ class Resolution:
         return cls(12, 20) if detailed else cls(5, 4)
 
 
+@dataclass(frozen=True)
+class Block:
+    """Latent variables that were written down together, and whose they are.
+
+    Attributes
+    ----------
+    size : int
+    scale : str or None
+        Prior of the scale they are multiplied by.
+    source : str
+        The source of the gap they belong to, "true immigration" or "true emigration"; or the
+        user's own source that brought them.
+    prior : str
+        Row of the table of priors that is their spread; empty where they have none, which
+        is so of a user's own source: its errors stand with the source.
+    """
+
+    size: int
+    scale: str | None
+    source: str
+    prior: str
+
+
+def true_flow(flow: str) -> str:
+    """Whose the latent variables of a true flow are."""
+    return f"true {flow}"
+
+
 @dataclass
 class Latents:
     """Register of latent variables while an account is being written down.
 
     Each block is standard normal; a block with a scale is multiplied by that scale,
-    whose own prior stands in the table of priors under the same name. Curves are
-    blocks that follow from the others (see :mod:`imps.account.nonlinear`).
+    whose own prior stands in the table of priors. Whose a block is, is recorded here and
+    never read from a name. Curves are blocks that follow from the others (see
+    :mod:`imps.account.nonlinear`).
     """
 
     priors: Priors
-    sizes: dict[str, int] = field(default_factory=dict)
-    scales: dict[str, str | None] = field(default_factory=dict)
+    blocks: dict[str, Block] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     curves: list[Curve] = field(default_factory=list)
 
@@ -68,19 +96,51 @@ class Latents:
             )
         return sd
 
-    def field(self, block: str, effect: np.ndarray, scale: str | None = None) -> Affine:
-        """A new block of latent variables and the quantity it moves, zero at its mean."""
-        if block in self.sizes:
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of latent variables of each block, in order."""
+        return {name: block.size for name, block in self.blocks.items()}
+
+    @property
+    def scales(self) -> dict[str, str | None]:
+        """Prior of the scale of each block."""
+        return {name: block.scale for name, block in self.blocks.items()}
+
+    def of_source(self, source: str) -> dict[str, Block]:
+        """Blocks of a source of the gap or of a true flow, by name."""
+        return {n: b for n, b in self.blocks.items() if b.source == source and b.prior}
+
+    def field(
+        self,
+        block: str,
+        effect: np.ndarray,
+        scale: str | None = None,
+        *,
+        source: str = "",
+        prior: str = "",
+    ) -> Affine:
+        """A new block of latent variables and the quantity it moves, zero at its mean.
+
+        Parameters
+        ----------
+        block : str
+        effect : ndarray (..., size)
+        scale : str, optional
+            Prior of an unknown scale that multiplies it.
+        source, prior : str
+            Whose it is and which row of the table of priors is its spread, see :class:`Block`;
+            the row of its scale unless told.
+        """
+        if block in self.blocks:
             raise PriorError(f"latent block '{block}' is defined twice.")
-        if scale is not None:
-            self.prior(scale, block)
-        self.sizes[block] = effect.shape[-1]
-        self.scales[block] = scale
+        for name in filter(None, (scale, prior)):
+            self.prior(name, source or block)
+        self.blocks[block] = Block(effect.shape[-1], scale, source, prior or scale or "")
         return Affine(np.zeros(effect.shape[:-1]), {block: effect})
 
     def curve(self, curve: Curve, effect: np.ndarray) -> Affine:
         """A block that follows from others, and the quantity it moves."""
-        if curve.block in self.sizes or curve.block in (c.block for c in self.curves):
+        if curve.block in self.blocks or curve.block in (c.block for c in self.curves):
             raise PriorError(f"latent block '{curve.block}' is defined twice.")
         self.curves.append(curve)
         return Affine(np.zeros(effect.shape[:-1]), {curve.block: effect})

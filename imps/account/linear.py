@@ -91,6 +91,19 @@ class LinearModel:
         """Number of latent variables."""
         return self.scale_of.size
 
+    @cached_property
+    def places(self) -> dict[str, slice]:
+        """Where the latent variables of each block stand, by its name."""
+        ends = np.cumsum([0, *self.sizes.values()])
+        return {name: slice(*ends[i : i + 2]) for i, name in enumerate(self.sizes)}
+
+    def of_source(self, source: str) -> np.ndarray:
+        """Which latent variables (latent) belong to a source of the gap or to a true flow."""
+        own = np.zeros(self.n_latent, dtype=bool)
+        for block in self.account.latents.of_source(source):
+            own[self.places[block]] = True
+        return own
+
     def scale_factors(self, log_scale: np.ndarray) -> np.ndarray:
         """Factor of each latent variable, (..., latent), at standardised log scales h."""
         s = self.scale_medians * np.exp(LOG_SD_OF_SCALES * np.asarray(log_scale))

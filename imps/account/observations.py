@@ -215,8 +215,8 @@ def _register(source: Register, account: Account) -> Observation:
     level = source.coverage_sd * count[..., None]
     smooth = source.coverage_age_sd * count[..., None] * shapes[None]
     mean = account.population(source.year)[:, ages] + source.coverage_mean * count
-    mean = mean + account.latents.field(f"{source.name} coverage", level)
-    mean = mean + account.latents.field(f"{source.name} coverage by age", smooth)
+    for what, effect in (("coverage", level), ("coverage by age", smooth)):
+        mean = mean + account.latents.field(f"{source.name} {what}", effect, source=source.name)
     return Observation(
         source.name,
         mean.map(lambda x: x.reshape(n_cells, x.shape[-1])),
@@ -240,7 +240,7 @@ def _mirror(source: MirrorSeries, account: Account) -> Observation:
     total = flow.observe(flow.true).sum((1, 2))[rows]
     reference = total.constant[:, None] * source.coverage_sd
     mean = source.coverage_mean * total + account.latents.field(
-        f"{source.name} coverage", reference
+        f"{source.name} coverage", reference, source=source.name
     )
     return Observation(
         source.name,

@@ -26,15 +26,7 @@ def administrative_parts(
     errors: dict[str, Affine] = {}
     for part in sources.administrative:
         net = _spread_part(part, sources)
-        mean, sd = latents.prior(part.name, part.label)
-        n = net.shape[2]
-        steady = sd * np.sqrt(PART_CONSTANT_SHARE) * net[..., None]
-        moving = sd * np.sqrt(1 - PART_CONSTANT_SHARE) * net[..., None]
-        error = Affine(mean * net, {})
-        error = error + latents.field(f"{part.label} constant", steady)
-        error = error + latents.field(
-            f"{part.label} by year", moving * autoregressive(n, BIAS_PERSISTENCE)
-        )
+        error = _share_of(latents, part.name, part.label, net)
         share = form.share(part.name)
         if share is not None:
             error = error + _as_beta_share(latents, part, net, share)
@@ -43,6 +35,18 @@ def administrative_parts(
     if form.switchers == BETA and not any(name in SWITCHERS for name in parts):
         raise PriorError("switchers='beta', but these sources hold no switchers: drop it.")
     return parts, errors, _splits(latents, sources)
+
+
+def _share_of(latents: Latents, source: str, label: str, figure: np.ndarray) -> Affine:
+    """Relative error of a figure (sex, age, interval), partly the same in all years."""
+    mean, sd = latents.prior(source, label)
+    steady = sd * np.sqrt(PART_CONSTANT_SHARE) * figure[..., None]
+    moving = sd * np.sqrt(1 - PART_CONSTANT_SHARE) * figure[..., None]
+    moving = moving * autoregressive(figure.shape[2], BIAS_PERSISTENCE)
+    error = Affine(mean * figure, {})
+    for block, effect in ((f"{label} constant", steady), (f"{label} by year", moving)):
+        error = error + latents.field(block, effect, source=source, prior=source)
+    return error
 
 
 def _as_beta_share(
@@ -77,15 +81,15 @@ def _splits(latents: Latents, sources: Sources) -> dict[str, Affine]:
         parts = [p for p in sources.administrative if p.flow == known.flow and p.status == EXPECTED]
         if len(parts) < 2:
             continue
-        sd = latents.spread("split_of_known_sum", f"sum of adjustments ({known.flow})")
+        name, source = "split_of_known_sum", f"sum of adjustments ({known.flow})"
+        sd = latents.spread(name, source)
         sums = sources.at_mid_years(known.count).values
         share = np.array([sources.at_mid_years(p.count).values.mean() for p in parts]) / sums.mean()
         sign = np.array([p.sign for p in parts])
         spread = sd * share
         factor = _within_sum(spread, sign)
-        block = f"split of the sum of adjustments ({known.flow})"
         effects = sums[:, None, None] * factor[None]
-        field_ = latents.field(block, effects)
+        field_ = latents.field(f"split of the {source}", effects, source=source, prior=name)
         for j, part in enumerate(parts):
             split[part.label] = field_[:, j]
     return split
@@ -114,12 +118,6 @@ def change_errors(latents: Latents, sources: Sources) -> dict[str, Affine]:
     for change in sources.known_changes:
         if change.name not in latents.priors:
             continue
-        mean, sd = latents.prior(change.name, change.name)
         size = np.abs(change.count.values).mean() * np.repeat(shape, n, axis=2)
-        steady = sd * np.sqrt(PART_CONSTANT_SHARE) * size[..., None]
-        moving = sd * np.sqrt(1 - PART_CONSTANT_SHARE) * size[..., None]
-        error = Affine(mean * size, {}) + latents.field(f"{change.name} constant", steady)
-        errors[change.name] = error + latents.field(
-            f"{change.name} by year", moving * autoregressive(n, BIAS_PERSISTENCE)
-        )
+        errors[change.name] = _share_of(latents, change.name, change.name, size)
     return errors

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from imps.account.linear import LinearModel, linear_model
-from imps.account.priors import Priors, default_priors, elicit
+from imps.account.priors import FAMILIES, Priors, default_priors, elicit
 from imps.errors import PriorError
 from imps.sources import Sources
 
-_ROWS = {"census_coverage": "census"}
-"""Sources whose rows in the table of priors have another name."""
 _REVISED = "flows_revised_since"
 
 
@@ -147,7 +145,7 @@ def stated(statements: tuple[Statement, ...], sources: Sources) -> Priors:
     priors = default_priors()
     model = linear_model(sources, priors)
     names = [statement.source for statement in statements]
-    known = [c.source for c in model.contributions if f"{_rows_of(c.source)}_level" in priors]
+    known = [c.source for c in model.contributions if _family(c.source, model)]
     for source in names:
         if source not in known or names.count(source) > 1:
             fault = "twice" if names.count(source) > 1 else "but it has no level of its own here"
@@ -186,15 +184,17 @@ def _with(statement: Statement, model: LinearModel, priors: Priors) -> Priors:
     if statement.as_carried_then:
         mean -= float(parts[_REVISED].value.sum().constant)
     total = parts[statement.source].prior.sum()
-    rows = _rows_of(statement.source)
-    level = f"{rows}_level"
+    family = _family(statement.source, model)
+    level = FAMILIES[family][0]
     persons = float(total.effects[level].sum()) / model.priors[level].sd
     factor = sd / float(model.prior_moments(total)[1])
-    return priors.widen(rows, factor).replace(**{level: {"mean": mean / persons}})
+    return priors.widen(family, factor).replace(**{level: {"mean": mean / persons}})
 
 
-def _rows_of(source: str) -> str:
-    return _ROWS.get(source, source)
+def _family(source: str, model: LinearModel) -> str:
+    """Family of the priors of a source, the smallest there is; empty if they have none."""
+    rows = {block.prior for block in model.account.latents.of_source(source).values()}
+    return next((name for name, family in FAMILIES.items() if rows and rows <= {*family}), "")
 
 
 def _named(name: str) -> PriorSet:

@@ -19,10 +19,12 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import pandas as pd
 
 from imps.errors import PriorError, some
+from imps.names import EMIGRATION, FLOWS, IMMIGRATION
 from imps.sources import Sources
 from imps.sources.kinds import KINDS, PARTS, SourceKind
 
@@ -131,9 +133,8 @@ def prior_of(kind: SourceKind) -> Prior:
     return Prior(kind.name, "normal", kind.mean, kind.sd, kind.unit, said, reason)
 
 
-def _flow_rows(flow: str, bias: tuple[float, float, float, float], years: float) -> list[Prior]:
-    mean, level, young, drift = bias
-    published, true = f"share of the mean published {flow}", f"share of the mean {flow}"
+def _bias_rows(flow: str, mean: float, level: float, young: float, drift: float) -> list[Prior]:
+    published = f"share of the mean published {flow}"
     survey_ref = (
         "ONS (2003): net migration 1992-2001 revised by 305 thousand; "
         "ONS (2014): 346 thousand for 2001-2011; emigrants are harder to sample"
@@ -150,6 +151,12 @@ def _flow_rows(flow: str, bias: tuple[float, float, float, float], years: float)
         _row(f"{flow}_bias_drift", "normal", 0.0, drift, published,
              "slow change of the bias over the years, AR(1) with 0.8",
              "ONS (2014): revisions of 2004-2011 rose and fell over four years"),
+    ]  # fmt: skip
+
+
+def _flow_rows(flow: str, years: float) -> list[Prior]:
+    true = f"share of the mean {flow}"
+    return [
         _row(f"{flow}_level", "normal", 0.0, 0.5, true,
              "level of the flow before the survey is seen", "Weak: the survey decides"),
         _row(f"{flow}_years", "scale", 0.0, years, true,
@@ -165,6 +172,11 @@ def _flow_rows(flow: str, bias: tuple[float, float, float, float], years: float)
     ]  # fmt: skip
 
 
+_BIAS = {
+    IMMIGRATION: _bias_rows(IMMIGRATION, 0.0, 0.05, 0.06, 0.02),
+    EMIGRATION: _bias_rows(EMIGRATION, -0.05, 0.12, 0.10, 0.03),
+}
+_FLOW = {IMMIGRATION: _flow_rows(IMMIGRATION, 0.15), EMIGRATION: _flow_rows(EMIGRATION, 0.12)}
 _PRIORS = [
     _row("base_level", "normal", 0.0, 0.004, "share of the published base",
          "base too high or too low at all ages",
@@ -179,8 +191,7 @@ _PRIORS = [
     _row("deaths", "normal", 0.0, 0.002, "share of registered deaths",
          "deaths registered too often or too rarely, deaths abroad",
          "Registration is near complete"),
-    *_flow_rows("immigration", (0.0, 0.05, 0.06, 0.02), 0.15),
-    *_flow_rows("emigration", (-0.05, 0.12, 0.10, 0.03), 0.12),
+    *(row for flow in FLOWS for row in (*_BIAS[flow], *_FLOW[flow])),
     *(prior_of(KINDS[name]) for name in PARTS),
     _row("split_of_known_sum", "normal", 0.0, 0.5, "share of the expected part",
          "how the published sum of the adjustments divides into its parts",
@@ -201,6 +212,19 @@ _PRIORS = [
 ]  # fmt: skip
 
 
+def _names(*rows: Prior) -> tuple[str, ...]:
+    return tuple(row.name for row in rows)
+
+
+FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "base": ("base_level", "base_young", "base_age"),
+        "census": ("census_level", "census_young", "census_age"),
+        **{f"{flow}_bias": _names(*_BIAS[flow]) for flow in FLOWS},
+        **{flow: _names(*_BIAS[flow], *_FLOW[flow]) for flow in FLOWS},
+    }
+)
+"""Priors that may be widened together, by the name of all; the level stands first."""
 OPTIONAL_PRIORS = tuple(kind.name for kind in KINDS.values() if kind.asked)
 """Priors of known changes, which are carried without error unless one of them is asked for."""
 
@@ -256,10 +280,16 @@ class Priors(Mapping[str, Prior]):
         return Priors(tuple(rows))
 
     def widen(self, name: str, factor: float) -> Priors:
-        """Multiply the standard deviation of one prior, or of all that begin with `name_`."""
-        names = [n for n in self if n == name or n.startswith(f"{name}_")]
+        """Multiply the standard deviation of one prior, or of all of a family.
+
+        Families are base, census, immigration_bias, emigration_bias, and immigration and
+        emigration, which are the bias with the true flow.
+        """
+        names = [n for n in FAMILIES.get(name, (name,)) if n in self]
         if not names:
             raise PriorError(self._unknown([name]))
+        if self[names[0]].kind == "fixed":
+            raise PriorError(f"prior '{name}' is fixed and has no sd: replace() its mean.")
         return self.replace(**{n: {"sd": self[n].sd * factor} for n in names})
 
     def add(self, *rows: Prior) -> Priors:
@@ -267,6 +297,9 @@ class Priors(Mapping[str, Prior]):
         double = [row.name for row in rows if row.name in self]
         if double:
             raise PriorError(f"prior {some(double)} is already there: use replace().")
+        family = [row.name for row in rows if row.name in FAMILIES]
+        if family:
+            raise PriorError(f"{some(family)} is the name of a family of priors: take another.")
         return Priors(self.rows + rows)
 
     def table(self) -> pd.DataFrame:

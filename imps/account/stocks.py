@@ -12,18 +12,26 @@ from imps.errors import PriorError
 from imps.names import SEX, YEAR
 from imps.sources import Sources
 
+COVERAGE = "census_coverage"
+"""Source of the gap that the error of the census is."""
+
 
 def stock_error(latents: Latents, name: str, count: np.ndarray, fine: Resolution) -> Affine:
     """Relative error of a stock: level, young adults of each sex, smooth over age."""
+    source = COVERAGE if name == "census" else name
     mean, level = latents.prior(f"{name}_level", name)
     young = latents.spread(f"{name}_young", name)
     shapes = smooth_shapes(count.shape[1], fine.stock_shapes, young=5.0, old=12.0)
     bell = young_adults(count.shape[1])
     error = Affine(mean * count, {})
-    error = error + latents.field(f"{name}_level", level * count[..., None])
-    error = error + latents.field(f"{name}_young", each_sex(young * (count * bell)[..., None]))
+    effects = {
+        f"{name}_level": level * count[..., None],
+        f"{name}_young": each_sex(young * (count * bell)[..., None]),
+    }
+    for block, effect in effects.items():
+        error = error + latents.field(block, effect, source=source, prior=block)
     smooth = each_sex(count[..., None] * shapes)
-    return error + latents.field(f"{name}_age", smooth, scale=f"{name}_age")
+    return error + latents.field(f"{name}_age", smooth, scale=f"{name}_age", source=source)
 
 
 def missed_twice(latents: Latents, undercount: Affine) -> Affine:
@@ -61,7 +69,9 @@ def registered_deaths(sources: Sources) -> np.ndarray:
 
 def registration_error(latents: Latents, name: str, count: np.ndarray) -> Affine:
     mean, sd = latents.prior(name, name)
-    return Affine(mean * count, {}) + latents.field(name, sd * count[..., None])
+    return Affine(mean * count, {}) + latents.field(
+        name, sd * count[..., None], source=name, prior=name
+    )
 
 
 def residual(latents: Latents, sources: Sources, fine: Resolution) -> Affine:
@@ -69,4 +79,5 @@ def residual(latents: Latents, sources: Sources, fine: Resolution) -> Affine:
     carried = carry(sources.base.count.values, len(sources.years))
     reference = np.maximum(carried, carried.sum() / carried.size / 50)
     shapes = smooth_shapes(carried.shape[1], fine.stock_shapes, young=5.0, old=12.0)
-    return latents.field("residual", each_sex(reference[..., None] * shapes), scale="residual")
+    smooth = each_sex(reference[..., None] * shapes)
+    return latents.field("residual", smooth, scale="residual", source="residual")

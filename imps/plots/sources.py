@@ -246,12 +246,11 @@ def tornado_data(
     mean, sd = preview.moments({})
     rows = [("as it is", "as it is", float(mean[at]), float(sd[at]))]
     for part in fit.model.contributions:
-        name = "census" if part.source == "census_coverage" else part.source
-        blocks = preview.blocks_of(name)
+        blocks = fit.model.account.latents.of_source(part.source)
         if not blocks or preview.tied.intersection(blocks):
             continue  # no prior of its own, or one that it shares with the census
         for variant, factor in (("halved", 0.5), ("doubled", 2.0)):
-            m, s = preview.moments(preview.changes({name: factor}))
+            m, s = preview.moments({fit.model.places[b]: factor for b in blocks})
             rows.append((f"Prior of {_low(part.source)}", variant, float(m[at]), float(s[at])))
     for source in dict.fromkeys(fit.model.row_sources):
         rest = GaussianPosterior(without_rows(fit.model, source))

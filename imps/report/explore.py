@@ -188,16 +188,11 @@ class Preview:
 
     def _blocks_of(self, name: str) -> list[slice]:
         """Places of the latent variables whose spread is the sd of one prior."""
-        shared = self.fit.model.priors["census_correlation"].mean != 0
-        if shared and name in ("base_level", "base_young"):
-            return []  # these blocks also move the census: widening them is no change of prior
-        begins = "split of the sum" if name == "split_of_known_sum" else f"{name} "
-        found, start = [], 0
-        for block, size in self.fit.model.sizes.items():
-            if block == name or block.startswith(begins):
-                found.append(slice(start, start + size))
-            start += size
-        return found if self.fit.model.priors[name].sd > 0 else []
+        model = self.fit.model
+        found = {n for n, block in model.account.latents.blocks.items() if block.prior == name}
+        if found & self.what_if.tied or not model.priors[name].sd > 0:
+            return []  # blocks that also move the census: widening them is no change of prior
+        return [place for block, place in model.places.items() if block in found]
 
     def slope(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Change of rows (in standard errors) and of quantities for one unit of a prior's mean.

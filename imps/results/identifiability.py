@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 import scipy.linalg as sl
 
+from imps.account.latents import true_flow
 from imps.account.linear import LinearModel
-from imps.names import EMIGRATION, IMMIGRATION, SOURCE
+from imps.names import FLOWS, SOURCE
 from imps.posterior.fit import Fit
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import INSEPARABLE, TENSION
-from imps.results.sensitivity import WhatIf, _gaussian_fit, _judged, _mean_scales, _own_latents
+from imps.results.sensitivity import WhatIf, _gaussian_fit, _judged, _mean_scales
 
 PRIOR_DRIVEN = 0.1
 DATA_INFORMED = 0.5
@@ -144,7 +145,7 @@ def _signatures(fit: Fit) -> pd.DataFrame:
     model = fit.model
     factors = model.scale_factors(_mean_scales(fit))
     white = model.design / model.standard_error[:, None] * factors
-    own = {c.source: _own_latents(model, c.source) for c in model.contributions}
+    own = {c.source: model.of_source(c.source) for c in model.contributions}
     free = ~np.any(list(own.values()), axis=0)
     spread = np.eye(len(white)) + white[:, free] @ white[:, free].T
     lower = sl.cholesky(spread, lower=True)
@@ -254,8 +255,6 @@ def _moves(
 
 def _prior_blocks(model: LinearModel) -> dict[str, np.ndarray]:
     """Latent variables of each source, and of the true flows beside their biases."""
-    out = {c.source: _own_latents(model, c.source) for c in model.contributions}
-    taken = np.any(list(out.values()), axis=0)
-    for flow in (IMMIGRATION, EMIGRATION):
-        out[f"true {flow}"] = _own_latents(model, flow) & ~taken
+    out = {c.source: model.of_source(c.source) for c in model.contributions}
+    out |= {true_flow(flow): model.of_source(true_flow(flow)) for flow in FLOWS}
     return {name: own for name, own in out.items() if own.any()}

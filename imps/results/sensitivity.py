@@ -15,7 +15,7 @@ import scipy.linalg as sl
 
 from imps.account.linear import LinearModel, linear_model
 from imps.account.prior_sets import PRIOR_SETS, prior_set
-from imps.account.priors import Priors
+from imps.account.priors import FAMILIES, Priors
 from imps.errors import PriorError, SourceError, some
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, fit, needs_fit
@@ -50,7 +50,7 @@ def response_table(fit: Fit, *, checks: Checks | None = None) -> pd.DataFrame:
     names, rows = [], []
     for part in model.contributions:
         q = model.matrix(part.value.sum()) * factors
-        own = _own_latents(model, part.source)
+        own = model.of_source(part.source)
         typical = np.where(own, q, 0.0)
         size = float(typical @ q)
         if size < 1.0:
@@ -101,7 +101,6 @@ class WhatIf:
         self.factor = self.posterior.factor(scales)
         self.cross = self.posterior.fixed_cross + np.tensordot(s2, self.posterior.cross, axes=1)
         self.variance = (self.quantities**2) @ self.squares
-        self.blocks = self._places()
         self._half_white = self.factor.half(self.posterior.white)
         self._half_cross = self.factor.half(self.cross.T)
         self._half_residual = self.factor.half(self.posterior.residual)
@@ -113,9 +112,8 @@ class WhatIf:
         Parameters
         ----------
         **factors : float
-            By block of latent variables with blanks written as underscores, for
-            example ``emigration_bias_level=2``; ``emigration_bias=2`` means all
-            blocks that begin so.
+            By prior, for example ``emigration_bias_level=2``; by family of priors or by
+            source, ``emigration_bias=2``; or by block of latent variables.
 
         Returns
         -------
@@ -126,8 +124,15 @@ class WhatIf:
         return pd.DataFrame({"quantity": self.posterior.names, "mean": mean, "sd": sd})
 
     def blocks_of(self, name: str) -> list[str]:
-        """Blocks of latent variables that bear a name, or begin with it."""
-        return [b for b in self.blocks if b == name or b.startswith(f"{name}_")]
+        """Blocks of latent variables of a prior, of a family of priors or of a source.
+
+        A block by itself, and all of a source of the user's own, go by their names where
+        no prior bears that name; blanks may be written as underscores.
+        """
+        rows = {name, *FAMILIES.get(name, ())}
+        blocks = self.model.account.latents.blocks
+        found = [n for n, b in blocks.items() if b.prior and (b.prior in rows or b.source == name)]
+        return found or [n for n, b in blocks.items() if name in (_spelt(n), _spelt(b.source))]
 
     @property
     def tied(self) -> frozenset[str]:
@@ -152,13 +157,13 @@ class WhatIf:
                     f"{some(tied)} moves base and census together (census_correlation is not 0): "
                     "a changed prior is no change of one factor. Fit again with priors.widen(...)."
                 )
-            hits = [self.blocks[b] for b in blocks]
-            if not hits:
+            if not blocks:
                 raise PriorError(
                     f"no block of latent variables is called '{name}'. Known: "
-                    f"{', '.join(self.blocks)}."
+                    f"{', '.join(map(_spelt, self.model.places))}."
                 )
-            for place in hits:
+            for block in blocks:
+                place = self.model.places[block]
                 out[place] = out.get(place, 1.0) * factor
         return out
 
@@ -194,13 +199,6 @@ class WhatIf:
             mean -= (half @ a) @ gain
             variance -= (v_qp.T * gain).sum(axis=0)
         return mean, np.sqrt(np.maximum(variance, 0.0))
-
-    def _places(self) -> dict[str, slice]:
-        places, start = {}, 0
-        for block, size in self.model.sizes.items():
-            places[block.replace(" ", "_")] = slice(start, start + size)
-            start += size
-        return places
 
 
 def what_if(fit: Fit) -> WhatIf:
@@ -414,12 +412,6 @@ def _mean_scales(fit: Fit) -> np.ndarray:
     return fit.draws["log_scale"].mean(("chain", "draw")).values
 
 
-def _own_latents(model: LinearModel, source: str) -> np.ndarray:
-    """Latent variables whose blocks belong to one source of the gap."""
-    own = np.zeros(model.n_latent, dtype=bool)
-    start = 0
-    for block, size in model.sizes.items():
-        name = "census" if source == "census_coverage" else source
-        own[start : start + size] = block == name or block.startswith((f"{name}_", f"{name} "))
-        start += size
-    return own
+def _spelt(name: str) -> str:
+    """A name as it can stand for an argument of a function."""
+    return name.replace(" ", "_")

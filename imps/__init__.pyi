@@ -43,7 +43,7 @@ from .plots import plot_tornado as plot_tornado
 from .plots import plot_waterfall as plot_waterfall
 from .posterior.fit import Fit as Fit
 from .posterior.fit import fit as fit
-from .posterior.fit import prior_predictive as prior_predictive
+from .posterior.prior_predictive import prior_predictive as prior_predictive
 from .posterior.pymc_model import build_model as build_model
 from .posterior.saved_fits import load_fit as load_fit
 from .project.assemble import sources_from_tables as sources_from_tables

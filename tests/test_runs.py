@@ -363,12 +363,12 @@ def test_prior_is_printed_without_fitting():
 
 def test_variants_are_options_and_stand_in_the_manifest_of_a_stopped_run(tmp_path, monkeypatch):
     from imps.posterior.pymc_model import variant
-    from imps.runs.manifest import variant_words
+    from imps.posterior.variant import Variant
 
     seen = {}
 
     def stopped(model, **_):
-        seen.update(variant(model))
+        seen.update(variant(model).record())
         raise KeyboardInterrupt
 
     monkeypatch.setattr("imps.runs.run.fit", stopped)
@@ -384,7 +384,7 @@ def test_variants_are_options_and_stand_in_the_manifest_of_a_stopped_run(tmp_pat
     ]
     assert request["variant"] == seen
     assert seen["switcher_shares"] == {"visitor_switchers": 0.03, "migrant_switchers": 0.08}
-    words = variant_words(seen)
+    words = str(Variant.of_record(seen))
     for text in ("contacts", "Student-t rows of census", "flows log", "switchers beta", "0.03"):
         assert text in words
 

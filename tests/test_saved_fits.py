@@ -12,10 +12,10 @@ import imps
 from imps.errors import ImpsWarning, OutputExistsError, SavedFileError
 from imps.plots import figure_data, standard_figures
 from imps.posterior.archive import pack, unpack
-from imps.posterior.fit import EXACT_DRAWS
 from imps.posterior.storage import load, save
 from imps.report.sections import report_figures
 from imps.runs.run import Run
+from imps.sampling import DRAWS
 
 MEGABYTES = 50  # of the file of a full national fit
 NATIONAL = "england-wales-2001-2011"  # the case with most latent variables
@@ -85,7 +85,7 @@ def test_draws_settings_and_densities_come_back(fitted, loaded, saved):
 def test_file_of_a_full_national_fit_is_small(fitted, tmp_path, rng):
     linear = imps.linear_model(imps.load_case(NATIONAL).sources, imps.default_priors())
     assert linear.n_latent > fitted.model.n_latent
-    shape = (4, EXACT_DRAWS)  # draws of white noise pack as badly as those of a fit
+    shape = (4, DRAWS["exact"])  # draws of white noise pack as badly as those of a fit
     draws = xr.Dataset(
         {
             "log_scale": (("chain", "draw", "scale"),

@@ -12,7 +12,8 @@ from scipy.stats import binom, rankdata
 from imps.names import AGE, SEX, SEXES
 from imps.plots.marks import LINES, MARKERS, SIGNED, style, zero_line
 from imps.plots.style import GREY, INK, Page, open_page, styled
-from imps.posterior.fit import LEAST_EFFECTIVE_SHARE, Fit
+from imps.posterior.by_grid import LEAST_EFFECTIVE_SHARE
+from imps.posterior.fit import Fit
 from imps.results.checks import LARGEST_R_HAT, LEAST_ESS, Checks, check
 from imps.results.predictive import Coverage, Predictive
 from imps.sources.kinds import title

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from imps.account.linear import LinearModel
 from imps.errors import ImpsWarning, RunChangedError, SavedFileError
+from imps.names import CHAIN, DRAW
 from imps.posterior.archive import account_differences, account_record
-from imps.posterior.storage import load, save
+from imps.posterior.pymc_model import latent_names
+from imps.posterior.storage import dataset, load, save
 
 ACCOUNT_FILE = "account.nc"
+OWN = "own: "
+"""Beginning of the name under which a variable of the user's own is kept."""
 
 
 class Chains:
@@ -75,6 +80,14 @@ class Chains:
         whole = whole_chains([path])
         return whole[0] if whole else None
 
+    def done(self, method: str, n: int, tell: Callable[[str], None]) -> dict[int, xr.Dataset]:
+        """Chains, numbered from 1, that were finished before a run was cut off."""
+        found = {chain: self.finished(method, chain) for chain in range(1, n + 1)}
+        done = {chain: data for chain, data in found.items() if data is not None}
+        if done:
+            tell(f"{len(done)} of {n} chains were finished before; continuing with the others")
+        return done
+
     def keep(self, method: str, chain: int, data: xr.Dataset) -> None:
         """Write a finished chain, whole or not at all."""
         path = self._path(method, chain)
@@ -83,6 +96,19 @@ class Chains:
 
     def _path(self, method: str, chain: int) -> Path | None:
         return None if self.folder is None else self.folder / f"{method}-{chain}.nc"
+
+
+def one_chain(linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray) -> xr.Dataset:
+    """Draws (1, draw, ...) of the free variables of an account under their public names."""
+    return dataset(log_scale, latent, list(linear.scale_names), latent_names(linear))
+
+
+def own_arrays(own: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Variables of the user's own for a dataset, whose dims they share with nothing else."""
+    return {
+        f"{OWN}{name}": ((CHAIN, DRAW, *(f"{OWN}{name} {i}" for i in range(x.ndim - 2))), x)
+        for name, x in own.items()
+    }
 
 
 def whole_chains(paths: Sequence[Path]) -> list[xr.Dataset]:

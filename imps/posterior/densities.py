@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from imps.account.linear import LinearModel
 from imps.posterior.contacts import contact_log_likelihood
-from imps.posterior.likelihoods import BEND, STUDENT_T_DEGREES, contact_rows, robust_rows
+from imps.posterior.likelihoods import BEND, STUDENT_T_DEGREES, special_rows
+from imps.posterior.variant import Variant
 
 DRAWS_AT_A_TIME = 1000
 
 
 def log_likelihood_by_source(
-    linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray, variant: Mapping[str, Any]
+    linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray, variant: Variant
 ) -> dict[str, np.ndarray]:
     """Log-likelihood of the rows of each source, (draw).
 
@@ -25,12 +25,11 @@ def log_likelihood_by_source(
     linear : LinearModel
     log_scale, latent : ndarray (draw, scale), (draw, latent)
         Standardised, as sampled.
-    variant : mapping
-        From :func:`imps.posterior.pymc_model.variant`. Terms that the user added are not
+    variant : Variant
+        Terms that the user added are not
         the likelihood of a source and are left out.
     """
-    robust = robust_rows(linear, variant["likelihood"], variant["student_t"])
-    counts = contact_rows(linear) if variant["likelihood"] == "contacts" else {}
+    robust, counts = special_rows(linear, variant)
     sources = np.array(linear.row_sources)
     out: dict[str, list[np.ndarray]] = {name: [] for name in dict.fromkeys(linear.row_sources)}
     for start in range(0, latent.shape[0], DRAWS_AT_A_TIME):

@@ -10,51 +10,42 @@ there is one, and NUTS if the weights of the grid are too uneven.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from imps._version import __version__
 from imps.account.linear import LinearModel
-from imps.errors import NotFittedError, PriorError, SettingError
+from imps.errors import NotFittedError, PriorError
 from imps.names import CHAIN, DRAW
 from imps.notebook_cards import between, card, fan
 from imps.posterior.archive import account_record, pack
-from imps.posterior.chains import Chains, flat
+from imps.posterior.by_grid import (
+    GRID_POINTS,
+    LEAST_EFFECTIVE_SHARE,
+    chains_by_grid,
+    exact_moments,
+)
+from imps.posterior.chains import OWN, Chains, flat, own_arrays
 from imps.posterior.densities import log_likelihood_by_source, log_prior_by_block
-from imps.posterior.exact import GaussianPosterior
-from imps.posterior.pymc_model import is_gaussian, latent_names, linear_part, pymc_model, variant
-from imps.posterior.random_streams import stream, stream_seed
-from imps.posterior.storage import LATENT, LOG_SCALE, dataset, diagnose, save
+from imps.posterior.nuts import chains_by_nuts
+from imps.posterior.pymc_model import is_gaussian, linear_part, pymc_model, variant
+from imps.posterior.storage import LATENT, LOG_SCALE, diagnose, save
+from imps.posterior.variant import Variant
+from imps.sampling import Sampling
 
-METHODS = ("auto", "exact", "nuts")
-GRID_POINTS = 256
-MORE_GRID_POINTS = 1024
-"""Taken by a chain whose first grid is too uneven: one far point is diluted, a bad proposal not."""
-EXACT_DRAWS = 1000
-NUTS_DRAWS = 2000
-TARGET_ACCEPT = 0.97
-"""Short steps: the scales of the smooth parts bend the posterior near zero."""
-LOOK_EVERY = 0.2
-"""Seconds between looks at whether the user has stopped NUTS."""
-LEAST_EFFECTIVE_SHARE = 0.25
-"""Share of effective grid points under which the exact way is given up for NUTS."""
 COMPARED = 1.0
 """Persons of posterior standard deviation from which a quantity is compared between two ways."""
-LARGEST_LOG_SCALE = 3.0
-"""A standardised log scale beyond this is a misfit, not a scale."""
+NEAR = "near_another_fit"
+"""Entry of the extras of a fit whose search for the scales began at those of another."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """Posterior draws of all unknowns of an account, and how they were made.
 
@@ -68,15 +59,17 @@ class Fit:
         Sampler statistics; `diverging` (chain, draw) for NUTS, `effective_points` and
         `grid_points` (chain) for the exact way.
     method : {"exact", "nuts"}
-    seed : int
-    settings : dict
-        Everything that determines the draws.
+    sampling : Sampling
+        As asked for, with the draws of each chain that were taken.
+    variant : Variant
+        Of the model.
     seconds : dict
         Wall time of the parts.
     notes : tuple of str
         What happened on the way, such as a fallback.
     extras : dict
-        `exact_moments` of the exact way; `own_variables` of a model of the user's own.
+        `exact_moments` of the exact way; `own_variables` of a model of the user's own;
+        `near_another_fit` where the search for the scales began at those of another fit.
     stale : tuple of str
         Why a fit that was loaded no longer matches its inputs; printed with every result.
     """
@@ -85,12 +78,26 @@ class Fit:
     draws: xr.Dataset
     stats: xr.Dataset
     method: str
-    seed: int
-    settings: dict[str, Any]
+    sampling: Sampling
+    variant: Variant
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
     extras: dict[str, Any] = field(default_factory=dict)
     stale: tuple[str, ...] = ()
+
+    @property
+    def seed(self) -> int:
+        """The one integer from which everything random was derived."""
+        return self.sampling.seed
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that determines the draws, as plain values for a file."""
+        asked = self.sampling.record()
+        if self.method == "exact":
+            asked = {k: v for k, v in asked.items() if k != "tune"} | {"grid_points": GRID_POINTS}
+        near = {NEAR: True} if self.extras.get(NEAR) else {}
+        return {**asked, "variant": self.variant.record(), **near}
 
     @property
     def n_chains(self) -> int:
@@ -123,7 +130,7 @@ class Fit:
     def log_likelihood(self) -> xr.DataArray:
         """Log-likelihood of the rows of each source, (chain, draw, source)."""
         h, z = self._standardised()
-        parts = log_likelihood_by_source(self.model, h, z, self.settings["variant"])
+        parts = log_likelihood_by_source(self.model, h, z, self.variant)
         return self._by_name(parts, "source")
 
     def log_prior(self) -> xr.DataArray:
@@ -171,7 +178,7 @@ class Fit:
             "case": pack(case, arrays),
         }
         groups = {
-            "posterior": self.draws.assign(_own_arrays(self.extras.get("own_variables", {}))),
+            "posterior": self.draws.assign(own_arrays(self.extras.get("own_variables", {}))),
             "sample_stats": self.stats,
             "log_likelihood": self.log_likelihood().to_dataset(name="log_likelihood"),
             "log_prior": self.log_prior().to_dataset(name="log_prior"),
@@ -224,12 +231,12 @@ def fit(
     model: object,
     *,
     seed: int,
-    method: str = "auto",
+    method: str = Sampling.method,
     draws: int | None = None,
-    chains: int = 4,
-    tune: int = 600,
-    target_accept: float = TARGET_ACCEPT,
-    cores: int = 2,
+    chains: int = Sampling.chains,
+    tune: int = Sampling.tune,
+    target_accept: float = Sampling.target_accept,
+    cores: int = Sampling.cores,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
     keep: str | Path | None = None,
@@ -282,42 +289,49 @@ def fit(
     OutputExistsError
         If `keep` holds chains of another fit.
     """
-    settings = fit_settings(
-        model, seed=seed, method=method, draws=draws, chains=chains, tune=tune, cores=cores,
-        target_accept=target_accept,
-    )  # fmt: skip
+    sampling = Sampling(seed, method, draws, chains, tune, target_accept, cores)
+    gaussian = allowed(model, sampling)
     linear, tell = linear_part(model), say or (lambda _: None)
-    if cross_check and (method == "nuts" or not settings["gaussian"]):
+    if cross_check and (method == "nuts" or not gaussian):
         raise PriorError(
             "cross_check=True compares the exact way with NUTS, and this fit takes NUTS alone. "
             "Leave it out, or take method='exact' and a model without options."
         )
-    chains, seed = settings["chains"], settings["seed"]
-    kept = Chains(
-        None if keep is None else Path(keep),
-        linear,
-        {name: settings[name] for name in ("seed", "draws", "tune", "target_accept", "variant")},
-    )
+    settings = {**sampling.record(), "variant": variant(model).record()}
+    determining = ("seed", "draws", "tune", "target_accept", "variant")
+    folder = None if keep is None else Path(keep)
+    kept = Chains(folder, linear, {name: settings[name] for name in determining})
 
-    def by_nuts(notes: tuple[str, ...]) -> Fit:
+    def by_nuts(*notes: str) -> Fit:
         target = model if hasattr(model, "linear") else pymc_model(linear)
-        chosen = settings | {"draws": draws or NUTS_DRAWS}
-        return _nuts(target, linear, chosen, notes, kept, cores, progress, tell)
+        return _nuts(target, linear, sampling.by("nuts"), notes, kept, progress, tell)
 
-    notes: tuple[str, ...] = ()
-    if settings["gaussian"] and method != "nuts":
-        tell(f"exact posterior: {chains} grids of {GRID_POINTS} points over the scales")
-        start = None
-        if near is not None:
-            start = _scales_of(near, linear)
-            settings |= {"near_another_fit": True}
-        found = _exact(linear, draws or EXACT_DRAWS, settings, kept, tell, start)
-        share = float((found.stats["effective_points"] / found.stats["grid_points"]).min())
-        if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
-            return _cross_checked(found, by_nuts(()), say or print) if cross_check else found
-        notes = (f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken",)
-        tell(notes[0])
-    return by_nuts(notes)
+    if not gaussian or method == "nuts":
+        return by_nuts()
+    found = _exact(linear, sampling.by("exact"), kept, tell, near)
+    share = float((found.stats["effective_points"] / found.stats["grid_points"]).min())
+    if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
+        return _cross_checked(found, by_nuts(), say or print) if cross_check else found
+    note = f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken"
+    tell(note)
+    return by_nuts(note)
+
+
+def allowed(model: object, sampling: Sampling) -> bool:
+    """Whether a model has an exact posterior; nothing is sampled.
+
+    Raises
+    ------
+    PriorError
+        If the exact way is asked of a model that has none.
+    """
+    gaussian = is_gaussian(model)
+    if sampling.method == "exact" and not gaussian:
+        raise PriorError(
+            "this model is not conditionally Gaussian (a variant, or a term was added to it): "
+            "use method='nuts'."
+        )
+    return gaussian
 
 
 def agreement(exact: Fit, sampled: Fit) -> pd.DataFrame:
@@ -369,69 +383,35 @@ def _cross_checked(exact: Fit, sampled: Fit, tell: Callable[[str], None]) -> Fit
     return replace(exact, notes=(*exact.notes, line), extras={**exact.extras, "cross_check": table})
 
 
-def fit_settings(
-    model: object,
-    *,
-    seed: int,
-    method: str = "auto",
-    draws: int | None = None,
-    chains: int = 4,
-    tune: int = 600,
-    target_accept: float = TARGET_ACCEPT,
-    cores: int = 2,
-) -> dict[str, Any]:
-    """Arguments of :func:`fit`, checked, with the variant of the model; nothing is sampled.
-
-    Raises
-    ------
-    PriorError, SettingError
-        As :func:`fit` does.
-    """
-    if method not in METHODS:
-        raise PriorError(f"method is '{method}', expected one of {METHODS}.")
-    gaussian = is_gaussian(model)
-    if method == "exact" and not gaussian:
-        raise PriorError(
-            "this model is not conditionally Gaussian (a variant, or a term was added to it): "
-            "use method='nuts'."
-        )
-    _whole("cores", cores, 1)
-    if not 0.5 <= target_accept < 1:
-        raise SettingError(f"target_accept is {target_accept!r}, expected 0.5 to below 1.")
-    return {
-        "method": method,
-        "chains": _whole("chains", chains, 1),
-        "seed": _whole("seed", seed, 0),
-        "draws": None if draws is None else _whole("draws", draws, 1),
-        "tune": _whole("tune", tune, 0),
-        "target_accept": float(target_accept),
-        "gaussian": gaussian,
-        "variant": variant(model),
-    }
+def _exact(
+    linear: LinearModel,
+    sampling: Sampling,
+    kept: Chains,
+    tell: Callable[[str], None],
+    near: Fit | None,
+) -> Fit:
+    start = time.perf_counter()
+    tell(f"exact posterior: {sampling.chains} grids of {GRID_POINTS} points over the scales")
+    scales = None if near is None else _scales_of(near, linear)
+    chains = chains_by_grid(linear, sampling, kept, tell, scales)
+    seconds = {"total": time.perf_counter() - start}
+    found = fit_of_chains(chains, linear, "exact", sampling, variant(linear), seconds)
+    return found if near is None else replace(found, extras={**found.extras, NEAR: True})
 
 
-def _whole(name: str, value: object, least: int) -> int:
-    """A whole number, or an error that says what is allowed."""
-    number = int(value) if isinstance(value, int | np.integer) else None
-    if number is None or isinstance(value, bool) or number < least:
-        raise SettingError(f"{name} is {value!r}, expected a whole number from {least}.")
-    return number
-
-
-def _without(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key != name}
-
-
-def _before(
-    kept: Chains, method: str, settings: Mapping[str, Any], tell: Callable[[str], None]
-) -> dict[int, xr.Dataset]:
-    """Chains, numbered from 1, that were finished before a run was cut off."""
-    n = settings["chains"]
-    found = {chain: kept.finished(method, chain) for chain in range(1, n + 1)}
-    done = {chain: data for chain, data in found.items() if data is not None}
-    if done:
-        tell(f"{len(done)} of {n} chains were finished before; continuing with the others")
-    return done
+def _nuts(
+    model: Any,
+    linear: LinearModel,
+    sampling: Sampling,
+    notes: tuple[str, ...],
+    kept: Chains,
+    progress: bool,
+    tell: Callable[[str], None],
+) -> Fit:
+    start = time.perf_counter()
+    chains, seconds = chains_by_nuts(model, linear, sampling, kept, progress, tell)
+    seconds["total"] = time.perf_counter() - start
+    return fit_of_chains(chains, linear, "nuts", sampling, variant(model), seconds, notes)
 
 
 def _scales_of(near: Fit, linear: LinearModel) -> np.ndarray:
@@ -445,196 +425,12 @@ def _scales_of(near: Fit, linear: LinearModel) -> np.ndarray:
     return found.values.reshape(-1, len(linear.scale_names))
 
 
-def _exact(
-    linear: LinearModel,
-    draws: int,
-    settings: dict[str, Any],
-    kept: Chains,
-    tell: Callable[[str], None],
-    near: np.ndarray | None,
-) -> Fit:
-    """Chains are independent randomisations of the grid, each with draws of its own."""
-    start, seed = time.perf_counter(), settings["seed"]
-    done = _before(kept, "exact", settings, tell)
-    missing = [chain for chain in range(1, settings["chains"] + 1) if chain not in done]
-    if missing:
-        with threadpool_limits(1, user_api="blas"):  # matrices too small to share, and same bits
-            posterior = GaussianPosterior(linear)
-            proposal = posterior.proposal(seed=stream_seed(seed, "proposal"), near=near)
-            for chain in missing:
-                seeds = [stream_seed(seed, f"chain {chain}: {part}") for part in ("grid", "draws")]
-                grid = posterior.grid(proposal, GRID_POINTS, seed=seeds[0])
-                if grid.effective < LEAST_EFFECTIVE_SHARE * GRID_POINTS:
-                    grid = posterior.grid(proposal, MORE_GRID_POINTS, seed=seeds[0])
-                h, z = posterior.draw(grid, draws, seed=seeds[1])
-                stats = {
-                    "effective_points": ((CHAIN,), np.array([grid.effective])),
-                    "grid_points": ((CHAIN,), np.array([len(grid.points)])),
-                    "grid_mean": ((CHAIN, "quantity"), grid.mean[None]),
-                    "grid_sd": ((CHAIN, "quantity"), grid.sd[None]),
-                    "grid_between": ((CHAIN, "quantity"), grid.between[None]),
-                }
-                done[chain] = _one_chain(linear, h[None], z[None]).assign(stats)
-                done[chain] = done[chain].assign_coords(quantity=posterior.names)
-                kept.keep("exact", chain, done[chain])
-    return fit_of_chains(
-        [done[chain] for chain in sorted(done)],
-        linear,
-        method="exact",
-        settings={**_without(settings, "tune"), "draws": draws, "grid_points": GRID_POINTS},
-        seconds={"total": time.perf_counter() - start},
-    )
-
-
-def _nuts(
-    model: Any,
-    linear: LinearModel,
-    settings: dict[str, Any],
-    notes: tuple[str, ...],
-    kept: Chains,
-    cores: int,
-    progress: bool,
-    tell: Callable[[str], None],
-) -> Fit:
-    """Each chain has a sampler and a seed of its own, so that none depends on another."""
-    import nutpie
-
-    start, n = time.perf_counter(), settings["chains"]
-    done = _before(kept, "nuts", settings, tell)
-    missing = [chain for chain in range(1, n + 1) if chain not in done]
-    middle = start
-    if missing:
-        tell(
-            f"NUTS: compiling, then {len(missing)} chains of {settings['tune']} + "
-            f"{settings['draws']} draws"
-        )
-        compiled = nutpie.compile_pymc_model(model)
-        middle = time.perf_counter()
-
-        def finish(chain: int, trace: Any) -> None:
-            done[chain] = _nuts_chain(linear, trace)
-            kept.keep("nuts", chain, done[chain])
-            tell(f"chain {chain} finished, {len(done)} of {n}")
-
-        _sample_each(compiled, missing, settings, cores, progress, finish)
-    end = time.perf_counter()
-    return fit_of_chains(
-        [done[chain] for chain in sorted(done)],
-        linear,
-        method="nuts",
-        settings=settings,
-        seconds={"compile": middle - start, "sample": end - middle, "total": end - start},
-        notes=notes,
-    )
-
-
-def _sample_each(
-    compiled: Any,
-    chains: list[int],
-    settings: Mapping[str, Any],
-    cores: int,
-    progress: bool,
-    finish: Callable[[int, Any], None],
-) -> None:
-    """Sample chains, at most `cores` at a time, and tell `finish` of each; all stop together."""
-    import nutpie
-
-    stopped = Event()
-    with _bars(chains, settings["draws"] + settings["tune"], progress) as show:
-
-        def one(chain: int) -> Any:
-            sampler = nutpie.sample(
-                compiled,
-                draws=settings["draws"],
-                tune=settings["tune"],
-                chains=1,
-                cores=1,
-                seed=stream_seed(settings["seed"], f"chain {chain}: nuts"),
-                progress_bar=False,
-                progress_callback=show(chain),
-                save_warmup=False,
-                target_accept=settings["target_accept"],
-                blocking=False,
-            )
-            while not stopped.is_set():  # a sampler that is waited for cannot be cancelled
-                with suppress(TimeoutError):
-                    return sampler.wait(timeout=LOOK_EVERY)
-            sampler.cancel()
-
-        pool = ThreadPoolExecutor(min(cores, len(chains)))
-        futures = {pool.submit(one, chain): chain for chain in chains}
-        try:
-            for future in as_completed(futures):
-                finish(futures[future], future.result())
-        except BaseException:
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-        pool.shutdown()
-
-
-@contextmanager
-def _bars(
-    chains: list[int], total: int, progress: bool
-) -> Iterator[Callable[[int], Callable[[Any], None] | None]]:
-    """A progress bar a chain, with its divergences; none unless asked for."""
-    if not progress:
-        yield lambda _: None
-        return
-    from rich.progress import Progress
-
-    with Progress(transient=True) as bars:
-        tasks = {chain: bars.add_task(f"chain {chain}", total=total) for chain in chains}
-
-        def show(chain: int) -> Callable[[Any], None]:
-            def update(states: Any) -> None:
-                state = states[0]
-                text = f"chain {chain}" + (
-                    f", {state.divergences} divergences" if state.divergences else ""
-                )
-                bars.update(tasks[chain], completed=state.finished_draws, description=text)
-
-            return update
-
-        yield show
-
-
-def _nuts_chain(linear: LinearModel, trace: Any) -> xr.Dataset:
-    """One chain of nutpie under the public names, with variables of the user's own."""
-    posterior, stats = trace["posterior"], trace["sample_stats"]
-    kept = {
-        name: ((CHAIN, DRAW), np.asarray(stats[name].values)) for name in ("diverging", "n_steps")
-    }
-    own = {
-        str(name): np.asarray(posterior[name].values)
-        for name in posterior.data_vars
-        if name not in (LOG_SCALE, LATENT)
-    }
-    draws = (np.asarray(posterior[name].values) for name in (LOG_SCALE, LATENT))
-    return _one_chain(linear, *draws).assign(kept).assign(_own_arrays(own))
-
-
-def _one_chain(linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray) -> xr.Dataset:
-    return dataset(log_scale, latent, list(linear.scale_names), latent_names(linear))
-
-
-OWN = "own: "
-
-
-def _own_arrays(own: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Variables of the user's own for a dataset, whose dims they share with nothing else."""
-    return {
-        f"{OWN}{name}": ((CHAIN, DRAW, *(f"{OWN}{name} {i}" for i in range(x.ndim - 2))), x)
-        for name, x in own.items()
-    }
-
-
 def fit_of_chains(
     chains: list[xr.Dataset],
     linear: LinearModel,
-    *,
     method: str,
-    settings: dict[str, Any],
+    sampling: Sampling,
+    of: Variant,
     seconds: dict[str, float],
     notes: tuple[str, ...] = (),
     stale: tuple[str, ...] = (),
@@ -648,7 +444,7 @@ def fit_of_chains(
         stats = stats.assign(grid_points=((CHAIN,), np.full(len(chains), GRID_POINTS)))
     extras: dict[str, Any] = {}
     if "grid_mean" in stats:
-        extras["exact_moments"] = _exact_moments(stats)
+        extras["exact_moments"] = exact_moments(stats)
     if own:
         extras["own_variables"] = {name.removeprefix(OWN): x for name, x in own.items()}
     return Fit(
@@ -656,8 +452,8 @@ def fit_of_chains(
         draws=draws,
         stats=stats,
         method=method,
-        seed=settings["seed"],
-        settings=settings,
+        sampling=sampling,
+        variant=of,
         seconds=seconds,
         notes=notes,
         extras=extras,
@@ -668,97 +464,6 @@ def fit_of_chains(
 def _concat(chains: list[xr.Dataset]) -> xr.Dataset:
     return xr.concat(
         chains, CHAIN, data_vars="minimal", coords="minimal", compat="equals", join="exact"
-    )
-
-
-def _exact_moments(stats: xr.Dataset) -> pd.DataFrame:
-    """Mean and sd of each reported quantity over the grids of all chains."""
-    return pd.DataFrame(
-        {
-            "quantity": [str(q) for q in stats["quantity"].values],
-            "mean": stats["grid_mean"].values.mean(axis=0),
-            "sd": np.sqrt((stats["grid_sd"].values ** 2).mean(axis=0)),
-            "between": stats["grid_between"].values.mean(axis=0),
-        }
-    )
-
-
-@dataclass(frozen=True)
-class PriorPredictive:
-    """What the priors say before any survey or census figure is seen.
-
-    Attributes
-    ----------
-    contributions : DataArray (draw, source), persons
-        Contribution of each source to the gap.
-    net_migration : DataArray (draw, year), persons per year
-        Net migration of each year. Its level is weak by design: the survey decides it.
-    gap : float
-        The published gap, for comparison, persons.
-    """
-
-    contributions: xr.DataArray
-    net_migration: xr.DataArray
-    gap: float
-
-    def summary(self) -> pd.DataFrame:
-        """quantity, mean, sd, lower95, upper95 of the gap, its sources and net migration."""
-        columns = {"gap": self.contributions.sum("source").values}
-        columns |= {str(s): self.contributions.sel(source=s).values for s in self.sources}
-        years = self.net_migration["year"].values
-        columns |= {f"net_migration[{y}]": self.net_migration.sel(year=y).values for y in years}
-        values = np.stack(list(columns.values()))
-        lower, upper = np.quantile(values, [0.025, 0.975], axis=1)
-        return pd.DataFrame(
-            {
-                "quantity": list(columns),
-                "mean": values.mean(axis=1),
-                "sd": values.std(axis=1),
-                "lower95": lower,
-                "upper95": upper,
-            }
-        )
-
-    @property
-    def sources(self) -> list[str]:
-        """Names of the sources of the gap."""
-        return [str(s) for s in self.contributions["source"].values]
-
-    def __repr__(self) -> str:
-        row = self.summary().iloc[0]
-        return (
-            f"Prior predictive of the gap: {row['mean']:+,.0f}, 95 % [{row['lower95']:+,.0f}, "
-            f"{row['upper95']:+,.0f}] persons; published {self.gap:+,.0f}"
-        )
-
-
-def prior_predictive(model: object, *, seed: int, draws: int = 4000) -> PriorPredictive:
-    """Draw the gap, its sources and net migration from the priors alone.
-
-    Parameters
-    ----------
-    model : pm.Model or LinearModel
-    seed, draws : int
-    """
-    linear = linear_part(model)
-    w = linear.prior_draws(draws, seed=seed)
-    rng = np.random.default_rng(stream(seed, "prior predictive: random errors"))
-    values = []
-    for part in linear.contributions:
-        total = part.prior.sum()
-        errors = [e for block, e in total.effects.items() if block not in linear.sizes]
-        random = sum(rng.standard_normal((draws, e.size)) @ e for e in errors)
-        values.append(linear.evaluate(total, w) + random)
-    net = linear.evaluate(linear.account.net_migration.sum((0, 1)), w)
-    names = [part.source for part in linear.contributions]
-    return PriorPredictive(
-        contributions=xr.DataArray(
-            np.stack(values, axis=1), dims=("draw", "source"), coords={"source": names}
-        ),
-        net_migration=xr.DataArray(
-            net, dims=("draw", "year"), coords={"year": linear.sources.years}
-        ),
-        gap=linear.sources.gap,
     )
 
 

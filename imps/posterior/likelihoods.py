@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from imps.account.linear import LinearModel
 from imps.errors import PriorError, SourceError, some
 from imps.names import AGE_GROUP, SEXES
 from imps.posterior.contacts import FEW_CONTACTS
+from imps.posterior.variant import Variant
 from imps.sources import TOTAL, SurveyFlow
 from imps.survey.published import pooled_design_effect
 
@@ -72,21 +73,21 @@ def contact_rows(linear: LinearModel) -> dict[str, np.ndarray]:
     return {**rows, "row": rows["row"].astype(int)}
 
 
-def robust_names(student_t: Sequence[str]) -> tuple[str, ...]:
-    """Names of sources, where one alone may be given as text."""
-    return (student_t,) if isinstance(student_t, str) else tuple(student_t)
+def special_rows(linear: LinearModel, variant: Variant) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Whether each row is Student-t, and the rows that are counts; see :func:`contact_rows`."""
+    counts = contact_rows(linear) if variant.likelihood == "contacts" else {}
+    return _robust_rows(linear, variant), counts
 
 
-def robust_rows(linear: LinearModel, likelihood: str, student_t: Sequence[str]) -> np.ndarray:
-    """Whether each row is Student-t."""
-    names = robust_names(student_t)
+def _robust_rows(linear: LinearModel, variant: Variant) -> np.ndarray:
+    names = variant.student_t
     unknown = [name for name in names if name not in linear.row_sources]
     if unknown:
         raise PriorError(
             f"student_t: no rows of the likelihood come from {some(unknown)}. Known: "
             f"{', '.join(dict.fromkeys(linear.row_sources))}."
         )
-    everything = likelihood == "student_t"
+    everything = variant.likelihood == "student_t"
     return np.array([everything or source in names for source in linear.row_sources])
 
 

@@ -32,6 +32,7 @@ Free variables of your own are kept in ``fit.extras["own_variables"]``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -40,16 +41,15 @@ import scipy.sparse as sp
 from imps.account.affine import Affine
 from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
-from imps.account.nonlinear import Curve, Form
+from imps.account.nonlinear import Curve
 from imps.account.priors import LOG_SD_OF_SCALES, Priors, default_priors
-from imps.errors import NotFittedError, PriorError
-from imps.posterior.likelihoods import add_likelihood, contact_rows, robust_names, robust_rows
+from imps.errors import NotFittedError
+from imps.posterior.likelihoods import add_likelihood, special_rows
+from imps.posterior.variant import Variant
 from imps.sources import Sources
 
 if TYPE_CHECKING:
     import pymc as pm
-
-LIKELIHOODS = ("normal", "student_t", "contacts")
 
 
 def build_model(
@@ -111,10 +111,8 @@ def build_model(
     PriorError
         If a source has no prior, a prior belongs to no source, or an option fits nothing.
     """
-    if likelihood not in LIKELIHOODS:
-        raise PriorError(f"likelihood is '{likelihood}', expected one of {LIKELIHOODS}.")
-    form = Form(flows, switchers, switcher_shares or {})
-    linear = linear_model(sources, priors or default_priors(), resolution, form=form)
+    of = Variant(likelihood, student_t, flows, switchers, switcher_shares or {})
+    linear = linear_model(sources, priors or default_priors(), resolution, form=of.form)
     return pymc_model(linear, likelihood=likelihood, student_t=student_t)
 
 
@@ -129,8 +127,8 @@ def pymc_model(
         "latent_name": latent_names(linear),
         "row": list(linear.row_labels),
     }
-    robust = robust_rows(linear, likelihood, student_t)
-    counts = contact_rows(linear) if likelihood == "contacts" else {}
+    of = replace(variant(linear), likelihood=likelihood, student_t=student_t)
+    robust, counts = special_rows(linear, of)
     with pm.Model(coords=coords) as model:
         observed = pm.Data("observed", linear.observed, dims="row")
         log_scale = pm.Normal("log_scale", 0.0, 1.0, dims="scale")
@@ -138,7 +136,7 @@ def pymc_model(
         mean = _expected(linear, _scaled(linear, log_scale, latent))
         add_likelihood(linear, mean, observed, robust, counts)
     model.linear = linear
-    model.likelihood, model.student_t = likelihood, robust_names(student_t)
+    model.variant = of
     model.conditionally_gaussian = not (robust.any() or counts or linear.curves)
     model.as_built = _nodes(model)
     return model
@@ -168,26 +166,14 @@ def is_gaussian(model: object) -> bool:
     return bool(cast(Any, model).conditionally_gaussian and _nodes(model) == _built(model))
 
 
-def variant(model: object) -> dict[str, Any]:
-    """Which variant a model is, as plain values: options of :func:`build_model`, and additions.
-
-    Returns
-    -------
-    dict
-        likelihood, student_t, flows, switchers, switcher_shares, and `added`: names of
-        what the user put into the model after it was built.
-    """
+def variant(model: object) -> Variant:
+    """Which variant a model is: options of :func:`build_model`, and what was added since."""
     linear = linear_part(model)
-    form = linear.account.form
-    built: tuple[str, ...] = () if linear is model else _built(model)
-    return {
-        "likelihood": getattr(model, "likelihood", LIKELIHOODS[0]),
-        "student_t": list(getattr(model, "student_t", ())),
-        "flows": form.flows,
-        "switchers": form.switchers,
-        "switcher_shares": dict(form.switcher_shares),
-        "added": [] if linear is model else [n for n in _nodes(model) if n not in built],
-    }
+    if linear is model:
+        return Variant(**vars(linear.account.form))
+    built = _built(model)
+    added = tuple(name for name in _nodes(model) if name not in built)
+    return replace(cast(Any, model).variant, added=added)
 
 
 def _nodes(model: Any) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from imps.posterior.archive import (
     unpack,
 )
 from imps.posterior.chains import ACCOUNT_FILE, finished_chains, unflat, whole_chains
-from imps.posterior.fit import Fit, fit_of_chains
+from imps.posterior.fit import NEAR, Fit, fit_of_chains
 from imps.posterior.pymc_model import linear_part, variant
 from imps.posterior.storage import load
+from imps.posterior.variant import Variant
+from imps.sampling import Sampling
 from imps.shipped import cases
 from imps.shipped.loading import load_case
 
@@ -85,11 +88,14 @@ def _rebuilt(groups: Mapping[str, xr.Dataset], record: Mapping[str, Any], model:
     found = fit_of_chains(
         [chains],
         linear,
-        method=record["method"],
-        settings=dict(record["settings"]),
-        seconds=record["seconds"],
-        notes=tuple(record["notes"]),
+        record["method"],
+        Sampling.of_record(record["settings"]),
+        Variant.of_record(record["settings"]["variant"]),
+        record["seconds"],
+        tuple(record["notes"]),
     )
+    if record["settings"].get(NEAR):
+        found = replace(found, extras={**found.extras, NEAR: True})
     stale += _written_otherwise(found, groups, record["imps"]) if not stale else []
     return _marked(found, stale)
 
@@ -108,7 +114,7 @@ def _changes(
 ) -> list[str]:
     """What has changed since the fit: sources, priors, options of the model."""
     lines = account_differences(record["account"], arrays, linear_part(model))
-    then, now = record["settings"]["variant"], variant(model)
+    then, now = record["settings"]["variant"], variant(model).record()
     return lines + [f"{k}: {then.get(k)} then, {now[k]} now" for k in now if then.get(k) != now[k]]
 
 
@@ -151,10 +157,11 @@ def _unfinished(folder: Path, model: object) -> Fit:
     found = fit_of_chains(
         chains,
         linear,
-        method=method,
-        settings={**record["settings"], "chains": n, "draws": chains[0].sizes[DRAW]},
-        seconds={"total": float("nan")},
-        notes=(f"the run is not finished: {n} chain{'s' if n > 1 else ''} so far",),
+        method,
+        Sampling.of_record({**record["settings"], "chains": n, "draws": chains[0].sizes[DRAW]}),
+        Variant.of_record(record["settings"]["variant"]),
+        {"total": float("nan")},
+        (f"the run is not finished: {n} chain{'s' if n > 1 else ''} so far",),
     )
     return _marked(found, [] if model is None else _changes(record, arrays, model))
 
@@ -170,4 +177,4 @@ def _marked(found: Fit, reasons: list[str]) -> Fit:
         ),
         stacklevel=4,
     )
-    return Fit(**{**vars(found), "stale": stale})
+    return replace(found, stale=stale)

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from imps.posterior.fit import Fit, prior_predictive
+from imps.posterior.fit import Fit
+from imps.posterior.prior_predictive import prior_predictive
 from imps.results.attribution import PRIOR_DRIVEN, Attribution
 from imps.results.checks import Checks
 from imps.sources.kinds import title

@@ -13,7 +13,7 @@ from imps.account.parts import PART_CONSTANT_SHARE
 from imps.account.priors import LOG_SD_OF_SCALES
 from imps.demography.schedules import YOUNG_ADULT_AGE, YOUNG_ADULT_WIDTH
 from imps.names import GAP_CONVENTION
-from imps.posterior.fit import GRID_POINTS
+from imps.posterior.by_grid import GRID_POINTS
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,15 @@ import pandas as pd
 
 from imps.account.linear import LinearModel
 from imps.notebook_cards import Bar, bars, card
-from imps.posterior.fit import (
-    LARGEST_LOG_SCALE,
-    LEAST_EFFECTIVE_SHARE,
-    Fit,
-    needs_fit,
-)
+from imps.posterior.by_grid import LEAST_EFFECTIVE_SHARE
+from imps.posterior.fit import Fit, needs_fit
 from imps.posterior.storage import LOG_SCALE, diagnose
 from imps.sources import TOTAL
 
 LARGEST_R_HAT = 1.01
 LEAST_ESS = 400
+LARGEST_LOG_SCALE = 3.0
+"""A standardised log scale beyond this is a misfit, not a scale."""
 LARGEST_MEAN_SQUARE = 2.0
 """Mean square of standardised residuals above which a source of 20 rows or more fits badly."""
 TENSION = 2.0

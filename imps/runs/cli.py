@@ -153,7 +153,7 @@ def prior(
         from imps.account.linear import linear_model
         from imps.account.priors import default_priors
         from imps.notebook_cards import thousand
-        from imps.posterior.fit import prior_predictive
+        from imps.posterior.prior_predictive import prior_predictive
         from imps.project.check import project_of
         from imps.shipped.loading import load_case
 

@@ -27,6 +27,7 @@ from imps.errors import SavedFileError
 from imps.posterior.archive import account_record
 from imps.posterior.fit import Fit
 from imps.posterior.storage import LATENT, LOG_SCALE, check_format, write_whole
+from imps.posterior.variant import Variant
 from imps.results.checks import Checks
 from imps.results.reconciliation import Reconciliation
 from imps.shipped.loading import Case
@@ -211,7 +212,7 @@ def computation(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     found, settings = manifest["diagnostics"], manifest["settings"]
     return [
         ("Software", f"imps {manifest['imps']}, Python {manifest['python']}, {packages}"),
-        ("Model", variant_words(settings["variant"])),
+        ("Model", str(Variant.of_record(settings["variant"]))),
         ("Method and seed", f"{manifest['method']}, seed {manifest['seed']}"),
         ("Draws", f"{settings['chains']} chains of {settings['draws']}"),
         (
@@ -222,20 +223,6 @@ def computation(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("Negative flow cells", f"{found['negative_flow_cells']:.2%} of all draws"),
     ]
-
-
-def variant_words(variant: Mapping[str, Any]) -> str:
-    """Which variant of the model was fitted, in words."""
-    words = [f"likelihood {variant['likelihood']}"]
-    if variant["student_t"]:
-        words.append(f"Student-t rows of {', '.join(variant['student_t'])}")
-    words += [f"flows {variant['flows']}", f"switchers {variant['switchers']}"]
-    if variant["switcher_shares"]:
-        shares = ", ".join(f"{k} {v:g}" for k, v in variant["switcher_shares"].items())
-        words.append(f"published shares {shares}")
-    if variant["added"]:
-        words.append(f"terms of the user's own: {', '.join(variant['added'])}")
-    return "; ".join(words)
 
 
 def write_manifest(path: Path, content: Mapping[str, Any]) -> None:

@@ -33,9 +33,10 @@ import imps
 from imps.account.latents import Resolution
 from imps.errors import OutputExistsError
 from imps.posterior.saved_fits import FIT_FILE
+from imps.posterior.variant import Variant
 from imps.report.citation import cite
 from imps.runs.manifest import MANIFEST_FILE, quantities, read_manifest, write_manifest
-from imps.runs.rerun import FALSE_ALARM, KNOWN_SD, VARIANT, rerun
+from imps.runs.rerun import FALSE_ALARM, KNOWN_SD, rerun
 from imps.runs.run import Run, load_run, run
 from imps.shipped import cases
 from imps.shipped.loading import Case
@@ -221,7 +222,7 @@ def _write_stand_in(
         notes=("Simulated by imps.simulate_account; it holds no published figure.",),
     )
     request = dict(manifest["request"])
-    variant = request.pop("variant")
+    variant = Variant.of_record(request.pop("variant"))
     written = folder / "written"
     run(
         case,
@@ -230,7 +231,7 @@ def _write_stand_in(
         progress=False,
         say=say,
         **request,
-        **{name: variant[name] for name in VARIANT},
+        **variant.options(),
     )
     (folder / RUN_FOLDER).mkdir()
     for name in (MANIFEST_FILE, FIT_FILE):

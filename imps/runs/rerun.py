@@ -16,6 +16,7 @@ from imps.account.latents import Resolution
 from imps.account.priors import Prior, Priors
 from imps.errors import SavedFileError
 from imps.posterior.saved_fits import FIT_FILE, load_fit, load_saved_case
+from imps.posterior.variant import Variant
 from imps.results.attribution import attribute
 from imps.results.checks import check
 from imps.runs.manifest import account_digest, draws_digest, environment, quantities, read_manifest
@@ -97,10 +98,10 @@ def rerun(
     """
     then = read_manifest(manifest)
     request = dict(then["request"])
-    variant = request.pop("variant")
-    if variant["added"]:
+    variant = Variant.of_record(request.pop("variant"))
+    if variant.added:
         raise SavedFileError(
-            f"the model held terms of your own ({', '.join(variant['added'])}), which are code and "
+            f"the model held terms of your own ({', '.join(variant.added)}), which are code and "
             "stand in no manifest: run your own script again."
         )
     found = run(
@@ -112,15 +113,12 @@ def rerun(
         progress=progress,
         say=say,
         **request,
-        **{name: variant[name] for name in VARIANT},
+        **variant.options(),
     )
     verdict, different, changed = _compared(then, found)
     place = Path(manifest)
     changed += tuple(changed_inputs(then, place if place.is_dir() else place.parent))
     return Rerun(verdict, different, changed, found)
-
-
-VARIANT = ("likelihood", "student_t", "flows", "switchers", "switcher_shares")
 
 
 def _case_of(then: Mapping[str, Any], manifest: Path) -> Case:

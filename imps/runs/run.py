@@ -23,7 +23,6 @@ from threadpoolctl import threadpool_limits
 
 from imps.account.latents import Resolution
 from imps.account.linear import linear_model
-from imps.account.nonlinear import Form
 from imps.account.priors import Priors, default_priors
 from imps.errors import (
     ImpsError,
@@ -32,9 +31,10 @@ from imps.errors import (
     RunChangedError,
     SavedFileError,
 )
-from imps.posterior.fit import Fit, fit, fit_settings
-from imps.posterior.pymc_model import LIKELIHOODS, build_model, linear_part
+from imps.posterior.fit import Fit, allowed, fit
+from imps.posterior.pymc_model import build_model, linear_part
 from imps.posterior.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
+from imps.posterior.variant import Variant
 from imps.project.check import ImportReport, project_of
 from imps.project.settings import SETTINGS_FILE, inspect_settings
 from imps.reading.table import published_path
@@ -53,6 +53,7 @@ from imps.runs.manifest import (
     read_manifest,
     write_manifest,
 )
+from imps.sampling import Sampling
 from imps.shipped.loading import Case, load_case
 from imps.sources import Sources
 from imps.tables.account import (
@@ -201,36 +202,23 @@ def run(
     if project is not None:
         priors, imported = priors or project.priors, imported or project.record()
     asked = {"seed": seed, "draws": draws, "chains": chains, "tune": tune,
-             "target_accept": target_accept, "cores": cores}  # fmt: skip
-    chosen = _sampling(project, asked)
-    cores = chosen["cores"]
+             "target_accept": target_accept, "cores": cores, "method": method}  # fmt: skip
+    sampling = _sampling(project, asked)
     tell(f"{loaded.title}: gap {loaded.sources.gap:+,.0f} persons (rolled-forward minus census)")
-    model = variant_model(
-        loaded.sources,
-        priors or default_priors(),
-        likelihood=likelihood,
-        student_t=student_t,
-        flows=flows,
-        switchers=switchers,
-        switcher_shares=switcher_shares,
-        resolution=resolution,
-    )
-    settings = fit_settings(model, method=method, **chosen)
-    sampling: dict[str, Any] = {
-        name: settings[name]
-        for name in ("seed", "method", "draws", "chains", "tune", "target_accept")
-    }
-    shown: dict[str, Any] = {"cores": cores, "progress": progress, "say": tell}
+    of = Variant(likelihood, student_t, flows, switchers, switcher_shares or {})
+    model = variant_model(loaded.sources, priors or default_priors(), of, resolution)
+    allowed(model, sampling)
+    shown: dict[str, Any] = {**vars(sampling), "progress": progress, "say": tell}
     if target is None:
-        return _results_of(loaded, fit(model, **sampling, **shown), None)
-    request = {**sampling, "variant": settings["variant"]}
+        return _results_of(loaded, fit(model, **shown), None)
+    request = {**sampling.record(), "variant": of.record()}
     manifest = first_part(loaded, linear_part(model), request, imported)
-    manifest |= {"cores_used": cores, "started": started.isoformat(timespec="seconds")}
+    manifest |= {"cores_used": sampling.cores, "started": started.isoformat(timespec="seconds")}
     working = _working_folder(target, manifest, force, tell)
     kept, refused = working / CHAINS_FOLDER, True
     try:
         with alone(working):
-            found = fit(model, **sampling, **shown, keep=kept)
+            found = fit(model, **shown, keep=kept)
             refused = False
             done = _results_of(loaded, found, target)
             _check_replaceable(target, force)  # once more: it was long ago
@@ -246,30 +234,20 @@ def run(
     return done
 
 
-def _sampling(project: ImportReport | None, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked for, else the settings of the project, else the defaults of `fit`."""
+def _sampling(project: ImportReport | None, asked: Mapping[str, Any]) -> Sampling:
+    """What was asked for, else the settings of the project, else the defaults."""
     given = {name: value for name, value in asked.items() if value is not None}
-    if project is None or project.settings is None:
-        return {"seed": 1, "cores": 2, **given}
-    return {**vars(project.settings.fit), **given}
+    settings = None if project is None else project.settings
+    return Sampling(**{**(vars(settings.fit) if settings else {}), **given})
 
 
 def variant_model(
-    sources: Sources,
-    priors: Priors,
-    *,
-    likelihood: str = LIKELIHOODS[0],
-    student_t: Sequence[str] = (),
-    resolution: Resolution | None = None,
-    **form: Any,
+    sources: Sources, priors: Priors, of: Variant, resolution: Resolution | None = None
 ) -> object:
     """The model of a run: matrices alone where PyMC is not needed for the likelihood."""
-    if likelihood == LIKELIHOODS[0] and not student_t:
-        form["switcher_shares"] = form.get("switcher_shares") or {}
-        return linear_model(sources, priors, resolution, form=Form(**form))
-    return build_model(
-        sources, priors, resolution=resolution, likelihood=likelihood, student_t=student_t, **form
-    )
+    if of.normal_rows:
+        return linear_model(sources, priors, resolution, form=of.form)
+    return build_model(sources, priors, resolution=resolution, **of.options())
 
 
 @one_thread

@@ -1,0 +1,144 @@
+"""Chains by NUTS: the PyMC model sampled with nutpie, one sampler a chain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from threading import Event
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from imps.account.linear import LinearModel
+from imps.names import CHAIN, DRAW
+from imps.posterior.chains import Chains, one_chain, own_arrays
+from imps.posterior.random_streams import stream_seed
+from imps.posterior.storage import LATENT, LOG_SCALE
+from imps.sampling import Sampling
+
+LOOK_EVERY = 0.2
+"""Seconds between looks at whether the user has stopped NUTS."""
+
+
+def chains_by_nuts(
+    model: Any,
+    linear: LinearModel,
+    sampling: Sampling,
+    kept: Chains,
+    progress: bool,
+    tell: Callable[[str], None],
+) -> tuple[list[xr.Dataset], dict[str, float]]:
+    """Chains in order, and seconds of compiling and sampling.
+
+    Each chain has a sampler and a seed of its own, so that none depends on another.
+    """
+    import nutpie
+
+    start, n = time.perf_counter(), sampling.chains
+    done = kept.done("nuts", n, tell)
+    missing = [chain for chain in range(1, n + 1) if chain not in done]
+    middle = start
+    if missing:
+        tell(
+            f"NUTS: compiling, then {len(missing)} chains of {sampling.tune} + "
+            f"{sampling.draws} draws"
+        )
+        compiled = nutpie.compile_pymc_model(model)
+        middle = time.perf_counter()
+
+        def finish(chain: int, trace: Any) -> None:
+            done[chain] = _nuts_chain(linear, trace)
+            kept.keep("nuts", chain, done[chain])
+            tell(f"chain {chain} finished, {len(done)} of {n}")
+
+        _sample_each(compiled, missing, sampling, progress, finish)
+    seconds = {"compile": middle - start, "sample": time.perf_counter() - middle}
+    return [done[chain] for chain in sorted(done)], seconds
+
+
+def _sample_each(
+    compiled: Any,
+    chains: list[int],
+    sampling: Sampling,
+    progress: bool,
+    finish: Callable[[int, Any], None],
+) -> None:
+    """Sample chains, at most `cores` at a time, and tell `finish` of each; all stop together."""
+    import nutpie
+
+    stopped = Event()
+    with _bars(chains, (sampling.draws or 0) + sampling.tune, progress) as show:
+
+        def one(chain: int) -> Any:
+            sampler = nutpie.sample(
+                compiled,
+                draws=sampling.draws,
+                tune=sampling.tune,
+                chains=1,
+                cores=1,
+                seed=stream_seed(sampling.seed, f"chain {chain}: nuts"),
+                progress_bar=False,
+                progress_callback=show(chain),
+                save_warmup=False,
+                target_accept=sampling.target_accept,
+                blocking=False,
+            )
+            while not stopped.is_set():  # a sampler that is waited for cannot be cancelled
+                with suppress(TimeoutError):
+                    return sampler.wait(timeout=LOOK_EVERY)
+            sampler.cancel()
+
+        pool = ThreadPoolExecutor(min(sampling.cores, len(chains)))
+        futures = {pool.submit(one, chain): chain for chain in chains}
+        try:
+            for future in as_completed(futures):
+                finish(futures[future], future.result())
+        except BaseException:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
+
+
+@contextmanager
+def _bars(
+    chains: list[int], total: int, progress: bool
+) -> Iterator[Callable[[int], Callable[[Any], None] | None]]:
+    """A progress bar a chain, with its divergences; none unless asked for."""
+    if not progress:
+        yield lambda _: None
+        return
+    from rich.progress import Progress
+
+    with Progress(transient=True) as bars:
+        tasks = {chain: bars.add_task(f"chain {chain}", total=total) for chain in chains}
+
+        def show(chain: int) -> Callable[[Any], None]:
+            def update(states: Any) -> None:
+                state = states[0]
+                text = f"chain {chain}" + (
+                    f", {state.divergences} divergences" if state.divergences else ""
+                )
+                bars.update(tasks[chain], completed=state.finished_draws, description=text)
+
+            return update
+
+        yield show
+
+
+def _nuts_chain(linear: LinearModel, trace: Any) -> xr.Dataset:
+    """One chain of nutpie under the public names, with variables of the user's own."""
+    posterior, stats = trace["posterior"], trace["sample_stats"]
+    kept = {
+        name: ((CHAIN, DRAW), np.asarray(stats[name].values)) for name in ("diverging", "n_steps")
+    }
+    own = {
+        str(name): np.asarray(posterior[name].values)
+        for name in posterior.data_vars
+        if name not in (LOG_SCALE, LATENT)
+    }
+    draws = (np.asarray(posterior[name].values) for name in (LOG_SCALE, LATENT))
+    return one_chain(linear, *draws).assign(kept).assign(own_arrays(own))

@@ -22,7 +22,7 @@ from imps.errors import OutputExistsError, UnknownCaseError
 from imps.plots import standard_figures
 from imps.results.attribution import COLUMNS
 from imps.runs.cli import app
-from imps.runs.run import alone
+from imps.runs.working_folder import alone
 
 FILES = [
     "figures/net_migration.png",

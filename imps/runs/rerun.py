@@ -20,7 +20,8 @@ from imps.posterior.variant import Variant
 from imps.results.attribution import attribute
 from imps.results.checks import check
 from imps.runs.manifest import account_digest, draws_digest, environment, quantities, read_manifest
-from imps.runs.run import Run, changed_inputs, other_parts, run
+from imps.runs.run import Run, changed_inputs, run
+from imps.runs.working_folder import other_parts
 from imps.shipped import cases
 from imps.shipped.loading import Case, load_case
 

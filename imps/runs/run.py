@@ -8,13 +8,10 @@ appears when it is whole. A run that was cut off is continued by the same comman
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +21,7 @@ from threadpoolctl import threadpool_limits
 from imps.account.latents import Resolution
 from imps.account.linear import linear_model
 from imps.account.priors import Priors, default_priors
-from imps.errors import (
-    ImpsError,
-    OutputExistsError,
-    RunBusyError,
-    RunChangedError,
-    SavedFileError,
-)
+from imps.errors import ImpsError, RunBusyError, SavedFileError
 from imps.posterior.fit import Fit, allowed, fit
 from imps.posterior.pymc_model import build_model, linear_part
 from imps.posterior.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
@@ -53,6 +44,7 @@ from imps.runs.manifest import (
     read_manifest,
     write_manifest,
 )
+from imps.runs.working_folder import alone, check_replaceable, working_folder
 from imps.sampling import Sampling
 from imps.shipped.loading import Case, load_case
 from imps.sources import Sources
@@ -76,9 +68,7 @@ from imps.tables.fit import (
     sources_table,
 )
 
-UNFINISHED = ".unfinished"
 RESULTS_FOLDER = "results"
-LOCK_FILE = ".lock"
 REPORT_FILE = "report.html"
 NOTES_FILE = "NOTES.md"
 
@@ -194,7 +184,7 @@ def run(
     """
     target = None if out is None else Path(out)
     if target is not None:
-        _check_replaceable(target, force)
+        check_replaceable(target, force)
     tell = say or (lambda _: None)
     started = dt.datetime.now(dt.UTC)
     project = project_of(case)
@@ -214,14 +204,14 @@ def run(
     request = {**sampling.record(), "variant": of.record()}
     manifest = first_part(loaded, linear_part(model), request, imported)
     manifest |= {"cores_used": sampling.cores, "started": started.isoformat(timespec="seconds")}
-    working = _working_folder(target, manifest, force, tell)
+    working = working_folder(target, manifest, force, tell)
     kept, refused = working / CHAINS_FOLDER, True
     try:
         with alone(working):
             found = fit(model, **shown, keep=kept)
             refused = False
             done = _results_of(loaded, found, target)
-            _check_replaceable(target, force)  # once more: it was long ago
+            check_replaceable(target, force)  # once more: it was long ago
             tell("writing tables, figures and report")
             _write(done, target, working, read_manifest(working))
     except RunBusyError:
@@ -303,144 +293,6 @@ def _results_of(case: Case, found: Fit, folder: Path | None) -> Run:
         reconciliation=reconcile(found, checks=checks),
         folder=folder,
     )
-
-
-def _check_replaceable(target: Path, force: bool) -> None:
-    """A folder is replaced only if that was asked for and it is the folder of a run."""
-    if not target.exists():
-        return
-    if not force:
-        raise OutputExistsError(
-            f"the folder '{target}' is already there. Choose another, or say --force "
-            "(force=True) to replace it."
-        )
-    empty = target.is_dir() and not any(target.iterdir())
-    if not empty and not (target / MANIFEST_FILE).is_file():
-        raise OutputExistsError(
-            f"'{target}' is not the folder of a run (it has no {MANIFEST_FILE}), so it is not "
-            "replaced. Choose another."
-        )
-
-
-def _working_folder(
-    target: Path, manifest: Mapping[str, Any], force: bool, tell: Callable[[str], None]
-) -> Path:
-    """The folder of a run under way: a new one with its manifest, or the one that was cut off."""
-    working = target.with_name(target.name + UNFINISHED)
-    if working.exists():
-        with alone(working):
-            reasons = _other_run(working, manifest)
-        if not reasons:
-            tell(f"continuing the run in {working.name}")
-            return working
-        if not force or not (working / MANIFEST_FILE).is_file():
-            raise RunChangedError(
-                f"'{working}' holds an unfinished run that differs: {'; '.join(reasons)}. Give "
-                "its own command to continue it, remove the folder, or say --force (force=True) "
-                "to discard it."
-            )
-        shutil.rmtree(working)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{working.name}-", dir=target.parent))
-    new.chmod(0o755)
-    try:
-        write_manifest(new / MANIFEST_FILE, manifest)
-        os.replace(new, working)
-    except OSError:
-        shutil.rmtree(new, ignore_errors=True)
-        if working.exists():  # since a moment ago
-            raise _busy(working) from None
-        raise
-    return working
-
-
-@contextmanager
-def alone(working: Path) -> Iterator[None]:
-    """Hold the folder of a run under way, so that no other process works in it.
-
-    The hold ends with the process, however it ends.
-
-    Raises
-    ------
-    RunBusyError
-        If another process holds it.
-    """
-    try:
-        held = (working / LOCK_FILE).open("ab")
-    except FileNotFoundError:  # it ended a moment ago
-        raise _busy(working) from None
-    with held:
-        try:
-            _lock(held.fileno())
-        except OSError as fault:
-            if fault.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-                raise _busy(working) from None
-        yield
-
-
-def _lock(number: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _busy(working: Path) -> RunBusyError:
-    return RunBusyError(
-        f"another process is at work in '{working}'. Wait until it has ended, or choose another "
-        "folder."
-    )
-
-
-SAME = ("case", "account_sha256", "imps", "python", "lock_sha256", "request")
-"""Parts of the manifest that must agree for a run to be continued."""
-
-
-def _other_run(working: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """In words, why an unfinished run is not this one."""
-    try:
-        then = read_manifest(working)
-    except SavedFileError as fault:
-        return [str(fault)]
-    return changed_files(then, manifest) + other_parts(then, manifest, SAME)
-
-
-def changed_files(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """In words, which input files of two manifests differ."""
-    before, after = ({f["file"]: f["sha256"] for f in m.get("inputs", [])} for m in (then, now))
-    return [
-        f"file '{name}' was changed" if name in before and name in after
-        else f"file '{name}' is {'gone' if name in before else 'new'}"
-        for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
-    ]  # fmt: skip
-
-
-def other_parts(then: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    """In words, which parts of two manifests differ."""
-    lines = []
-    for name in names:
-        a, b = then.get(name), now.get(name)
-        if a == b:
-            continue
-        if isinstance(a, dict) and isinstance(b, dict):
-            lines += [
-                f"{k} {a.get(k)} then, {b.get(k)} now"
-                for k in dict.fromkeys([*a, *b])
-                if a.get(k) != b.get(k)
-            ]
-        elif name.endswith("_sha256"):
-            lines.append(f"other {DIGESTED.get(name, name)}")
-        else:
-            lines.append(f"{name} {a} then, {b} now")
-    return lines
-
-
-DIGESTED = {"account_sha256": "figures or priors", "lock_sha256": "installed packages"}
 
 
 def _write(done: Run, target: Path, working: Path, manifest: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imps.account.affine import Affine, stack, zero
+from imps.account.affine import Affine, zero
 
 
 def quantity(rng, *blocks):
@@ -27,7 +27,6 @@ def test_arithmetic_is_that_of_the_values(rng):
         "multiple": (2.5 * q, 2.5 * value(q, w)),
         "total": (q.sum(), value(q, w).sum()),
         "row": (q[1], value(q, w)[1]),
-        "stack": (stack([p, q]), np.stack([value(p, w), value(q, w)])),
     }
     for name, (found, expected) in cases.items():
         np.testing.assert_allclose(value(found, w), expected, err_msg=name)

@@ -305,24 +305,6 @@ def test_roll_forward_by_age_adds_to_its_totals(england_wales):
     assert set(years).isdisjoint(rolled.by_rule)
 
 
-def test_net_migration_carried_by_age_adds_to_that_of_the_totals(england_wales):
-    s = england_wales.sources
-    held = s.rolled_forward.implied_net_migration_by_cell(
-        s.base.count, s.births.count, s.deaths.count
-    )
-    years = held[YEAR].values
-    published = {2007, 2008, 2009} if s.flow_basis == CALENDAR_YEARS else set(range(2012, 2021))
-    assert set(years.tolist()) == published
-    totals = s.rolled_forward.implied_net_migration(s.natural_change).sel({YEAR: years})
-    np.testing.assert_allclose(held.sum((SEX, AGE)), totals, atol=EXACT * 1e3)
-
-
-def test_net_migration_by_age_needs_published_cells(uk):
-    s = uk.sources
-    with pytest.raises(SourceError, match="no mid-year was published by sex and age"):
-        s.rolled_forward.implied_net_migration_by_cell(s.base.count, s.births.count, s.deaths.count)
-
-
 def test_flows_of_2021_are_those_the_roll_forward_carried(ew2021):
     s = ew2021.sources
     assert s.flow_basis == MID_YEARS

@@ -5,17 +5,7 @@ import pytest
 from scipy import stats
 
 from imps.errors import SourceError
-from imps.posterior.contacts import (
-    FEW_CONTACTS,
-    cell_log_likelihood,
-    contact_log_likelihood,
-    rounded_log_likelihood,
-)
-from imps.survey.variance_function import (
-    fit_variance_function,
-    load_published_ips,
-    smoothed_standard_errors,
-)
+from imps.posterior.contacts import contact_log_likelihood
 
 EXACT = 1e-10
 WEIGHT, DEFF = 250.0, 3.6  # persons per contact and design effect of the 1990s
@@ -87,43 +77,6 @@ def test_no_contact_is_evidence_of_few_not_of_none() -> None:
     assert np.isfinite(found).all() and (np.diff(found) < 0).all()
     expected = -grid / WEIGHT * np.log(DEFF) / (DEFF - 1)
     np.testing.assert_allclose(found, expected, rtol=EXACT)
-
-
-def test_rounding_matters_only_for_small_errors() -> None:
-    expected = np.linspace(-3000.0, 3000.0, 7)
-    wide = rounded_log_likelihood(0.0, expected, 2000.0)
-    plain = stats.norm.logpdf(0.0, expected, 2000.0) + np.log(100.0)
-    np.testing.assert_allclose(wide, plain, atol=2e-3)  # curvature over one interval
-    # standard error 20: anything within 50 of the figure is as likely as not to give it
-    tight = np.exp(rounded_log_likelihood(300.0, np.array([300.0, 340.0, 350.0, 500.0]), 20.0))
-    assert tight[0] > 0.98 and tight[1] > 0.6
-    assert tight[2] == pytest.approx(0.5, abs=1e-4)
-    assert tight[3] < 1e-10
-    far = rounded_log_likelihood(0.0, 1e5, 20.0)
-    assert np.isfinite(far) and far < -1e6
-    figures = np.arange(-2000, 2001, 100.0)
-    assert np.exp(rounded_log_likelihood(figures, 37.0, 80.0)).sum() == pytest.approx(1, rel=EXACT)
-
-
-def test_cells_take_the_form_that_suits_their_contacts() -> None:
-    cells = load_published_ips().query("1991 <= year <= 2000").reset_index(drop=True)
-    expected = cells["estimate"].to_numpy(float) * 1.1 + 200
-    found = cell_log_likelihood(cells, expected)
-    few = (cells["contacts"] < FEW_CONTACTS).to_numpy()
-    assert few.any() and not few.all()
-    se = smoothed_standard_errors(cells)
-    normal = stats.norm.logpdf(cells["estimate"], expected, se)
-    np.testing.assert_allclose(found[~few], normal[~few], rtol=EXACT)
-    factor = fit_variance_function(cells).factors.set_index("flow")["factor"]
-    totals = cells.groupby(["flow", "year"])[["estimate", "contacts"]].transform("sum")
-    weight = (totals["estimate"] / totals["contacts"]).to_numpy()
-    by_hand = contact_log_likelihood(
-        cells["contacts"],
-        expected,
-        grossing_weight=weight,
-        design_effect=cells["flow"].map(factor),
-    )
-    np.testing.assert_allclose(found[few], by_hand[few], rtol=EXACT)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,13 @@ EXACT = 1e-12  # relative: sums of a few thousand doubles
 PERIODS = ("dec2017", "q3_2017")
 
 
+def largest_miss(stage: StageWeights) -> float:
+    """Largest relative distance of a stratum's weighted sum from its target."""
+    known = stage.summary.dropna(subset=["target", "sum_after"]).query("target > 0")
+    miss = (known["sum_after"] - known["target"]).abs() / known["target"]
+    return float(miss.max()) if len(miss) else 0.0
+
+
 def read(name: str) -> pd.DataFrame:
     return pd.read_csv(DATA / f"{name}.csv")
 
@@ -96,7 +103,7 @@ def test_stages_of_the_worked_case() -> None:
     )
     assert records["traffic_weight"][0] == pytest.approx(6000 / (2070 * ratio), rel=EXACT)
     assert records["final_weight"].sum() == pytest.approx(6300.0, rel=EXACT)
-    assert all(stage.largest_miss < EXACT for stage in stages.values())
+    assert all(largest_miss(stage) < EXACT for stage in stages.values())
     assert stages["shift"].checks["problem"].tolist() == ["one sampled shift or crossing"]
     assert "day_type 'weekend'" in stages["shift"].checks["stratum"][0]
     assert all(len(stages[name].checks) == 0 for name in ("non_response", "traffic", "unsampled"))
@@ -135,7 +142,7 @@ def test_imbalance_moves_visitors_and_leaves_the_total_and_migrants() -> None:
     np.testing.assert_allclose(
         got.weights, [1.1, 0.99, 1 - moved / 300, 1 - moved / 300, 1.0], rtol=EXACT
     )
-    assert got.largest_miss < EXACT
+    assert largest_miss(got) < EXACT
     with pytest.raises(WeightError, match="no UK residents"):
         imbalance_weights(records.iloc[:2], factors, prior="w")
 
@@ -158,11 +165,11 @@ def test_every_stage_meets_its_totals_for_random_records(seed: int) -> None:
     stage = traffic_weights(records, traffic, prior="w")
     sums = (records["w"] * stage.weights).groupby([records[k] for k in strata]).sum()
     np.testing.assert_allclose(sums, traffic.set_index(strata)["passengers"].sort_index())
-    assert stage.largest_miss < EXACT
+    assert largest_miss(stage) < EXACT
     cells = records[["port_group", "region", "direction"]].drop_duplicates()
     extra = cells.assign(passengers=rng.uniform(0, 9e4, len(cells)))
     more = unsampled_weights(records, extra, prior="w")
-    assert more.largest_miss < EXACT
+    assert largest_miss(more) < EXACT
     total = (records["w"] * more.weights).sum()
     assert total == pytest.approx(records["w"].sum() + extra["passengers"].sum(), rel=EXACT)
 
@@ -471,7 +478,7 @@ def test_non_response_weights_of_ons(period: str, strata: int | None) -> None:
     got = stage.weights[used].groupby(records.loc[used, "row"]).agg(["min", "max"])
     assert (got["min"] - summary["MEAN_NR_WT"]).abs().max() <= PRINTED
     assert (got["max"] - summary["MEAN_NR_WT"]).abs().max() <= PRINTED
-    assert stage.largest_miss < EXACT
+    assert largest_miss(stage) < EXACT
 
 
 @needs_data
@@ -539,7 +546,7 @@ def test_traffic_and_final_weights_of_every_october_record() -> None:
     strata = ["SAMP_PORT_GRP_PV", "direction"]
     stage = traffic_weights(records, totals, prior="TRAF_DESIGN_WEIGHT", strata=strata)
     assert (stage.weights - records["TRAFFIC_WT"]).abs().max() <= PRINTED
-    assert stage.largest_miss < EXACT
+    assert largest_miss(stage) < EXACT
     given = ["SHIFT_WT", "NON_RESPONSE_WT", "MINS_WT", "TRAFFIC_WT", "UNSAMP_TRAFFIC_WT"]
     named = records.rename(columns=dict(zip([*given, "IMBAL_WT"], FINAL_FACTORS, strict=True)))
     final = final_weights(named).weights

@@ -6,7 +6,7 @@ holds q0 and the Q_b, so that the model can be written as the equations of the
 paper and turned into one matrix only at the end.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,15 +90,3 @@ class Affine:
 def zero(shape: tuple[int, ...]) -> Affine:
     """The quantity that is zero whatever the latent variables are."""
     return Affine(np.zeros(shape), {})
-
-
-def stack(parts: Sequence[Affine], axis: int = 0) -> Affine:
-    """Stack quantities of one shape along a new leading axis."""
-    names = dict.fromkeys(name for part in parts for name in part.effects)
-    effects = {}
-    for name in names:
-        width = next(p.effects[name].shape[-1] for p in parts if name in p.effects)
-        effects[name] = np.stack(
-            [p.effects.get(name, np.zeros((*p.shape, width))) for p in parts], axis=axis
-        )
-    return Affine(np.stack([p.constant for p in parts], axis=axis), effects)

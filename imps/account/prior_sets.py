@@ -13,8 +13,6 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-import pandas as pd
-
 from imps.account.linear import LinearModel, linear_model
 from imps.account.priors import FAMILIES, Priors, default_priors, elicit
 from imps.errors import PriorError
@@ -156,25 +154,6 @@ def stated(statements: tuple[Statement, ...], sources: Sources) -> Priors:
     for statement in statements:
         priors = _with(statement, model, priors)
     return priors
-
-
-def statements_table() -> pd.DataFrame:
-    """All statements of all named sets: one row each, persons."""
-    rows = [
-        {
-            "prior_set": name,
-            "source": s.source,
-            "low": s.low,
-            "high": s.high,
-            "probability": s.probability,
-            "as_carried_then": s.as_carried_then,
-            "meaning": s.meaning,
-            "reference": s.reference,
-        }
-        for name, found in PRIOR_SETS.items()
-        for s in found.statements
-    ]
-    return pd.DataFrame(rows)
 
 
 def _with(statement: Statement, model: LinearModel, priors: Priors) -> Priors:

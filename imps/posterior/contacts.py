@@ -11,53 +11,16 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, log_ndtr
-from scipy.stats import norm
+from scipy.special import gammaln
 
 from imps.errors import SourceError
-from imps.survey.published import ROUNDING, refuse_negative, refuse_not_positive
-from imps.survey.variance_function import (
-    VarianceFunction,
-    checked_cells,
-    fit_variance_function,
-    grossing_weight,
-    smoothed_standard_errors,
-)
+from imps.survey.published import refuse_negative, refuse_not_positive
 
 FEW_CONTACTS = 20
 """Below this the contact form of the likelihood is used: with 20 contacts the skewness
 of a Poisson count is 0.22, and the chance that the normal form gives to negative flows
 is no longer negligible once a design effect of 3 is allowed for."""
-
-
-def rounded_log_likelihood(
-    estimate: ArrayLike,
-    expected: ArrayLike,
-    standard_error: ArrayLike,
-    *,
-    rounding: float = ROUNDING,
-) -> NDArray[np.float64]:
-    """Log-probability of a published estimate that was rounded to a multiple of `rounding`.
-
-    Normal sampling error, integrated over the interval that rounds to the published
-    figure. It matters where the standard error is below about `rounding`; above, it
-    equals the normal log-density plus log(rounding).
-
-    Parameters
-    ----------
-    estimate, expected, standard_error : array, persons
-        Published figure, expected flow, sampling standard error without rounding (> 0).
-    """
-    se = np.asarray(standard_error, dtype=float)
-    refuse_not_positive(se, "standard_error")
-    centre = (np.asarray(estimate, float) - np.asarray(expected, float)) / se
-    half = 0.5 * rounding / se
-    # the tail is mirrored to the left, where log Phi keeps its digits
-    upper, lower = -np.abs(centre) + half, -np.abs(centre) - half
-    high, low = log_ndtr(upper), log_ndtr(lower)
-    return high + np.log1p(-np.exp(low - high))
 
 
 def contact_log_likelihood(
@@ -110,36 +73,6 @@ def contact_log_likelihood(
     if family == "negative_binomial":
         return np.where(d == 1, _poisson(n, mu), _negative_binomial(n, mu, np.maximum(d, 1 + 1e-9)))
     raise SourceError(f"family '{family}': allowed are 'poisson' and 'negative_binomial'.")
-
-
-def cell_log_likelihood(
-    table: pd.DataFrame,
-    expected: ArrayLike,
-    *,
-    pooled_over: pd.DataFrame | None = None,
-    variance_function: VarianceFunction | None = None,
-) -> NDArray[np.float64]:
-    """Log-likelihood of each published cell: contact form below 20 contacts, else normal.
-
-    Constants differ between the two forms, so compare sums only for the same table.
-
-    Parameters
-    ----------
-    table, pooled_over, variance_function
-        As for :func:`imps.survey.variance_function.smoothed_standard_errors`.
-    expected : array (rows of `table`), persons (> 0)
-    """
-    pool = table if pooled_over is None else pooled_over
-    function = fit_variance_function(pool) if variance_function is None else variance_function
-    cells = checked_cells(table)
-    weight, mean = grossing_weight(cells), np.asarray(expected, dtype=float)
-    factor = function.factor(cells["flow"].to_numpy(), cells["era"].to_numpy())
-    contact = contact_log_likelihood(
-        cells["contacts"], mean, grossing_weight=weight, design_effect=np.maximum(factor, 1.0)
-    )
-    se = smoothed_standard_errors(table, pooled_over=pool, variance_function=function)
-    normal = norm.logpdf(cells["estimate"].to_numpy(float), mean, se)
-    return np.where(cells["contacts"].to_numpy(float) < FEW_CONTACTS, contact, normal)
 
 
 def _poisson(n: NDArray, mu: NDArray) -> NDArray[np.float64]:

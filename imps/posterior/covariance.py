@@ -168,17 +168,6 @@ class RowCovariance:
             out[block.scales] += (1 if i == j else 2) * (block.kernels @ excess)
         return out
 
-    def dense(self, squares: np.ndarray) -> np.ndarray:
-        """C (row, row) at squared scales (scale)."""
-        n = sum(part.size for part in self.parts)
-        out = np.zeros((n, n))
-        for (i, j), block in self.blocks.items():
-            rows, columns = self.parts[i], self.parts[j]
-            formed = block.formed(squares[None]).reshape(rows.size, columns.size)
-            out[np.ix_(rows, columns)] = formed
-            out[np.ix_(columns, rows)] = formed.T
-        return out
-
     def _factor(self, flat: dict[tuple[int, int], np.ndarray]) -> Factor:
         last = len(self.parts) - 1
         n = self.parts[last].size

@@ -183,13 +183,6 @@ class SurveyFlow:
             return np.ones(self.estimate.shape, dtype=bool)
         return ~self.unobserved.values
 
-    @property
-    def design_effect(self) -> float:
-        """Ratio of published variance to that of a simple random sample of the contacts."""
-        weight = self.estimate.sum((SEX, AGE_GROUP)) / self.contacts.sum((SEX, AGE_GROUP))
-        simple = (self.estimate * weight).sum()
-        return float((self.standard_error**2).sum() / simple)
-
     @classmethod
     def from_table(
         cls,

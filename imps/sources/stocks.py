@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from imps.demography.accounting import roll_forward
 from imps.demography.periods import spelt_out
 from imps.errors import DefinitionError, SourceError
 from imps.names import AGE, SEX, YEAR
@@ -131,46 +130,3 @@ class RolledForward:
                 f"source '{self.name}': totals and natural change cover different mid-years."
             )
         return change - natural_change
-
-    def implied_net_migration_by_cell(
-        self, base: xr.DataArray, births: xr.DataArray, deaths: xr.DataArray
-    ) -> xr.DataArray:
-        """Net migration and other changes that the published cells held, by sex and age.
-
-        The balancing equation turned round, cohort by cohort: what the roll-forward
-        carried by age, of which the flows by age and sex were not published.
-
-        Parameters
-        ----------
-        base : DataArray (sex, age), persons
-        births : DataArray (year, sex), persons per year
-        deaths : DataArray (year, sex, age), persons per year
-            By age reached at the end of the interval.
-
-        Returns
-        -------
-        DataArray (year, sex, age), persons per year
-            Years of which both ends were published by sex and age; the base is
-            the end of the year before the first. Ages are ages reached. The split
-            of deaths between two cohorts is a rule, so single ages are uncertain
-            by a share of their deaths; sums over ages are not.
-        """
-        if self.by_sex_and_age is None:
-            raise SourceError(f"source '{self.name}': no mid-year was published by sex and age.")
-        cells = self.by_sex_and_age
-        stocks = {int(y): cells.sel({YEAR: y}, drop=True) for y in cells[YEAR].values}
-        stocks.setdefault(int(self.total[YEAR][0]), base)
-        years = [y for y in sorted(stocks) if y - 1 in stocks]
-        nothing = xr.zeros_like(base)
-        held = []
-        for year in years:
-            aged = roll_forward(
-                stocks[year - 1],
-                births=births.sel({YEAR: year}, drop=True),
-                deaths=deaths.sel({YEAR: year}, drop=True),
-                net_migration=nothing,
-            )
-            held.append(stocks[year] - aged)
-        return xr.concat(held, dim=xr.DataArray(years, dims=YEAR, name=YEAR)).transpose(
-            YEAR, SEX, AGE
-        )

@@ -41,14 +41,6 @@ class StageWeights:
     summary: pd.DataFrame
     checks: pd.DataFrame
 
-    @property
-    def largest_miss(self) -> float:
-        """Largest relative distance of a stratum's weighted sum from its target."""
-        known = self.summary.dropna(subset=["target", "sum_after"])
-        known = known[known["target"] > 0]
-        miss = (known["sum_after"] - known["target"]).abs() / known["target"]
-        return float(miss.max()) if len(miss) else 0.0
-
 
 def require(
     records: pd.DataFrame,

@@ -3,5 +3,3 @@
 from imps.calibration.calibration import Calibration, calibrate
 from imps.calibration.ranks import uniform_p_value
 from imps.calibration.scores import score_test
-
-__all__ = ["Calibration", "calibrate", "score_test", "uniform_p_value"]

@@ -10,6 +10,7 @@ of Machine Learning Research 15:1593-1623.
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.resources
 import re
 from typing import Any
 
@@ -20,40 +21,6 @@ from imps.posterior.fit import Fit
 from imps.project.check import project_of
 from imps.shipped.loading import Case, load_case
 
-PACKAGE = f"""@software{{imps,
-  title = {{imps: Bayesian reconciliation of census-based and rolled-forward population estimates}},
-  author = {{{{The imps developers}}}},
-  version = {{{__version__}}},
-  year = {{2026}},
-  license = {{MIT}}
-}}"""
-PYMC = """@article{pymc,
-  title = {PyMC: a modern, and comprehensive probabilistic programming framework in Python},
-  author = {Abril-Pla, Oriol and Andreani, Virgile and Carroll, Colin and others},
-  journal = {PeerJ Computer Science},
-  volume = {9},
-  pages = {e1516},
-  year = {2023},
-  doi = {10.7717/peerj-cs.1516}
-}"""
-ARVIZ = """@article{arviz,
-  title = {ArviZ a unified library for exploratory analysis of Bayesian models in Python},
-  author = {Kumar, Ravin and Carroll, Colin and Hartikainen, Ari and Martin, Osvaldo},
-  journal = {Journal of Open Source Software},
-  volume = {4},
-  number = {33},
-  pages = {1143},
-  year = {2019},
-  doi = {10.21105/joss.01143}
-}"""
-NUTS = """@article{nuts,
-  title = {The No-U-Turn Sampler: adaptively setting path lengths in {Hamiltonian Monte Carlo}},
-  author = {Hoffman, Matthew D. and Gelman, Andrew},
-  journal = {Journal of Machine Learning Research},
-  volume = {15},
-  pages = {1593--1623},
-  year = {2014}
-}"""
 SPECIAL = re.compile(r"([&%$#_])")
 
 
@@ -91,19 +58,18 @@ def cite(of: str | Case | Fit | Any = None) -> Citations:
         project = project_of(case)
         case = project.case if project else load_case(case)
     sampled = not isinstance(fit, Fit) or fit.method == "nuts"
-    entries = [PACKAGE, PYMC, ARVIZ, *([NUTS, _nutpie()] if sampled else [])]
+    entries = _software(sampled=sampled)
     if isinstance(case, Case):
         entries += [_publisher(row) for row in _rows(case.references)]
     return Citations("\n\n".join(entries) + "\n")
 
 
-def _nutpie() -> str:
-    version = importlib.metadata.version("nutpie")
-    return f"""@software{{nutpie,
-  title = {{nutpie: a fast sampler for Bayesian posteriors}},
-  author = {{Seyboldt, Adrian and {{PyMC Developers}}}},
-  version = {{{version}}}
-}}"""
+def _software(*, sampled: bool) -> list[str]:
+    """Package, PyMC and ArviZ, and the sampler where it was used."""
+    text = (importlib.resources.files("imps.report") / "words" / "software.bib").read_text("utf-8")
+    text = text.replace("<imps>", __version__)
+    entries = text.replace("<nutpie>", importlib.metadata.version("nutpie")).strip().split("\n\n")
+    return entries if sampled else entries[:3]
 
 
 def _rows(references: pd.DataFrame) -> list[dict[str, str]]:

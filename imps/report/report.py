@@ -17,9 +17,8 @@ from imps.posterior.fit import Fit
 from imps.report.checklist import OPEN, reporting_checklist
 from imps.report.equations import EQUATIONS
 from imps.report.sections import (
-    DETAIL,
-    METHODS,
     SECTIONS,
+    WORDS,
     has_content,
     place_figures,
     report_figures,
@@ -41,16 +40,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from imps.shipped.loading import Case
-
-NOT_INCLUDED = (
-    "Errors of definition: the survey asks for intentions, the census for usual residence.",
-    "Errors in the published series that no source of the model stands for, such as clerical ones.",
-    "Doubt about the form of the model: linear errors, the shapes over age, the priors themselves.",
-    "Second-hand figures are taken as they were quoted, and figures that were reached by a stated "
-    "rule as the rule gives them.",
-    "Known changes (moves across an inner border, armed forces) are taken as exact unless they are "
-    "given a prior.",
-)
 
 
 def write_report(
@@ -130,13 +119,13 @@ def html_report(
             summary=plain_summary(fit, attribution, reconciliation),
             figures=placed,
             tables=report_tables(fit, attribution, reconciliation, found, case),
-            detail=DETAIL[attribution.observed],
+            detail=WORDS["detail"][attribution.observed],
             pyramid=_pyramid(attribution),
             lexis=_lexis(fit, reconciliation),
-            method=METHODS[fit.method],
+            method=WORDS["method"][fit.method],
             equations=EQUATIONS,
             notes=() if case is None else case.notes,
-            not_included=NOT_INCLUDED,
+            not_included=WORDS["not_included"],
             checklist=checklist.to_dict("records"),
             open_points=int((checklist["status"] == OPEN).sum()),
             computation=list(computation),

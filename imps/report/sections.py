@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import importlib.resources
 import io
 import struct
+import tomllib
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -26,74 +28,22 @@ from imps.results.attribution import Attribution
 from imps.results.checks import Checks
 from imps.results.predictive import posterior_predictive
 from imps.results.reconciliation import Reconciliation
-from imps.sources import BY_SEX, TOTAL
-from imps.tables.account import (
-    back_series_table,
-    by_sex_table,
-    closure_by_age_table,
-    net_and_gross_table,
-    new_base_table,
-)
-from imps.tables.fit import (
-    Table,
-    attribution_table,
-    closure_table,
-    computation_table,
-    gap_table,
-    groups_table,
-    net_migration_table,
-    priors_table,
-    response_table_of,
-    roll_forward_table,
-    sources_table,
-)
+from imps.tables.fit import computation_table
+from imps.tables.printed import PrintedTable
+from imps.tables.run import run_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from imps.shipped.loading import Case
 
-SECTIONS = (
-    ("in-short", "In short"),
-    ("sources-of-the-gap", "Where the gap comes from"),
-    ("age-and-sex", "The gap by age and sex"),
-    ("migration", "Migration"),
-    ("what-the-data-can-tell", "What the data can tell apart"),
-    ("fit", "Did the model fit?"),
-    ("further", "Further figures"),
-    ("methods", "Methods"),
-    ("priors", "Priors"),
-    ("data", "Data and vintages"),
-    ("not-in-the-intervals", "What is not in the intervals"),
-    ("afterwards", "Published afterwards"),
-    ("checklist", "Reporting checklist"),
-    ("computation", "Computation"),
+WORDS = tomllib.loads(
+    (importlib.resources.files("imps.report") / "words" / "report.toml").read_text("utf-8")
 )
+"""What the report says that no fit has to compute."""
+SECTIONS = tuple((section["id"], section["name"]) for section in WORDS["section"])
 SECTION_OF_FIGURE = {
-    "waterfall": "sources-of-the-gap",
-    "gap_pyramid": "age-and-sex",
-    "coverage": "age-and-sex",
-    "net_migration": "migration",
-    "back_series": "migration",
-    "migration_error": "migration",
-    "prior_posterior": "what-the-data-can-tell",
-    "joint": "what-the-data-can-tell",
-    "tornado": "what-the-data-can-tell",
-    "predictive": "fit",
-    "residuals": "fit",
-    "diagnostics": "fit",
-}
-DETAIL = {
-    TOTAL: "The gap was published as a total only. The ages and sexes of the roll-forward are the "
-    "account's own reconstruction with the published flows.",
-    BY_SEX: "The gap was published by sex. The ages of the roll-forward are the account's own "
-    "reconstruction with the published flows.",
-    "sex and age": "Both ends of the gap were published by sex and single year of age.",
-}
-METHODS = {
-    "exact": "The scales are integrated by an importance grid; given the scales the posterior is "
-    "exact and the draws are independent.",
-    "nuts": "All unknowns were sampled by NUTS.",
+    figure: section["id"] for section in WORDS["section"] for figure in section.get("figures", ())
 }
 
 
@@ -151,10 +101,10 @@ def figure_png(figure: Figure) -> bytes:
 _DRAWN: WeakKeyDictionary[Figure, bytes] = WeakKeyDictionary()
 
 
-def prior_sds_in_persons(attribution: Attribution) -> Table:
+def prior_sds_in_persons(attribution: Attribution) -> PrintedTable:
     """Implied prior standard deviation of each source of the whole gap."""
     frame = attribution.prior.loc[attribution.prior["prior_sd"] > 0]
-    return Table(
+    return PrintedTable(
         frame.reset_index(drop=True),
         "What the priors say about the whole gap, by source",
         "tab:prior-persons",
@@ -172,27 +122,12 @@ def report_tables(
     reconciliation: Reconciliation,
     checks: Checks,
     case: Case | None,
-) -> dict[str, Table]:
-    tables = {
-        "groups": groups_table(attribution),
-        "attribution": attribution_table(attribution),
-        "response": response_table_of(fit, checks=checks),
+) -> dict[str, PrintedTable]:
+    later = None if case is None else case.later_series
+    tables = run_tables(fit, attribution, reconciliation, checks, later=later) | {
         "prior_persons": prior_sds_in_persons(attribution),
-        "net_migration": net_migration_table(reconciliation),
-        "gap": gap_table(fit, checks=checks),
-        "closure": closure_table(fit, checks=checks),
-        "closure_by_age": closure_by_age_table(fit, attribution),
-        "by_sex": by_sex_table(attribution),
-        "net_and_gross": net_and_gross_table(attribution),
-        "back_series": back_series_table(
-            reconciliation, later=None if case is None else case.later_series
-        ),
-        "new_base": new_base_table(fit, attribution),
         "computation": computation_table(fit, checks),
-        "roll_forward": roll_forward_table(fit, checks=checks),
         "misfit": _misfit_table(checks),
-        "priors": priors_table(fit, checks=checks),
-        "sources": sources_table(fit, checks=checks),
     }
     if case is not None:
         tables["references"] = _plain(case.references, "References of the data")
@@ -200,8 +135,8 @@ def report_tables(
     return tables
 
 
-def _misfit_table(checks: Checks) -> Table:
-    return Table(
+def _misfit_table(checks: Checks) -> PrintedTable:
+    return PrintedTable(
         checks.misfit,
         "Residuals of every source at the posterior mean",
         "tab:misfit",
@@ -213,17 +148,17 @@ def _misfit_table(checks: Checks) -> Table:
     )
 
 
-def _plain(frame: pd.DataFrame, caption: str) -> Table:
-    return Table(frame.fillna(""), caption, f"tab:{caption.lower().replace(' ', '-')}", ())
+def _plain(frame: pd.DataFrame, caption: str) -> PrintedTable:
+    return PrintedTable(frame.fillna(""), caption, f"tab:{caption.lower().replace(' ', '-')}", ())
 
 
-def _afterwards(case: Case) -> Table:
+def _afterwards(case: Case) -> PrintedTable:
     """Later official findings, with the sign that each has in the gap."""
     frame = case.published_afterwards.fillna("")
     signs = {1: "+", -1: "\u2212"}
     if "sign_in_gap" in frame:
         frame["sign_in_gap"] = [signs.get(s, "") for s in frame["sign_in_gap"]]
-    return Table(
+    return PrintedTable(
         frame,
         "Published afterwards",
         "tab:afterwards",

@@ -48,25 +48,8 @@ from imps.runs.working_folder import alone, check_replaceable, working_folder
 from imps.sampling import Sampling
 from imps.shipped.loading import Case, load_case
 from imps.sources import Sources
-from imps.tables.account import (
-    back_series_table,
-    by_sex_table,
-    closure_by_age_table,
-    net_and_gross_table,
-    new_base_table,
-)
-from imps.tables.fit import (
-    Table,
-    attribution_table,
-    closure_table,
-    gap_table,
-    groups_table,
-    net_migration_table,
-    priors_table,
-    response_table_of,
-    roll_forward_table,
-    sources_table,
-)
+from imps.tables.printed import PrintedTable
+from imps.tables.run import run_tables
 
 RESULTS_FOLDER = "results"
 REPORT_FILE = "report.html"
@@ -100,24 +83,15 @@ class Run:
     folder: Path | None
 
     @one_thread
-    def tables(self) -> dict[str, Table]:
+    def tables(self) -> dict[str, PrintedTable]:
         """The tables of every run, by file name."""
-        return {
-            "attribution": attribution_table(self.attribution),
-            "attribution_groups": groups_table(self.attribution),
-            "net_migration": net_migration_table(self.reconciliation),
-            "attribution_by_sex": by_sex_table(self.attribution),
-            "net_and_gross": net_and_gross_table(self.attribution),
-            "gap": gap_table(self.fit, checks=self.checks),
-            "closure": closure_table(self.fit, checks=self.checks),
-            "closure_by_sex_and_age": closure_by_age_table(self.fit, self.attribution),
-            "back_series": back_series_table(self.reconciliation, later=self.case.later_series),
-            "new_base": new_base_table(self.fit, self.attribution),
-            "response": response_table_of(self.fit, checks=self.checks),
-            "roll_forward": roll_forward_table(self.fit, checks=self.checks),
-            "priors": priors_table(self.fit, checks=self.checks),
-            "sources": sources_table(self.fit, checks=self.checks),
-        }
+        return run_tables(
+            self.fit,
+            self.attribution,
+            self.reconciliation,
+            self.checks,
+            later=self.case.later_series,
+        )
 
     def __repr__(self) -> str:
         where = "" if self.folder is None else f"\nresults in {self.folder}"
@@ -332,7 +306,7 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
         (folder / "figures" / f"{name}.png").write_bytes(figure_png(figure))
 
 
-def _notes_of(tables: Mapping[str, Table], verdict: str) -> str:
+def _notes_of(tables: Mapping[str, PrintedTable], verdict: str) -> str:
     """Verdict, caption and notes of every table, for the CSV files, which hold numbers only."""
     parts = ["# Notes of the tables", f"Fit: {verdict}."]
     for name, table in tables.items():

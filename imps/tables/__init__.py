@@ -20,25 +20,8 @@ from imps.tables.fit import (
     sources_table,
     variants_table,
 )
-from imps.tables.printed import Table, to_docx
+from imps.tables.printed import PrintedTable, to_docx
+from imps.tables.run import run_tables
 
-__all__ = [
-    "Table",
-    "attribution_table",
-    "back_series_table",
-    "by_sex_table",
-    "closure_by_age_table",
-    "closure_table",
-    "computation_table",
-    "gap_table",
-    "groups_table",
-    "net_and_gross_table",
-    "net_migration_table",
-    "new_base_table",
-    "priors_table",
-    "response_table_of",
-    "roll_forward_table",
-    "sources_table",
-    "to_docx",
-    "variants_table",
-]
+Table = PrintedTable
+"""Name of the class before version 0.2; it goes with version 0.3."""

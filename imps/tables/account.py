@@ -22,7 +22,7 @@ from imps.posterior.fit import Fit
 from imps.results.attribution import AFTER_THE_FACT, KNOWN, Attribution
 from imps.results.reconciliation import Reconciliation
 from imps.tables.fit import ADD_UP, INTERVAL, fit_note
-from imps.tables.printed import Table
+from imps.tables.printed import PrintedTable
 
 BAND = 10
 """Width of the age bands of the closure table, years."""
@@ -36,7 +36,7 @@ PUBLISHED = "Without an interval: published, with no error of its own."
 LIMITS = [0.025, 0.975]
 
 
-def closure_by_age_table(fit: Fit, attribution: Attribution) -> Table:
+def closure_by_age_table(fit: Fit, attribution: Attribution) -> PrintedTable:
     """Closure by sex and age band: what the roll-forward is made of, the census, the gap.
 
     Ages are those at the end; a cohort is followed back to its base or its birth.
@@ -58,7 +58,7 @@ def closure_by_age_table(fit: Fit, attribution: Attribution) -> Table:
     frame.loc[len(frame)] = {**both, "age": "all", "sex": "both"}
     frame.insert(0, "sex", frame.pop("sex"))
     frame["gap_per_cent"] = 100 * frame["gap"] / frame["census"]
-    return Table(
+    return PrintedTable(
         frame,
         f"Closure by sex and age at the end, {attribution.area}, {attribution.period}",
         "tab:closure-by-age",
@@ -82,7 +82,7 @@ def _bands(ages: np.ndarray) -> np.ndarray:
     return np.array([f"{a}+" if a == last else f"{a}–{a + BAND - 1}" for a in lower])
 
 
-def by_sex_table(attribution: Attribution) -> Table:
+def by_sex_table(attribution: Attribution) -> PrintedTable:
     """Every source's share of the gap by sex: mean, 95 per cent interval, P(> 0)."""
     detail = attribution.summary(by=(SOURCE, SEX))
     something = detail.groupby(SOURCE)[["mean", "sd"]].transform(lambda x: x.abs().max())
@@ -100,7 +100,7 @@ def by_sex_table(attribution: Attribution) -> Table:
         last[name] = float(gap.sel({SEX: sex}))
     frame.loc[len(frame)] = last
     persons = tuple(c for c in frame if c != SOURCE and "P(" not in c)
-    return Table(
+    return PrintedTable(
         frame,
         f"Sources of the gap by sex, {attribution.area}, {attribution.period}",
         "tab:by-sex",
@@ -116,7 +116,7 @@ def by_sex_table(attribution: Attribution) -> Table:
     )
 
 
-def net_and_gross_table(attribution: Attribution) -> Table:
+def net_and_gross_table(attribution: Attribution) -> PrintedTable:
     """The net gap beside its gross: how much error cancels over sources, sexes and ages.
 
     Gross is the sum of absolute values, in every draw, of what is told apart in that line.
@@ -145,7 +145,7 @@ def net_and_gross_table(attribution: Attribution) -> Table:
     ]
     columns = ["what", "net", "net_lower95", "net_upper95", "gross", "gross_lower95",
                "gross_upper95"]  # fmt: skip
-    return Table(
+    return PrintedTable(
         pd.DataFrame(rows, columns=columns),
         f"Net and gross, {attribution.area}, {attribution.period}",
         "tab:net-and-gross",
@@ -174,7 +174,7 @@ def _known_gross(what: str, cells: np.ndarray) -> tuple[object, ...]:
 
 def back_series_table(
     reconciliation: Reconciliation, *, later: pd.DataFrame | None = None
-) -> Table:
+) -> PrintedTable:
     """Back-series: published and revised population at each mid-year, and what changed it.
 
     Parameters
@@ -211,7 +211,7 @@ def back_series_table(
         for label, found in ((name, values.mean(axis=1)), (f"{name}_lower95", ends[0]),
                              (f"{name}_upper95", ends[1])):  # fmt: skip
             frame[label] = np.r_[np.nan, found]
-    return Table(
+    return PrintedTable(
         frame,
         f"Back-series of the population at 30 June, {reconciliation.area}",
         "tab:back-series",
@@ -227,7 +227,7 @@ def back_series_table(
     )
 
 
-def new_base_table(fit: Fit, attribution: Attribution) -> Table:
+def new_base_table(fit: Fit, attribution: Attribution) -> PrintedTable:
     """Build-up of the new base: from the census count to the population at mid-year.
 
     The last line less the roll-forward is minus the roll-forward's own error.
@@ -246,7 +246,7 @@ def new_base_table(fit: Fit, attribution: Attribution) -> Table:
         (f"rolled-forward, mid-{fit.model.sources.last_year}", rolled, np.nan, np.nan),
         ("new base minus rolled-forward", mean - rolled, *np.quantile(new - rolled, LIMITS)),
     ]
-    return Table(
+    return PrintedTable(
         pd.DataFrame(rows, columns=["line", "persons", "persons_lower95", "persons_upper95"]),
         f"Build-up of the new base, {attribution.area}",
         "tab:new-base",

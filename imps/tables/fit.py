@@ -17,7 +17,7 @@ from imps.results.checks import VERDICT, Checks, check, in_short
 from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import response_table
 from imps.sources import BY_SEX, TOTAL
-from imps.tables.printed import Table, interval_end, to_docx
+from imps.tables.printed import PrintedTable, interval_end
 
 ADD_UP = "Means add up; interval ends do not."
 INTERVAL = "Intervals are equal-tailed 95 % credible intervals."
@@ -26,11 +26,11 @@ PREVIEW = "Exact at the posterior mean scales, without a refit."
 Z95 = 1.96
 
 
-def attribution_table(attribution: Attribution) -> Table:
+def attribution_table(attribution: Attribution) -> PrintedTable:
     """One row a source, with prior, posterior, contraction and probability of its sign."""
     frame = something(attribution.summary())
     frame.insert(list(frame).index("upper95") + 1, "share", frame["mean"] / attribution.total)
-    return Table(
+    return PrintedTable(
         frame,
         f"Sources of the gap of {attribution.total:+,.0f} persons, {attribution.area}, "
         f"{attribution.period}",
@@ -45,9 +45,9 @@ def attribution_table(attribution: Attribution) -> Table:
     )
 
 
-def groups_table(attribution: Attribution) -> Table:
+def groups_table(attribution: Attribution) -> PrintedTable:
     """Headline groups of sources."""
-    return Table(
+    return PrintedTable(
         something(attribution.groups()),
         f"Headline groups of the gap, {attribution.area}, {attribution.period}",
         "tab:groups",
@@ -57,14 +57,14 @@ def groups_table(attribution: Attribution) -> Table:
     )
 
 
-def net_migration_table(reconciliation: Reconciliation) -> Table:
+def net_migration_table(reconciliation: Reconciliation) -> PrintedTable:
     """Net migration by year beside the survey, the later and the original official series."""
     frame = reconciliation.net_migration_by_year()
     error = reconciliation.published.set_index("year")["ips_se"].loc[frame["year"]].to_numpy()
     after = list(frame).index("ips") + 1
     frame.insert(after, "ips_lower95", frame["ips"] - Z95 * error)
     frame.insert(after + 1, "ips_upper95", frame["ips"] + Z95 * error)
-    return Table(
+    return PrintedTable(
         frame,
         f"Net migration by year to 30 June, {reconciliation.area}",
         "tab:net-migration",
@@ -82,7 +82,7 @@ def net_migration_table(reconciliation: Reconciliation) -> Table:
     )
 
 
-def gap_table(fit: Fit, *, checks: Checks | None = None) -> Table:
+def gap_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     """The gap in the detail that was published, persons.
 
     The first row is the gap that the contributions sum to: the roll-forward at
@@ -107,7 +107,7 @@ def gap_table(fit: Fit, *, checks: Checks | None = None) -> Table:
         rows, columns=["level", "sex", "age", "basis", "rolled_forward", "census_based"]
     )
     frame["gap"] = frame["rolled_forward"] - frame["census_based"]
-    return Table(
+    return PrintedTable(
         frame,
         f"The gap, {sources.area}, mid-{sources.last_year}",
         "tab:gap",
@@ -120,7 +120,7 @@ def gap_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     )
 
 
-def closure_table(fit: Fit, *, checks: Checks | None = None) -> Table:
+def closure_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     """Base, births, deaths, migration carried then, rolled-forward, census, gap."""
     sources = fit.model.sources
     births = float(sources.births.count.sum())
@@ -135,7 +135,7 @@ def closure_table(fit: Fit, *, checks: Checks | None = None) -> Table:
         (f"minus census, {spelt_out(sources.census.date)}", -sources.census.total),
         ("gap", sources.gap),
     ]
-    return Table(
+    return PrintedTable(
         pd.DataFrame(rows, columns=["line", "persons"]),
         f"Closure of the account, {sources.area}",
         "tab:closure",
@@ -148,10 +148,10 @@ def closure_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     )
 
 
-def response_table_of(fit: Fit, *, checks: Checks | None = None) -> Table:
+def response_table_of(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     """How every source answers 100 thousand of true error in each."""
     frame = response_table(fit, checks=checks)
-    return Table(
+    return PrintedTable(
         frame.reset_index(),
         "Response: movement of each source's posterior mean for 100 thousand of true error in one",
         "tab:response",
@@ -164,12 +164,12 @@ def response_table_of(fit: Fit, *, checks: Checks | None = None) -> Table:
     )
 
 
-def roll_forward_table(fit: Fit, *, checks: Checks | None = None) -> Table:
+def roll_forward_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     """Deterministic roll-forward year by year with implied, later and survey flows."""
     sources = fit.model.sources
     frame = sources.roll_forward_check()
     persons = [c for c in frame if c not in ("year", "by_rule")]
-    return Table(
+    return PrintedTable(
         frame,
         f"Deterministic roll-forward with three sets of flows, {sources.area}",
         "tab:roll-forward",
@@ -183,7 +183,7 @@ def roll_forward_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     )
 
 
-def priors_table(fit: Fit, *, checks: Checks | None = None) -> Table:
+def priors_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     """Every prior with its 95 per cent range, its meaning and its reason.
 
     The range of a scale is that of the standard deviation itself.
@@ -195,7 +195,7 @@ def priors_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     upper = np.where(scale, frame["sd"] * spread, frame["mean"] + half)
     frame.insert(4, "lower95", lower)
     frame.insert(5, "upper95", upper)
-    return Table(
+    return PrintedTable(
         frame,
         "Priors",
         "tab:priors",
@@ -209,7 +209,7 @@ def priors_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     )
 
 
-def sources_table(fit: Fit, *, checks: Checks | None = None) -> Table:
+def sources_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     """Every source with detail, vintage, reference, number of figures and their digest."""
     sources = fit.model.sources
     frame = sources.table()
@@ -220,7 +220,7 @@ def sources_table(fit: Fit, *, checks: Checks | None = None) -> Table:
     ]  # fmt: skip
     frame["figures"] = [_published(source) for source in own]
     frame["digest"] = [_digest(source) for source in own]
-    return Table(
+    return PrintedTable(
         frame,
         "Data sources",
         "tab:sources",
@@ -257,7 +257,7 @@ def _digest(source: object) -> str:
     return found.hexdigest()[:12]
 
 
-def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> Table:
+def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> PrintedTable:
     """What a change of priors or sources does to the headline, as a table.
 
     Parameters
@@ -278,7 +278,7 @@ def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> Table:
     bounded = any(interval_end(c, list(variants)) for c in persons)
     notes = (f"{GAP_CONVENTION.capitalize()}.", "Posterior means.")
     interval = (INTERVAL, PREVIEW) if bounded else ("Intervals stand in the attribution table.",)
-    return Table(
+    return PrintedTable(
         variants,
         "Variants: the headline with other priors and without each source",
         "tab:variants",
@@ -287,7 +287,7 @@ def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> Table:
     )
 
 
-def computation_table(fit: Fit, checks: Checks) -> Table:
+def computation_table(fit: Fit, checks: Checks) -> PrintedTable:
     """How the draws were made, and whether they can be trusted."""
     import importlib.metadata
     import platform
@@ -312,7 +312,7 @@ def computation_table(fit: Fit, checks: Checks) -> Table:
     if checks.effective_points is not None:
         effective = f"{checks.effective_points:.0f} of {checks.grid_points}"
         rows.insert(8, ("Effective grid points, least", effective))
-    return Table(
+    return PrintedTable(
         pd.DataFrame(rows, columns=["item", "value"]),
         f"Computation, {fit.model.sources.area}",
         "tab:computation",
@@ -344,21 +344,3 @@ def fit_note(verdict: str) -> str:
 def _checked(fit: Fit, checks: Checks | None) -> str:
     """The line of the checks; the fit is checked where that has not been done."""
     return fit_note((checks or check(fit)).line)
-
-
-__all__ = [
-    "Table",
-    "attribution_table",
-    "closure_table",
-    "computation_table",
-    "gap_table",
-    "groups_table",
-    "net_migration_table",
-    "prior_driven",
-    "priors_table",
-    "response_table_of",
-    "roll_forward_table",
-    "sources_table",
-    "to_docx",
-    "variants_table",
-]

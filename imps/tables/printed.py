@@ -44,7 +44,7 @@ MINUS = "\u2212"
 
 
 @dataclass(frozen=True)
-class Table:
+class PrintedTable:
     """A table in persons with what a reader must know about it.
 
     Attributes
@@ -191,7 +191,7 @@ class Table:
         return self.to_html()
 
 
-def to_docx(tables: list[Table], path: Path) -> None:
+def to_docx(tables: list[PrintedTable], path: Path) -> None:
     """Write tables into one Word document, each with caption and notes.
 
     Raises
@@ -212,7 +212,7 @@ def to_docx(tables: list[Table], path: Path) -> None:
     document.save(str(path))
 
 
-def _add_to_docx(table: Table, document: Document) -> None:
+def _add_to_docx(table: PrintedTable, document: Document) -> None:
     """Caption, table with a repeated header row, notes."""
     from docx.enum.text import WD_ALIGN_PARAGRAPH
     from docx.oxml import OxmlElement

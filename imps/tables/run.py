@@ -1,0 +1,45 @@
+"""The tables of a run, by the name of their file: the one list, for the folder and the report."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from imps.posterior.fit import Fit
+from imps.results.attribution import Attribution
+from imps.results.checks import Checks
+from imps.results.reconciliation import Reconciliation
+from imps.tables import account, fit
+from imps.tables.printed import PrintedTable
+
+
+def run_tables(
+    fitted: Fit,
+    attribution: Attribution,
+    reconciliation: Reconciliation,
+    checks: Checks,
+    *,
+    later: pd.DataFrame | None = None,
+) -> dict[str, PrintedTable]:
+    """Every table of a run, by the name of its file.
+
+    Parameters
+    ----------
+    later : DataFrame, optional
+        Later series of the case (`case.later_series`), for the back-series.
+    """
+    return {
+        "attribution": fit.attribution_table(attribution),
+        "attribution_groups": fit.groups_table(attribution),
+        "net_migration": fit.net_migration_table(reconciliation),
+        "attribution_by_sex": account.by_sex_table(attribution),
+        "net_and_gross": account.net_and_gross_table(attribution),
+        "gap": fit.gap_table(fitted, checks=checks),
+        "closure": fit.closure_table(fitted, checks=checks),
+        "closure_by_sex_and_age": account.closure_by_age_table(fitted, attribution),
+        "back_series": account.back_series_table(reconciliation, later=later),
+        "new_base": account.new_base_table(fitted, attribution),
+        "response": fit.response_table_of(fitted, checks=checks),
+        "roll_forward": fit.roll_forward_table(fitted, checks=checks),
+        "priors": fit.priors_table(fitted, checks=checks),
+        "sources": fit.sources_table(fitted, checks=checks),
+    }

@@ -1,14 +1,19 @@
 """Names that modules had before version 0.2: they still lead there, with a warning.
 
-To be dropped with version 0.3. Public names (`imps.fit`, `imps.plots`, ...) never moved.
+To be dropped with version 0.3. Public names (`imps.fit`, `imps.plots`, ...) never moved. Modules
+that had the name of a function (`imps.fit`, `imps.cases`, ...) have no alias: importing one
+would hide the function.
 """
 
 import importlib
+import pkgutil
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 _TABLE = """
 account_tables tables.account
@@ -17,10 +22,6 @@ affine account.affine
 archive posterior.archive
 attribution results.attribution
 cards notebook_cards
-cases.flows shipped.flows
-cases.loading shipped.loading
-cases.stocks shipped.stocks
-cases.tables shipped.tables
 chains posterior.chains
 checks results.checks
 citation report.citation
@@ -103,8 +104,21 @@ system_model account.account
 RENAMED = {f"imps.{old}": f"imps.{new}" for old, new in map(str.split, _TABLE.split("\n")[1:-1])}
 
 
+def found(module: str, name: str) -> Any:
+    """A name that a module had: from the module itself, else from its package where it is now."""
+    if not name.startswith("_"):
+        package = module.rpartition(".")[0]
+        room = importlib.import_module(module if package == "imps" else package)
+        beside = pkgutil.iter_modules(getattr(room, "__path__", []), f"{room.__name__}.")
+        for place in (module, *(m.name for m in beside)):
+            values = vars(importlib.import_module(place))
+            if name in values:
+                return values[name]
+    raise AttributeError(f"module '{module}' has no attribute '{name}'")
+
+
 class _Finder:
-    """Imports a module of an earlier name from where it is now."""
+    """Imports a module of an earlier name: what is in it is looked up where it is now."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -121,7 +135,8 @@ class _Finder:
             FutureWarning,
             stacklevel=2,
         )
-        sys.modules[module.__name__] = importlib.import_module(new)
+        module.__doc__ = f"Earlier name of {new}."
+        module.__getattr__ = partial(found, new)  # type: ignore[method-assign]
 
 
 def install() -> None:

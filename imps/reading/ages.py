@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from imps.reading.draft import END, FIRST, ROW, Work
+from imps.reading.draft import END, FIRST, ROW, Draft
 from imps.reading.labels import OPEN, age_label
 from imps.reading.totals import compare, describe, key_columns, summed
 
@@ -59,23 +59,23 @@ def _filling(band: Band, ordered: Sequence[Band]) -> list[Band]:
     return parts
 
 
-def check_ages(work: Work) -> None:
+def check_ages(draft: Draft) -> None:
     """Check nested bands against their parts; refuse overlaps, gaps and unclear open groups."""
-    series = _series(work)
+    series = _series(draft)
     kinds = {bands: classify(bands) for bands in set(series["_bands"])}
-    _check_nested(work, series, kinds)
-    _check_shape(work)
-    if not work.log.failed:
-        _check_open_age(work)
+    _check_nested(draft, series, kinds)
+    _check_shape(draft)
+    if not draft.log.failed:
+        _check_open_age(draft)
 
 
-def _series(work: Work) -> pd.DataFrame:
+def _series(draft: Draft) -> pd.DataFrame:
     """The set of bands of each series, with the position of its rows."""
-    by = key_columns(work, "age_group")
-    group = work.frame.groupby(by, sort=False, dropna=False).ngroup().to_numpy()
+    by = key_columns(draft, "age_group")
+    group = draft.frame.groupby(by, sort=False, dropna=False).ngroup().to_numpy()
     order = np.argsort(group, kind="stable")
     cuts = np.flatnonzero(np.diff(group[order])) + 1
-    pairs = list(zip(work.frame[FIRST], work.frame[END], strict=True))
+    pairs = list(zip(draft.frame[FIRST], draft.frame[END], strict=True))
     members = np.split(order, cuts)
     return pd.DataFrame(
         {
@@ -85,11 +85,11 @@ def _series(work: Work) -> pd.DataFrame:
     )
 
 
-def _check_nested(work: Work, series: pd.DataFrame, kinds: dict[frozenset[Band], Bands]) -> None:
+def _check_nested(draft: Draft, series: pd.DataFrame, kinds: dict[frozenset[Band], Bands]) -> None:
     """Bands that finer ages fill are totals: check them and take them out."""
-    value = work.schema.value
+    value = draft.schema.value
     records, drop = [], []
-    frame = work.frame
+    frame = draft.frame
     values = frame[value].to_numpy(float)
     firsts, ends = frame[FIRST].to_numpy(), frame[END].to_numpy()
     for rows, bands in zip(series["_rows"], series["_bands"], strict=True):
@@ -102,16 +102,16 @@ def _check_nested(work: Work, series: pd.DataFrame, kinds: dict[frozenset[Band],
         return
     index, sums, sizes, known = zip(*records, strict=True)
     joined = frame.loc[list(index)].assign(_sum=sums, _parts=sizes, _known=known)
-    compare(work, joined, key_columns(work), "band of ages that are also given singly")
-    work.frame = frame.drop(index=drop).reset_index(drop=True)
+    compare(draft, joined, key_columns(draft), "band of ages that are also given singly")
+    draft.frame = frame.drop(index=drop).reset_index(drop=True)
 
 
-def _check_shape(work: Work) -> None:
+def _check_shape(draft: Draft) -> None:
     """Refuse overlaps and gaps, each pair of bands once with all its rows."""
     places: dict[tuple[str, Band, Band], list[int]] = {}
     shapes: dict[frozenset[Band], Bands] = {}
-    firsts, ends = work.frame[FIRST].to_numpy(), work.frame[END].to_numpy()
-    series = _series(work)
+    firsts, ends = draft.frame[FIRST].to_numpy(), draft.frame[END].to_numpy()
+    series = _series(draft)
     for rows, bands in zip(series["_rows"], series["_bands"], strict=True):
         if bands not in shapes:
             shapes[bands] = classify(bands)
@@ -125,23 +125,23 @@ def _check_shape(work: Work) -> None:
             after = min((band for band in at if band[0] == lost[1]), default=lost)
             places.setdefault(("AGE_GAP", lost, after), []).append(at[after])
     for (code, one, two), rows in places.items():
-        _report_shape(work, code, one, two, rows)
+        _report_shape(draft, code, one, two, rows)
 
 
-def _report_shape(work: Work, code: str, one: Band, other: Band, rows: list[int]) -> None:
-    found = work.frame.loc[rows]
+def _report_shape(draft: Draft, code: str, one: Band, other: Band, rows: list[int]) -> None:
+    found = draft.frame.loc[rows]
     last = one[1] - 1
     words = (
         {"one": age_label(one), "other": age_label(other)}
         if code == "AGE_OVERLAP"
         else {"ages": f"age {one[0]} is" if last == one[0] else f"ages {one[0]} to {last} are"}
     )
-    work.add(
+    draft.add(
         code,
         column="age_group",
         rows=found[ROW],
         texts=found["age_group"],
-        where=describe(found, key_columns(work, "age_group"))[0],
+        where=describe(found, key_columns(draft, "age_group"))[0],
         **words,
     )
 
@@ -149,15 +149,15 @@ def _report_shape(work: Work, code: str, one: Band, other: Band, rows: list[int]
 # The open age group
 
 
-def _check_open_age(work: Work) -> None:
-    if work.options.open_age is not None:
-        _sum_open_age(work, work.options.open_age)
+def _check_open_age(draft: Draft) -> None:
+    if draft.options.open_age is not None:
+        _sum_open_age(draft, draft.options.open_age)
         return
-    by = key_columns(work, "age_group")
-    last = work.frame.loc[work.frame.groupby(by, sort=False, dropna=False)[FIRST].idxmax()]
+    by = key_columns(draft, "age_group")
+    last = draft.frame.loc[draft.frame.groupby(by, sort=False, dropna=False)[FIRST].idxmax()]
     closed = last[last[END] != OPEN]
     if not closed.empty:
-        work.add(
+        draft.add(
             "OPEN_AGE_NEEDED",
             column="age_group",
             rows=closed[ROW],
@@ -166,10 +166,10 @@ def _check_open_age(work: Work) -> None:
             start=int(closed[FIRST].iloc[0]),
         )
         return
-    _ask_about_changes(work, last)
+    _ask_about_changes(draft, last)
 
 
-def _ask_about_changes(work: Work, last: pd.DataFrame) -> None:
+def _ask_about_changes(draft: Draft, last: pd.DataFrame) -> None:
     """The open group has to be the same in all years of a table."""
     table = [k for k in ("area", "source", "flow", "citizenship", "sex") if k in last]
     groups = last.groupby(table, sort=False) if table else [("", last)]
@@ -179,7 +179,7 @@ def _ask_about_changes(work: Work, last: pd.DataFrame) -> None:
         changed = np.flatnonzero(np.diff(starts)) + 1
         if changed.size:
             at = ordered.iloc[changed]
-            work.add(
+            draft.add(
                 "OPEN_AGE_CHANGES.years",
                 column="age_group",
                 rows=at[ROW],
@@ -192,10 +192,10 @@ def _ask_about_changes(work: Work, last: pd.DataFrame) -> None:
             return
 
 
-def _sum_open_age(work: Work, age: int) -> None:
-    frame = work.frame
+def _sum_open_age(draft: Draft, age: int) -> None:
+    frame = draft.frame
     across = (frame[FIRST] < age) & (frame[END] > age)
-    if work.find(
+    if draft.find(
         across,
         "OPEN_AGE_CHANGES.across",
         column="age_group",
@@ -211,7 +211,7 @@ def _sum_open_age(work: Work, age: int) -> None:
     frame.loc[upper, FIRST], frame.loc[upper, END] = age, OPEN
     frame.loc[upper, "age_group"] = age_label((age, OPEN))
     rows = frame.loc[finer, ROW]
-    by = key_columns(work)
-    top = summed(frame[upper], by, work)
-    work.frame = pd.concat([frame[~upper], top], ignore_index=True)
-    work.add("OPEN_AGE_SUMMED", column="age_group", rows=rows, age=age)
+    by = key_columns(draft)
+    top = summed(frame[upper], by, draft)
+    draft.frame = pd.concat([frame[~upper], top], ignore_index=True)
+    draft.add("OPEN_AGE_SUMMED", column="age_group", rows=rows, age=age)

@@ -14,7 +14,7 @@ from typing import Final
 
 import pandas as pd
 
-from imps.reading.draft import Work
+from imps.reading.draft import Draft
 from imps.reading.totals import compare, key_columns
 
 GEOGRAPHIES: Final = MappingProxyType(
@@ -48,32 +48,32 @@ def parts_of(whole: str, areas: set[str]) -> set[str]:
     return {a for a in areas if a != whole and CODE.fullmatch(a) and a.startswith(starts)}
 
 
-def check_areas(work: Work) -> None:
+def check_areas(draft: Draft) -> None:
     """Refuse an area beside its parts; ask which areas are meant when there are several."""
-    if "area" not in work.frame:
+    if "area" not in draft.frame:
         return
-    areas = set(work.frame["area"])
+    areas = set(draft.frame["area"])
     for whole in sorted(areas & set(_PARTS)):
         inside = parts_of(whole, areas)
-        if inside and work.options.area_totals == "check":
-            _check_whole(work, whole, inside)
+        if inside and draft.options.area_totals == "check":
+            _check_whole(draft, whole, inside)
         elif inside:
-            rows = work.frame["area"] == whole
-            work.find(rows, "AREA_OVERLAP", column="area", name=GEOGRAPHIES[whole], parts=inside)
+            rows = draft.frame["area"] == whole
+            draft.find(rows, "AREA_OVERLAP", column="area", name=GEOGRAPHIES[whole], parts=inside)
             return
 
 
-def _check_whole(work: Work, whole: str, inside: set[str]) -> None:
+def _check_whole(draft: Draft, whole: str, inside: set[str]) -> None:
     """Compare an area with the sum of its parts and take it out."""
-    frame, value = work.frame, work.schema.value
-    by = key_columns(work, "area")
+    frame, value = draft.frame, draft.schema.value
+    by = key_columns(draft, "area")
     is_whole = frame["area"] == whole
     parts = frame[frame["area"].isin(_outermost(inside))]
     sums = parts.groupby(by, sort=False, dropna=False)[value]
     table = sums.agg(_sum="sum", _parts="size", _known="count").reset_index()
     joined = frame[is_whole].merge(table, on=by, how="inner")
-    compare(work, joined, by, f"total over the parts of {whole}")
-    work.frame = frame[~is_whole].reset_index(drop=True)
+    compare(draft, joined, by, f"total over the parts of {whole}")
+    draft.frame = frame[~is_whole].reset_index(drop=True)
 
 
 def _outermost(inside: set[str]) -> list[str]:

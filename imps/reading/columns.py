@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from imps.reading.draft import END, FIRST, ROW, Work
+from imps.reading.draft import END, FIRST, ROW, Draft
 from imps.reading.findings import Collector
 from imps.reading.header import TITLE, Cells
 from imps.reading.kinds import ACCOUNT, EVENTS, FLOW_TABLE, SHARES, STOCK, Schema
@@ -46,34 +46,34 @@ _UNSCALED: Final = ("contacts", "cv", "share")
 _OPTIONAL_LABELS: Final = ("vintage", "citizenship", "basis")
 
 
-def read_columns(cells: Cells, schema: Schema, options: ReadOptions, log: Collector) -> Work:
+def read_columns(cells: Cells, schema: Schema, options: ReadOptions, log: Collector) -> Draft:
     """Interpret every column; what cannot be read goes to the log."""
     frame = pd.DataFrame({ROW: pd.Series(cells.rows, dtype=object)})
-    work = Work(frame, schema, options, log, cells.headers)
-    _read_texts(work, cells)
-    _read_unit(work, cells)
+    draft = Draft(frame, schema, options, log, cells.headers)
+    _read_texts(draft, cells)
+    _read_unit(draft, cells)
     if "flow" in cells.columns:
-        _read_flow(work, cells)
+        _read_flow(draft, cells)
     if "sex" in cells.columns:
-        _set(work, "sex", _each(work, cells, "sex", lambda t: read_sex(t, options.sex_codes)))
-    _read_ages(work, cells)
-    _read_periods(work, cells)
+        _set(draft, "sex", _each(draft, cells, "sex", lambda t: read_sex(t, options.sex_codes)))
+    _read_ages(draft, cells)
+    _read_periods(draft, cells)
     for name in schema.values:
         if name in cells.columns:
-            _read_numbers(work, cells, name)
-    return work
+            _read_numbers(draft, cells, name)
+    return draft
 
 
-def _set(work: Work, name: str, values: np.ndarray) -> None:
+def _set(draft: Draft, name: str, values: np.ndarray) -> None:
     """Keep texts as plain objects, which are quicker to compare than typed strings."""
-    work.frame[name] = pd.Series(values, index=work.frame.index, dtype=object)
+    draft.frame[name] = pd.Series(values, index=draft.frame.index, dtype=object)
 
 
-def _each(work: Work, cells: Cells, name: str, read: Callable[[str], Reading]) -> np.ndarray:
+def _each(draft: Draft, cells: Cells, name: str, read: Callable[[str], Reading]) -> np.ndarray:
     """Read each distinct text of a column; the values, None where unreadable."""
     codes, texts = pd.factorize(cells.columns[name])
     readings = [read(str(text)) for text in texts]
-    _report(work, cells, name, codes, readings)
+    _report(draft, cells, name, codes, readings)
     return _spread([r.value for r in readings], codes)
 
 
@@ -85,7 +85,7 @@ def _spread(values: list[Any], codes: np.ndarray) -> np.ndarray:
 
 
 def _report(
-    work: Work, cells: Cells, name: str, codes: np.ndarray, readings: list[Reading]
+    draft: Draft, cells: Cells, name: str, codes: np.ndarray, readings: list[Reading]
 ) -> None:
     """Collect the texts that were not written as the package writes them, by kind."""
     found = np.array([r.code for r in readings], dtype=object)
@@ -93,7 +93,7 @@ def _report(
         chosen = (found == code)[codes]
         texts = cells.columns[name][chosen]
         cause, fields = _particulars(code, name, texts)
-        work.add(cause, column=name, rows=cells.rows[chosen], texts=texts, **fields)
+        draft.add(cause, column=name, rows=cells.rows[chosen], texts=texts, **fields)
 
 
 def _particulars(code: str, name: str, texts: np.ndarray) -> tuple[str, dict[str, Any]]:
@@ -114,20 +114,20 @@ def _particulars(code: str, name: str, texts: np.ndarray) -> tuple[str, dict[str
 # Labels and metadata
 
 
-def _read_texts(work: Work, cells: Cells) -> None:
+def _read_texts(draft: Draft, cells: Cells) -> None:
     for name in ("area", "vintage", "source", "citizenship", "basis"):
         if name in cells.columns:
             codes, distinct = pd.factorize(cells.columns[name])
             texts = _spread([_label(text) for text in distinct], codes)
-            _set(work, name, texts)
+            _set(draft, name, texts)
             if name not in _OPTIONAL_LABELS:
-                work.find(texts == "", "LABEL_EMPTY", column=name)
+                draft.find(texts == "", "LABEL_EMPTY", column=name)
     for name in ("geography", "definition", "special_populations"):
-        _read_metadata(work, cells, name)
-    work.metadata |= {
+        _read_metadata(draft, cells, name)
+    draft.metadata |= {
         name: value
         for name in ("vintage", "basis", "anchored_to")
-        if (value := getattr(work.options, name))
+        if (value := getattr(draft.options, name))
     }
 
 
@@ -137,64 +137,64 @@ def _label(text: Any) -> str:
     return plain[1:] if plain[:1] == "'" and plain[1:2] in ("=", "+", "-", "@") else plain
 
 
-def _read_metadata(work: Work, cells: Cells, name: str) -> None:
-    declared = getattr(work.options, name)
+def _read_metadata(draft: Draft, cells: Cells, name: str) -> None:
+    declared = getattr(draft.options, name)
     found = {_label(t) for t in set(cells.columns.get(name, ()))} - {""}
     if declared:
         found.add(declared)
     if len(found) > 1:
-        work.add("METADATA_MIXED", column=name, found=found, name=name)
+        draft.add("METADATA_MIXED", column=name, found=found, name=name)
     elif found:
-        work.metadata[name] = found.pop()
+        draft.metadata[name] = found.pop()
 
 
-def _read_unit(work: Work, cells: Cells) -> None:
+def _read_unit(draft: Draft, cells: Cells) -> None:
     """Find the unit: declared, in the header or in a column; two that differ are refused."""
     stated = {t.strip().casefold() for t in set(cells.columns.get("unit", ()))} - {""}
-    stated |= {u for u in (*cells.units.values(), work.options.unit) if u}
-    general = "unit" in cells.columns or work.options.unit is not None or TITLE in cells.units
-    if cells.units and work.schema.value not in cells.units and not general:
+    stated |= {u for u in (*cells.units.values(), draft.options.unit) if u}
+    general = "unit" in cells.columns or draft.options.unit is not None or TITLE in cells.units
+    if cells.units and draft.schema.value not in cells.units and not general:
         stated |= {
-            f"{u} in '{n}' and none in '{work.schema.value}'" for n, u in cells.units.items()
+            f"{u} in '{n}' and none in '{draft.schema.value}'" for n, u in cells.units.items()
         }
     unknown = sorted(stated - set(UNITS))
     if len(stated) > 1 or unknown:
-        work.add("UNIT_MIXED", column="unit" if "unit" in cells.headers else "", units=stated)
+        draft.add("UNIT_MIXED", column="unit" if "unit" in cells.headers else "", units=stated)
         return
-    if not stated and work.schema.nature == FLOW_TABLE:
-        work.add("UNIT_NEEDED.flows", column=work.schema.value)
-    work.unit_stated = bool(stated)
-    work.metadata["unit"] = stated.pop() if stated else "persons"
+    if not stated and draft.schema.nature == FLOW_TABLE:
+        draft.add("UNIT_NEEDED.flows", column=draft.schema.value)
+    draft.unit_stated = bool(stated)
+    draft.metadata["unit"] = stated.pop() if stated else "persons"
 
 
-def _read_flow(work: Work, cells: Cells) -> None:
+def _read_flow(draft: Draft, cells: Cells) -> None:
     def read(text: str) -> Reading:
         word = FLOW_WORDS.get(text.strip().casefold())
         if word is None:
             return Reading(None, "LABEL_UNKNOWN" if text.strip() else "LABEL_EMPTY")
         return Reading(word, "" if text == word else "LABEL_FORMAT")
 
-    _set(work, "flow", _each(work, cells, "flow", read))
+    _set(draft, "flow", _each(draft, cells, "flow", read))
 
 
 # Ages and periods
 
 
-def _read_ages(work: Work, cells: Cells) -> None:
+def _read_ages(draft: Draft, cells: Cells) -> None:
     name = next((n for n in ("age", "age_group") if n in cells.columns), "")
     if not name:
         return
-    values = _each(work, cells, name, read_age)
-    sexes = work.frame.get("sex", pd.Series("persons", index=work.frame.index))
+    values = _each(draft, cells, name, read_age)
+    sexes = draft.frame.get("sex", pd.Series("persons", index=draft.frame.index))
     bounds = {
         pair: ages_for(*pair) if pair[1] is not None else (-9, -9)
         for pair in set(zip(sexes, values, strict=True))
     }
     pairs = [bounds[pair] for pair in zip(sexes, values, strict=True)]
-    work.frame[[FIRST, END]] = np.array(pairs, dtype=int).reshape(-1, 2)
+    draft.frame[[FIRST, END]] = np.array(pairs, dtype=int).reshape(-1, 2)
     labels = {v: age_label(v) if v is not None else "" for v in set(values)}
-    work.frame["age_group"] = pd.Series([labels[v] for v in values], dtype=object)
-    work.headers.setdefault("age_group", work.headers.get(name, name))
+    draft.frame["age_group"] = pd.Series([labels[v] for v in values], dtype=object)
+    draft.headers.setdefault("age_group", draft.headers.get(name, name))
 
 
 def is_all_ages(frame: pd.DataFrame) -> pd.Series:
@@ -202,22 +202,22 @@ def is_all_ages(frame: pd.DataFrame) -> pd.Series:
     return frame[FIRST] == ALL_AGES[0]
 
 
-def _read_periods(work: Work, cells: Cells) -> None:
-    o = work.options
+def _read_periods(draft: Draft, cells: Cells) -> None:
+    o = draft.options
     moments = _each(
-        work, cells, "year", lambda t: read_period(t, split_year=o.split_year, century=o.century)
+        draft, cells, "year", lambda t: read_period(t, split_year=o.split_year, century=o.century)
     )
     read = np.array([m is not None for m in moments])
-    work.frame["year"] = [m.year if m is not None else -1 for m in moments]
-    if work.schema.nature == STOCK:
-        _stock_dates(work, cells, moments, read)
-    elif work.schema.nature in (EVENTS, FLOW_TABLE):
-        _flow_periods(work, cells, moments, read)
-    elif work.schema.nature in (ACCOUNT, SHARES):
-        work.metadata["period"] = o.period or MID_YEAR
+    draft.frame["year"] = [m.year if m is not None else -1 for m in moments]
+    if draft.schema.nature == STOCK:
+        _stock_dates(draft, cells, moments, read)
+    elif draft.schema.nature in (EVENTS, FLOW_TABLE):
+        _flow_periods(draft, cells, moments, read)
+    elif draft.schema.nature in (ACCOUNT, SHARES):
+        draft.metadata["period"] = o.period or MID_YEAR
 
 
-def _stock_dates(work: Work, cells: Cells, moments: np.ndarray, read: np.ndarray) -> None:
+def _stock_dates(draft: Draft, cells: Cells, moments: np.ndarray, read: np.ndarray) -> None:
     """Stocks stand at 30 June, or on a declared census day."""
 
     def day(moment: Moment | None) -> str:
@@ -226,49 +226,49 @@ def _stock_dates(work: Work, cells: Cells, moments: np.ndarray, read: np.ndarray
         return f"{moment.year:04d}-06-30" if moment.kind == "year" else moment.day
 
     days = {m: day(m) for m in set(moments)}
-    work.frame["date"] = pd.Series([days[m] for m in moments], dtype=object)
+    draft.frame["date"] = pd.Series([days[m] for m in moments], dtype=object)
     span = np.array([m is not None and m.kind not in ("year", "date") for m in moments])
     texts = cells.columns["year"]
-    work.find(span, "PERIOD_UNREADABLE.stock", column="year", texts=texts[span])
-    middle = np.array([d.endswith("-06-30") for d in work.frame["date"]])
-    declared = np.isin(work.frame["date"].to_numpy(dtype=str), list(work.options.census_days))
+    draft.find(span, "PERIOD_UNREADABLE.stock", column="year", texts=texts[span])
+    middle = np.array([d.endswith("-06-30") for d in draft.frame["date"]])
+    declared = np.isin(draft.frame["date"].to_numpy(dtype=str), list(draft.options.census_days))
     other = read & ~span & ~middle & ~declared
-    dates = sorted(set(work.frame["date"].to_numpy()[other]))
+    dates = sorted(set(draft.frame["date"].to_numpy()[other]))
     at_year_end = {date[5:] for date in dates} & {"12-31", "01-01"}
     code = "STOCK_DATE.year_end" if at_year_end else "STOCK_DATE"
-    work.find(other, code, column="year", texts=texts[other], dates=dates)
+    draft.find(other, code, column="year", texts=texts[other], dates=dates)
 
 
-def _flow_periods(work: Work, cells: Cells, moments: np.ndarray, read: np.ndarray) -> None:
+def _flow_periods(draft: Draft, cells: Cells, moments: np.ndarray, read: np.ndarray) -> None:
     """Flows need a period of twelve months; a bare year does not say which."""
-    stated = _stated_period(work, cells)
+    stated = _stated_period(draft, cells)
     kinds = np.array([m.kind if m is not None else "" for m in moments], dtype=object)
     texts = cells.columns["year"]
     dated = kinds == "date"
-    work.find(dated, "PERIOD_UNREADABLE.date", column="year", texts=texts[dated])
+    draft.find(dated, "PERIOD_UNREADABLE.date", column="year", texts=texts[dated])
     bare = kinds == "year"
     if bare.any() and stated is None:
-        work.find(bare, "PERIOD_AMBIGUOUS.bare", column="year", texts=texts[bare])
+        draft.find(bare, "PERIOD_AMBIGUOUS.bare", column="year", texts=texts[bare])
     kinds[bare] = stated or ""
     found = sorted(set(kinds[read & ~dated]) - {""})
     if len(found) > 1:
         first = kinds != found[0]
-        work.find(
+        draft.find(
             first & read, "PERIOD_MIXED", column="year", texts=texts[first & read], periods=found
         )
-    work.frame["period"] = pd.Series(kinds, dtype=object)
-    work.metadata["period"] = found[0] if found else ""
+    draft.frame["period"] = pd.Series(kinds, dtype=object)
+    draft.metadata["period"] = found[0] if found else ""
 
 
-def _stated_period(work: Work, cells: Cells) -> str | None:
+def _stated_period(draft: Draft, cells: Cells) -> str | None:
     if "period" not in cells.columns:
-        return work.options.period
+        return draft.options.period
     found = {str(t).strip() for t in set(cells.columns["period"])} - {""}
     bad = sorted(found - set(PERIODS))
-    if work.options.period:
-        found.add(work.options.period)
+    if draft.options.period:
+        found.add(draft.options.period)
     if bad or len(found) > 1:
-        work.add("PERIOD_MIXED.declared", column="period", periods=found, known=PERIODS)
+        draft.add("PERIOD_MIXED.declared", column="period", periods=found, known=PERIODS)
         return bad[0] if bad else sorted(found)[0]
     return found.pop() if found else None
 
@@ -276,10 +276,10 @@ def _stated_period(work: Work, cells: Cells) -> str | None:
 # Numbers
 
 
-def _read_numbers(work: Work, cells: Cells, name: str) -> None:
+def _read_numbers(draft: Draft, cells: Cells, name: str) -> None:
     """Read a column of figures into persons, with the kind of each missing cell and flags."""
     codes, texts = pd.factorize(cells.columns[name])
-    o = work.options
+    o = draft.options
     share = name in ("share", "cv")
     readings = [
         read_number(
@@ -292,22 +292,22 @@ def _read_numbers(work: Work, cells: Cells, name: str) -> None:
         )
         for text in texts
     ]
-    _report(work, cells, name, codes, readings)
+    _report(draft, cells, name, codes, readings)
     distinct = np.array([np.nan if r.value is None else r.value for r in readings], dtype=float)
     values = distinct[codes]
-    counts = work.schema.nature in (STOCK, EVENTS, FLOW_TABLE) and name == work.schema.value
-    if counts and work.metadata.get("unit") == "persons" and not o.fractional_counts:
-        _ask_about_thousands(work, cells, codes, readings, name)
+    counts = draft.schema.nature in (STOCK, EVENTS, FLOW_TABLE) and name == draft.schema.value
+    if counts and draft.metadata.get("unit") == "persons" and not o.fractional_counts:
+        _ask_about_thousands(draft, cells, codes, readings, name)
     if name not in _UNSCALED:
-        values = _scaled(work, values, name)
-    work.frame[name] = values
-    if name == work.schema.value:
-        _keep_companions(work, cells, codes, readings, name)
-        work.metadata["decimals"] = str(max(map(_decimals, map(str, texts)), default=0))
-        _check_fractions(work, values, name)
+        values = _scaled(draft, values, name)
+    draft.frame[name] = values
+    if name == draft.schema.value:
+        _keep_companions(draft, cells, codes, readings, name)
+        draft.metadata["decimals"] = str(max(map(_decimals, map(str, texts)), default=0))
+        _check_fractions(draft, values, name)
 
 
-def _ask_about_thousands(work: Work, cells: Cells, codes: np.ndarray, readings: list[Reading],
+def _ask_about_thousands(draft: Draft, cells: Cells, codes: np.ndarray, readings: list[Reading],
                          name: str) -> None:  # fmt: skip
     """Persons come whole: figures with decimals throughout are thousands, or points that group.
 
@@ -323,55 +323,55 @@ def _ask_about_thousands(work: Work, cells: Cells, codes: np.ndarray, readings: 
     grouped = [bool(THREE_DECIMALS.fullmatch(str(texts[codes == i][0]))) for i in
                np.flatnonzero(fraction)]  # fmt: skip
     rows = fraction[codes]
-    if len(grouped) >= 3 and all(grouped) and not whole_thousands and work.options.decimal is None:
-        work.find(rows, "DECIMAL_MARK.persons", column=name, texts=texts[rows])
-    elif work.schema.nature == STOCK and not work.unit_stated and rows.sum() > len(rows) / 2:
-        work.find(rows, "UNIT_NEEDED", column=name, texts=texts[rows])
+    if len(grouped) >= 3 and all(grouped) and not whole_thousands and draft.options.decimal is None:
+        draft.find(rows, "DECIMAL_MARK.persons", column=name, texts=texts[rows])
+    elif draft.schema.nature == STOCK and not draft.unit_stated and rows.sum() > len(rows) / 2:
+        draft.find(rows, "UNIT_NEEDED", column=name, texts=texts[rows])
 
 
 def _decimals(text: str) -> int:
     return len(text.rpartition(".")[2]) if "." in text and text[-1:].isdigit() else 0
 
 
-def _scaled(work: Work, values: np.ndarray, name: str) -> np.ndarray:
-    factor = UNITS.get(work.metadata.get("unit", "persons"), 1.0)
+def _scaled(draft: Draft, values: np.ndarray, name: str) -> np.ndarray:
+    factor = UNITS.get(draft.metadata.get("unit", "persons"), 1.0)
     if factor == 1.0:
         return values
     known = np.isfinite(values)
     if known.any():
-        work.add("UNIT_CONVERTED", column=name, total=int(known.sum()), factor=factor)
+        draft.add("UNIT_CONVERTED", column=name, total=int(known.sum()), factor=factor)
     return np.round(values * factor, 9)
 
 
 def _keep_companions(
-    work: Work, cells: Cells, codes: np.ndarray, readings: list[Reading], name: str
+    draft: Draft, cells: Cells, codes: np.ndarray, readings: list[Reading], name: str
 ) -> None:
     """Keep why a cell is missing and what flag it bears; kinds given in the file are kept."""
     missing = _spread([r.missing for r in readings], codes)
     for column, found in (
-        (work.schema.missing_column, missing),
-        (work.schema.flag_column, _spread([r.flag for r in readings], codes)),
+        (draft.schema.missing_column, missing),
+        (draft.schema.flag_column, _spread([r.flag for r in readings], codes)),
     ):
         given = cells.columns.get(column)
         if given is not None:
             stated = np.array([_label(t) for t in given], dtype=object)
             found = np.where((stated != "") & ((found == "") | (found == "empty")), stated, found)
-        _set(work, column, found)
-    kinds = work.frame[work.schema.missing_column].to_numpy()
-    unread = np.isnan(work.frame[name].to_numpy()) & (kinds == "")
-    work.frame.loc[unread, work.schema.missing_column] = "unreadable"
-    contradicted = ~np.isnan(work.frame[name].to_numpy()) & (kinds != "")
-    work.frame.loc[contradicted, work.schema.missing_column] = ""
-    work.find(contradicted, "COLUMN_IGNORED.contradicted", column=work.schema.missing_column)
+        _set(draft, column, found)
+    kinds = draft.frame[draft.schema.missing_column].to_numpy()
+    unread = np.isnan(draft.frame[name].to_numpy()) & (kinds == "")
+    draft.frame.loc[unread, draft.schema.missing_column] = "unreadable"
+    contradicted = ~np.isnan(draft.frame[name].to_numpy()) & (kinds != "")
+    draft.frame.loc[contradicted, draft.schema.missing_column] = ""
+    draft.find(contradicted, "COLUMN_IGNORED.contradicted", column=draft.schema.missing_column)
 
 
-def _check_fractions(work: Work, values: np.ndarray, name: str) -> None:
+def _check_fractions(draft: Draft, values: np.ndarray, name: str) -> None:
     """Registered events are whole; persons with decimals are odd elsewhere."""
     with np.errstate(invalid="ignore"):
         part = np.isfinite(values) & (np.abs(values - np.round(values)) > 1e-6)
-    nature = work.schema.nature
-    allowed = work.options.fractional_counts
+    nature = draft.schema.nature
+    allowed = draft.options.fractional_counts
     if nature in (STOCK, FLOW_TABLE) and not allowed:
-        work.find(part, "FRACTIONAL_COUNT", column=name)
+        draft.find(part, "FRACTIONAL_COUNT", column=name)
     elif nature == EVENTS and not allowed:
-        work.find(part, "FRACTIONAL_COUNT.events", column=name)
+        draft.find(part, "FRACTIONAL_COUNT.events", column=name)

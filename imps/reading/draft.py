@@ -18,7 +18,7 @@ END: Final = "_end"
 
 
 @dataclass
-class Work:
+class Draft:
     """A table on its way from text to figures.
 
     Attributes

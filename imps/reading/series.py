@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from imps.reading.draft import Work
+from imps.reading.draft import Draft
 from imps.reading.totals import describe, key_columns
 
 JUMP = (700.0, 1400.0)
@@ -16,28 +16,28 @@ LEAST_FOR_ZERO = 1_000.0
 OUTLIER_RATIO = 100.0
 
 
-def check_series(work: Work) -> None:
+def check_series(draft: Draft) -> None:
     """Look along each series for thousands among persons, lone zeros and stray codes."""
-    value = work.schema.value
-    if work.schema.nature in ("share", "account"):
+    value = draft.schema.value
+    if draft.schema.nature in ("share", "account"):
         return
-    by = key_columns(work, "year", "date")
-    time = [c for c in ("year", "date") if c in work.frame]
-    frame = work.frame[work.frame[value].notna()].sort_values(time, kind="stable")
+    by = key_columns(draft, "year", "date")
+    time = [c for c in ("year", "date") if c in draft.frame]
+    frame = draft.frame[draft.frame[value].notna()].sort_values(time, kind="stable")
     if frame.empty:
         return
     key = frame.groupby(by, sort=False, dropna=False).ngroup() if by else pd.Series(0, frame.index)
-    _check_jumps(work, frame, key)
-    _check_zeros(work, frame, key)
-    _check_outliers(work, frame, key)
+    _check_jumps(draft, frame, key)
+    _check_zeros(draft, frame, key)
+    _check_outliers(draft, frame, key)
 
 
-def _check_jumps(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
+def _check_jumps(draft: Draft, frame: pd.DataFrame, series: pd.Series) -> None:
     """Refuse figures about 1,000 times smaller or larger than those of the year beside them.
 
     Of the two, the one is named that is also far from the median of its series.
     """
-    value = frame[work.schema.value].where(frame[work.schema.value] > 0)
+    value = frame[draft.schema.value].where(frame[draft.schema.value] > 0)
     far = np.log10(value / value.groupby(series).transform("median")).abs() >= 1
     size = pd.Series(np.nan, index=value.index)
     for step in (1, -1):
@@ -45,39 +45,39 @@ def _check_jumps(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
         ratio = np.maximum(value, other) / np.minimum(value, other)
         found = ratio.where(ratio.between(*JUMP) & (np.maximum(value, other) >= LEAST_FOR_JUMP))
         size = size.fillna(found)
-    jumped = (size.notna() & far).reindex(work.frame.index, fill_value=False)
-    if jumped.any() and work.options.jumps != "accepted":
+    jumped = (size.notna() & far).reindex(draft.frame.index, fill_value=False)
+    if jumped.any() and draft.options.jumps != "accepted":
         below = value[size.notna() & far].iloc[0] < value.median()
         typical = float(size[size.notna() & far].median())
         code = f"UNIT_JUMP.{'below' if below else 'above'}"
-        work.find(jumped, code, column=work.schema.value, ratio=typical)
+        draft.find(jumped, code, column=draft.schema.value, ratio=typical)
 
 
-def _check_zeros(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
-    value = frame[work.schema.value]
+def _check_zeros(draft: Draft, frame: pd.DataFrame, series: pd.Series) -> None:
+    value = frame[draft.schema.value]
     least = value.where(value > 0).groupby(series).transform("min")
     positive = (value > 0).groupby(series).transform("sum")
     zero = (value == 0) & (least >= LEAST_FOR_ZERO) & (positive >= 2)
-    chosen = zero.reindex(work.frame.index, fill_value=False)
+    chosen = zero.reindex(draft.frame.index, fill_value=False)
     if chosen.any():
-        cells = describe(work.frame[chosen], key_columns(work))
-        name = work.schema.value
-        work.find(chosen, "ZERO_SUSPECT", column=name, least=LEAST_FOR_ZERO, cells=cells)
+        cells = describe(draft.frame[chosen], key_columns(draft))
+        name = draft.schema.value
+        draft.find(chosen, "ZERO_SUSPECT", column=name, least=LEAST_FOR_ZERO, cells=cells)
 
 
-def _check_outliers(work: Work, frame: pd.DataFrame, series: pd.Series) -> None:
+def _check_outliers(draft: Draft, frame: pd.DataFrame, series: pd.Series) -> None:
     """Codes such as 9999999 stand far above everything else."""
-    value = frame[work.schema.value]
+    value = frame[draft.schema.value]
     text = value.map(lambda v: f"{v:.15g}")
     nines = text.str.fullmatch("9{5,}")
     typical = value.median()
     highest = _second_highest(value, series)
     far = (value > OUTLIER_RATIO * highest) & (highest > 0) & (value > 10_000)
     stray = (nines & (value > 10 * typical)) | far
-    work.find(
-        stray.reindex(work.frame.index, fill_value=False),
+    draft.find(
+        stray.reindex(draft.frame.index, fill_value=False),
         "OUTLIER_SUSPECT",
-        column=work.schema.value,
+        column=draft.schema.value,
     )
 
 

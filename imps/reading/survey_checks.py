@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from imps.reading.draft import ROW, Work
+from imps.reading.draft import ROW, Draft
 from imps.reading.totals import describe, key_columns, rounding_unit, tolerance
 
 HALF_WIDTHS: Final = 1.959963984540054
@@ -29,40 +29,40 @@ IMPLAUSIBLE_ERROR: Final = 20.0
 """Standard errors per estimate that no sample gives: one contact has about one."""
 
 
-def check_survey(work: Work) -> None:
+def check_survey(draft: Draft) -> None:
     """Check the errors of a table of flows and bring them to standard errors."""
-    if work.schema.nature != "flow":
+    if draft.schema.nature != "flow":
         return
-    if work.schema.kind == "survey_flows":
-        _check_intervals(work)
-        _use_cv(work)
-        _derive_standard_error(work)
-        _check_agreement(work)
-        _check_error_column(work)
-    if "standard_error" in work.frame:
-        _check_standard_error(work)
-    _check_balance(work)
+    if draft.schema.kind == "survey_flows":
+        _check_intervals(draft)
+        _use_cv(draft)
+        _derive_standard_error(draft)
+        _check_agreement(draft)
+        _check_error_column(draft)
+    if "standard_error" in draft.frame:
+        _check_standard_error(draft)
+    _check_balance(draft)
 
 
-def _check_error_column(work: Work) -> None:
+def _check_error_column(draft: Draft) -> None:
     """An estimate from a survey is nothing without its sampling error."""
-    if "standard_error" in work.frame or work.log.of_codes("CV_UNIT"):
+    if "standard_error" in draft.frame or draft.log.of_codes("CV_UNIT"):
         return
-    work.add("COLUMN_MISSING.error", column="estimate")
+    draft.add("COLUMN_MISSING.error", column="estimate")
 
 
-def _check_intervals(work: Work) -> None:
-    frame = work.frame
+def _check_intervals(draft: Draft) -> None:
+    frame = draft.frame
     if not {"lower", "upper"} <= set(frame):
         return
     crossed = frame["lower"] > frame["upper"]
-    work.find(
+    draft.find(
         crossed, "INTERVAL_BAD.crossed", column="lower", texts=_interval_texts(frame[crossed])
     )
     outside = ~crossed & (
         (frame["estimate"] < frame["lower"]) | (frame["estimate"] > frame["upper"])
     )
-    work.find(
+    draft.find(
         outside, "INTERVAL_BAD.outside", column="estimate", texts=_interval_texts(frame[outside])
     )
 
@@ -72,40 +72,40 @@ def _interval_texts(rows: pd.DataFrame) -> list[str]:
     return [f"{e:.10g} in [{a:.10g}, {b:.10g}]" for e, a, b in zip(*columns, strict=True)]
 
 
-def _use_cv(work: Work) -> None:
+def _use_cv(draft: Draft) -> None:
     """Coefficients of variation become standard errors; per cent or share is asked for."""
-    frame, unit = work.frame, work.options.cv_unit
+    frame, unit = draft.frame, draft.options.cv_unit
     if "cv" not in frame:
         return
-    if unit is None and work.find(frame["cv"] > 1, "CV_UNIT", column="cv"):
+    if unit is None and draft.find(frame["cv"] > 1, "CV_UNIT", column="cv"):
         return
     share = frame["cv"] / (100.0 if unit == "percent" else 1.0)
-    _fill_standard_error(work, (share * frame["estimate"].abs()).round(9), "cv")
-    work.frame = work.frame.drop(columns="cv")
+    _fill_standard_error(draft, (share * frame["estimate"].abs()).round(9), "cv")
+    draft.frame = draft.frame.drop(columns="cv")
 
 
-def _derive_standard_error(work: Work) -> None:
-    frame = work.frame
+def _derive_standard_error(draft: Draft) -> None:
+    frame = draft.frame
     if "half_width_95" in frame:
-        _fill_standard_error(work, frame["half_width_95"] / HALF_WIDTHS, "half_width_95")
+        _fill_standard_error(draft, frame["half_width_95"] / HALF_WIDTHS, "half_width_95")
     if {"lower", "upper"} <= set(frame):
         width = frame["upper"] - frame["lower"]
-        _fill_standard_error(work, width / (2 * HALF_WIDTHS), "upper")
+        _fill_standard_error(draft, width / (2 * HALF_WIDTHS), "upper")
 
 
-def _fill_standard_error(work: Work, values: pd.Series, origin: str) -> None:
+def _fill_standard_error(draft: Draft, values: pd.Series, origin: str) -> None:
     """Take standard errors from another column where none is given."""
-    frame = work.frame
+    frame = draft.frame
     if "standard_error" not in frame:
-        work.frame["standard_error"] = np.nan
-    empty = work.frame["standard_error"].isna() & values.notna()
-    work.find(empty, "SE_DERIVED", column=origin, origin=origin)
-    work.frame.loc[empty, "standard_error"] = values[empty]
+        draft.frame["standard_error"] = np.nan
+    empty = draft.frame["standard_error"].isna() & values.notna()
+    draft.find(empty, "SE_DERIVED", column=origin, origin=origin)
+    draft.frame.loc[empty, "standard_error"] = values[empty]
 
 
-def _check_agreement(work: Work) -> None:
+def _check_agreement(draft: Draft) -> None:
     """An interval and a standard error in one row have to say the same."""
-    frame = work.frame
+    frame = draft.frame
     if "standard_error" not in frame:
         return
     implied = {}
@@ -113,7 +113,7 @@ def _check_agreement(work: Work) -> None:
         implied["(upper - lower) / 3.92"] = (frame["upper"] - frame["lower"]) / (2 * HALF_WIDTHS)
     if "half_width_95" in frame:
         implied["half_width_95 / 1.96"] = frame["half_width_95"] / HALF_WIDTHS
-    slack = rounding_unit(work)
+    slack = rounding_unit(draft)
     for words, value in implied.items():
         apart = (frame["standard_error"] - value).abs()
         bad = (apart > DISAGREEMENT * value.abs() + slack) & (value > 0)
@@ -121,18 +121,18 @@ def _check_agreement(work: Work) -> None:
             f"{words} = {v:.6g} beside {s:.6g}"
             for v, s in zip(value[bad], frame["standard_error"][bad], strict=True)
         ]
-        work.find(bad, "SE_CI_DISAGREE", column="standard_error", texts=texts)
+        draft.find(bad, "SE_CI_DISAGREE", column="standard_error", texts=texts)
 
 
-def _check_standard_error(work: Work) -> None:
-    error, estimate = work.frame["standard_error"], work.frame[work.schema.value]
-    work.find(error < 0, "SE_NEGATIVE", column="standard_error")
+def _check_standard_error(draft: Draft) -> None:
+    error, estimate = draft.frame["standard_error"], draft.frame[draft.schema.value]
+    draft.find(error < 0, "SE_NEGATIVE", column="standard_error")
     nothing = (error == 0) & (estimate == 0)
-    _unobserved(work, nothing, "ZERO_NO_CONTACTS", "zero_no_contacts", "no contacts")
-    work.find((error == 0) & (estimate > 0), "SE_ZERO", column="standard_error")
-    if work.schema.kind == "survey_flows":
+    _unobserved(draft, nothing, "ZERO_NO_CONTACTS", "zero_no_contacts", "no contacts")
+    draft.find((error == 0) & (estimate > 0), "SE_ZERO", column="standard_error")
+    if draft.schema.kind == "survey_flows":
         bare = error.isna() & estimate.notna() & ~nothing
-        _unobserved(work, bare, "SE_MISSING", "standard_error_missing", "no standard error")
+        _unobserved(draft, bare, "SE_MISSING", "standard_error_missing", "no standard error")
     ratio = error / estimate.where(estimate > 0)
     for odd, size in (
         ((ratio < IMPLAUSIBLE_RATIO) & (error > 0), "small"),
@@ -140,42 +140,42 @@ def _check_standard_error(work: Work) -> None:
     ):
         if odd.any():
             first = ratio[odd].iloc[0]
-            work.find(odd, f"SE_IMPLAUSIBLE.{size}", column="standard_error", ratio=first)
+            draft.find(odd, f"SE_IMPLAUSIBLE.{size}", column="standard_error", ratio=first)
 
 
-def _unobserved(work: Work, rows: pd.Series, code: str, option: str, kind: str) -> None:
+def _unobserved(draft: Draft, rows: pd.Series, code: str, option: str, kind: str) -> None:
     """Ask about estimates without usable error, or mark them unobserved when declared."""
-    value = work.schema.value
-    if getattr(work.options, option) != "unobserved":
-        work.find(rows, code, column=value)
+    value = draft.schema.value
+    if getattr(draft.options, option) != "unobserved":
+        draft.find(rows, code, column=value)
         return
-    work.find(rows, f"CELLS_UNOBSERVED.{kind.replace(' ', '_')}", column=value)
-    work.frame.loc[rows, value] = np.nan
-    work.frame.loc[rows, "standard_error"] = np.nan
-    work.frame.loc[rows, work.schema.missing_column] = kind
+    draft.find(rows, f"CELLS_UNOBSERVED.{kind.replace(' ', '_')}", column=value)
+    draft.frame.loc[rows, value] = np.nan
+    draft.frame.loc[rows, "standard_error"] = np.nan
+    draft.frame.loc[rows, draft.schema.missing_column] = kind
 
 
-def _check_balance(work: Work) -> None:
+def _check_balance(draft: Draft) -> None:
     """Immigration minus emigration equals net; net then leaves the data."""
-    frame, value = work.frame, work.schema.value
+    frame, value = draft.frame, draft.schema.value
     net = frame["flow"] == "net"
     if not net.any() or net.all():
         return
-    by = key_columns(work, "flow")
+    by = key_columns(draft, "flow")
     sign = frame["flow"].map({"immigration": 1.0, "emigration": -1.0})
     gross = frame[~net].assign(_signed=(frame[value] * sign)[~net])
     sums = gross.groupby(by, sort=False, dropna=False)["_signed"]
     table = sums.agg(_sum="sum", _parts="size", _known="count").reset_index()
     joined = frame[net].merge(table, on=by, how="left")
     both = joined["_known"] == 2
-    slack = tolerance(rounding_unit(work), joined["_parts"].fillna(2) + 1, joined[value])
+    slack = tolerance(rounding_unit(draft), joined["_parts"].fillna(2) + 1, joined[value])
     difference = joined[value] - joined["_sum"]
     bad = both & (difference.abs() > slack)
     if bad.any():
         rows = joined[bad]
         words = [f"{w} ({d:+,.10g})" for w, d in zip(describe(rows, by), difference[bad],
                                                      strict=False)]  # fmt: skip
-        work.add(
+        draft.add(
             "BALANCE",
             column=value,
             rows=rows[ROW],
@@ -184,5 +184,5 @@ def _check_balance(work: Work) -> None:
         )
     matched = both.to_numpy()
     if matched.any():
-        work.add("TOTAL_AS_CHECK.net", rows=joined[ROW][matched])
-        work.frame = frame.drop(index=frame.index[net][matched]).reset_index(drop=True)
+        draft.add("TOTAL_AS_CHECK.net", rows=joined[ROW][matched])
+        draft.frame = frame.drop(index=frame.index[net][matched]).reset_index(drop=True)

@@ -24,7 +24,7 @@ import pandas as pd
 from imps.errors import LabelError
 from imps.reading.checks import check_table
 from imps.reading.columns import read_columns
-from imps.reading.draft import END, FIRST, ROW, Work
+from imps.reading.draft import END, FIRST, ROW, Draft
 from imps.reading.files import read_grid
 from imps.reading.findings import Collector, ImportLog
 from imps.reading.grid import number_text
@@ -187,12 +187,12 @@ def inspect_table(
     cells = find_columns(grid, expected, declared, log) if grid else None
     if grid is None or cells is None:
         return None, log.log()
-    work = read_columns(cells, expected, declared, log)
-    check_table(work)
+    draft = read_columns(cells, expected, declared, log)
+    check_table(draft)
     if log.failed:
         return None, log.log()
-    frame = _tidy(work)
-    metadata = {**work.metadata, "unit": "persons"}
+    frame = _tidy(draft)
+    metadata = {**draft.metadata, "unit": "persons"}
     metadata.pop("decimals", None)
     finished = Table(
         kind=kind,
@@ -215,12 +215,12 @@ def _name(data: object, kind: str) -> str:
     raise LabelError(f"a table is a path or a pandas DataFrame, not a {type(data).__name__}.")
 
 
-def _tidy(work: Work) -> pd.DataFrame:
+def _tidy(draft: Draft) -> pd.DataFrame:
     """Sorted rows with the package's columns only."""
-    frame = work.frame.drop(columns=[ROW])
+    frame = draft.frame.drop(columns=[ROW])
     if FIRST in frame:
         frame = frame.rename(columns={FIRST: "age"})
-    value = work.schema
+    value = draft.schema
     lead = [c for c in _ORDER if c in frame]
     figures = [c for c in value.values if c in frame]
     companions = [c for c in (value.missing_column, value.flag_column) if c in frame]

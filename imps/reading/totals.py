@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from imps.reading.columns import is_all_ages
-from imps.reading.draft import ROW, Work
+from imps.reading.draft import ROW, Draft
 from imps.reading.findings import SHOWN
 from imps.reading.options import UNITS
 
@@ -27,17 +27,17 @@ _KEYS = (
 )
 
 
-def key_columns(work: Work, *without: str) -> list[str]:
+def key_columns(draft: Draft, *without: str) -> list[str]:
     """Columns that identify a row, without some of them."""
-    return [k for k in _KEYS if k in work.frame and k not in without]
+    return [k for k in _KEYS if k in draft.frame and k not in without]
 
 
-def rounding_unit(work: Work) -> float:
+def rounding_unit(draft: Draft) -> float:
     """Unit to which the figures are rounded: declared, or as their decimals show; 0 if exact."""
-    if work.options.rounding is not None:
-        return float(work.options.rounding)
-    decimals = int(work.metadata.get("decimals", "0"))
-    factor = UNITS.get(work.metadata.get("unit", "persons"), 1.0)
+    if draft.options.rounding is not None:
+        return float(draft.options.rounding)
+    decimals = int(draft.metadata.get("decimals", "0"))
+    factor = UNITS.get(draft.metadata.get("unit", "persons"), 1.0)
     return float(factor * 10.0**-decimals) if decimals or factor > 1 else 0.0
 
 
@@ -47,29 +47,29 @@ def describe(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     return [" ".join(str(v) for v in row if str(v)) for row in shown.itertuples(index=False)]
 
 
-def use_totals_as_checks(work: Work) -> None:
+def use_totals_as_checks(draft: Draft) -> None:
     """Check totals of citizenship, sex and age against their parts and take them out."""
-    if "citizenship" in work.frame:
-        labels = work.frame["citizenship"].str.casefold()
-        _check_total(work, "citizenship", labels.isin(CITIZENSHIP_TOTALS))
-    if "sex" in work.frame:
-        _check_total(work, "sex", work.frame["sex"] == "persons")
-    if "age_group" in work.frame:
-        _check_total(work, "age_group", is_all_ages(work.frame))
+    if "citizenship" in draft.frame:
+        labels = draft.frame["citizenship"].str.casefold()
+        _check_total(draft, "citizenship", labels.isin(CITIZENSHIP_TOTALS))
+    if "sex" in draft.frame:
+        _check_total(draft, "sex", draft.frame["sex"] == "persons")
+    if "age_group" in draft.frame:
+        _check_total(draft, "age_group", is_all_ages(draft.frame))
 
 
-def _check_total(work: Work, column: str, is_total: pd.Series) -> None:
+def _check_total(draft: Draft, column: str, is_total: pd.Series) -> None:
     """Compare total rows with the sum of their parts; those without parts stay."""
-    total, parts = work.frame[is_total], work.frame[~is_total]
+    total, parts = draft.frame[is_total], draft.frame[~is_total]
     if total.empty or parts.empty:
         return
-    by = key_columns(work, column)
-    sums = _sums(parts, by, work.schema.value)
-    joined = total[[*by, ROW, work.schema.value]].merge(sums, on=by, how="left")
+    by = key_columns(draft, column)
+    sums = _sums(parts, by, draft.schema.value)
+    joined = total[[*by, ROW, draft.schema.value]].merge(sums, on=by, how="left")
     joined.index = total.index
     matched = joined["_parts"].notna()
-    compare(work, joined[matched], by, f"total over {column.replace('_', ' ')}")
-    work.frame = work.frame.drop(index=joined.index[matched]).reset_index(drop=True)
+    compare(draft, joined[matched], by, f"total over {column.replace('_', ' ')}")
+    draft.frame = draft.frame.drop(index=joined.index[matched]).reset_index(drop=True)
 
 
 def _sums(parts: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
@@ -82,24 +82,24 @@ def _sums(parts: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     return grouped.agg(_sum="sum", _parts="size", _known="count").reset_index()
 
 
-def compare(work: Work, joined: pd.DataFrame, by: list[str], what: str) -> None:
+def compare(draft: Draft, joined: pd.DataFrame, by: list[str], what: str) -> None:
     """Refuse totals that differ from their parts; count those that agree.
 
     `joined` holds the total, `_sum`, `_parts` and `_known` of each.
     """
     if joined.empty:
         return
-    value = work.schema.value
+    value = draft.schema.value
     total, parts = joined[value].to_numpy(float), joined["_sum"].to_numpy(float)
     known = joined["_known"].to_numpy() == joined["_parts"].to_numpy()
     known &= ~np.isnan(total)
-    slack = tolerance(rounding_unit(work), joined["_parts"].to_numpy(float), total)
+    slack = tolerance(rounding_unit(draft), joined["_parts"].to_numpy(float), total)
     bad = known & (np.abs(total - parts) > slack)
-    allowed = rounding_unit(work) * 0.5 * joined["_parts"].to_numpy(float)
+    allowed = rounding_unit(draft) * 0.5 * joined["_parts"].to_numpy(float)
     if bad.any():
         rows = joined[bad]
         first = describe(rows, by)[0] if by else "the table"
-        work.add(
+        draft.add(
             "TOTAL_MISMATCH",
             column=value,
             rows=rows[ROW],
@@ -115,7 +115,7 @@ def compare(work: Work, joined: pd.DataFrame, by: list[str], what: str) -> None:
         )
     unknown = int((~known).sum())
     note = f"; {unknown} of them with a missing part could not be checked" if unknown else ""
-    work.add("TOTAL_AS_CHECK", rows=joined[ROW], what=what, note=note)
+    draft.add("TOTAL_AS_CHECK", rows=joined[ROW], what=what, note=note)
 
 
 def tolerance(rounding: float, parts: Any, total: Any) -> np.ndarray:
@@ -123,13 +123,13 @@ def tolerance(rounding: float, parts: Any, total: Any) -> np.ndarray:
     return np.asarray(parts * 0.5 * rounding + 1e-9 * np.abs(np.nan_to_num(total)) + 1e-9)
 
 
-def summed(frame: pd.DataFrame, by: list[str], work: Work) -> pd.DataFrame:
+def summed(frame: pd.DataFrame, by: list[str], draft: Draft) -> pd.DataFrame:
     """Sum rows that have the same keys; independent errors add up in quadrature.
 
     A sum with a missing part is missing. Bounds of intervals do not add up and
     are left out; ends are recovered from the standard error.
     """
-    schema = work.schema
+    schema = draft.schema
     grouped = frame.groupby(by, sort=False, dropna=False)
     out = grouped[[ROW]].first()
     for name in schema.values:

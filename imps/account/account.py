@@ -146,7 +146,7 @@ def build_account(
     Raises
     ------
     PriorError
-        If a source has no prior, or a prior belongs to no source.
+        If a source has no prior, or one that it cannot have.
     """
     priors = completed(priors, sources)
     latents = Latents(priors)
@@ -159,7 +159,7 @@ def build_account(
     parts, errors, split = administrative_parts(latents, sources, form)
     base_error = stock_error(latents, "base", sources.base.count.values, fine)
     undercount = stock_error(latents, "census", sources.census.count.values, fine)
-    account = Account(
+    return Account(
         sources=sources,
         priors=priors,
         latents=latents,
@@ -176,8 +176,6 @@ def build_account(
         resolution=fine,
         form=form,
     )
-    check_priors_used(account)
-    return account
 
 
 def check_priors_used(account: Account) -> None:

@@ -30,9 +30,6 @@ from imps.demography.schedules import (
 from imps.errors import SourceError
 from imps.sources import Era, Sources, SurveyFlow
 
-FLOW_PERSISTENCE = 0.9
-BIAS_PERSISTENCE = 0.8
-
 
 @dataclass(frozen=True)
 class Flow:
@@ -114,7 +111,7 @@ def _true_flow(
     those years then says nothing of its own bias in them.
     """
     n_ages = shape.shape[1]
-    time = autoregressive(n, FLOW_PERSISTENCE)
+    time = autoregressive(n, latents.fixed("flow_persistence", flow, 0.0, 1.0))
     ages = smooth_shapes(n_ages, fine.flow_shapes)
     m = np.repeat(shape[:, :, None], n, axis=2)
     own, name = true_flow(flow), f"{flow}_level"
@@ -171,7 +168,7 @@ def _survey_bias(
     source = f"{flow}_bias"
     mean, level = latents.prior(f"{source}_level", flow)
     bell = young_adults(published.shape[1])[None, :, None]
-    time = autoregressive(published.shape[2], BIAS_PERSISTENCE)
+    time = autoregressive(published.shape[2], latents.fixed("bias_persistence", flow, 0.0, 1.0))
     young = latents.spread(f"{source}_young", flow)
     drift = latents.spread(f"{source}_drift", flow)
     effects = {

@@ -8,7 +8,7 @@ import numpy as np
 
 from imps.account.affine import Affine
 from imps.account.nonlinear import Curve
-from imps.account.priors import Priors
+from imps.account.priors import LOG_SD, Priors
 from imps.errors import PriorError
 from imps.sources import BY_SEX_AND_AGE, Sources
 
@@ -110,6 +110,16 @@ class Latents:
         """Blocks of a source of the gap or of a true flow, by name."""
         return {n: b for n, b in self.blocks.items() if b.source == source and b.prior}
 
+    def fixed(self, name: str, source: str, low: float, high: float) -> float:
+        """A number that is set in the table of priors: from `low` on, and below `high`."""
+        value, _ = self.prior(name, source)
+        if not low <= value < high:
+            raise PriorError(
+                f"prior '{name}' is {value:g}: it must be at least {low:g} and below {high:g}. "
+                f"Set it with priors.replace({name}={{'mean': ...}})."
+            )
+        return value
+
     def field(
         self,
         block: str,
@@ -133,7 +143,7 @@ class Latents:
         """
         if block in self.blocks:
             raise PriorError(f"latent block '{block}' is defined twice.")
-        for name in filter(None, (scale, prior)):
+        for name in filter(None, (scale, prior, scale and LOG_SD)):
             self.prior(name, source or block)
         self.blocks[block] = Block(effect.shape[-1], scale, source, prior or scale or "")
         return Affine(np.zeros(effect.shape[:-1]), {block: effect})

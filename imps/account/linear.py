@@ -15,12 +15,12 @@ from functools import cached_property
 
 import numpy as np
 
-from imps.account.account import Account, Resolution, build_account
+from imps.account.account import Account, Resolution, build_account, check_priors_used
 from imps.account.affine import Affine
 from imps.account.gap import Contribution, contributions, rolled_forward_cells
 from imps.account.nonlinear import Curve, Form
 from imps.account.observations import Observation, observations
-from imps.account.priors import LOG_SD_OF_SCALES, Priors
+from imps.account.priors import LOG_SD, Priors
 from imps.errors import SourceError
 from imps.sources import Sources
 from imps.sources.kinds import KINDS
@@ -87,6 +87,11 @@ class LinearModel:
         return self.account.priors
 
     @property
+    def log_sd(self) -> float:
+        """Standard deviation of the logarithm of an unknown scale, 0.5 unless set otherwise."""
+        return self.priors[LOG_SD].mean
+
+    @property
     def n_latent(self) -> int:
         """Number of latent variables."""
         return self.scale_of.size
@@ -106,7 +111,7 @@ class LinearModel:
 
     def scale_factors(self, log_scale: np.ndarray) -> np.ndarray:
         """Factor of each latent variable, (..., latent), at standardised log scales h."""
-        s = self.scale_medians * np.exp(LOG_SD_OF_SCALES * np.asarray(log_scale))
+        s = self.scale_medians * np.exp(self.log_sd * np.asarray(log_scale))
         one = np.ones((*s.shape[:-1], 1))
         return np.concatenate([s, one], axis=-1)[..., self.scale_of]
 
@@ -147,14 +152,14 @@ class LinearModel:
     def prior_moments(self, quantity: Affine) -> tuple[np.ndarray, np.ndarray]:
         """Prior mean and standard deviation of a quantity, exactly, over the scales too.
 
-        For a scale with log standard deviation 0.5, E s^2 = median^2 exp(2 * 0.5^2).
+        For a scale with log standard deviation d, E s^2 = median^2 exp(2 d^2).
         Blocks that stand for random error alone count with their own size. A quantity
         that is not linear takes its moments from prior draws, to about 1 per cent.
         """
         square = dict.fromkeys(self.account.latents.scales, 1.0)
         for block, scale in self.account.latents.scales.items():
             if scale is not None:
-                square[block] = self.priors[scale].sd ** 2 * np.exp(2 * LOG_SD_OF_SCALES**2)
+                square[block] = self.priors[scale].sd ** 2 * np.exp(2 * self.log_sd**2)
         mean, variance = quantity.constant, np.zeros(quantity.shape)
         curved = any(curve.block in quantity.effects for curve in self.curves)
         if curved:
@@ -227,6 +232,7 @@ def linear_model(
     account = build_account(sources, priors, resolution, form)
     rows = observations(account)
     shares = contributions(account)
+    check_priors_used(account)
     latents = account.latents
     sizes = dict(latents.sizes)
     scale_names = tuple(dict.fromkeys(s for s in latents.scales.values() if s is not None))
@@ -242,7 +248,7 @@ def linear_model(
         contributions=shares,
         sizes=sizes,
         scale_names=scale_names,
-        scale_medians=np.array([priors[name].sd for name in scale_names]),
+        scale_medians=np.array([account.priors[name].sd for name in scale_names]),
         scale_of=scale_of,
         design=np.concatenate([r.mean.matrix(sizes) for r in rows]),
         offset=np.concatenate([r.mean.constant for r in rows]),

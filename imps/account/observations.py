@@ -153,16 +153,8 @@ def census_observation(account: Account) -> Observation:
     )
 
 
-CENSUS_CELL_ERROR = 0.0045
-"""Relative standard error of a single year of age and sex of a census-based estimate."""
-YOUNG_MEN_FACTOR = 1.6
-"""Men aged 20-35 are counted that much less well; response of men 20-24 was 87 % in 2001."""
-BASE_CELL_ERROR = 0.003
-"""Relative error of a single age of the base, carried along its cohort."""
-DEATHS_CELL_ERROR = 0.01
-"""Share of a cohort's deaths that the split between two cohorts may misplace."""
-JUMP_ERROR = 0.15
-"""Share of the jump to the next cohort that ages stated on the wrong side may move."""
+YOUNG_MEN = slice(20, 36)
+"""Ages at which men are counted less well, 20-35."""
 
 
 def census_standard_errors(account: Account) -> np.ndarray:
@@ -172,19 +164,24 @@ def census_standard_errors(account: Account) -> np.ndarray:
     (larger for men aged 20-35), a single-age error of the base carried along its
     cohort, a share of the cohort's deaths, and a share of the jump to the
     neighbouring cohort (births jumped in 1919-20 and 1946-47, and ages stated a
-    year wrong move people across the jump). Errors that many ages share are
-    biases and have priors.
+    year wrong move people across the jump). Each is a fixed row of the table of priors.
+    Errors that many ages share are biases and have priors with a spread.
     """
-    sources = account.sources
-    count = sources.census.count.values
-    own = np.maximum(CENSUS_CELL_ERROR * count, np.sqrt(np.maximum(count, 1)))  # nobody: one
-    own[0, 20:36] *= YOUNG_MEN_FACTOR
-    carried = carry((BASE_CELL_ERROR * sources.base.count.values) ** 2, len(sources.years))
-    deaths = DEATHS_CELL_ERROR * along_cohorts(registered_deaths(sources))
+    sources, count = account.sources, account.sources.census.count.values
+
+    def share(name: str) -> float:
+        return account.latents.fixed(name, "census", 0.0, 1.0)
+
+    root = np.sqrt(np.maximum(count, 1))  # nobody: one
+    own = np.maximum(share("census_cell_error") * count, root)
+    own[0, YOUNG_MEN] *= account.latents.fixed("census_young_men_factor", "census", 0.0, 10.0)
+    base = share("base_cell_error") * sources.base.count.values
+    deaths = share("deaths_cell_error") * along_cohorts(registered_deaths(sources))
     step = np.abs(np.diff(count, axis=1))
     step = np.maximum(np.pad(step, ((0, 0), (1, 0))), np.pad(step, ((0, 0), (0, 1))))
     step[:, -2:] = 0
-    return np.sqrt(own**2 + carried + deaths**2 + (JUMP_ERROR * step) ** 2)
+    moved = share("census_jump_error") * step
+    return np.sqrt(own**2 + carry(base**2, len(sources.years)) + deaths**2 + moved**2)
 
 
 @singledispatch

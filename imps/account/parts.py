@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from imps.account.affine import Affine
-from imps.account.flows import BIAS_PERSISTENCE
 from imps.account.latents import Latents
 from imps.account.nonlinear import BETA, SWITCHERS, BetaShare, Form
 from imps.demography.schedules import autoregressive, migration_schedule
@@ -13,9 +12,6 @@ from imps.errors import PriorError
 from imps.names import EMIGRATION, FLOW_SIGN
 from imps.sources import AdministrativeFlow, Sources
 from imps.sources.administrative import EXPECTED
-
-PART_CONSTANT_SHARE = 0.7
-"""Share of the variance of a part's relative error that is the same in all years."""
 
 
 def administrative_parts(
@@ -40,13 +36,21 @@ def administrative_parts(
 def _share_of(latents: Latents, source: str, label: str, figure: np.ndarray) -> Affine:
     """Relative error of a figure (sex, age, interval), partly the same in all years."""
     mean, sd = latents.prior(source, label)
-    steady = sd * np.sqrt(PART_CONSTANT_SHARE) * figure[..., None]
-    moving = sd * np.sqrt(1 - PART_CONSTANT_SHARE) * figure[..., None]
-    moving = moving * autoregressive(figure.shape[2], BIAS_PERSISTENCE)
     error = Affine(mean * figure, {})
-    for block, effect in ((f"{label} constant", steady), (f"{label} by year", moving)):
+    for block, shares in _standard(latents, label, figure.shape[2]).items():
+        effect = sd * figure[..., None] * shares
         error = error + latents.field(block, effect, source=source, prior=source)
     return error
+
+
+def _standard(latents: Latents, label: str, n: int) -> dict[str, np.ndarray]:
+    """Blocks of a relative error of variance one in each of n years, (year, size)."""
+    same = latents.fixed("part_constant_share", label, 0.0, 1.0)
+    moving = autoregressive(n, latents.fixed("bias_persistence", label, 0.0, 1.0))
+    return {
+        f"{label} constant": np.full((n, 1), np.sqrt(same)),
+        f"{label} by year": np.sqrt(1 - same) * moving,
+    }
 
 
 def _as_beta_share(
@@ -55,11 +59,7 @@ def _as_beta_share(
     """What the error of switchers becomes when their share is Beta and not normal."""
     mean, sd = latents.prior(part.name, part.label)
     n = net.shape[2]
-    standard = {
-        f"{part.label} constant": np.full((n, 1), np.sqrt(PART_CONSTANT_SHARE)),
-        f"{part.label} by year": np.sqrt(1 - PART_CONSTANT_SHARE)
-        * autoregressive(n, BIAS_PERSISTENCE),
-    }
+    standard = _standard(latents, part.label, n)
     block = f"{part.label} beyond its linear form"
     curve = BetaShare(block, Affine(np.zeros(n), standard), mean, sd, share)
     return latents.curve(curve, net[..., None] * np.eye(n))

@@ -28,7 +28,8 @@ from imps.names import EMIGRATION, FLOWS, IMMIGRATION
 from imps.sources import Sources
 from imps.sources.kinds import KINDS, PARTS, SourceKind
 
-LOG_SD_OF_SCALES = 0.5
+LOG_SD = "scale_log_sd"
+"""Row of the standard deviation of the logarithm of every unknown scale."""
 
 
 def elicit(low: float, high: float, probability: float = 0.9) -> tuple[float, float]:
@@ -105,17 +106,23 @@ class Prior:
             raise PriorError(
                 f"prior '{self.name}' is a scale: give mean 0 and a median above 0 as sd."
             )
+        if self.name == LOG_SD and not self.mean > 0:
+            raise PriorError(f"prior '{self.name}' is {self.mean:g}: it must be above 0.")
         if self.kind == "fixed" and self.sd != 0:
             raise PriorError(f"prior '{self.name}' is fixed: give its value as mean and sd 0.")
 
     @property
     def distribution(self) -> str:
-        """The distribution in words, for tables."""
+        """The distribution in words, for tables; s is the unknown scale."""
+        return self.spelt(0.5)
+
+    def spelt(self, log_sd: float) -> str:
+        """The distribution in words, with the spread of the logarithm of a scale."""
         if self.kind == "fixed":
             return f"fixed at {self.mean:g}"
         if self.kind == "normal":
             return f"Normal({self.mean:g}, {self.sd:g})"
-        return f"Normal(0, s), s = {self.sd:g} exp(0.5 h), h ~ Normal(0, 1)"
+        return f"Normal(0, s), s = {self.sd:g} exp({log_sd:g} h), h ~ Normal(0, 1)"
 
 
 _JUDGEMENT = "Judgement of the package; show its sensitivity"
@@ -212,6 +219,35 @@ _PRIORS = [
 ]  # fmt: skip
 
 
+_FIXED = tuple(
+    _row(name, "fixed", value, 0.0, unit, meaning, reason)
+    for name, value, unit, meaning, reason in (
+        ("flow_persistence", 0.9, "correlation",
+         "of the true flow of a year with that of the next, in total and in its ages", _JUDGEMENT),
+        ("bias_persistence", 0.8, "correlation",
+         "of the drift of the survey's bias, and of the moving error of a part, with the next year",
+         "ONS (2014): revisions of 2004-2011 rose and fell over four years"),
+        ("part_constant_share", 0.7, "share of variance",
+         "of a part's relative error that is the same in all years", _JUDGEMENT),
+        ("census_cell_error", 0.0045, "share of a census cell",
+         "random error of one age and sex of a census-based estimate; at least its root",
+         _JUDGEMENT),
+        ("census_young_men_factor", 1.6, "times the error of a cell",
+         "men aged 20-35 are counted that much less well",
+         "ONS (2002), About the One Number Census result: response of men 20-24 was 87 % in 2001; "
+         "judgement"),
+        ("base_cell_error", 0.003, "share of a base cell",
+         "random error of one age and sex of the base, carried along its cohort", _JUDGEMENT),
+        ("deaths_cell_error", 0.01, "share of a cohort's deaths",
+         "deaths that the split between two cohorts may misplace", _JUDGEMENT),
+        ("census_jump_error", 0.15, "share of the jump to the next cohort",
+         "people whose age stated a year wrong moves them across a jump of births", _JUDGEMENT),
+        (LOG_SD, 0.5, "logarithm of a scale",
+         "spread of every unknown scale: within a factor of 2.7 of its median, 95 %", _JUDGEMENT),
+    )
+)  # fmt: skip
+
+
 def _names(*rows: Prior) -> tuple[str, ...]:
     return tuple(row.name for row in rows)
 
@@ -304,10 +340,11 @@ class Priors(Mapping[str, Prior]):
 
     def table(self) -> pd.DataFrame:
         """One row a prior: name, distribution, 95 per cent range, unit, meaning, reference."""
+        log_sd = with_fixed(self)[LOG_SD].mean
         return pd.DataFrame(
             {
                 "name": [r.name for r in self.rows],
-                "distribution": [r.distribution for r in self.rows],
+                "distribution": [r.spelt(log_sd) for r in self.rows],
                 "mean": [r.mean for r in self.rows],
                 "sd": [r.sd for r in self.rows],
                 "unit": [r.unit for r in self.rows],
@@ -349,10 +386,18 @@ def default_priors(*optional: str | SourceKind) -> Priors:
             "default_priors().add(Prior(name=..., ...))."
         )
     kinds = [named[k] if isinstance(k, str) else k for k in optional]
-    return Priors(tuple(_PRIORS)).add(*(prior_of(kind) for kind in kinds))
+    return Priors((*_PRIORS, *_FIXED)).add(*(prior_of(kind) for kind in kinds))
 
 
 def completed(priors: Priors, sources: Sources) -> Priors:
-    """The table with the rows that kinds of the user's own bring with them."""
+    """The table with the rows that kinds of the user's own bring, and with what is set.
+
+    A table that was saved before a number was set in it takes that of the package.
+    """
     kinds = [k for k in sources.own_kinds if k.sd > 0 and not k.asked and k.name not in priors]
-    return priors.add(*(prior_of(kind) for kind in kinds)) if kinds else priors
+    return with_fixed(priors).add(*(prior_of(kind) for kind in kinds))
+
+
+def with_fixed(priors: Priors) -> Priors:
+    """The table with the numbers of the package that are set and that it lacks."""
+    return Priors((*priors.rows, *(row for row in _FIXED if row.name not in priors)))

@@ -18,7 +18,7 @@ import xarray as xr
 from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
 from imps.account.nonlinear import Form
-from imps.account.priors import Prior, Priors
+from imps.account.priors import Prior, Priors, with_fixed
 from imps.errors import SavedFileError
 from imps.shipped.loading import Case
 from imps.sources import (
@@ -163,7 +163,8 @@ def unpack(plain: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     kind = CLASSES.get(plain.get("class", ""))
     if kind is None:
         raise SavedFileError(f"it holds '{plain.get('class')}', which is none of this package.")
-    return kind(**{key: unpack(x, arrays) for key, x in plain["fields"].items()})
+    value = kind(**{key: unpack(x, arrays) for key, x in plain["fields"].items()})
+    return with_fixed(value) if isinstance(value, Priors) else value
 
 
 def _typed(column: pd.Series, kind: str) -> pd.Series:

@@ -29,7 +29,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from imps.account.linear import LinearModel
-from imps.account.priors import LOG_SD_OF_SCALES
 from imps.errors import PriorError, SourceError
 from imps.posterior.covariance import Factor, RowCovariance
 from imps.posterior.importance import ENOUGH_NEAR, Pairs, Proposal, adapted, normalised, total_slope
@@ -118,7 +117,7 @@ class GaussianPosterior:
 
     def squares(self, h: np.ndarray) -> np.ndarray:
         """Squared scales at standardised log scales h."""
-        return (self.model.scale_medians * np.exp(LOG_SD_OF_SCALES * h)) ** 2
+        return (self.model.scale_medians * np.exp(self.model.log_sd * h)) ** 2
 
     def factor(self, h: np.ndarray) -> Factor:
         """Cholesky factor of C(h), the covariance of the rows in their standard errors."""
@@ -140,12 +139,13 @@ class GaussianPosterior:
     def log_density_and_gradient(self, h: np.ndarray) -> tuple[float, np.ndarray]:
         """Log of p(h | y) up to a constant, with its gradient.
 
-        d/dh_b = 0.5 s_b^2 (a' K_b a - tr(C^-1 K_b)) - h_b, with a = C^-1 r and
-        d s_b^2 / d h_b = s_b^2 for a log standard deviation of 0.5.
+        d/dh_b = d s_b^2 (a' K_b a - tr(C^-1 K_b)) - h_b, with a = C^-1 r and d the log
+        standard deviation of the scales: the derivative of s_b^2 is 2 d s_b^2.
         """
         factor = self.factor(h)
         steep = self.covariance.slope(factor, factor.solve(self.residual))
-        return self._log_density(h, factor), LOG_SD_OF_SCALES * self.squares(h) * steep - h
+        slope = self.model.log_sd * self.squares(h) * steep - h
+        return self._log_density(h, factor), slope
 
     def moments(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Exact mean and variance of the reported quantities at given scales."""

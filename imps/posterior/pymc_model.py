@@ -42,7 +42,7 @@ from imps.account.affine import Affine
 from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
 from imps.account.nonlinear import Curve
-from imps.account.priors import LOG_SD_OF_SCALES, Priors, default_priors
+from imps.account.priors import Priors, default_priors
 from imps.errors import NotFittedError
 from imps.posterior.likelihoods import add_likelihood, special_rows
 from imps.posterior.variant import Variant
@@ -190,7 +190,7 @@ def _scaled(linear: LinearModel, log_scale: Any, latent: Any) -> Any:
     import pytensor.tensor as pt
 
     members = np.append(np.arange(len(linear.scale_names)), -1)[linear.scale_of]
-    scales = linear.scale_medians * pt.exp(LOG_SD_OF_SCALES * log_scale)
+    scales = linear.scale_medians * pt.exp(linear.log_sd * log_scale)
     return pt.concatenate([scales, pt.ones(1)])[members] * latent
 
 

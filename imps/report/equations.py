@@ -10,9 +10,7 @@ import importlib.resources
 import tomllib
 from dataclasses import dataclass
 
-from imps.account.flows import BIAS_PERSISTENCE, FLOW_PERSISTENCE
-from imps.account.parts import PART_CONSTANT_SHARE
-from imps.account.priors import LOG_SD_OF_SCALES
+from imps.account.priors import LOG_SD, default_priors
 from imps.demography.schedules import YOUNG_ADULT_AGE, YOUNG_ADULT_WIDTH
 from imps.names import GAP_CONVENTION
 from imps.posterior.by_grid import GRID_POINTS
@@ -67,14 +65,16 @@ def mathml(latex: str, *, display: bool = False) -> str:
 
 def _read() -> tuple[Equation, ...]:
     """Equations of the file, each on one line, with the constants of the code put in."""
+    given = {row.name: row.mean for row in default_priors().rows if row.kind == "fixed"}
+    same = given["part_constant_share"]
     constants = {
         "young_adult_age": f"{YOUNG_ADULT_AGE:g}",
         "young_adult_width": f"{YOUNG_ADULT_WIDTH:g}",
-        "flow_persistence": f"{FLOW_PERSISTENCE:g}",
-        "bias_persistence": f"{BIAS_PERSISTENCE:g}",
-        "constant_share": f"{PART_CONSTANT_SHARE:g}",
-        "moving_share": f"{1 - PART_CONSTANT_SHARE:g}",
-        "log_sd_of_scales": f"{LOG_SD_OF_SCALES:g}",
+        "flow_persistence": f"{given['flow_persistence']:g}",
+        "bias_persistence": f"{given['bias_persistence']:g}",
+        "constant_share": f"{same:g}",
+        "moving_share": f"{1 - same:g}",
+        "log_sd_of_scales": f"{given[LOG_SD]:g}",
         "grid_points": f"{GRID_POINTS}",
         "gap_convention": GAP_CONVENTION,
     }

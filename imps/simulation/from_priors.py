@@ -152,7 +152,7 @@ class PriorSimulator(TrueAccount):
             else:
                 rows[name] = (cells.ravel(), survey.standard_error.values.ravel())
         day = path[-1] - self.after_census_day(births, deaths, net)
-        rows["census"] = self.counted(day - missed)
+        rows["census"] = self.counted(draw, day - missed)
         for own in self.sources.extra:
             rows[own.name] = self._own(draw, own, flows, path)  # type: ignore[attr-defined]
         expected = {name: mean for name, (mean, _) in rows.items()}
@@ -187,7 +187,7 @@ class PriorSimulator(TrueAccount):
         change = births[:, -1].sum() - deaths[:, :, -1].sum() + net[:, :, -1].sum()
         return self.after_census * change * self.census / self.census.sum()
 
-    def counted(self, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def counted(self, draw: Draw, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the census and their random errors, in the detail that is published."""
         census = self.sources.census
         if census.observed == TOTAL:
@@ -196,27 +196,29 @@ class PriorSimulator(TrueAccount):
         if census.observed == BY_SEX:
             error = census.relative_standard_error * self.census.sum(axis=1) * np.sqrt(2)
             return expected.sum(axis=1), error
-        return expected.ravel(), self._census_cell_errors().ravel()
+        return expected.ravel(), self._census_cell_errors(draw).ravel()
 
-    def _census_cell_errors(self) -> np.ndarray:
-        """Random error of a census cell: 0.45 per cent of it (men of 20-35 1.6 times as much)
-        or the root of it, 0.3 per cent of the base cell it came from, 1 per cent of the
-        cohort's deaths and 15 per cent of the larger step to a neighbouring age."""
+    def _census_cell_errors(self, draw: Draw) -> np.ndarray:
+        """Random error of a census cell: a share of it (more for men of 20-35) or the root of
+        it, a share of the base cell it came from, of the cohort's deaths and of the larger
+        step to a neighbouring age."""
         count = self.census
         out = np.zeros_like(count)
-        carried, deaths = self.base**2 * 0.003**2, np.zeros_like(count)
+        carried = self.base**2 * draw.set("base_cell_error") ** 2
+        deaths = np.zeros_like(count)
         for t in range(self.n_years):
             carried, deaths = aged(carried), aged(deaths) + self.deaths[:, :, t]
         last = self.ages - 1
         for s in range(2):
             for a in range(self.ages):
-                cell = max(0.0045 * count[s, a], np.sqrt(count[s, a]))
+                cell = max(draw.set("census_cell_error") * count[s, a], np.sqrt(count[s, a]))
                 if s == 0 and 20 <= a <= 35:
-                    cell *= 1.6
+                    cell *= draw.set("census_young_men_factor")
                 steps = [abs(count[s, b] - count[s, a]) for b in (a - 1, a + 1) if 0 <= b <= last]
                 step = max(steps) if a < last - 1 else 0.0
-                variance = cell**2 + carried[s, a] + (0.01 * deaths[s, a]) ** 2
-                out[s, a] = np.sqrt(variance + (0.15 * step) ** 2)
+                lost = draw.set("deaths_cell_error") * deaths[s, a]
+                moved = draw.set("census_jump_error") * step
+                out[s, a] = np.sqrt(cell**2 + carried[s, a] + lost**2 + moved**2)
         return out
 
     def _own(

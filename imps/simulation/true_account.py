@@ -24,8 +24,6 @@ from imps.sources import Era, Sources
 
 REGISTER_SHAPES = 8
 """Smooth shapes over age of the overcoverage of a register."""
-LOG_SD = 0.5
-"""An unknown scale is its median times exp(0.5 h), h standard normal."""
 
 
 class PriorRow(Protocol):
@@ -49,10 +47,20 @@ class Draw:
         row = self.priors[name]
         return row.mean + row.sd * self.rng.standard_normal(size)
 
+    def set(self, name: str) -> float:
+        """A number that is set in the table of priors."""
+        return self.priors[name].mean
+
+    def partly_constant(self, n: int) -> np.ndarray:
+        """Errors of variance one over n years, in part the same in all of them."""
+        same = self.set("part_constant_share")
+        constant = np.sqrt(same) * self.rng.standard_normal()
+        return constant + np.sqrt(1 - same) * self.years(n, self.set("bias_persistence"))
+
     def scale(self, name: str) -> float:
         h = self.rng.standard_normal()
         self.scales[f"log_scale[{name}]"] = h
-        return float(self.priors[name].sd * np.exp(LOG_SD * h))
+        return float(self.priors[name].sd * np.exp(self.set("scale_log_sd") * h))
 
     def years(self, n: int, correlation: float, *shape: int) -> np.ndarray:
         """Stationary first-order autoregression of variance one, (*shape, n)."""
@@ -120,19 +128,21 @@ class TrueAccount:
         """
         m = self.reference[name]
         n = len(self.survey_years[name]) + (1 if self.by_calendar_year else 0)
-        departure = draw.normal(f"{name}_level") + draw.scale(f"{name}_years") * draw.years(n, 0.9)
+        persistence = draw.set("flow_persistence")
+        departure = draw.normal(f"{name}_level")
+        departure = departure + draw.scale(f"{name}_years") * draw.years(n, persistence)
         eras = [self.in_era(name, era, n) for era in self.sources.survey_flows[name].eras]
         for inside in eras:
             departure = departure + draw.normal(f"{name}_level") * inside
         age = draw.scale(f"{name}_age") * draw.over_age(self.flow_shapes)
-        moving = draw.years(n, 0.9, 2, self.flow_shapes.shape[1])
+        moving = draw.years(n, persistence, 2, self.flow_shapes.shape[1])
         moving = draw.scale(f"{name}_age_years") * (self.flow_shapes @ moving)
         true = m[:, :, None] * (1 + departure + age[:, :, None] + moving)
         true += self._bent(draw, name, m)[:, :, None]
         level = draw.normal(f"{name}_bias_level")
         young = np.outer(draw.normal(f"{name}_bias_young", 2), self.bell)
         row = draw.priors[f"{name}_bias_drift"]
-        moving = row.mean + row.sd * draw.years(n, 0.8)
+        moving = row.mean + row.sd * draw.years(n, draw.set("bias_persistence"))
         for inside in eras:
             moving = moving + draw.normal(f"{name}_bias_era") * inside
         return TrueFlow(true, m[:, :, None] * (level + young[:, :, None] + moving))
@@ -169,10 +179,7 @@ class TrueAccount:
             sign = FLOW_SIGN[part.flow] * (1 if part.adds else -1)
             net = sign * ages[:, :, None] * yearly
             row = draw.priors[part.name]
-            error: np.ndarray = row.mean + row.sd * (
-                np.sqrt(0.7) * draw.rng.standard_normal()
-                + np.sqrt(0.3) * draw.years(self.n_years, 0.8)
-            )
+            error = row.mean + row.sd * draw.partly_constant(self.n_years)
             out[part.label] = (net, net * error)
         return out
 
@@ -224,10 +231,9 @@ class TrueAccount:
         for change in self.sources.known_changes:
             if change.name in draw.priors:
                 row = draw.priors[change.name]
-                error = np.sqrt(0.7) * draw.rng.standard_normal()
-                error = error + np.sqrt(0.3) * draw.years(self.n_years, 0.8)
                 usual = np.abs(change.count.values).mean()
-                out[change.name] = usual * (row.mean + row.sd * error)
+                error = row.mean + row.sd * draw.partly_constant(self.n_years)
+                out[change.name] = usual * error
         return out
 
     def lived(

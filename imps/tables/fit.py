@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.account.priors import LOG_SD_OF_SCALES
 from imps.demography.periods import spelt_out
 from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX
 from imps.posterior.fit import Fit
@@ -190,7 +189,7 @@ def priors_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     """
     frame = fit.model.priors.table()
     scale = frame["distribution"].str.startswith("Normal(0, s)")
-    half, spread = Z95 * frame["sd"], np.exp(Z95 * LOG_SD_OF_SCALES)
+    half, spread = Z95 * frame["sd"], np.exp(Z95 * fit.model.log_sd)
     lower = np.where(scale, frame["sd"] / spread, frame["mean"] - half)
     upper = np.where(scale, frame["sd"] * spread, frame["mean"] + half)
     frame.insert(4, "lower95", lower)

@@ -47,6 +47,7 @@ from .posterior.prior_predictive import prior_predictive as prior_predictive
 from .posterior.pymc_model import build_model as build_model
 from .posterior.saved_fits import load_fit as load_fit
 from .project.assemble import sources_from_tables as sources_from_tables
+from .project.case import Case as Case
 from .project.check import check_project as check_project
 from .project.check import load_project as load_project
 from .project.template import write_project as write_project
@@ -86,8 +87,7 @@ from .runs.run import Run as Run
 from .runs.run import load_run as load_run
 from .runs.run import run as run
 from .shipped import cases as cases
-from .shipped.loading import Case as Case
-from .shipped.loading import load_case as load_case
+from .shipped import load_case as load_case
 from .simulation.simulate import simulate_account as simulate_account
 from .sources import AdministrativeFlow as AdministrativeFlow
 from .sources import Births as Births

@@ -22,6 +22,7 @@ from imps.errors import OutputExistsError, UnknownCaseError
 from imps.plots import standard_figures
 from imps.results.attribution import COLUMNS
 from imps.runs.cli import app
+from imps.runs.rerun import _case_of as case_of
 from imps.runs.working_folder import alone
 
 FILES = [
@@ -110,7 +111,8 @@ def test_manifest_says_how_it_was_made(folder):
     assert any("openblas" in library or "mkl" in library for library in manifest["blas"])
     inputs = {row["file"]: row for row in manifest["inputs"]}
     assert inputs["births.csv"]["rows"] == 11
-    assert all(row["vintage"] for name, row in inputs.items() if name != "case.toml")
+    assert all(row["vintage"] for row in inputs.values())
+    assert manifest["origin"] == "shipped" and len(manifest["case_sha256"]) == 64
     assert manifest["started"] <= manifest["finished"]
 
 
@@ -415,6 +417,27 @@ def test_a_project_is_run_loaded_and_goes_stale(tmp_path):
     stale = imps.load_run(project / "results")
     assert stale.fit.stale == again.changed
     assert "STALE: the input births.csv has changed" in stale.attribution.verdict
+
+
+def test_a_project_titled_like_a_shipped_case_reruns_itself(tmp_path):
+    """A case is known by where it was read and by its digest, never by its title."""
+    settings = imps.write_project(tmp_path / "project")
+    text = settings.read_text("utf-8")
+    title = "Exampleland, mid-2001 to mid-2006 (invented figures)"
+    settings.write_text(text.replace(title, "UK 1991-2001"), "utf-8")
+    first = imps.run(settings, out=tmp_path / "run", draws=100, chains=2, progress=False)
+    assert first.case.name in imps.cases()
+    again = imps.rerun(tmp_path / "run", progress=False)
+    assert again.verdict == "identical" and again.run.case.sources.area == "Exampleland"
+    assert imps.load_run(tmp_path / "run").fit.stale == ()
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text("utf-8"))
+    assert manifest["origin"] == "folder" and manifest["case_sha256"] == first.case.digest
+    assert "births.csv" not in {row["file"] for row in manifest["inputs"]}
+    del manifest["origin"]  # as written before it was recorded
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
+    assert case_of(manifest, tmp_path / "run").title == "UK 1991-2001"
+    manifest["input_settings"] = None
+    assert case_of(manifest, tmp_path / "run").origin == "shipped"
 
 
 def test_exit_codes_stand_in_the_help_and_the_readme():

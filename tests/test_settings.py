@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -15,12 +15,10 @@ from input_tables import contract, snapshot, the
 
 from imps.account.priors import default_priors
 from imps.errors import ImpsError, InputError, InputWarning, OutputExistsError
-from imps.project.between import Account
 from imps.project.check import check_project, load_project
+from imps.project.sections import SECTIONS, Account
 from imps.project.settings import (
     SCHEMA_VERSION,
-    FitSettings,
-    OutputSettings,
     inspect_settings,
     read_settings,
 )
@@ -65,9 +63,16 @@ def test_a_new_project_passes_every_check(project):
 def test_every_default_is_written_out(project):
     written = tomllib.loads(project.read_text())
     assert written["schema"] == SCHEMA_VERSION
-    for name, kind in (("fit", FitSettings), ("output", OutputSettings)):
-        assert written[name] == dataclasses.asdict(kind())
-    assert set(written["account"]) == {f.name for f in dataclasses.fields(Account)}
+    for name in ("case", "fit", "output"):
+        assert written[name] == SECTIONS[name]().model_dump(mode="json")
+    shown = re.findall(r"^# (?:\[+account\.)?(\w+)", project.read_text(), re.MULTILINE)
+    assert set(written["account"]) <= set(Account.model_fields)
+    assert set(Account.model_fields) <= {*written["account"], *shown}
+
+
+@pytest.mark.parametrize("model", SECTIONS.values())
+def test_every_setting_says_what_it_means(model):
+    assert all(field.description for field in model.model_fields.values())
 
 
 def test_the_example_balances_but_for_missed_emigration(project):

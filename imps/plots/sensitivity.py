@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from imps.notebook_cards import thousand
 from imps.plots.marks import SIGNED, THOUSAND, zero_line
 from imps.plots.style import INK, open_page, styled
+from imps.project.case import Case
 from imps.results.checks import VERDICT, without_figures
 from imps.results.identifiability import SENSITIVE
 from imps.results.sensitivity import PriorComparison, compare_priors
-from imps.shipped.loading import Case
 from imps.sources.kinds import title
 
 SHOWN_GROUPS = ("base", "migration", "census")

@@ -20,7 +20,7 @@ from imps.account.linear import LinearModel, linear_model
 from imps.account.nonlinear import Form
 from imps.account.priors import Prior, Priors, with_fixed
 from imps.errors import SavedFileError
-from imps.shipped.loading import Case
+from imps.project.case import Case
 from imps.sources import (
     AdministrativeFlow,
     Births,
@@ -188,9 +188,11 @@ def differences(then: Any, now: Any, name: str) -> list[str]:
     if isinstance(then, Priors) and isinstance(now, Priors):
         return _prior_differences(then, now)
     if dataclasses.is_dataclass(then) and type(then) is type(now):
+        silent = isinstance(then, Counted)  # what was not stated then has not changed
         return [
             line
             for f in dataclasses.fields(then)
+            if not (silent and getattr(then, f.name) == "")
             for line in differences(getattr(then, f.name), getattr(now, f.name), f"{name}.{f.name}")
         ]
     if isinstance(then, tuple) and isinstance(now, tuple):

@@ -26,9 +26,9 @@ from imps.posterior.fit import NEAR, Fit, fit_of_chains
 from imps.posterior.pymc_model import linear_part, variant
 from imps.posterior.storage import load
 from imps.posterior.variant import Variant
+from imps.project.case import SHIPPED
 from imps.sampling import Sampling
-from imps.shipped import cases
-from imps.shipped.loading import load_case
+from imps.shipped import cases, find_case
 
 FIT_FILE = "fit.nc"
 CHAINS_FOLDER = "chains"
@@ -121,9 +121,11 @@ def _changes(
 def _shipped(record: Mapping[str, Any], linear: LinearModel) -> list[str]:
     """What a shipped case has become since; other cases are compared by their files, see runs."""
     saved = (record["case"] or {}).get("fields", {})
-    if saved.get("name") not in cases():
+    # fits of before 0.2 say no origin; only shipped cases had a licence then
+    shipped = saved["origin"] == SHIPPED if "origin" in saved else bool(saved.get("licence"))
+    if not shipped or saved["name"] not in cases():
         return []
-    return differences(linear.sources, load_case(saved["name"]).sources, "sources")
+    return differences(linear.sources, find_case(saved["name"]).sources, "sources")
 
 
 def _written_otherwise(found: Fit, groups: Mapping[str, xr.Dataset], release: str) -> list[str]:

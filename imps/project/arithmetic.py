@@ -13,6 +13,13 @@ from imps.reading.findings import Collector, ImportLog, listed
 from imps.reading.kinds import STOCK
 from imps.reading.table import Table, of_kinds, of_nature
 
+FLOW_KINDS: Final = (
+    "survey_flows",
+    "survey_totals",
+    "flow_schedule",
+    "total_migration",
+    "administrative_flows",
+)
 HIGHEST_BIRTH_RATE: Final = 0.1
 """Births per person and year above which the units must differ (highest recorded: about 0.06)."""
 
@@ -36,7 +43,7 @@ def check_units(tables: Sequence[Table]) -> ImportLog:
     """Births, deaths or migrants that no population of this size has: the units differ."""
     totals = population_totals(tables)
     log = ImportLog()
-    for table in of_kinds(tables, "births", "deaths", "survey_flows", "administrative_flows"):
+    for table in of_kinds(tables, "births", "deaths", *FLOW_KINDS):
         by = [c for c in ("vintage", "source", "flow", "year") if c in table.frame]
         known = table.frame[table.value].notna().groupby([table.frame[c] for c in by]).any()
         sums = table.frame.groupby(by)[table.value].sum()[known]

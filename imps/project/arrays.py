@@ -1,4 +1,4 @@
-"""From tidy rows to labelled arrays."""
+"""From tidy rows to labelled arrays, and whether rows have all that the account needs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import xarray as xr
+
+from imps.names import AGE
+from imps.project.sections import Account
+from imps.reading.findings import Findings, listed
+from imps.reading.table import Table
+from imps.sources.definitions import USUAL, Counted
 
 
 def labelled(
@@ -29,4 +35,46 @@ def labelled(
         values.reshape([len(of) for of in labels.values()]),
         dims=tuple(labels),
         coords={dim: list(of) for dim, of in labels.items()},
+    )
+
+
+def single_ages(rows: pd.DataFrame, table: Table, log: Findings) -> bool:
+    """Whether rows have single years of age from 0 to an open group; a finding if not."""
+    labels, top = set(rows["age_group"]), int(rows[AGE].max())
+    if labels == {*map(str, range(top)), f"{top}+"}:
+        return True
+    odd = sorted(labels - {*map(str, range(top)), f"{top}+"}) or [f"no age group {top}+"]
+    log.add(
+        table.name, "SINGLE_AGES_NEEDED",
+        f"ages are {listed(odd[:5])}, expected single years 0, 1, 2 ... up to an open group: the "
+        "account follows each cohort from year to year",
+        "Give single years of age; only survey flows may be in age groups.",
+        column="age", texts=odd[:1], total=len(odd),
+    )  # fmt: skip
+    return False
+
+
+def complete(rows: pd.DataFrame, value: str, table: Table, log: Findings) -> bool:
+    """Whether no figure is missing; a finding with the cells if one is."""
+    missing = rows[rows[value].isna()]
+    if missing.empty:
+        return True
+    keys = [k for k in ("source", "year", "flow", "sex", "age_group") if k in rows]
+    cells = [" ".join(map(str, key)) for key in missing[keys].itertuples(index=False)]
+    log.add(
+        table.name, "CELLS_NEEDED",
+        f"{len(cells)} of {len(rows)} figures are missing ({listed(cells[:5])}), and the account "
+        "cannot do without them; a missing cell is not a zero",
+        "Supply the figures, from another vintage or source if need be.",
+        column=value, total=len(cells),
+    )  # fmt: skip
+    return False
+
+
+def counted(table: Table, account: Account, measure: str = "") -> Counted:
+    """What the figures of a table count."""
+    return Counted(
+        geography=table.metadata.get("geography", "") or account.geography,
+        residents=table.options.residents or USUAL,
+        measure=measure,
     )

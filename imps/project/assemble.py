@@ -17,25 +17,16 @@ import xarray as xr
 
 from imps.errors import ImpsError
 from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
-from imps.project.between import Account, check_between
-from imps.project.flows import (
-    administrative_flows,
-    survey_flows,
-    total_of,
-    without_included,
-)
-from imps.project.stocks import (
-    COMPUTED,
-    ChosenStocks,
-    choose_stocks,
-    registers,
-    rolled_forward,
-    starts_of_years,
-    stock_of,
-)
+from imps.project.between import check_between
+from imps.project.choice import ChosenStocks, choose_stocks
+from imps.project.flows import survey_flows, survey_table, without_included
+from imps.project.parts import administrative_flows, total_of, with_known_sums
+from imps.project.registers import registers
+from imps.project.sections import Account
+from imps.project.stocks import COMPUTED, rolled_forward, starts_of_years, stock_of
 from imps.project.vital import births_of, deaths_of, intervals
 from imps.reading.findings import Findings, ImportLog
-from imps.reading.table import Table, escape_formula, of_kinds
+from imps.reading.table import Table, escape_formula
 from imps.sources import Era, KnownChange, Sources
 from imps.sources.vital import to_mid_years
 
@@ -121,14 +112,16 @@ def _sources(
     first, last = account.first_mid_year, account.last_mid_year
     deaths = deaths_of(tables, starts_of_years(stocks, first, last), account, log)
     parts, changes = administrative_flows(tables, surveys[0].basis, account, log)
-    open_age = int(stocks.base.rows[AGE].max())
-    extra = registers(tables, coverage, open_age, account, log)
-    table = of_kinds(tables, "survey_flows")[0]
-    rest = [without_included(s, parts, table, open_age + 1, log) for s in surveys]
+    extra = registers(tables, coverage, stocks.open_age, account, log)
+    table = survey_table(tables)
+    rest = [without_included(s, parts, table, stocks.open_age + 1, log) for s in surveys]
     eras = _eras(account, log)
     if deaths is None or rest[0] is None or rest[1] is None or log.failed:
         return None
-    totals = total_of([rest[0], rest[1]], parts)
+    given, known, parts = with_known_sums(tables, [rest[0], rest[1]], parts, account, log)
+    if log.failed:
+        return None
+    totals = total_of([rest[0], rest[1]], parts) if given is None else given
     natural = births.count.sum(SEX) - deaths.count.sum((SEX, AGE))
     change = natural + _net(totals, rest[0].basis, account) + _sum(changes, natural)
     return Sources(
@@ -140,7 +133,7 @@ def _sources(
         immigration=replace(rest[0], eras=eras[IMMIGRATION]),
         emigration=replace(rest[1], eras=eras[EMIGRATION]),
         administrative=parts,
-        known_sums=(),
+        known_sums=known,
         total_migration=totals,
         rolled_forward=_rolled(stocks, account, change, log),
         extra=extra,
@@ -150,7 +143,10 @@ def _sources(
 
 def _eras(account: Account, log: Findings) -> dict[str, tuple[Era, ...]]:
     """Years of other coverage by flow, as the account states them."""
-    eras: dict[str, tuple[Era, ...]] = {flow: () for flow in FLOWS}
+    eras: dict[str, tuple[Era, ...]] = {
+        flow: tuple(Era(e.first, e.last, e.reason) for e in account.eras if flow in e.flows)
+        for flow in FLOWS
+    }
     for text in filter(None, (part.strip() for part in account.survey_eras.split(";"))):
         found = re.fullmatch(rf"({'|'.join(FLOWS)}) (\d{{4}})-(\d{{4}})", text)
         if found is None:
@@ -207,5 +203,5 @@ def _net(totals: xr.DataArray, basis: str, account: Account) -> xr.DataArray:
 def _sum(changes: Sequence[KnownChange], like: xr.DataArray) -> xr.DataArray:
     total = xr.zeros_like(like)
     for change in changes:
-        total = total + change.count
+        total = total + change.count.reindex({YEAR: like[YEAR]}, fill_value=0.0)
     return total

@@ -7,7 +7,6 @@ names both sides and the setting that says what is meant.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -18,6 +17,7 @@ from imps.project.arithmetic import (
     check_rounding,
     check_units,
 )
+from imps.project.sections import MEAN_OF_CALENDAR_YEARS, Account
 from imps.reading.areas import CODE, GEOGRAPHIES, unmatched
 from imps.reading.findings import Collector, ImportLog, listed
 from imps.reading.kinds import EVENTS, FLOW_TABLE, STOCK
@@ -35,44 +35,7 @@ from imps.sources.definitions import (
 )
 from imps.sources.kinds import PARTS
 
-MEAN_OF_CALENDAR_YEARS: Final = "mean-of-two-calendar-years"
 PERIOD_WORDS: Final = MappingProxyType({CALENDAR_YEAR: CALENDAR_YEARS, MID_YEAR: MID_YEARS})
-
-
-@dataclass(frozen=True)
-class Account:
-    """What the tables are to be joined into; the section [account] of a settings file.
-
-    Attributes
-    ----------
-    name, geography : str
-        Title of the case; area of all its figures.
-    first_mid_year, last_mid_year : int
-        Mid-years of the base and of the census at the other end; 0 if not said.
-    base_vintage, rolled_forward_vintage, census_vintage : str
-        Vintage of the population that each is; empty where only one can be meant.
-    census_standard_error : float
-        Random error of the totals of base and census as a share; 0 if not said.
-    calendar_to_mid_year : {"", "mean-of-two-calendar-years"}
-        Declared conversion of calendar years; empty if none is allowed.
-    special_populations : {"", "as-declared"}
-        "as-declared": stocks that differ in armed forces or prisoners are meant.
-    survey_eras : str
-        Years in which the coverage of the survey is known to have differed, such as
-        "immigration 2004-2008; emigration 2008-2011": each gets a step of the bias.
-    """
-
-    name: str = ""
-    geography: str = ""
-    first_mid_year: int = 0
-    last_mid_year: int = 0
-    base_vintage: str = ""
-    rolled_forward_vintage: str = ""
-    census_vintage: str = ""
-    census_standard_error: float = 0.0
-    calendar_to_mid_year: str = ""
-    special_populations: str = ""
-    survey_eras: str = ""
 
 
 def check_between(tables: Sequence[Table], account: Account | None = None) -> ImportLog:
@@ -235,7 +198,7 @@ def _check_span(tables: Sequence[Table], account: Account) -> ImportLog:
 
 
 def _check_ends(tables: Sequence[Table], first: int, last: int) -> ImportLog:
-    stocks = of_kinds(tables, "population")
+    stocks = of_kinds(tables, "population", "population_totals")
     if not stocks:
         return ImportLog()
     found = Collector(listed([t.name for t in stocks]))
@@ -290,7 +253,7 @@ def _check_components_counted(tables: Sequence[Table], _: Account) -> ImportLog:
     }
     adjustments = sorted(sources & set(PARTS))
     log = ImportLog()
-    for table in of_kinds(tables, "survey_flows"):
+    for table in of_kinds(tables, "survey_flows", "survey_totals"):
         stated = table.metadata.get("definition", "")
         total = bool(stated) and measure_of(stated) != SURVEY  # what is not known may hold them
         if total and adjustments and table.options.includes is None:
@@ -355,9 +318,15 @@ def _check_ages(tables: Sequence[Table], _: Account) -> ImportLog:
     if not stocks or stocks[0].open_age is None:
         return log
     top = stocks[0].open_age
-    for table in of_kinds(tables, "population", "deaths", "survey_flows", "stocks"):
+    for table in of_kinds(
+        tables, "population", "deaths", "survey_flows", "flow_schedule", "stocks"
+    ):
         age = table.open_age
-        coarser = table.kind in ("survey_flows", "stocks") and age is not None and age < top
+        coarser = (
+            table.kind in ("survey_flows", "flow_schedule", "stocks")
+            and age is not None
+            and age < top
+        )
         if age in (top, None):
             continue
         found = Collector(table.name)

@@ -1,6 +1,6 @@
 """A project of files: every check of settings, tables and priors, without sampling.
 
-A project that passes is a case like the shipped ones:
+The cases of the package are such projects too. One that passes is a case:
 
     project = imps.load_project("my_country")
     model = imps.linear_model(project.sources, project.priors)
@@ -11,11 +11,12 @@ or all of it with ``imps.run(project.case, out="results")``.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -26,14 +27,14 @@ from imps.errors import PriorError
 from imps.project.arithmetic import cell_population
 from imps.project.assemble import inspect_sources
 from imps.project.between import check_between
+from imps.project.case import COLUMNS, FOLDER, SHIPPED, Beside, Case, read_beside
 from imps.project.settings import Settings, inspect_settings, shown_name
-from imps.reading.findings import CONVERT, WARN, Collector, Finding, ImportLog, listed
+from imps.reading.findings import CONVERT, WARN, Collector, Finding, Findings, ImportLog, listed
 from imps.reading.table import Table, inspect_table, published_path
-from imps.shipped import cases
-from imps.shipped.loading import Case
 from imps.sources import Sources
 from imps.sources.kinds import PARTS
 
+_NO_FIGURES: Final = ("fit", "output")
 CONFLICT_SDS: Final = 5.0
 """Prior standard deviations between prior and data that are worth a warning."""
 
@@ -52,12 +53,18 @@ class ImportReport:
         All findings of all files.
     assembled : Sources or None
         The sources of the account; None if anything is refused or asked.
+    beside : mapping of setting to Beside
+        Tables that no model sees.
+    shipped : str
+        Name of the case of the package that it is; empty for a folder of the user's.
     """
 
     settings: Settings | None
     tables: tuple[Table, ...]
     log: ImportLog
     assembled: Sources | None = None
+    beside: Mapping[str, Beside] = field(default_factory=dict)
+    shipped: str = ""
 
     @property
     def passed(self) -> bool:
@@ -86,28 +93,41 @@ class ImportReport:
 
     @property
     def case(self) -> Case:
-        """The project as a case, which :func:`imps.run` takes like a shipped one.
+        """The project as a case, which :func:`imps.run` takes.
 
-        Its notes are what was converted, left out or warned about on reading.
+        Its notes are those of the settings, and what was converted, left out or warned
+        about on reading.
         """
         sources = self.sources
         assert self.settings is not None  # without a fault there are settings
-        account = self.settings.account
+        account, told = self.settings.account, self.settings.case
         title = account.name or f"{sources.area}, mid-{sources.mid_years[0]} to {sources.last_year}"
         notes = [str(f) for f in self._published_findings() if f.outcome in (CONVERT, WARN)]
-        return Case(
-            name=_case_name(title),
-            title=title,
-            licence="",
-            sources=sources,
-            published_afterwards=pd.DataFrame(),
-            later_series=pd.DataFrame(),
-            references=pd.DataFrame(
-                [(t.cited, t.kind, t.content_hash) for t in self.tables],
-                columns=["key", "kind", "content_sha256"],
-            ),
-            notes=tuple(notes),
+        tables = {name: pd.DataFrame(columns=list(COLUMNS[name])) for name in COLUMNS}
+        tables["references"] = pd.DataFrame(
+            [(t.cited, t.kind, t.content_hash) for t in self.tables],
+            columns=["key", "kind", "content_sha256"],
         )
+        tables |= {name: table.frame for name, table in self.beside.items()}
+        return Case(
+            name=self.shipped or _case_name(title),
+            title=title,
+            licence=told.licence,
+            sources=sources,
+            notes=(*told.notes, *notes),
+            origin=SHIPPED if self.shipped else FOLDER,
+            digest=self.digest,
+            inputs=tuple(self.record()["inputs"]),
+            **tables,
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the settings of the account and of every figure."""
+        record = self.record()
+        settings = {k: v for k, v in (record["settings"] or {}).items() if k not in _NO_FIGURES}
+        files = [(entry["file"], entry["content_sha256"]) for entry in record["inputs"]]
+        return hashlib.sha256(json.dumps([settings, files]).encode("utf-8")).hexdigest()
 
     def of(self, kind: str) -> tuple[Table, ...]:
         """Tables of one kind."""
@@ -115,6 +135,7 @@ class ImportReport:
 
     def record(self) -> dict[str, Any]:
         """The report as plain values, for JSON and for the manifest."""
+        references = self.beside.get("references")
         return {
             "passed": self.passed,
             "settings": self.settings.resolved() if self.settings else None,
@@ -123,12 +144,24 @@ class ImportReport:
                     "file": t.cited,
                     "kind": t.kind,
                     "rows": len(t.frame),
-                    "vintage": _vintages(t),
+                    "vintage": [*_vintages(t), *_published(t.frame, references)],
                     "sha256": t.file_hash,
                     "content_sha256": t.content_hash,
                     "metadata": dict(t.metadata),
                 }
                 for t in self.tables
+            ]
+            + [
+                {
+                    "file": table.file,
+                    "kind": name,
+                    "rows": len(table.frame),
+                    "vintage": _published(table.frame, references),
+                    "sha256": table.sha256,
+                    "content_sha256": table.sha256,
+                    "metadata": {},
+                }
+                for name, table in self.beside.items()
             ],
             "findings": [f.record() for f in self._published_findings()],
         }
@@ -157,6 +190,15 @@ def _vintages(table: Table) -> list[str]:
     """Vintages in a table, or the one that was declared; empty if none is stated."""
     found = set(table.frame["vintage"]) if "vintage" in table.frame else set()
     return sorted({*found, table.metadata.get("vintage", "")} - {""})
+
+
+def _published(frame: pd.DataFrame, references: Beside | None) -> list[str]:
+    """When the references behind a table were published, where that is told."""
+    if references is None or "reference" not in frame:
+        return []
+    dates = dict(zip(references.frame["reference"], references.frame["published"], strict=True))
+    keys = {key for cell in frame["reference"].astype(str).unique() for key in cell.split(";")}
+    return [f"{key}, published {dates[key]}" for key in sorted(keys & set(dates))]
 
 
 # Checking a project
@@ -193,11 +235,14 @@ def check_project(
     log += _check_priors_used(settings, tables, shown_name(path))
     log += _check_priors_apply(settings, shown_name(path))
     log += _check_coverage(settings, tables)
+    told = Findings()
+    beside = read_beside(settings.folder, settings.case, told)
+    log += told.log()
     if not log.passed:
         return ImportReport(settings, tuple(tables), log)
     coverage = {entry.file: entry.coverage for entry in settings.tables if entry.coverage}
     sources, found = inspect_sources(tables, settings.account, coverage)
-    return ImportReport(settings, tuple(tables), log + found, sources)
+    return ImportReport(settings, tuple(tables), log + found, sources, beside)
 
 
 def load_project(
@@ -215,23 +260,6 @@ def _case_name(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")[:60] or "own-case"
 
 
-def project_of(case: object) -> ImportReport | None:
-    """The project behind a folder, a settings file or a report; None for anything else.
-
-    A name of a shipped case is not taken for a folder of that name; write "./NAME".
-
-    Raises
-    ------
-    InputError
-        If the project is refused.
-    """
-    if isinstance(case, ImportReport):
-        return case
-    if isinstance(case, str | os.PathLike) and str(case) not in cases() and Path(case).exists():
-        return load_project(case)
-    return None
-
-
 # Priors beside the data
 
 
@@ -242,6 +270,7 @@ def _check_priors_used(settings: Settings, tables: list[Table], name: str) -> Im
     if len(administrative) < read:
         return ImportLog()  # a file that cannot be read may hold the source
     sources = {str(s) for t in administrative for s in t.frame["source"].unique()}
+    sources |= {s for shares in settings.account.expected_shares.values() for s in shares}
     log = Collector(name)
     for prior in settings.priors:
         if prior in (*PARTS, *OPTIONAL_PRIORS) and prior not in sources:

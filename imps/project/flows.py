@@ -1,9 +1,10 @@
-"""Survey flows, administrative flows and known changes of an account from checked tables."""
+"""Both directions of the survey from checked tables: cells, or totals over a schedule."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -12,22 +13,16 @@ import xarray as xr
 from imps.demography.periods import CALENDAR_YEARS, MID_YEARS
 from imps.demography.schedules import group_matrix, migration_schedule
 from imps.names import AGE_GROUP, FLOWS, SEX, SEXES, YEAR
-from imps.project.arrays import labelled
-from imps.project.between import Account
-from imps.project.stocks import complete, counted
-from imps.project.vital import intervals, needed_years
+from imps.project.arrays import complete, counted, labelled
+from imps.project.sections import Account
+from imps.project.vital import needed_years
 from imps.reading.findings import Findings, listed
 from imps.reading.options import CALENDAR_YEAR
 from imps.reading.table import Table, of_kinds
-from imps.sources.administrative import (
-    AdministrativeFlow,
-    KnownChange,
-)
+from imps.sources.administrative import AdministrativeFlow
 from imps.sources.definitions import LONG_TERM, SURVEY, explained, measure_of
 from imps.sources.flows import SurveyFlow
-from imps.sources.kinds import KINDS, NET, PARTS
 from imps.sources.stocks import BY_SEX_AND_AGE, TOTAL
-from imps.sources.vital import to_mid_years
 
 EFFECTIVE_CONTACTS: Final = (
     "contacts were not given: effective number, (estimate / standard error) squared"
@@ -49,7 +44,7 @@ def survey_flows(
     pair of SurveyFlow
         Immigration and emigration, or None with findings that say why.
     """
-    same = of_kinds(tables, "survey_flows")
+    same = of_kinds(tables, "survey_totals") or of_kinds(tables, "survey_flows")
     if not same:
         log.add(
             "the account", "TABLE_MISSING", "the account has no survey_flows",
@@ -61,11 +56,83 @@ def survey_flows(
     rows = rows[rows[YEAR].isin(needed_years(account, same[0].metadata["period"]))]
     if not _has_both_flows(rows, same[0], log):
         return None
-    rows = _sum_citizenships(rows, same[0], log)
-    found = [_survey_flow(rows[rows["flow"] == f], f, same, account, log) for f in FLOWS]
+    if same[0].kind == "survey_totals":
+        shapes = of_kinds(tables, "flow_schedule")
+        found = [_over_schedule(rows, flow, same, shapes, account, log) for flow in FLOWS]
+    else:
+        rows = _sum_citizenships(rows, same[0], log)
+        found = [_survey_flow(rows[rows["flow"] == f], f, same, account, log) for f in FLOWS]
     if found[0] is None or found[1] is None:
         return None
     return found[0], found[1]
+
+
+def survey_table(tables: Sequence[Table]) -> Table:
+    """The first table of the survey, whose declarations hold for all of it."""
+    return of_kinds(tables, "survey_flows", "survey_totals")[0]
+
+
+def _over_schedule(
+    rows: pd.DataFrame,
+    flow: str,
+    tables: Sequence[Table],
+    shapes: Sequence[Table],
+    account: Account,
+    log: Findings,
+) -> SurveyFlow | None:
+    """Published totals of the survey laid over sexes and age groups that are no data."""
+    table = tables[0]
+    if not shapes:
+        log.add(
+            table.name, "TABLE_MISSING", "totals of the survey have no sexes and age groups",
+            "Add [[flow_schedule]]: flows by sex and age group, of which only the shares count.",
+        )  # fmt: skip
+        return None
+    shape = pd.concat([t.frame for t in shapes], ignore_index=True)
+    shape = shape[shape["flow"] == flow]
+    if shape.empty:
+        log.add(
+            shapes[0].name, "FLOW_NEEDED", f"there is no {flow}", "Give both directions.",
+            column="flow",
+        )  # fmt: skip
+        return None
+    groups = _age_groups(shape, flow, shapes[0], log)
+    own = rows[rows["flow"] == flow]
+    years = needed_years(account, table.metadata["period"])
+    lost = [year for year in years if year not in set(own[YEAR])]
+    if lost:
+        log.add(
+            table.name, "CELLS_NEEDED", f"{flow} has no rows for {listed(lost)}",
+            "Add them; totals over a schedule need every year.", column=YEAR, total=len(lost),
+        )  # fmt: skip
+    good = complete(own, "estimate", table, log) and complete(own, "standard_error", table, log)
+    if groups is None or lost or not good or not complete(shape, "estimate", shapes[0], log):
+        return None
+    labels = [str(g) for g in groups[AGE_GROUP].values]
+    cells = {YEAR: sorted(shape[YEAR].unique().tolist()), SEX: SEXES, AGE_GROUP: labels}
+    estimate, error = (labelled(own, c, {YEAR: years}) for c in ("estimate", "standard_error"))
+    contacts, rule = _contacts(own, {YEAR: years}, estimate, error, log, table, flow)
+    return SurveyFlow.from_totals(
+        flow,
+        estimate,
+        error,
+        contacts,
+        schedule=labelled(shape, "estimate", cells),
+        **_described(tables, account, rule),
+    )
+
+
+def _described(tables: Sequence[Table], account: Account, rule: str) -> dict[str, Any]:
+    """Definition, vintage, references and the like of a survey."""
+    table = tables[0]
+    return {
+        "definition": table.metadata.get("definition", "") or "survey",
+        "vintage": table.metadata.get("vintage", "") or "not stated",
+        "reference": ", ".join(t.references() for t in tables),
+        "basis": CALENDAR_YEARS if table.metadata["period"] == CALENDAR_YEAR else MID_YEARS,
+        "variance_function": account.standard_error_rule or rule,
+        "counted": counted(table, account, _measure(table)),
+    }
 
 
 def _agree(tables: Sequence[Table], log: Findings) -> bool:
@@ -141,21 +208,15 @@ def _survey_flow(
             f"likelihood ({listed(_labels(unobserved)[:5])}); a schedule stands in their place in "
             "the roll-forward", column="estimate", total=int(unobserved.sum()),
         )  # fmt: skip
-    definition = table.metadata.get("definition", "") or "survey"
     return SurveyFlow(
         flow=flow,
         estimate=filled,
         standard_error=filled_error,
         contacts=contacts,
         lower_ages=groups,
-        definition=definition,
-        vintage=table.metadata.get("vintage", "") or "not stated",
-        reference=listed([t.cited for t in tables]),
         observed=TOTAL if table.options.observed == "total" else BY_SEX_AND_AGE,
-        basis=CALENDAR_YEARS if table.metadata["period"] == CALENDAR_YEAR else MID_YEARS,
-        variance_function=rule,
         unobserved=unobserved if unobserved.any() else None,
-        counted=counted(table, account, _measure(table)),
+        **_described(tables, account, rule),
     )
 
 
@@ -315,152 +376,5 @@ def without_included(
         "holds them, and stand beside it as sources of their own", column="estimate",
         total=estimate.size,
     )  # fmt: skip
-    fields = {f: getattr(survey, f) for f in survey.__dataclass_fields__}
     definition = f"{survey.definition} without {listed(names)}"
-    return SurveyFlow(**{**fields, "estimate": estimate, "definition": definition})
-
-
-# Administrative flows
-
-
-def administrative_flows(
-    tables: Sequence[Table], basis: str, account: Account, log: Findings
-) -> tuple[tuple[AdministrativeFlow, ...], tuple[KnownChange, ...]]:
-    """Adjustments by direction, and net changes that the roll-forward carries as published.
-
-    Parameters
-    ----------
-    basis : {"calendar year", "mid-year"}
-        That of the survey, to which calendar years are brought if it is mid-year.
-    """
-    parts: list[AdministrativeFlow] = []
-    changes: list[KnownChange] = []
-    for table in of_kinds(tables, "administrative_flows"):
-        rows = _sum_parts(table, log)
-        for (source, flow), own in rows.groupby(["source", "flow"], sort=True):
-            if flow == NET and source not in PARTS:
-                change = _known_change(str(source), own, table, account, log)
-                changes += [change] if change else []
-            else:
-                part = _part(str(source), str(flow), own, table, basis, account, log)
-                parts += [part] if part else []
-    return tuple(parts), tuple(changes)
-
-
-def _sum_parts(table: Table, log: Findings) -> pd.DataFrame:
-    keys = ["source", YEAR, "flow"]
-    rows = table.frame
-    if "citizenship" not in rows or rows["citizenship"].nunique() < 2:
-        return rows
-    log.add(
-        table.name, "CITIZENSHIPS_SUMMED",
-        f"parts {listed(sorted(set(rows['citizenship'])))} were summed", column="citizenship",
-        total=len(rows),
-    )  # fmt: skip
-    whole = rows.groupby(keys, sort=False)["count"].agg(lambda x: x.to_numpy().sum())
-    return whole.reset_index()
-
-
-def _part(
-    source: str,
-    flow: str,
-    rows: pd.DataFrame,
-    table: Table,
-    basis: str,
-    account: Account,
-    log: Findings,
-) -> AdministrativeFlow | None:
-    if flow == "net":
-        log.add(
-            table.name, "FLOW_NEEDED", f"'{source}' is given as net migration; as a part of total "
-            "migration it needs its direction", "Give its immigration and its emigration.",
-            column="flow", texts=["net"],
-        )  # fmt: skip
-        return None
-    if source not in PARTS:
-        log.add(
-            table.name, "SOURCE_UNKNOWN", f"is not a part of total migration that has a prior; "
-            f"those are {listed(PARTS)}",
-            "Use one of these names, or give it as flow = net: it is then carried as published.",
-            column="source", texts=[source],
-        )  # fmt: skip
-        return None
-    count = _yearly(source, rows, table, basis, account, log)
-    if count is None:
-        return None
-    return AdministrativeFlow.of(
-        KINDS[source],
-        flow,
-        count,
-        vintage=table.metadata.get("vintage", "") or "not stated",
-        reference=table.cited,
-        basis=basis,
-        counted=counted(table, account),
-    )
-
-
-def _yearly(
-    source: str,
-    rows: pd.DataFrame,
-    table: Table,
-    basis: str,
-    account: Account,
-    log: Findings,
-) -> xr.DataArray | None:
-    """Counts of the years that the account needs, on the basis of the survey."""
-    period = table.metadata["period"]
-    years = needed_years(account, period)
-    rows = rows[rows[YEAR].isin(years)]
-    lost = [y for y in years if y not in set(rows[YEAR])]
-    if lost:
-        log.add(
-            table.name, "CELLS_NEEDED", f"'{source}' has no rows for {listed(lost)}, and the "
-            "account cannot do without them", "Add them; 0 if there were none.", column=YEAR,
-            total=len(lost),
-        )  # fmt: skip
-        return None
-    if not complete(rows, "count", table, log):
-        return None
-    count = labelled(rows, "count", {YEAR: years})
-    calendar = period == CALENDAR_YEAR
-    if calendar == (basis == CALENDAR_YEARS):
-        return count
-    if calendar:
-        return to_mid_years(count.values, np.array(years), intervals(account), (), {})
-    log.add(
-        table.name, "PERIOD_MISMATCH", f"'{source}' is by {MID_YEARS} and the survey by "
-        f"{CALENDAR_YEARS}{explained(CALENDAR_YEARS, MID_YEARS)}",
-        "Give it for calendar years.", column=YEAR, texts=[period],
-    )  # fmt: skip
-    return None
-
-
-def _known_change(
-    source: str, rows: pd.DataFrame, table: Table, account: Account, log: Findings
-) -> KnownChange | None:
-    count = _yearly(source, rows, table, MID_YEARS, account, log)
-    if count is None:
-        return None
-    log.add(
-        table.name, "KNOWN_CHANGE", f"'{source}' is net and no part of total migration: it is "
-        "carried in the account as published, without an error unless it has a prior",
-        column="source",
-        total=len(rows),
-    )  # fmt: skip
-    return KnownChange(
-        source, count, table.metadata.get("vintage", "") or "not stated", table.cited,
-        counted(table, account),
-    )  # fmt: skip
-
-
-def total_of(surveys: Sequence[SurveyFlow], parts: Sequence[AdministrativeFlow]) -> xr.DataArray:
-    """Total migration of the tables, (flow, year), persons: survey plus signed parts."""
-    totals = []
-    for survey in surveys:
-        total = survey.estimate.sum(_CELLS)
-        for part in parts:
-            if part.flow == survey.flow:
-                total = total + part.sign * part.count
-        totals.append(total)
-    flows = xr.DataArray([s.flow for s in surveys], dims="flow", name="flow")
-    return xr.concat(totals, dim=flows)
+    return replace(survey, estimate=estimate, definition=definition)

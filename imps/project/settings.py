@@ -1,24 +1,37 @@
-"""The settings of a case from files.
+"""The settings of a case: a TOML file of data only, with paths relative to the file itself.
 
-Settings are a TOML file: data only, with paths relative to the file itself, a
-schema version, and no unknown key.
+What a key may be stands in :mod:`imps.project.sections`. All faults of a file are reported
+together, with the line, what was found and what is allowed.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from imps.account.priors import OPTIONAL_PRIORS, default_priors
-from imps.project.between import MEAN_OF_CALENDAR_YEARS, Account
+from imps.project.sections import (
+    SECTIONS,
+    Account,
+    CaseSettings,
+    FitSettings,
+    NormalCoverage,
+    OutputSettings,
+    PriorChange,
+    Section,
+    TableSettings,
+    UniformCoverage,
+)
 from imps.reading.findings import Collector, ImportLog, listed
 from imps.reading.kinds import SCHEMAS
 from imps.reading.options import OPTION_NAMES, nearest
@@ -29,63 +42,8 @@ SETTINGS_FILE: Final = "settings.toml"
 MAX_SETTINGS_BYTES: Final = 1_000_000
 MAX_TABLES: Final = 200
 REQUIRED_KINDS: Final = ("population", "births", "deaths", "survey_flows")
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How the model is fitted.
-
-    Attributes
-    ----------
-    seed : int
-        One integer for everything random.
-    chains, draws, tune, cores : int
-        `tune` and `cores` are for NUTS only.
-    target_accept : float
-        Of NUTS.
-    """
-
-    seed: int = 1
-    chains: int = 4
-    draws: int = 1000
-    tune: int = 600
-    cores: int = 2
-    target_accept: float = 0.97
-
-
-@dataclass(frozen=True)
-class OutputSettings:
-    """Where results go: a folder inside the project.
-
-    Attributes
-    ----------
-    folder : str
-    overwrite : bool
-    """
-
-    folder: str = "results"
-    overwrite: bool = False
-
-
-@dataclass(frozen=True)
-class TableSettings:
-    """One file of the case.
-
-    Attributes
-    ----------
-    kind, file : str
-        Kind of table; path as written, relative to the settings file.
-    options : mapping
-        Fields of `ReadOptions`.
-    coverage : mapping
-        Prior of the coverage of a stock: distribution "normal" with mean and sd, or
-        "uniform" with lower and upper; empty if none.
-    """
-
-    kind: str
-    file: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    coverage: Mapping[str, Any] = field(default_factory=dict)
+INSTEAD: Final = MappingProxyType({"survey_flows": "survey_totals"})
+"""A kind of table that may stand in the place of a required one."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +54,7 @@ class Settings:
     ----------
     folder : Path
         Folder of the settings file; all paths are relative to it.
-    account, fit, output
+    account, case, fit, output
         The sections of the file.
     tables : tuple of TableSettings
     priors : mapping
@@ -105,6 +63,7 @@ class Settings:
 
     folder: Path
     account: Account
+    case: CaseSettings
     fit: FitSettings
     output: OutputSettings
     tables: tuple[TableSettings, ...]
@@ -119,9 +78,7 @@ class Settings:
         """All settings as plain values for a manifest, without absolute paths."""
         return {
             "schema": SCHEMA_VERSION,
-            "account": dataclasses.asdict(self.account),
-            "fit": dataclasses.asdict(self.fit),
-            "output": dataclasses.asdict(self.output),
+            **{name: getattr(self, name).model_dump(mode="json") for name in SECTIONS},
             "priors": {name: dict(row) for name, row in self.priors.items()},
             "tables": [
                 {"kind": t.kind, "file": published_path(t.file), **t.options, **_coverage(t)}
@@ -212,29 +169,8 @@ def _parsed(text: str, log: Collector) -> dict[str, Any] | None:
     return None
 
 
-_SECTIONS: Final = {
-    "account": Account,
-    "fit": FitSettings,
-    "output": OutputSettings,
-}
-_RANGES: Final = {
-    "first_mid_year": (0, 2200),
-    "last_mid_year": (0, 2200),
-    "census_standard_error": (0.0, 0.1),
-    "chains": (1, 64),
-    "draws": (1, 1_000_000),
-    "tune": (0, 1_000_000),
-    "cores": (1, 1024),
-    "target_accept": (0.5, 0.999),
-}
-_CHOICES: Final = {
-    "calendar_to_mid_year": ("", MEAN_OF_CALENDAR_YEARS),
-    "special_populations": ("", "as-declared"),
-}
-
-
 class _Reader:
-    """Checks the content of a settings file key by key."""
+    """Checks the content of a settings file section by section."""
 
     def __init__(self, content: dict[str, Any], text: str, log: Collector) -> None:
         self.content = content
@@ -244,22 +180,23 @@ class _Reader:
     def settings(self, folder: Path, prior_names: tuple[str, ...]) -> Settings:
         """All sections; faults go to the log."""
         self._version()
-        known = ("schema", *_SECTIONS, *SCHEMAS, "priors")
+        known = ("schema", *SECTIONS, *SCHEMAS, "priors")
         for key in self.content:
             if key not in known:
                 self._unknown(key, known, "a section of the settings")
-        sections = {name: self._section(name, kind) for name, kind in _SECTIONS.items()}
-        account, output = sections["account"], sections["output"]
-        self._check_output(folder, output.folder)
+        parts: dict[str, Any] = {
+            name: self._section(model, self.content.get(name, {}), name)
+            for name, model in SECTIONS.items()
+        }
+        account = parts["account"]
+        self._check_output(folder, parts["output"].folder)
         if 0 < account.last_mid_year <= account.first_mid_year:
             self._range("last_mid_year", account.last_mid_year, "a year after first_mid_year")
         return Settings(
             folder=folder,
-            account=account,
-            fit=sections["fit"],
-            output=output,
             tables=tuple(self._tables()),
             priors=MappingProxyType(self._priors(prior_names)),
+            **parts,
         )
 
     def _version(self) -> None:
@@ -277,34 +214,42 @@ class _Reader:
                 column="schema", rows=self._line("schema"), texts=[version],
             )  # fmt: skip
 
-    def _section(self, name: str, kind: type) -> Any:
-        given = self.content.get(name, {})
+    def _section(self, model: type[Section], given: Any, name: str) -> Section:
+        """A section as its model; its faults go to the log, and defaults take their place."""
         if not isinstance(given, dict):
             self._range(name, given, f"a section [{name}]")
-            return kind()
-        fields = {f.name: f.default for f in dataclasses.fields(kind)}
-        kept = {}
-        for key, value in given.items():
-            if key not in fields:
-                self._unknown(key, fields, f"a setting of [{name}]")
-            elif self._valid(key, value, fields[key]):
-                kept[key] = float(value) if isinstance(fields[key], float) else value
-        return kind(**kept)
+            return model()
+        try:
+            return model.model_validate(given)
+        except ValidationError as refused:
+            faults = refused.errors(include_url=False)
+        for fault in faults:
+            self._report(model, name, fault)
+        wrong = {fault["loc"][0] for fault in faults}
+        return model.model_validate({k: v for k, v in given.items() if k not in wrong})
 
-    def _valid(self, key: str, value: Any, default: Any) -> bool:
-        if key == "seed":
-            good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
-            if not good:
-                self.log.add(
-                    "SEED_BAD", "is not a seed; expected a whole number from 0 to 4294967295",
-                    "Write seed = 1, without quotation marks.",
-                    column="seed", rows=self._line("seed"), texts=[_as_toml(value)],
-                )  # fmt: skip
-            return good
-        expected = _expected(key, value, default)
-        if expected:
-            self._range(key, value, expected)
-        return not expected
+    def _report(self, model: type[Section], name: str, fault: Mapping[str, Any]) -> None:
+        place = tuple(k for k in fault["loc"] if k != "[key]")
+        key, owner = str(place[-1]), _owner(model, place[:-1])
+        if fault["type"] == "extra_forbidden":
+            section = ".".join([name, *(str(k) for k in place[:-1] if isinstance(k, str))])
+            self._unknown(key, owner.model_fields, f"a setting of [{section}]")
+        elif fault["type"] == "missing":
+            self.log.add(
+                "SETTING_MISSING", f"a section [[{name}.{fault['loc'][0]}]] has no '{key}'",
+                f"Add {key}, {_words(owner.model_fields[key])}.",
+                column=key, rows=self._line(str(fault["loc"][0])),
+            )  # fmt: skip
+        elif key == "seed":
+            self.log.add(
+                "SEED_BAD", "is not a seed; expected a whole number from 0 to 4294967295",
+                "Write seed = 1, without quotation marks.",
+                column="seed", rows=self._line("seed"), texts=[_as_toml(fault["input"])],
+            )  # fmt: skip
+        else:
+            one_of = fault["ctx"]["expected"] if fault["type"] == "literal_error" else ""
+            nested = one_of and len(place) > 1
+            self._range(key, fault["input"], one_of if nested else _expected(model, place))
 
     def _check_output(self, project: Path, folder: str) -> None:
         """Results stay inside the project folder, through links as well."""
@@ -325,7 +270,7 @@ class _Reader:
             for entry in entries if isinstance(entries, list) else [entries]:
                 if table := self._table(kind, entry):
                     tables.append(table)
-        lost = [kind for kind in REQUIRED_KINDS if kind not in self.content]
+        lost = [k for k in REQUIRED_KINDS if not {k, INSTEAD.get(k, k)} & set(self.content)]
         if lost:
             self.log.add(
                 "TABLE_MISSING", f"the account has no {listed(lost)}",
@@ -357,18 +302,23 @@ class _Reader:
         return TableSettings(kind, file, MappingProxyType(options), MappingProxyType(coverage))
 
     def _coverage(self, given: Any, file: str) -> dict[str, Any]:
-        words = {"normal": ("mean", "sd"), "uniform": ("lower", "upper")}
+        models: dict[str, type[Section]] = {"normal": NormalCoverage, "uniform": UniformCoverage}
         kind = given.get("distribution") if isinstance(given, dict) else None
-        if kind not in words:
-            self._prior_bad("coverage", given, f"of {file} has no distribution out of {[*words]}")
+        model = models.get(kind) if isinstance(kind, str) else None
+        if model is None:
+            self._prior_bad("coverage", given, f"of {file} has no distribution out of {[*models]}")
             return {}
-        first, second = (given.get(word) for word in words[kind])
-        numbers = _finite(first) and _finite(second)
-        if set(given) - {"distribution", *words[kind]} or not numbers:
-            self._prior_bad("coverage", given, f"of {file} needs {' and '.join(words[kind])} only")
+        try:
+            found = model.model_validate(given)
+        except ValidationError as refused:
+            names = [name for name in model.model_fields if name != "distribution"]
+            shape = {"missing", "extra_forbidden", "float_type", "finite_number"}
+            wrong = {fault["type"] for fault in refused.errors()} & shape
+            needs = f"of {file} needs {' and '.join(names)} only"
+            self._prior_bad("coverage", given, needs if wrong else f"of {file} is no distribution")
             return {}
-        if (second <= 0) if kind == "normal" else not 0 <= first < second:
-            self._prior_bad("coverage", given, f"of {file} is not a distribution")
+        if isinstance(found, UniformCoverage) and found.lower >= found.upper:
+            self._prior_bad("coverage", given, f"of {file} is no distribution")
             return {}
         return dict(given)
 
@@ -381,25 +331,25 @@ class _Reader:
         for name, row in given.items():
             if name not in names:
                 self._unknown(name, names, "a prior")
-            elif self._prior_valid(name, row):
-                kept[name] = MappingProxyType({k: float(v) for k, v in row.items()})
+            elif (change := self._prior(name, row)) is not None:
+                kept[name] = MappingProxyType(change)
         return kept
 
-    def _prior_valid(self, name: str, row: Any) -> bool:
+    def _prior(self, name: str, row: Any) -> dict[str, float] | None:
         if not isinstance(row, dict) or not row:
             self._prior_bad(name, row, "needs mean, sd or both")
-            return False
-        good = True
-        for key, value in row.items():
-            if key not in ("mean", "sd"):
-                self._unknown(key, ("mean", "sd"), f"a setting of [priors.{name}]")
-            elif not _finite(value) or (key == "sd" and value <= 0):
+            return None
+        try:
+            return PriorChange.model_validate(row).model_dump(exclude_unset=True)
+        except ValidationError as refused:
+            for fault in refused.errors():
+                key, value = str(fault["loc"][0]), fault["input"]
+                if fault["type"] == "extra_forbidden":
+                    self._unknown(key, PriorChange.model_fields, f"a setting of [priors.{name}]")
+                    continue
                 wanted = "a finite number above 0" if key == "sd" else "a finite number"
                 self._prior_bad(name, f"{key} = {_as_toml(value)}", f"needs {key} to be {wanted}")
-            else:
-                continue
-            good = False
-        return good
+        return None
 
     def _prior_bad(self, name: str, value: Any, problem: str) -> None:
         self.log.add(
@@ -436,28 +386,41 @@ def _inside(path: Path, folder: Path) -> bool:
         return False
 
 
-def _expected(key: str, value: Any, default: Any) -> str:
-    """What a setting should be, or nothing when it is."""
-    if key in _CHOICES:
-        return "" if value in _CHOICES[key] else f"one of {_CHOICES[key]}"
-    if isinstance(default, bool):
-        return "" if isinstance(value, bool) else "true or false"
-    if key in _RANGES:
-        low, high = _RANGES[key]
-        whole = isinstance(default, int)
-        right = isinstance(value, int) if whole else isinstance(value, int | float)
-        good = right and not isinstance(value, bool) and low <= value <= high
-        return "" if good else f"a {'whole ' if whole else ''}number from {low:g} to {high:g}"
-    return "" if isinstance(value, str) else "a text"
+# What a field takes, in words
 
 
-def _finite(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
+def _owner(model: type[Section], place: tuple[Any, ...]) -> type[Section]:
+    """The model in which a key stands, such as that of an era of the account."""
+    for key in place:
+        field = model.model_fields.get(str(key))
+        inner = get_args(field.annotation) if field is not None else ()
+        model = next((a for a in inner if isinstance(a, type) and issubclass(a, Section)), model)
+    return model
+
+
+def _expected(model: type[Section], place: tuple[Any, ...]) -> str:
+    """What a setting should be; of a value inside a list or table, what all of it should be."""
+    for i in range(len(place), 0, -1):
+        field = _owner(model, place[: i - 1]).model_fields.get(str(place[i - 1]))
+        if field is not None:
+            return _words(field)
+    return "another value"
+
+
+def _words(field: FieldInfo) -> str:
+    """The type and range of a field in words."""
+    kind = field.annotation
+    inner = [a for a in get_args(kind) if a is not type(None)]
+    if get_origin(kind) is Literal:
+        return f"one of {tuple(inner)}"
+    if get_origin(kind) in (tuple, dict):
+        return f"a {'list' if get_origin(kind) is tuple else 'table'} of {field.description}"
+    numbers = [k for k in (kind, *inner) if k in (int, float)]
+    if numbers:
+        low = next((m.ge for m in field.metadata if isinstance(m, Ge)), float("-inf"))
+        high = next((m.le for m in field.metadata if isinstance(m, Le)), float("inf"))
+        return f"a {'whole ' if numbers[0] is int else ''}number from {low:g} to {high:g}"
+    return "true or false" if kind is bool else "a text"
 
 
 def _as_toml(value: Any) -> str:

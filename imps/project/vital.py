@@ -10,9 +10,8 @@ import xarray as xr
 
 from imps.demography.accounting import deaths_by_cohort
 from imps.names import AGE, SEX, SEXES, YEAR
-from imps.project.arrays import labelled
-from imps.project.between import Account
-from imps.project.stocks import complete, counted, single_ages
+from imps.project.arrays import complete, counted, labelled, single_ages
+from imps.project.sections import Account
 from imps.reading.findings import Findings, listed
 from imps.reading.options import AT_DEATH, AT_MID_YEAR, CALENDAR_YEAR, MID_YEAR
 from imps.reading.table import Table, of_kinds
@@ -26,7 +25,9 @@ def births_of(tables: Sequence[Table], account: Account, log: Findings) -> Birth
         return None
     rows, first = joined
     count = _intervals(rows, "births", {SEX: SEXES}, first, account)
-    return Births(count, *_origin(tables, "births"), counted=counted(first, account))
+    births = Births(count, *_origin(tables, "births"), counted=counted(first, account))
+    totals = _totals(tables, "births", account, log)
+    return births if totals is None else births.scaled_to(totals[0], reference=totals[1])
 
 
 def deaths_of(
@@ -75,7 +76,37 @@ def deaths_of(
             "cohorts that met them, in proportion to their size; totals are unchanged",
             column="age", total=len(rows),
         )  # fmt: skip
-    return Deaths(count, *_origin(tables, "deaths"), counted=counted(first, account))
+    deaths = Deaths(count, *_origin(tables, "deaths"), counted=counted(first, account))
+    totals = _totals(tables, "deaths", account, log)
+    return deaths if totals is None else deaths.scaled_to(totals[0], reference=totals[1])
+
+
+def _totals(
+    tables: Sequence[Table], kind: str, account: Account, log: Findings
+) -> tuple[xr.DataArray, str] | None:
+    """Totals of mid-year intervals that were published, which the sums of cells then meet."""
+    same = [t for t in of_kinds(tables, "vital_totals") if kind in t.frame]
+    if not same:
+        return None
+    rows = pd.concat([t.frame for t in same], ignore_index=True)
+    rows = rows[rows[YEAR].isin(intervals(account))].dropna(subset=[kind])
+    period = str(same[0].metadata.get("period", ""))
+    if any(t.metadata.get("period") != MID_YEAR for t in same):
+        log.add(
+            same[0].name, "PERIOD_MISMATCH", f"totals of {kind} are for periods '{period}'; they "
+            "are those of the intervals between mid-years",
+            f'Give totals of years to 30 June and set period = "{MID_YEAR}".',
+            column=YEAR, texts=[period],
+        )  # fmt: skip
+        return None
+    if rows[YEAR].duplicated().any():
+        log.add(
+            same[0].name, "DUPLICATE_KEY", f"the total of {kind} of "
+            f"{rows[YEAR][rows[YEAR].duplicated()].iloc[0]} is given more than once",
+            "Keep one row for each.", column=kind,
+        )  # fmt: skip
+        return None
+    return labelled(rows, kind, {YEAR: sorted(rows[YEAR])}), same[0].references(rows)
 
 
 def _joined(
@@ -151,4 +182,5 @@ def _origin(tables: Sequence[Table], kind: str) -> tuple[str, str]:
     """Vintage and reference of the tables of a kind."""
     same = of_kinds(tables, kind)
     vintages = list(dict.fromkeys(t.metadata.get("vintage", "") for t in same))
-    return listed([v for v in vintages if v]) or "registered", listed([t.cited for t in same])
+    stated = listed([v for v in vintages if v]) or "registered"
+    return stated, ", ".join(t.references() for t in same)

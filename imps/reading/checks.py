@@ -22,6 +22,9 @@ from imps.reading.totals import (
     use_totals_as_checks,
 )
 
+MANY_VINTAGES = ("population", "population_totals")
+"""Kinds of which base, census and roll-forward may stand in one file."""
+
 
 def check_table(draft: Draft) -> None:
     """Run every check of one table, in the order in which they depend on each other."""
@@ -69,7 +72,7 @@ def _choose_vintage(draft: Draft) -> None:
         other = frame["vintage"] != wanted
         draft.add("VINTAGE_CHOSEN", column="vintage", rows=frame[ROW][other], vintage=wanted)
         draft.frame = frame[~other].reset_index(drop=True)
-    elif len(found) > 1 and draft.schema.kind != "population":
+    elif len(found) > 1 and draft.schema.kind not in MANY_VINTAGES:
         draft.add("VINTAGE_NEEDED", column="vintage", texts=found, found=found, last=found[-1])
 
 

@@ -43,7 +43,7 @@ FLOW_WORDS: Final = MappingProxyType(
     }
 )
 _UNSCALED: Final = ("contacts", "cv", "share")
-_OPTIONAL_LABELS: Final = ("vintage", "citizenship", "basis")
+_OPTIONAL_LABELS: Final = ("vintage", "citizenship", "basis", "reference")
 
 
 def read_columns(cells: Cells, schema: Schema, options: ReadOptions, log: Collector) -> Draft:
@@ -115,7 +115,7 @@ def _particulars(code: str, name: str, texts: np.ndarray) -> tuple[str, dict[str
 
 
 def _read_texts(draft: Draft, cells: Cells) -> None:
-    for name in ("area", "vintage", "source", "citizenship", "basis"):
+    for name in ("area", "vintage", "source", "citizenship", "basis", "reference"):
         if name in cells.columns:
             codes, distinct = pd.factorize(cells.columns[name])
             texts = _spread([_label(text) for text in distinct], codes)

@@ -29,11 +29,15 @@ IMPLAUSIBLE_ERROR: Final = 20.0
 """Standard errors per estimate that no sample gives: one contact has about one."""
 
 
+SURVEYS: Final = ("survey_flows", "survey_totals")
+"""Kinds in which every figure has a sampling error."""
+
+
 def check_survey(draft: Draft) -> None:
     """Check the errors of a table of flows and bring them to standard errors."""
     if draft.schema.nature != "flow":
         return
-    if draft.schema.kind == "survey_flows":
+    if draft.schema.kind in SURVEYS:
         _check_intervals(draft)
         _use_cv(draft)
         _derive_standard_error(draft)
@@ -130,7 +134,7 @@ def _check_standard_error(draft: Draft) -> None:
     nothing = (error == 0) & (estimate == 0)
     _unobserved(draft, nothing, "ZERO_NO_CONTACTS", "zero_no_contacts", "no contacts")
     draft.find((error == 0) & (estimate > 0), "SE_ZERO", column="standard_error")
-    if draft.schema.kind == "survey_flows":
+    if draft.schema.kind in SURVEYS:
         bare = error.isna() & estimate.notna() & ~nothing
         _unobserved(draft, bare, "SE_MISSING", "standard_error_missing", "no standard error")
     ratio = error / estimate.where(estimate > 0)

@@ -93,6 +93,13 @@ class Table:
         """Name under which results cite the table: without the folders of one computer."""
         return published_path(self.name)
 
+    def references(self, rows: pd.DataFrame | None = None) -> str:
+        """Keys of the references behind rows, if the file has them; else the name of the file."""
+        rows = self.frame if rows is None else rows
+        cells = rows["reference"].unique() if "reference" in rows else ()
+        keys = {key.strip() for cell in cells for key in str(cell).split(";")} - {""}
+        return ", ".join(sorted(keys)) or self.cited
+
     @property
     def value(self) -> str:
         """Name of the column of figures."""
@@ -223,7 +230,8 @@ def _tidy(draft: Draft) -> pd.DataFrame:
     value = draft.schema
     lead = [c for c in _ORDER if c in frame]
     figures = [c for c in value.values if c in frame]
-    companions = [c for c in (value.missing_column, value.flag_column) if c in frame]
+    beside = (value.missing_column, value.flag_column, "reference")
+    companions = [c for c in beside if c in frame]
     keys = [c for c in (*lead, END) if c in frame and c != "age_group"]
     if "sex" in frame:
         frame["sex"] = pd.Categorical(frame["sex"], ["male", "female", "persons"], ordered=True)
@@ -235,7 +243,7 @@ def _tidy(draft: Draft) -> pd.DataFrame:
 
 def content_hash(frame: pd.DataFrame, kind: str) -> str:
     """SHA-256 of labels and figures, independent of container, row order and flags."""
-    columns = [c for c in sorted(frame.columns) if not c.endswith("_flag")]
+    columns = [c for c in sorted(frame.columns) if not c.endswith("_flag") and c != "reference"]
     ordered = frame.sort_values([c for c in _ORDER if c in frame], kind="stable")
     digest = hashlib.sha256(kind.encode())
     for name in columns:

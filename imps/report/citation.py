@@ -18,8 +18,8 @@ import pandas as pd
 
 from imps._version import __version__
 from imps.posterior.fit import Fit
-from imps.project.check import project_of
-from imps.shipped.loading import Case, load_case
+from imps.project.case import Case
+from imps.shipped import find_case
 
 SPECIAL = re.compile(r"([&%$#_])")
 
@@ -55,8 +55,7 @@ def cite(of: str | Case | Fit | Any = None) -> Citations:
     case = getattr(of, "case", of)
     fit = getattr(of, "fit", of)
     if isinstance(case, str):
-        project = project_of(case)
-        case = project.case if project else load_case(case)
+        case = find_case(case)
     sampled = not isinstance(fit, Fit) or fit.method == "nuts"
     entries = _software(sampled=sampled)
     if isinstance(case, Case):

@@ -39,7 +39,7 @@ from imps.results.reconciliation import Reconciliation, reconcile
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from imps.shipped.loading import Case
+    from imps.project.case import Case
 
 
 def write_report(

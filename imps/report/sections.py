@@ -35,7 +35,7 @@ from imps.tables.run import run_tables
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from imps.shipped.loading import Case
+    from imps.project.case import Case
 
 WORDS = tomllib.loads(
     (importlib.resources.files("imps.report") / "words" / "report.toml").read_text("utf-8")

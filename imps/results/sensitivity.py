@@ -19,9 +19,10 @@ from imps.account.priors import FAMILIES, Priors
 from imps.errors import PriorError, SourceError, some
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, fit, needs_fit
+from imps.project.case import Case
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import INSEPARABLE, VERDICT, Checks, check
-from imps.shipped.loading import Case, load_case
+from imps.shipped import find_case
 
 TRUE_ERROR = 100_000.0
 """Persons of true error in one source to which the response of all is tabulated."""
@@ -349,7 +350,7 @@ def compare_priors(
     PriorError
         If a name is unknown, with the nearest.
     """
-    loaded = load_case(case) if isinstance(case, str) else case
+    loaded = find_case(case) if isinstance(case, str) else case
     named = (
         dict(sets)
         if isinstance(sets, Mapping)

@@ -151,15 +151,13 @@ def prior(
     """Print the table of priors, and what they alone say about the gap."""
     with _refusals():
         from imps.account.linear import linear_model
-        from imps.account.priors import default_priors
         from imps.notebook_cards import thousand
         from imps.posterior.prior_predictive import prior_predictive
-        from imps.project.check import project_of
-        from imps.shipped.loading import load_case
+        from imps.shipped import project_of
 
         project = project_of(case)
-        sources = project.sources if project else load_case(case).sources
-        model = linear_model(sources, project.priors if project else default_priors())
+        assert project is not None  # a name is a project, or refused
+        model = linear_model(project.sources, project.priors)
         found = prior_predictive(model, seed=seed, draws=draws)
     columns = ["name", "distribution", "unit", "meaning"]
     _show(model.priors.table()[columns], "Priors (shares per one)")
@@ -210,11 +208,11 @@ def reconcile(
     told is taken from the settings of a project; its results go to the folder that they name.
     """
     with _refusals():
-        from imps.project.check import project_of
         from imps.runs.run import run
+        from imps.shipped import project_of
 
         project = project_of(case)
-        if project is not None and project.settings is not None:
+        if project is not None and project.settings is not None and not project.shipped:
             out = out or project.settings.results
             force = force or project.settings.output.overwrite
 
@@ -309,11 +307,11 @@ def rerun(
     with _refusals():
         from imps.runs.rerun import DIFFERENT as OTHER
         from imps.runs.rerun import rerun as repeat
-        from imps.shipped.loading import load_case
+        from imps.shipped import find_case
 
         found = repeat(
             manifest,
-            case=None if case is None else load_case(case),
+            case=None if case is None else find_case(case),
             out=out,
             progress=not quiet and sys.stderr.isatty(),
             say=_teller(quiet),

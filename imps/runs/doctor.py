@@ -80,9 +80,9 @@ def _blas() -> str:
 
 
 def _cases() -> str:
-    from imps.shipped.loading import load_case
+    from imps.shipped import find_case
 
-    return ", ".join(f"{name} ({load_case(name).sources.gap:+,.0f})" for name in cases())
+    return ", ".join(f"{name} ({find_case(name).sources.gap:+,.0f})" for name in cases())
 
 
 def _posterior() -> str:
@@ -90,9 +90,9 @@ def _posterior() -> str:
     from imps.account.linear import linear_model
     from imps.account.priors import default_priors
     from imps.posterior.fit import fit
-    from imps.shipped.loading import load_case
+    from imps.shipped import find_case
 
-    model = linear_model(load_case(cases()[-1]).sources, default_priors())
+    model = linear_model(find_case(cases()[-1]).sources, default_priors())
     found = fit(model, seed=1, method="exact", chains=2, draws=500)
     exact = found.extras["exact_moments"].set_index("quantity").loc["gap[base]"]
     draws = found.quantities()["gap[base]"]

@@ -5,11 +5,9 @@ No user name, no computer name and no absolute path stands in it.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import importlib.metadata
-import importlib.resources
 import json
 import os
 import platform
@@ -28,9 +26,9 @@ from imps.posterior.archive import account_record
 from imps.posterior.fit import Fit
 from imps.posterior.storage import LATENT, LOG_SCALE, check_format, write_whole
 from imps.posterior.variant import Variant
+from imps.project.case import Case
 from imps.results.checks import Checks
 from imps.results.reconciliation import Reconciliation
-from imps.shipped.loading import Case
 
 FORMAT = 1
 MANIFEST_FILE = "manifest.json"
@@ -106,9 +104,11 @@ def first_part(
         "status": RUNNING,
         "case": case.name,
         "title": case.title,
+        "origin": case.origin,
+        "case_sha256": case.digest,
         "area": linear.sources.area,
         **environment(),
-        "inputs": imported.get("inputs") or shipped_inputs(case.name),
+        "inputs": imported.get("inputs") or list(case.inputs),
         "input_settings": imported.get("settings"),
         "import_log": imported.get("findings", []),
         "sources": linear.sources.table().to_dict("records"),
@@ -158,35 +158,6 @@ def quantities(fit: Fit, checks: Checks) -> list[dict[str, Any]]:
         }
         for name, values in fit.quantities().items()
     ]
-
-
-def shipped_inputs(name: str) -> list[dict[str, Any]]:
-    """Digest, rows and vintage of each table of a shipped case."""
-    folder = importlib.resources.files("imps.shipped") / name.replace("-", "_")
-    if not folder.is_dir():
-        return []
-    files = sorted(folder.iterdir(), key=lambda f: f.name)
-    published = _published({f.name: f.read_bytes() for f in files if f.name == "references.csv"})
-    return [_input(f.name, f.read_bytes(), published) for f in files if f.is_file()]
-
-
-def _input(name: str, data: bytes, published: Mapping[str, str]) -> dict[str, Any]:
-    row: dict[str, Any] = {"file": name, "sha256": digest(data), "rows": None, "vintage": []}
-    if name.endswith(".csv"):
-        rows = list(csv.DictReader(data.decode("utf-8").splitlines()))
-        row["rows"] = len(rows)
-        ids = {i for r in rows for i in (r.get("reference") or "").split(";") if i in published}
-        row["vintage"] = sorted({r["vintage"] for r in rows if r.get("vintage")})
-        row["vintage"] += [f"{i}, published {published[i]}" for i in sorted(ids)]
-    return row
-
-
-def _published(references: Mapping[str, bytes]) -> dict[str, str]:
-    return {
-        row["reference"]: row["published"]
-        for data in references.values()
-        for row in csv.DictReader(data.decode("utf-8").splitlines())
-    }
 
 
 def account_digest(linear: LinearModel) -> str:

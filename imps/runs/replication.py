@@ -34,12 +34,11 @@ from imps.account.latents import Resolution
 from imps.errors import OutputExistsError
 from imps.posterior.saved_fits import FIT_FILE
 from imps.posterior.variant import Variant
+from imps.project.case import SHIPPED, Case
 from imps.report.citation import cite
 from imps.runs.manifest import MANIFEST_FILE, quantities, read_manifest, write_manifest
 from imps.runs.rerun import FALSE_ALARM, KNOWN_SD, rerun
 from imps.runs.run import Run, load_run, run
-from imps.shipped import cases
-from imps.shipped.loading import Case
 from imps.simulation.simulate import simulate_account
 from imps.sources import Sources
 
@@ -291,7 +290,7 @@ def _write_rest(folder: Path, manifest: Mapping[str, Any], done: Run, stand_in: 
         "pins": pins,
         "python": ".".join(manifest["python"].split(".")[:2]),
         "stand_in": stand_in,
-        "shipped": case.name in cases(),
+        "shipped": case.origin == SHIPPED,
         "licence": case.licence,
         "notes": case.notes,
         "sources": manifest["sources"],

@@ -17,13 +17,13 @@ from imps.account.priors import Prior, Priors
 from imps.errors import SavedFileError
 from imps.posterior.saved_fits import FIT_FILE, load_fit, load_saved_case
 from imps.posterior.variant import Variant
+from imps.project.case import SHIPPED, Case
 from imps.results.attribution import attribute
 from imps.results.checks import check
 from imps.runs.manifest import account_digest, draws_digest, environment, quantities, read_manifest
 from imps.runs.run import Run, changed_inputs, run
 from imps.runs.working_folder import other_parts
-from imps.shipped import cases
-from imps.shipped.loading import Case, load_case
+from imps.shipped import cases, find_case
 
 IDENTICAL = "identical"
 EQUAL = "equal within Monte Carlo error"
@@ -124,8 +124,10 @@ def rerun(
 
 def _case_of(then: Mapping[str, Any], manifest: Path) -> Case:
     """The shipped case as it is now, or the one that was saved with the run."""
-    if then["case"] in cases():
-        return load_case(then["case"])
+    # manifests of before 0.2 say no origin; only projects had settings then
+    shipped = then["origin"] == SHIPPED if "origin" in then else then["input_settings"] is None
+    if shipped and then["case"] in cases():
+        return find_case(then["case"])
     saved = (manifest if manifest.is_dir() else manifest.parent) / FIT_FILE
     if not saved.exists():
         raise SavedFileError(

@@ -26,7 +26,8 @@ from imps.posterior.fit import Fit, allowed, fit
 from imps.posterior.pymc_model import build_model, linear_part
 from imps.posterior.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
 from imps.posterior.variant import Variant
-from imps.project.check import ImportReport, project_of
+from imps.project.case import SHIPPED, Case
+from imps.project.check import ImportReport
 from imps.project.settings import SETTINGS_FILE, inspect_settings
 from imps.reading.table import published_path
 from imps.report.report import html_report
@@ -46,7 +47,7 @@ from imps.runs.manifest import (
 )
 from imps.runs.working_folder import alone, check_replaceable, working_folder
 from imps.sampling import Sampling
-from imps.shipped.loading import Case, load_case
+from imps.shipped import project_of
 from imps.sources import Sources
 from imps.tables.printed import PrintedTable
 from imps.tables.run import run_tables
@@ -162,7 +163,11 @@ def run(
     tell = say or (lambda _: None)
     started = dt.datetime.now(dt.UTC)
     project = project_of(case)
-    loaded = case if isinstance(case, Case) else project.case if project else load_case(str(case))
+    loaded = project.case if project is not None else case
+    if not isinstance(loaded, Case):
+        raise TypeError(
+            f"a case is a name, a path, a Case or a project, not a {type(case).__name__}."
+        )
     if project is not None:
         priors, imported = priors or project.priors, imported or project.record()
     asked = {"seed": seed, "draws": draws, "chains": chains, "tune": tune,
@@ -201,8 +206,8 @@ def run(
 def _sampling(project: ImportReport | None, asked: Mapping[str, Any]) -> Sampling:
     """What was asked for, else the settings of the project, else the defaults."""
     given = {name: value for name, value in asked.items() if value is not None}
-    settings = None if project is None else project.settings
-    return Sampling(**{**(vars(settings.fit) if settings else {}), **given})
+    own = None if project is None or project.shipped else project.settings
+    return Sampling(**{**(vars(own.fit) if own else {}), **given})
 
 
 def variant_model(
@@ -238,14 +243,14 @@ def load_run(folder: str | Path) -> Run:
 
 def changed_inputs(manifest: Mapping[str, Any], folder: Path) -> list[str]:
     """In words, which settings and files of the project around a run are not what they were."""
-    if manifest["input_settings"] is None:
+    if manifest["input_settings"] is None or manifest.get("origin") == SHIPPED:
         return []
     project = next((p for p in folder.resolve().parents if (p / SETTINGS_FILE).is_file()), None)
     if project is None:
         return []
     settings, _ = inspect_settings(project)
     lines = []
-    if settings is None or settings.resolved() != manifest["input_settings"]:
+    if settings is None or _stated(settings.resolved()) != _stated(manifest["input_settings"]):
         lines.append(f"the settings in {SETTINGS_FILE} have changed")
     given = {published_path(t.file): project / t.file for t in settings.tables} if settings else {}
     for entry in manifest["inputs"]:
@@ -255,6 +260,14 @@ def changed_inputs(manifest: Mapping[str, Any], folder: Path) -> list[str]:
         elif digest(file.read_bytes()) != entry["sha256"]:
             lines.append(f"the input {entry['file']} has changed")
     return lines
+
+
+def _stated(settings: Any) -> Any:
+    """Settings without what is empty, for a release may add settings that are empty before."""
+    if not isinstance(settings, Mapping):
+        return settings
+    found = {key: _stated(value) for key, value in settings.items()}
+    return {key: value for key, value in found.items() if value not in ("", None, [], {})}
 
 
 def _results_of(case: Case, found: Fit, folder: Path | None) -> Run:

@@ -1,34 +1,8 @@
-"""Shipped cases: compact tables of published figures with source, vintage and licence.
+"""Shipped cases: project folders of published figures with source, vintage and licence.
 
-Each case is a folder of tidy tables in one schema; a case has the tables that
-were published for it.
-
-`case.toml`
-    title, area, dates, vintages, rules and notes.
-`stocks.csv`, `stocks_by_sex.csv`
-    item, date, vintage, persons, reference: base, rolled-forward, census totals.
-`population.csv`
-    vintage, year, sex, age, population, reference: single years of age.
-`births.csv`, `deaths.csv`
-    registered events by calendar year.
-`vital_mid_years.csv`
-    year, births, deaths: totals of mid-year intervals.
-`survey_flows.csv`
-    year, flow, sex, age_group, estimate and 95 per cent half-width in thousands, contacts.
-`survey_totals.csv`
-    year, flow, area, and the same for all ages and both sexes.
-`flows_by_age.csv`
-    year, flow, sex, age reached at mid-year, persons.
-`flow_totals.csv`
-    year, flow, basis (IPS, TIM, LTIM), thousands.
-`asylum_applications.csv`
-    year, main_applicants, dependants.
-`known_changes.csv`
-    year, name, persons: cross-border moves and other changes, net.
-`published_afterwards.csv`, `later_series.csv`
-    what was published after the census: for comparison only, no model sees it.
-`references.csv`
-    publisher, title, date and licence behind each key in the column `reference`.
+Each case is a folder like anybody's, `settings.toml` and tables, and is read by the same code
+(:mod:`imps.project`). What was computed from published figures is written there by the rules
+of `data_raw/` in the repository. A new case is a folder and nothing else.
 
 Crown copyright figures are reused under the Open Government Licence v3.0.
 """
@@ -37,41 +11,120 @@ from __future__ import annotations
 
 import difflib
 import importlib.resources
+import os
 import tomllib
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imps.errors import UnknownCaseError
+from imps.errors import InputError, UnknownCaseError
+
+if TYPE_CHECKING:
+    from imps.project.case import Case
+    from imps.project.check import ImportReport
+
+SETTINGS_FILE = "settings.toml"
 
 
 def cases() -> list[str]:
     """Names of the shipped cases."""
-    folder = importlib.resources.files(__name__)
-    return sorted(
-        entry.name.replace("_", "-")
-        for entry in folder.iterdir()
-        if entry.is_dir() and (entry / "case.toml").is_file()
-    )
+    return sorted(p.name.replace("_", "-") for p in _projects(_folder()))
 
 
 def case_title(name: str) -> str:
     """Title of a shipped case, read without loading its tables."""
-    return str(case_settings(name)["title"])
+    text = (_place(name) / SETTINGS_FILE).read_text(encoding="utf-8")
+    return str(tomllib.loads(text)["account"]["name"])
 
 
-def case_settings(name: str) -> dict[str, Any]:
-    """Settings of a shipped case, from its `case.toml`.
+def load_case(case: str | os.PathLike[str]) -> Case | dict[str, Case]:
+    """Load a case: a shipped one by name, or any project folder.
+
+    Parameters
+    ----------
+    case : str or path
+        Name of a shipped case; a project folder or its settings file; or a folder of
+        project folders, such as one for each area. The name of a shipped case is not
+        taken for a folder; write "./NAME".
+
+    Returns
+    -------
+    Case, or dict of name to Case
+        The latter of a folder of folders, by their names.
 
     Raises
     ------
     UnknownCaseError
         With the known names, and the nearest of them.
+    InputError
+        With all faults of all files.
     """
+    folders = _projects(Path(case)) if _many(case) else []
+    if not folders:
+        return find_case(case)
+    from imps.project.check import check_project
+    from imps.reading.findings import ImportLog
+
+    reports = {folder.name: check_project(folder) for folder in folders}
+    faults = ImportLog(tuple(f for report in reports.values() for f in report.log.faults))
+    if not faults.passed:
+        raise InputError(faults)
+    for report in reports.values():
+        report.log.warn()
+    return {name: report.case for name, report in reports.items()}
+
+
+def find_case(case: str | os.PathLike[str]) -> Case:
+    """One case: a shipped one by name, or a project folder."""
+    project = project_of(case)
+    assert project is not None  # a name or a path is a project, or refused
+    return project.case
+
+
+def project_of(case: object) -> ImportReport | None:
+    """The project behind a name, a folder, a settings file or a report; else None.
+
+    Raises
+    ------
+    InputError
+        If the project is refused.
+    UnknownCaseError
+        If there is neither a shipped case nor a folder of that name.
+    """
+    from imps.project.check import ImportReport, load_project
+
+    if isinstance(case, ImportReport):
+        return case
+    if not isinstance(case, str | os.PathLike):
+        return None
+    if str(case) in cases() or not Path(case).exists():
+        return replace(load_project(_place(str(case))), shipped=str(case))
+    return load_project(case)
+
+
+def _folder() -> Path:
+    return Path(str(importlib.resources.files(__name__)))
+
+
+def _place(name: str) -> Path:
+    """Folder of a shipped case."""
     known = cases()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise UnknownCaseError(
-            f"no shipped case is called '{name}'.{hint} Known: {', '.join(known)}."
+            f"no shipped case is called '{name}', and there is no folder of that name.{hint} "
+            f"Known: {', '.join(known)}."
         )
-    file = importlib.resources.files(__name__) / name.replace("-", "_") / "case.toml"
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+    return _folder() / name.replace("-", "_")
+
+
+def _many(case: str | os.PathLike[str]) -> bool:
+    """Whether a path is a folder without settings of its own."""
+    place = Path(case)
+    return str(case) not in cases() and place.is_dir() and not (place / SETTINGS_FILE).exists()
+
+
+def _projects(folder: Path) -> list[Path]:
+    """Folders below a folder that hold settings."""
+    return sorted(p.parent for p in folder.glob(f"*/{SETTINGS_FILE}"))

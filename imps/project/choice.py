@@ -1,0 +1,358 @@
+"""Which population is the base, which the census, and which was rolled forward.
+
+It follows from date and vintage. Where more than one could be meant, it is asked for and
+never chosen.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from imps.names import AGE, SEX, SEXES
+from imps.project.arrays import complete, labelled, single_ages
+from imps.project.sections import Account
+from imps.reading.findings import Findings, listed
+from imps.reading.table import Table, of_kinds
+from imps.sources.stocks import BY_SEX, BY_SEX_AND_AGE, TOTAL
+
+BY_RULE = "by rule"
+"""Flag of a mid-year that was not published and is reached by the rule of the settings."""
+
+
+@dataclass(frozen=True)
+class PublishedStock:
+    """A population of one vintage at one date, as it stands in its table.
+
+    Attributes
+    ----------
+    vintage : str
+        As stated, else the name of the table.
+    date : date
+    table : Table
+    rows : DataFrame
+        The rows of this vintage and date.
+    total : float or None
+        Total as published; None where the cells alone were.
+    by_sex : DataArray (sex) or None
+        Totals of the sexes, where they were published apart.
+    cells : bool
+        Whether `rows` are sexes and ages; else all that was published are totals.
+    schedule : DataArray (sex, age) or None
+        Sexes and ages over which totals are laid.
+    """
+
+    vintage: str
+    date: dt.date
+    table: Table
+    rows: pd.DataFrame
+    total: float | None = None
+    by_sex: xr.DataArray | None = None
+    cells: bool = True
+    schedule: xr.DataArray | None = None
+
+    @property
+    def at_mid_year(self) -> bool:
+        """Whether it stands at 30 June."""
+        return (self.date.month, self.date.day) == (6, 30)
+
+    @property
+    def observed(self) -> str:
+        """Detail in which it was published."""
+        if not self.cells:
+            return TOTAL if self.by_sex is None else BY_SEX
+        return self.table.options.observed or BY_SEX_AND_AGE
+
+    @cached_property
+    def count(self) -> xr.DataArray:
+        """Persons by sex and age; of a total, its schedule scaled to it."""
+        if self.cells:
+            ages = sorted(self.rows[AGE].unique())
+            return labelled(self.rows, self.table.value, {SEX: SEXES, AGE: ages})
+        assert self.schedule is not None  # or the stock was refused
+        if self.by_sex is None:
+            return self.schedule * (self.persons / self.schedule.sum())
+        return (self.schedule * (self.by_sex / self.schedule.sum(AGE))).transpose(SEX, AGE)
+
+    @property
+    def persons(self) -> float:
+        """Persons of all ages and both sexes, as published if they were."""
+        return self.total if self.total is not None else float(self.count.sum())
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether it was not published and is reached by a rule."""
+        flags = self.rows.get(f"{self.table.value}_flag", pd.Series(dtype=object))
+        return bool((flags == BY_RULE).any())
+
+    def __str__(self) -> str:
+        return f"'{self.vintage}' of {self.date} in {self.table.name}"
+
+
+@dataclass(frozen=True)
+class ChosenStocks:
+    """Which population is the base, which the census, and what was rolled forward.
+
+    Attributes
+    ----------
+    base, census : PublishedStock
+    rolled : tuple of PublishedStock
+        Mid-years after the base, in order; empty if none was published.
+    schedule : mapping of year to PublishedStock
+        Populations that are no data: they give ages, and divide deaths between cohorts.
+    """
+
+    base: PublishedStock
+    census: PublishedStock
+    rolled: tuple[PublishedStock, ...]
+    schedule: Mapping[int, PublishedStock]
+
+    @property
+    def open_age(self) -> int:
+        """Start of the open age group of the base."""
+        return int(self.base.count[AGE].values[-1])
+
+
+def choose_stocks(tables: Sequence[Table], account: Account, log: Findings) -> ChosenStocks | None:
+    """Find base, census and roll-forward among the populations, or ask which is meant."""
+    if not account.first_mid_year or not account.last_mid_year:
+        log.add(
+            "the account", "SETTING_MISSING", "the years of the account are not stated",
+            "Set account.first_mid_year and account.last_mid_year.", column="first_mid_year",
+        )  # fmt: skip
+        return None
+    stocks, schedule = _with_schedule(_with_totals(tables, log), account, log)
+    first, last = account.first_mid_year, account.last_mid_year
+    at_first = [s for s in stocks if s.date.year == first and s.at_mid_year]
+    if not at_first and any(s.date.year == first for s in stocks):
+        given = next(s for s in stocks if s.date.year == first)
+        log.add(
+            given.table.name, "STOCK_DATE",
+            f"the population of {given.date} is no mid-year estimate, and the account starts at "
+            f"30 June {first}", "Give the mid-year estimate of that year as the base.",
+            column="year", texts=[given.date], outcome="REJECT",
+        )  # fmt: skip
+        return None
+    base = _one("the base", "base_vintage", at_first, account.base_vintage, log)
+    at_last = [s for s in stocks if s.date.year == last]
+    census = _census(at_last, account, log)
+    if base is None or census is None:
+        return None
+    left = [s for s in at_last if s is not census and s.at_mid_year and s is not base]
+    rolled = _rolled(stocks, left, base, account, log)
+    if rolled is None:
+        return None
+    chosen = ChosenStocks(base, census, rolled, schedule)
+    return chosen if _same_cells(chosen, log) else None
+
+
+def _published(tables: Iterable[Table]) -> list[PublishedStock]:
+    """Each vintage and date of tables of population, whether cells or totals."""
+    found = []
+    for table in tables:
+        frame = table.frame
+        stated = str(table.metadata.get("vintage", ""))
+        vintage = frame["vintage"] if "vintage" in frame else pd.Series("", index=frame.index)
+        vintage = vintage.where(vintage != "", stated or table.cited)
+        for (name, date), rows in frame.groupby([vintage, "date"], sort=True):
+            day = dt.date.fromisoformat(str(date))
+            found.append(PublishedStock(str(name), day, table, rows, cells=AGE in frame))
+    return found
+
+
+def _with_totals(tables: Sequence[Table], log: Findings) -> list[PublishedStock]:
+    """Populations with the totals that were published of the same vintage and date."""
+    stocks = _published(of_kinds(tables, "population"))
+    for given in _published(of_kinds(tables, "population_totals")):
+        if not complete(given.rows, given.table.value, given.table, log):
+            continue
+        same = [s for s in stocks if (s.vintage, s.date) == (given.vintage, given.date)]
+        figures = given.rows.set_index("sex")["population"] if SEX in given.rows else None
+        if figures is None or "persons" in figures:
+            part: dict[str, Any] = {"total": float(given.rows["population"].sum())}
+        else:
+            counts = figures.reindex(list(SEXES)).to_numpy(float)
+            part = {"by_sex": xr.DataArray(counts, dims=SEX, coords={SEX: list(SEXES)})}
+        again = [s for s in same if any(getattr(s, name) is not None for name in part)]
+        if again:
+            log.add(
+                given.table.name, "DUPLICATE_KEY", f"the total of {given} is given twice",
+                "Keep one of them.", column="population",
+            )  # fmt: skip
+        for stock in same or [given]:
+            joined = replace(stock, **part)
+            if stock is given and joined.total is None:
+                joined = replace(joined, total=float(part["by_sex"].sum()))
+            stocks = [joined if s is stock else s for s in stocks] if same else [*stocks, joined]
+            if joined.cells:
+                _agrees(joined, given, log)
+    return stocks
+
+
+def _agrees(stock: PublishedStock, given: PublishedStock, log: Findings) -> None:
+    """Ages and sexes add to the totals that were published beside them."""
+    cells = stock.count.sum(AGE)
+    published = given.rows["population"].sum()
+    slack = 0.5 * (given.table.options.rounding or 0.0) * len(given.rows) + 0.5
+    if abs(float(cells.sum()) - published) > slack:
+        log.add(
+            given.table.name, "TOTAL_MISMATCH",
+            f"ages and sexes of {stock} add to {float(cells.sum()):,.0f}, the published total is "
+            f"{published:,.0f}", "Use figures of one vintage, or declare rounding.",
+            column="population",
+        )  # fmt: skip
+
+
+def _with_schedule(
+    stocks: list[PublishedStock], account: Account, log: Findings
+) -> tuple[list[PublishedStock], dict[int, PublishedStock]]:
+    """Populations that are data, with ages for their totals; and those that are a schedule."""
+    wanted = account.schedule_vintage
+    schedule = {s.date.year: s for s in stocks if wanted and s.vintage == wanted and s.cells}
+    if wanted and not schedule:
+        log.add(
+            "the account", "VINTAGE_NEEDED", "no population by sex and age has this vintage; there "
+            f"are {listed(sorted({s.vintage for s in stocks if s.cells})) or 'none'}",
+            "Set account.schedule_vintage to one of them.", column="vintage", texts=[wanted],
+        )  # fmt: skip
+    shapes = {year: stock.count for year, stock in schedule.items()}
+    data = [s for s in stocks if not wanted or s.vintage != wanted]
+    return [s if s.cells else replace(s, schedule=shapes.get(s.date.year)) for s in data], schedule
+
+
+def _one(
+    role: str, key: str, candidates: list[PublishedStock], wanted: str, log: Findings
+) -> PublishedStock | None:
+    """The one population that can be meant; several are asked about, none is refused."""
+    named = [s for s in candidates if s.vintage == wanted] if wanted else candidates
+    if len(named) == 1:
+        return named[0]
+    file = candidates[0].table.name if candidates else "the account"
+    vintages = listed(sorted({s.vintage for s in candidates}))
+    if wanted and not named:
+        log.add(
+            file, "VINTAGE_NEEDED", f"no population that could be {role} has this vintage; there "
+            f"are {vintages or 'none'}", f"Set account.{key} to one of them.",
+            column="vintage", texts=[wanted],
+        )  # fmt: skip
+    elif len(named) > 1 and len({s.vintage for s in named}) == 1:
+        log.add(
+            file, "DUPLICATE_KEY", f"{role} is given {len(named)} times: {listed(named)}",
+            "Keep one of them.", column="vintage",
+        )  # fmt: skip
+    elif len(named) > 1:
+        log.add(
+            file, "VINTAGE_NEEDED", f"several populations could be {role}: {vintages}",
+            f'Set account.{key} = "{named[0].vintage}" or another of them.',
+            column="vintage", texts=[s.vintage for s in named],
+        )  # fmt: skip
+    else:
+        log.add(
+            file, "PERIOD_GAP", f"there is no population that could be {role}",
+            "Add it, or correct the years of the account.", column="year",
+        )  # fmt: skip
+    return None
+
+
+def _census(
+    at_last: list[PublishedStock], account: Account, log: Findings
+) -> PublishedStock | None:
+    candidates = at_last
+    if account.rolled_forward_vintage:
+        candidates = [s for s in at_last if s.vintage != account.rolled_forward_vintage]
+    on_census_day = [s for s in candidates if not s.at_mid_year]
+    if len(on_census_day) == 1 and not account.census_vintage:
+        candidates = on_census_day
+    census = _one("the census", "census_vintage", candidates, account.census_vintage, log)
+    if census is not None and census.date > dt.date(census.date.year, 6, 30):
+        log.add(
+            census.table.name, "STOCK_DATE",
+            f"census day {census.date} lies after 30 June, where the account ends",
+            "Roll the census back to the mid-year before, and give it that date.",
+            column="year", texts=[census.date], outcome="REJECT",
+        )  # fmt: skip
+        return None
+    return census
+
+
+def _rolled(
+    stocks: list[PublishedStock],
+    left: list[PublishedStock],
+    base: PublishedStock,
+    account: Account,
+    log: Findings,
+) -> tuple[PublishedStock, ...] | None:
+    """The rolled-forward mid-years after the base; none if no roll-forward was given."""
+    wanted = account.rolled_forward_vintage
+    if not left and not wanted:
+        return ()
+    end = _one("the roll-forward", "rolled_forward_vintage", left, wanted, log)
+    if end is None:
+        return None
+    years = range(account.first_mid_year + 1, account.last_mid_year + 1)
+    same = [s for s in stocks if s.vintage == end.vintage and s.at_mid_year]
+    by_year = {s.date.year: s for s in same}
+    if any(s.by_rule for s in same) and not account.rolled_forward_rule:
+        log.add(
+            end.table.name, "SETTING_MISSING", f"mid-years of '{end.vintage}' bear the flag "
+            f"'{BY_RULE}', and nothing says which rule",
+            "Say in account.rolled_forward_rule how they were reached.",
+            column="rolled_forward_rule",
+        )  # fmt: skip
+    lost = [y for y in years if y not in by_year]
+    if lost:
+        log.add(
+            end.table.name, "PERIOD_GAP",
+            f"the roll-forward '{end.vintage}' has no mid-years {listed(lost)}",
+            "Add them, or leave the roll-forward out: it is then computed from the tables.",
+            column="year", total=len(lost),
+        )  # fmt: skip
+        return None
+    start = by_year.get(account.first_mid_year)
+    apart = 0.0 if start is None else start.persons - base.persons
+    slack = 0.5 * (base.table.options.rounding or 0.0) + 0.5
+    if abs(apart) > slack:
+        log.add(
+            end.table.name, "BASE_YEAR_MISMATCH",
+            f"the roll-forward '{end.vintage}' starts {apart:+,.0f} persons from the base "
+            f"{base}", "Use a base and a roll-forward of one vintage, or declare rounding.",
+            column=end.table.value,
+        )  # fmt: skip
+        return None
+    return tuple(by_year[y] for y in years)
+
+
+def _same_cells(chosen: ChosenStocks, log: Findings) -> bool:
+    """Single years of age to the same open group, and no missing cell."""
+    good = True
+    for stock in (chosen.base, chosen.census):
+        if not stock.cells and stock.schedule is None:
+            log.add(
+                stock.table.name, "SINGLE_AGES_NEEDED", f"{stock} is a total, and no population of "
+                f"{stock.date.year} gives it sexes and ages",
+                "Add one by sex and age, and name its vintage in account.schedule_vintage.",
+                column="age",
+            )  # fmt: skip
+            return False
+    for stock in (chosen.base, chosen.census, *chosen.rolled, *chosen.schedule.values()):
+        if not stock.cells:
+            continue
+        good &= single_ages(stock.rows, stock.table, log)
+        good &= complete(stock.rows, stock.table.value, stock.table, log)
+        if not good:
+            return False
+        if stock.rows[AGE].max() != chosen.open_age:
+            top = int(min(stock.rows[AGE].max(), chosen.open_age))
+            log.add(
+                stock.table.name, "OPEN_AGE_CHANGES",
+                f"the open age group of {stock} is {stock.rows[AGE].max()}+, that of the base "
+                f"{chosen.open_age}+", f"Set open_age = {top} for both.", column="age",
+            )  # fmt: skip
+            return False
+    return good

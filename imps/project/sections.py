@@ -1,0 +1,195 @@
+"""The sections of a settings file: type, range, default and meaning of every key.
+
+Each section is a model of :mod:`pydantic`; an unknown key is refused. The reference of the
+settings is written from the descriptions of the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MEAN_OF_CALENDAR_YEARS: Final = "mean-of-two-calendar-years"
+
+Flow = Literal["immigration", "emigration"]
+
+
+class Section(BaseModel):
+    """A section of the settings: no unknown key, no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class EraSettings(Section):
+    """Years in which the coverage of the survey is known to have differed."""
+
+    flows: tuple[Flow, ...] = Field(strict=False, min_length=1, description="directions concerned")
+    first: int = Field(ge=0, le=2200, description="first year")
+    last: int = Field(ge=0, le=2200, description="last year, which belongs to the era")
+    reason: str = Field(min_length=1, description="what was different, known without the gap")
+
+
+class Account(Section):
+    """What the tables are to be joined into; the section [account] of a settings file."""
+
+    name: str = Field("", description="title of the case")
+    geography: str = Field("", description="area of all its figures")
+    first_mid_year: int = Field(0, ge=0, le=2200, description="mid-year of the base")
+    last_mid_year: int = Field(
+        0, ge=0, le=2200, description="mid-year that the roll-forward and the census meet at"
+    )
+    base_vintage: str = Field(
+        "", description="vintage of the population that is the base, where several could be meant"
+    )
+    rolled_forward_vintage: str = Field(
+        "", description="vintage of the official roll-forward, where several could be meant"
+    )
+    census_vintage: str = Field(
+        "", description="vintage of the population that is the census, where several could be meant"
+    )
+    schedule_vintage: str = Field(
+        "",
+        description="vintage of a population that is a schedule only: it gives ages to totals and "
+        "divides deaths between cohorts, and is no data",
+    )
+    census_standard_error: float = Field(
+        0.0, ge=0, le=0.1, allow_inf_nan=False,
+        description="random error of the total of the census as a share: the 95 % half-width "
+        "divided by 1.96 and by the total",
+    )  # fmt: skip
+    base_standard_error: float | None = Field(
+        None, ge=0, le=0.1, allow_inf_nan=False,
+        description="the same of the base; that of the census unless stated, 0 if it is exact",
+    )  # fmt: skip
+    calendar_to_mid_year: Literal["", "mean-of-two-calendar-years"] = Field(
+        "", description="conversion of calendar years that is allowed"
+    )
+    special_populations: Literal["", "as-declared"] = Field(
+        "", description='"as-declared": stocks that differ in armed forces or prisoners are meant'
+    )
+    rolled_forward_rule: str = Field(
+        "",
+        description="how mid-years of the roll-forward that were not published were reached; they "
+        'bear the flag "by rule" in the column population_flag',
+    )
+    standard_error_rule: str = Field(
+        "",
+        description="how standard errors and contacts of the survey were reached where they were "
+        "not published",
+    )
+    survey_eras: str = Field(
+        "",
+        description="years of other coverage of the survey in one line, such as "
+        '"immigration 2004-2008; emigration 2008-2011": each gets a step of the bias',
+    )
+    eras: tuple[EraSettings, ...] = Field(
+        (), strict=False, description="the same as sections, each with its reason"
+    )
+    expected_shares: dict[Flow, dict[str, float]] = Field(
+        {},
+        description="signed shares by which a known sum of parts, total migration less the survey, "
+        "is expected to divide; they sum to 1 and are assumptions, not data",
+    )
+    expected_until: dict[str, int] = Field(
+        {}, description="last year of an expected part; its share then goes to the others"
+    )
+    expected_parts: tuple[str, ...] = Field(
+        (), strict=False,
+        description="administrative flows that are expected parts of the known sum, not published",
+    )  # fmt: skip
+    partly_published: tuple[str, ...] = Field(
+        (), strict=False,
+        description="net changes of which some years were not published: they stand in the flows",
+    )  # fmt: skip
+
+
+class CaseSettings(Section):
+    """What is told with the results: licence, notes, and tables that no model sees."""
+
+    licence: str = Field("", description="licence of the figures")
+    notes: tuple[str, ...] = Field(
+        (), strict=False, description="what a reader has to know of the figures, a sentence each"
+    )
+    references: str = Field(
+        "", description="file of reference, publisher, title, published and licence"
+    )
+    published_afterwards: str = Field(
+        "", description="file of later revisions and attributions, for comparison only"
+    )
+    later_series: str = Field(
+        "", description="file of later series of population and flows, for comparison only"
+    )
+
+
+class FitSettings(Section):
+    """How the model is fitted."""
+
+    seed: int = Field(1, ge=0, le=2**32 - 1, description="one number for everything random")
+    chains: int = Field(4, ge=1, le=64, description="number of chains")
+    draws: int = Field(1000, ge=1, le=1_000_000, description="draws of each chain")
+    tune: int = Field(600, ge=0, le=1_000_000, description="steps of tuning; NUTS only")
+    cores: int = Field(2, ge=1, le=1024, description="processes; NUTS only")
+    target_accept: float = Field(
+        0.97, ge=0.5, le=0.999, allow_inf_nan=False, description="rate of acceptance; NUTS only"
+    )
+
+
+class OutputSettings(Section):
+    """Where results go."""
+
+    folder: str = Field("results", description="folder of the results, inside the project")
+    overwrite: bool = Field(False, description="whether earlier results may be replaced")
+
+
+class NormalCoverage(Section):
+    """Persons that a stock counts for each resident: a normal prior."""
+
+    distribution: Literal["normal"]
+    mean: float = Field(allow_inf_nan=False)
+    sd: float = Field(gt=0, allow_inf_nan=False)
+
+
+class UniformCoverage(Section):
+    """Persons that a stock counts for each resident: a uniform prior."""
+
+    distribution: Literal["uniform"]
+    lower: float = Field(ge=0, allow_inf_nan=False)
+    upper: float = Field(allow_inf_nan=False)
+
+
+class PriorChange(Section):
+    """A prior that differs from the package's own; the section [priors.NAME]."""
+
+    mean: float | None = Field(None, allow_inf_nan=False, description="its mean")
+    sd: float | None = Field(None, gt=0, allow_inf_nan=False, description="its standard deviation")
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """One file of the case.
+
+    Attributes
+    ----------
+    kind, file : str
+        Kind of table; path as written, relative to the settings file.
+    options : mapping
+        Fields of `ReadOptions`.
+    coverage : mapping
+        Prior of the coverage of a stock: distribution "normal" with mean and sd, or
+        "uniform" with lower and upper; empty if none.
+    """
+
+    kind: str
+    file: str
+    options: Mapping[str, Any] = MappingProxyType({})
+    coverage: Mapping[str, Any] = MappingProxyType({})
+
+
+SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
+    {"account": Account, "case": CaseSettings, "fit": FitSettings, "output": OutputSettings}
+)
+"""Sections that stand once in a file, by name."""

@@ -37,19 +37,19 @@ def _share_of(latents: Latents, source: str, label: str, figure: np.ndarray) -> 
     """Relative error of a figure (sex, age, interval), partly the same in all years."""
     mean, sd = latents.prior(source, label)
     error = Affine(mean * figure, {})
-    for block, shares in _standard(latents, label, figure.shape[2]).items():
-        effect = sd * figure[..., None] * shares
+    for block, (share, years) in _standard(latents, label, figure.shape[2]).items():
+        effect = sd * share * figure[..., None] * years
         error = error + latents.field(block, effect, source=source, prior=source)
     return error
 
 
-def _standard(latents: Latents, label: str, n: int) -> dict[str, np.ndarray]:
-    """Blocks of a relative error of variance one in each of n years, (year, size)."""
+def _standard(latents: Latents, label: str, n: int) -> dict[str, tuple[float, np.ndarray]]:
+    """Blocks of a relative error of variance one in each of n years: sd, and (year, size)."""
     same = latents.fixed("part_constant_share", label, 0.0, 1.0)
     moving = autoregressive(n, latents.fixed("bias_persistence", label, 0.0, 1.0))
     return {
-        f"{label} constant": np.full((n, 1), np.sqrt(same)),
-        f"{label} by year": np.sqrt(1 - same) * moving,
+        f"{label} constant": (np.sqrt(same), np.ones((n, 1))),
+        f"{label} by year": (np.sqrt(1 - same), moving),
     }
 
 
@@ -59,7 +59,7 @@ def _as_beta_share(
     """What the error of switchers becomes when their share is Beta and not normal."""
     mean, sd = latents.prior(part.name, part.label)
     n = net.shape[2]
-    standard = _standard(latents, part.label, n)
+    standard = {b: share * x for b, (share, x) in _standard(latents, part.label, n).items()}
     block = f"{part.label} beyond its linear form"
     curve = BetaShare(block, Affine(np.zeros(n), standard), mean, sd, share)
     return latents.curve(curve, net[..., None] * np.eye(n))

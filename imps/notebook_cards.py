@@ -9,11 +9,19 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 BLUE, ORANGE, QUIET = "#5694CA", "#F46A25", "#949494"
 """Colours that stand out by 3:1 on white and on a dark page alike."""
 ROW, NAMES, PLOT, NUMBERS = 17, 190, 230, 190
 """Height of a row, and widths of names, plot and numbers, pixels."""
+
+
+class Judged(Protocol):
+    """What a card needs of a verdict: its words, and whether the fit is simply usable."""
+
+    @property
+    def usable(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ def card(
     lines: Sequence[str] = (),
     *,
     picture: str = "",
-    verdict: str = "",
+    verdict: Judged | None = None,
     table: str = "",
 ) -> str:
     """A compact card of HTML.
@@ -53,8 +61,10 @@ def card(
     ----------
     heading, main : str
         What it is; the main number with its interval. Escaped here.
-    lines, verdict : str
-        Escaped here; a verdict that does not begin with "usable" is bold.
+    lines : sequence of str
+        Escaped here.
+    verdict : Verdict, optional
+        Of the fit; bold where it is not usable.
     picture, table : str
         HTML made by this package, put in as it is.
     """
@@ -63,9 +73,9 @@ def card(
         parts.append(f'<div style="font-size:1.25em">{html.escape(main)}</div>')
     parts += [f"<div>{html.escape(line)}</div>" for line in lines if line]
     parts += [picture, table]
-    if verdict:
-        text = html.escape(verdict)
-        shown = text if verdict.startswith("usable") else f"<strong>{text}</strong>"
+    if verdict is not None:
+        text = html.escape(str(verdict))
+        shown = text if verdict.usable else f"<strong>{text}</strong>"
         parts.append(f'<div style="font-size:.85em">Fit: {shown}</div>')
     style = "border-left:4px solid #5694CA;padding:.3em .8em;margin:.4em 0;max-width:44em;"
     style += "line-height:1.4"

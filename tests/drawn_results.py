@@ -10,14 +10,16 @@ import xarray as xr
 from scipy.stats import norm
 
 from imps.results.attribution import Attribution
+from imps.results.checks import Verdict
 from imps.results.predictive import Coverage, LexisSurface, Predictive
 from imps.results.reconciliation import Reconciliation
 from imps.sources.kinds import KINDS
 
 CHAINS, DRAWS, AGES, YEARS = 2, 101, np.arange(21), np.arange(2002, 2007)
-VERDICT = (
-    "usable; next: read imps.attribute beside imps.identifiability; R-hat at most 1.001, "
-    "effective size at least 900 (bulk) and 800 (tail)"
+VERDICT = Verdict(
+    "usable",
+    next_step="read imps.attribute beside imps.identifiability",
+    figures="R-hat at most 1.001, effective size at least 900 (bulk) and 800 (tail)",
 )
 MEANS = {"base": 60e3, "immigration_bias": -20e3, "emigration_bias": 45e3, "census_coverage": 10e3,
          "flows_revised_since": 25e3}  # fmt: skip
@@ -68,7 +70,7 @@ def attribution(verdict=VERDICT):
         area="Testland",
         period="mid-2001 to the census of 30 June 2006",
         verdict=verdict,
-        passed=verdict.startswith("usable"),
+        passed=verdict.usable,
     )
 
 
@@ -116,7 +118,7 @@ def reconciliation(verdict=VERDICT):
         negative_flows=0.0,
         area="Testland",
         verdict=verdict,
-        passed=verdict.startswith("usable"),
+        passed=verdict.usable,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import imps
 from imps.notebook_cards import Bar, bars, between, card, thousand
+from imps.results.checks import Verdict
 
 TERMINAL_LINES = 10  # "in a terminal in at most ten lines"
 CARD_BYTES = 12_000  # a compact card: a fraction of the picture it replaces
@@ -80,17 +81,18 @@ def test_numbers_of_the_cards_are_those_of_the_results(shown):
 
 def test_text_from_data_cannot_run():
     bad = '<img src=x onerror="alert(1)">&'
-    hostile = replace(made.attribution(), area=bad, verdict=f"do not use: {bad}")
+    hostile = replace(made.attribution(), area=bad, verdict=Verdict(f"do not use: {bad}"))
     text = hostile._repr_html_()
     assert "<img" not in text
     assert read(text).tags.count("img") == 0
     picture = bars([Bar(bad, 0, 1, 0, 2, bad)], alt=bad)
     assert "<img" not in picture
-    assert read(card(bad, bad, (bad,), picture=picture, verdict=bad)).tags.count("img") == 0
+    shown = card(bad, bad, (bad,), picture=picture, verdict=Verdict(bad))
+    assert read(shown).tags.count("img") == 0
 
 
 def test_a_failed_check_is_bold_in_the_card():
-    text = made.attribution("do not use: 3 quantities have not converged")._repr_html_()
+    text = made.attribution(Verdict("do not use: 3 quantities have not converged"))._repr_html_()
     assert "<strong>do not use" in text
 
 

@@ -165,7 +165,7 @@ def test_register_and_mirror_series_are_sources(sources):
     checks = imps.check(imps.fit(model, seed=2, draws=200))
     assert checks.table["r_hat"].max() < 1.02
     # single ages of a census that was published as one total: the check says who misfits
-    assert "pension register: fits badly" in checks.line
+    assert "pension register: fits badly" in str(checks.verdict)
 
 
 def test_a_source_that_cannot_observe_is_refused(sources):

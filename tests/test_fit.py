@@ -1,13 +1,16 @@
 """Fits: seeds, methods, checks and the verdict."""
 
 import dataclasses
+import json
 
+import drawn_results
 import numpy as np
+import pandas as pd
 import pytest
 
 import imps
 from imps.errors import NotFittedError, PriorError
-from imps.results.checks import DO_NOT_USE, USABLE, WITH_CARE
+from imps.results.checks import DO_NOT_USE, USABLE, WITH_CARE, Cause, Verdict, together
 from imps.simulation.simulate import Scenario
 
 
@@ -34,7 +37,7 @@ def test_unknown_method_is_refused(model):
 
 def test_shipped_case_passes_its_checks(fitted):
     checks = imps.check(fitted)
-    assert checks.verdict == USABLE
+    assert checks.verdict.level == USABLE
     assert checks.passed
     assert checks.table["r_hat"].max() <= 1.01
     assert checks.table[["ess_bulk", "ess_tail"]].min().min() >= 400
@@ -42,15 +45,15 @@ def test_shipped_case_passes_its_checks(fitted):
     assert checks.effective_points >= 128
     scales = [q for q in checks.table["quantity"] if q.startswith("log_scale")]
     assert len(scales) == len(fitted.model.scale_names)
-    assert checks.line in repr(checks)
+    assert str(checks.verdict) in repr(checks)
 
 
 def test_the_line_has_one_next_step_and_a_real_gap_is_not_chance(fitted):
     checks = imps.check(fitted)
     assert not checks.nothing_to_explain
-    assert checks.line.startswith("usable; next: ")
-    assert checks.line.count("next:") == 1
-    assert checks.short == checks.line.split("; R-hat")[0]
+    assert str(checks.verdict).startswith("usable; next: ")
+    assert str(checks.verdict).count("next:") == 1
+    assert checks.short == str(checks.verdict).split("; R-hat")[0]
 
 
 def test_opposite_errors_of_the_sexes_are_not_nothing():
@@ -67,12 +70,12 @@ def test_tension_and_sources_that_trade_off_are_named(fitted):
     shifted = fitted.model.priors.replace(base_level=(-0.03, 0.002))
     model = imps.linear_model(fitted.model.sources, shifted)
     checks = imps.check(imps.fit(model, seed=1))
-    assert checks.verdict == WITH_CARE
-    assert "prior standard deviations off its prior mean" in checks.line
-    assert checks.causes[0].source in checks.line
+    assert checks.verdict.level == WITH_CARE
+    assert "prior standard deviations off its prior mean" in str(checks.verdict)
+    assert checks.verdict.causes[0].source in str(checks.verdict)
     wide = fitted.model.priors.widen("base", 10).widen("census", 10)
     checks = imps.check(imps.fit(imps.linear_model(fitted.model.sources, wide), seed=1))
-    assert "base and census_coverage" in {cause.source for cause in checks.causes}
+    assert "base and census_coverage" in {cause.source for cause in checks.verdict.causes}
     assert checks.next_step == "report them as one group"
 
 
@@ -80,9 +83,9 @@ def test_chains_that_disagree_are_not_used(fitted):
     draws = fitted.draws.copy(deep=True)
     draws["latent"].values[0] += 1.0
     checks = imps.check(dataclasses.replace(fitted, draws=draws))
-    assert checks.verdict == DO_NOT_USE
+    assert checks.verdict.level == DO_NOT_USE
     assert not checks.passed
-    assert "have not converged" in checks.line
+    assert "have not converged" in str(checks.verdict)
     result = imps.attribute(dataclasses.replace(fitted, draws=draws))
     assert DO_NOT_USE in repr(result)
 
@@ -99,8 +102,8 @@ def test_a_misplaced_census_is_a_misfit(sources):
     broken = dataclasses.replace(sources, immigration=survey, total_migration=tim)
     model = imps.linear_model(broken, imps.default_priors())
     checks = imps.check(imps.fit(model, seed=1, method="exact", draws=500))
-    assert checks.verdict != USABLE
-    assert "immigration" in checks.line
+    assert checks.verdict.level != USABLE
+    assert "immigration" in str(checks.verdict)
 
 
 def test_results_need_a_fit(model):
@@ -118,3 +121,41 @@ def test_prior_predictive_has_the_exact_prior_moments(model, sources):
         assert table.loc[part.source, "sd"] == pytest.approx(float(sd), rel=0.04, abs=1e-6)
     assert table.loc["gap", "lower95"] < sources.gap < table.loc["gap", "upper95"]
     assert "published +1,243,460" in repr(found)
+
+
+def test_checks_are_made_once_a_fit(monkeypatch):
+    from imps.results import checks
+
+    calls, diagnose = [], checks.diagnose
+    monkeypatch.setattr(checks, "diagnose", lambda x: calls.append(1) or diagnose(x))
+    sources = imps.load_case("uk-1991-2001").sources
+    found = imps.fit(imps.linear_model(sources, imps.default_priors()), seed=3, draws=50, chains=2)
+    assert imps.attribute(found).verdict is imps.reconcile(found).verdict
+    assert imps.check(found) is imps.check(found) and len(calls) == 1
+    stale = dataclasses.replace(found, stale=("the inputs changed",))
+    assert "STALE: the inputs changed" in str(imps.check(stale).verdict), "a fit of its own"
+
+
+def test_a_verdict_travels_whole_and_is_never_read_back_from_its_words():
+    """Also on a plain table, as plain values that a file format of tables can keep."""
+    long = Cause("immigration", "fits " + "very " * 60 + "badly", "look at its row '9'")
+    verdict = Verdict(WITH_CARE, (long, Cause("saved fit", "STALE: x", "fit again")), False,
+                      long.next_step, "R-hat at most 1.001")  # fmt: skip
+    assert str(verdict) == (
+        f"use with care: {long} (and 1 more); saved fit: STALE: x; next: look at its row '9'; "
+        "R-hat at most 1.001"
+    )
+    assert str(verdict) in repr(drawn_results.attribution(verdict))
+    table = verdict.put_on(pd.DataFrame({"x": [1.0]}))
+    assert Verdict.of(table) == verdict and json.loads(json.dumps(table.attrs))
+    table.attrs["verdict"] = "do not use: written by an earlier release; next: fit again"
+    assert str(Verdict.of(table)) == table.attrs["verdict"] and not Verdict.of(table).usable
+    assert Verdict.of(pd.DataFrame()) is None
+
+
+def test_sets_of_priors_that_differ_show_the_gravest_verdict():
+    """A usable fit before it hid the others."""
+    care = Verdict(WITH_CARE, (Cause("base", "is off", "ask why"),), next_step="ask why")
+    both = together({"a": Verdict(USABLE, next_step="read on"), "b": care})
+    assert both.brief == "use with care: b, base: is off; next: ask why"
+    assert together({"a": care, "b": care}).short == care.short

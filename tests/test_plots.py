@@ -21,6 +21,7 @@ from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
 from imps.posterior.pymc_model import latent_names
 from imps.posterior.storage import dataset
+from imps.results.checks import Verdict
 
 PIXEL = 1.0  # boxes of text may touch the edge of the page by rounding
 OVERLAP = 1.5  # pixels by which two boxes of text may share their white margins
@@ -135,16 +136,16 @@ def test_figures_of_the_shipped_cases(results, name, theme):
         figure = draw()
         assert faults(figure) == [], kind
         text = plots.alt_text(figure)
-        assert checks.verdict in text, kind
+        assert checks.verdict.level in text, kind
         assert len(text) > 80, kind
         assert len(figure.title_text.split()) <= TITLE_WORDS, figure.title_text
         caption = plots.caption(figure)
         assert caption.startswith(figure.title_text)
-        if checks.verdict == "usable":  # advice for the analyst is not published with a figure
+        if checks.verdict.usable:  # advice for the analyst is not published with a figure
             assert caption.endswith("Fit: usable.")
         data = plots.figure_data(figure)
         assert {"lower95", "upper95"} <= set(data.columns) or kind == "diagnostics", kind
-        assert figure.verdict == checks.line
+        assert figure.verdict == checks.verdict
 
 
 def test_bars_and_labels_of_the_waterfall_equal_the_table(results):
@@ -308,7 +309,7 @@ def test_paper_figures_are_vector_files_with_embedded_fonts(tmp_path):
 
 
 def test_a_failed_check_is_written_on_every_theme():
-    bad = made.attribution("do not use: 3 quantities have not converged")
+    bad = made.attribution(Verdict("do not use: 3 quantities have not converged"))
     for theme in THEMES:
         figure = plots.plot_waterfall(bad, theme=theme)
         text = [t for t in figure.texts if "do not use" in t.get_text()]

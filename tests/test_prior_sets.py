@@ -70,9 +70,9 @@ def test_positions_are_compared_in_a_table_and_a_figure(case, tmp_path, monkeypa
     assert means.loc["census", "census-missed"] > means.loc["census", "ons-2002"] + 800_000
     figure = imps.plot_prior_sets(found)
     figure.savefig(tmp_path / "sets.png")
-    assert "usable" in figure.verdict
+    assert "usable" in str(figure.verdict)
     assert "+318" in imps.plots.alt_text(figure)
-    assert found.verdicts["ons-2002"] in repr(found)
+    assert str(found.verdicts["ons-2002"]) in repr(found)
     calls = {}
     monkeypatch.setattr(
         imps.plots.sensitivity, "compare_priors", lambda c: calls.setdefault(c, found)

@@ -416,7 +416,7 @@ def test_a_project_is_run_loaded_and_goes_stale(tmp_path):
     assert again.changed == ("the input births.csv has changed",)
     stale = imps.load_run(project / "results")
     assert stale.fit.stale == again.changed
-    assert "STALE: the input births.csv has changed" in stale.attribution.verdict
+    assert "STALE: the input births.csv has changed" in str(stale.attribution.verdict)
 
 
 def test_a_project_titled_like_a_shipped_case_reruns_itself(tmp_path):

@@ -106,7 +106,7 @@ def test_a_stale_fit_says_so_and_why(saved, sources, fitted):
     assert found.stale == ("prior 'base_level': Normal(0, 0.004) then, Normal(0, 0.008) now",)
     assert found.model.priors["base_level"].sd == 0.004, "numbers stay those of the fit"
     assert "STALE" in repr(found)
-    assert "STALE: prior 'base_level'" in imps.attribute(found).verdict
+    assert "STALE: prior 'base_level'" in str(imps.attribute(found).verdict)
     count = sources.deaths.count.copy()
     count[0, 0, 0] += 7
     changed = dataclasses.replace(sources, deaths=dataclasses.replace(sources.deaths, count=count))

@@ -9,6 +9,7 @@ import pytest
 import imps
 from imps.errors import PriorError, SourceError
 from imps.posterior.exact import GaussianPosterior
+from imps.results.checks import Verdict
 from imps.results.sensitivity import without_rows
 
 PREVIEW_SECONDS = 0.001  # "at most 1 ms for a changed prior"
@@ -121,7 +122,7 @@ def test_wider_priors_are_refits_and_agree_with_the_preview(fitted):
     """With two totals the scales hardly move: refits at 2 and 4 times against one solve each."""
     table = imps.widened(fitted, names=("base",), draws=200).set_index("factor")
     assert table.index.tolist() == [1.0, 2.0, 4.0]
-    assert table.attrs["verdict"] == imps.check(fitted).line
+    assert Verdict.of(table) == imps.check(fitted).verdict
     preview = imps.what_if(fitted)
     for factor in (2.0, 4.0):
         found = preview(base=factor).set_index("quantity").loc["gap[base]"]
@@ -142,5 +143,5 @@ def test_null_experiment_attributes_nothing():
         table = attribution.summary(prob=0.90)
         moving = table[table["prior_sd"] > 0]
         outside += int(((moving["lower90"] > 0) | (moving["upper90"] < 0)).sum())
-        assert "nothing to explain" in attribution.verdict
+        assert "nothing to explain" in str(attribution.verdict)
     assert outside == 0

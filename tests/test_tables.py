@@ -15,7 +15,7 @@ import pytest
 import imps
 from imps import plots, tables
 from imps.errors import ImpsError
-from imps.results.checks import in_short
+from imps.results.checks import Verdict
 
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 HALF = 0.5  # of the last digit that is printed
@@ -135,14 +135,14 @@ def test_notes_say_unit_rounding_interval_sign_and_verdict(every):
 
 
 def test_every_table_made_from_a_fit_carries_its_verdict(every, fitted):
-    line = imps.check(fitted).line
-    assert line.startswith("usable")
+    verdict = imps.check(fitted).verdict
+    assert verdict.usable
     for table in every:
-        assert f"Fit: {in_short(line)}" in table.note, table.label
+        assert f"Fit: {verdict.brief}" in table.note, table.label
     for plain in (imps.power_scaling(fitted), imps.response_table(fitted)):
-        assert plain.attrs["verdict"] == line
-    assert plots.plot_power_scaling(imps.power_scaling(fitted), "gap[base]").verdict == line
-    assert plots.plot_tornado(plots.tornado_data(fitted)).verdict == line
+        assert Verdict.of(plain) == verdict
+    assert plots.plot_power_scaling(imps.power_scaling(fitted), "gap[base]").verdict == verdict
+    assert plots.plot_tornado(plots.tornado_data(fitted)).verdict == verdict
 
 
 def test_no_published_or_estimated_number_stands_without_its_interval(every):
@@ -183,7 +183,7 @@ def test_computation_table_holds_the_checks(fitted):
     checks = imps.check(fitted)
     frame = tables.computation_table(fitted, checks).frame.set_index("item")["value"]
     assert frame["Largest R-hat"] == f"{checks.table['r_hat'].max():.4f}"
-    assert frame["Verdict"] == checks.verdict
+    assert frame["Verdict"] == checks.verdict.level
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")

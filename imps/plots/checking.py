@@ -285,7 +285,7 @@ def plot_diagnostics(
     else:
         _steps(last, fit, page)
     return page.finish(
-        f"Computation: {found.verdict}",
+        f"Computation: {found.verdict.level}",
         f"{fit.model.sources.area}; {fit.n_chains} chains of {fit.n_draws} draws, method "
         f"{fit.method}, seed {fit.seed}; {len(table)} reported quantities and scales.",
         "Lines: the limits of the verdict. Ranks: of the quantity with the least effective size; "
@@ -294,7 +294,7 @@ def plot_diagnostics(
         f"{table['ess_bulk'].min():.0f} (bulk), {table['ess_tail'].min():.0f} (tail), "
         f"{found.divergences} divergences.",
         data=table,
-        verdict=found.line,
+        verdict=found.verdict,
     )
 
 

@@ -11,7 +11,7 @@ from imps.notebook_cards import thousand
 from imps.plots.marks import SIGNED, THOUSAND, zero_line
 from imps.plots.style import INK, open_page, styled
 from imps.project.case import Case
-from imps.results.checks import VERDICT, without_figures
+from imps.results.checks import Verdict, together
 from imps.results.identifiability import SENSITIVE
 from imps.results.sensitivity import PriorComparison, compare_priors
 from imps.sources.kinds import title
@@ -74,7 +74,7 @@ def plot_prior_sets(
         "Thick and pale: prior 95 %. Dark with dot: posterior mean and 95 % interval.",
         alt=f"Paired intervals by group and set of priors. Posterior means, thousands: {means}.",
         data=table,
-        verdict=_verdict(comparison),
+        verdict=together(comparison.verdicts),
     )
 
 
@@ -86,20 +86,12 @@ def _apart(table: pd.DataFrame) -> str:
     return f"{title(widest)}: {low} to {high} thousand, by the position one starts from"
 
 
-def _verdict(comparison: PriorComparison) -> str:
-    """Line of the checks without its figures; one for all sets where they say the same."""
-    lines = {name: without_figures(line) for name, line in comparison.verdicts.items()}
-    if len(set(lines.values())) == 1:
-        return next(iter(lines.values()))
-    return "; ".join(f"{line} ({name})" for name, line in lines.items())
-
-
 @styled
 def plot_power_scaling(
     table: pd.DataFrame,
     quantity: str,
     *,
-    verdict: str = "",
+    verdict: Verdict | None = None,
     ax: Axes | None = None,
     theme: str = "official",
 ) -> Figure:
@@ -111,8 +103,8 @@ def plot_power_scaling(
         From :func:`imps.power_scaling`.
     quantity : str
         For example ``"gap[emigration_bias]"`` or ``"group[migration]"``.
-    verdict : str
-        Line of the checks of the fit; unless told, the one that came with the table.
+    verdict : Verdict, optional
+        Of the fit; unless told, the one that came with the table.
     ax : Axes, optional
     theme : {"official", "paper"}
     """
@@ -140,7 +132,7 @@ def plot_power_scaling(
         + ("none." if most is None else f"{most['component']} of {most['of']}, "
            f"{most['shift_in_sd']:+.2f} posterior sd."),
         data=rows,
-        verdict=verdict or table.attrs.get(VERDICT, ""),
+        verdict=verdict or Verdict.of(table),
     )  # fmt: skip
 
 

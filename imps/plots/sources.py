@@ -17,7 +17,7 @@ from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
-from imps.results.checks import VERDICT, Checks, check
+from imps.results.checks import Checks, Verdict, check
 from imps.results.sensitivity import what_if, without_rows
 from imps.sources.kinds import title
 
@@ -260,8 +260,7 @@ def tornado_data(
     frame["lower95"] = frame["mean"] - Z95 * frame["sd"]
     frame["upper95"] = frame["mean"] + Z95 * frame["sd"]
     frame["swing"] = frame["mean"] - frame["mean"].iloc[0]
-    frame.attrs[VERDICT] = (checks or check(fit)).line
-    return frame
+    return (checks or check(fit)).verdict.put_on(frame)
 
 
 @styled
@@ -292,7 +291,7 @@ def plot_tornado(
         table = tornado_data(sensitivity, quantity, checks=checks)
     else:
         table = sensitivity
-    verdict = table.attrs.get(VERDICT, "") if checks is None else checks.line
+    verdict = Verdict.of(table) if checks is None else checks.verdict
     base, rest = table.iloc[0], table.iloc[1:]
     swing = rest.groupby("change")["swing"].agg(lambda s: s.abs().max())
     order = [str(c) for c in swing[swing >= NOTHING].nlargest(MOST_BARS).index[::-1]]

@@ -26,7 +26,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from imps.errors import LabelError
-from imps.results.checks import in_short
+from imps.results.checks import Verdict
 
 if TYPE_CHECKING:
     pass
@@ -130,15 +130,15 @@ class ShownFigure(Figure):
         Text alternative for those who cannot see it.
     data : DataFrame
         Every number that is drawn, tidy, with its interval.
-    verdict : str
-        Line of the checks of the fit behind it.
+    verdict : Verdict or None
+        Of the fit behind it.
     """
 
     title_text: str = ""
     caption: str = ""
     alt: str = ""
     data: pd.DataFrame
-    verdict: str = ""
+    verdict: Verdict | None = None
 
     def savefig(self, fname: Any, **options: Any) -> None:
         """Save with embedded TrueType fonts and without the date, so that bytes repeat."""
@@ -192,7 +192,7 @@ class Page:
         *subtitle: str,
         alt: str,
         data: pd.DataFrame,
-        verdict: str,
+        verdict: Verdict | None,
     ) -> Figure:
         """Write title, subtitle and verdict, and give the figure its text and its data.
 
@@ -213,18 +213,20 @@ class Page:
         self.figure.verdict = verdict  # type: ignore[attr-defined]
         return self.figure
 
-    def _around(self, heading: str, subtitle: Sequence[str], verdict: str) -> None:
+    def _around(self, heading: str, subtitle: Sequence[str], verdict: Verdict | None) -> None:
         """Title, subtitle and verdict in the margins that the layout leaves free."""
         width, height = self.figure.get_size_inches()
         small = self.font - 1.5
         room = width - 2 * MARGIN
         above = [x for text in subtitle for x in _wrapped(text, room, self.font)]
-        bold = "normal" if _usable(verdict) else "bold"
+        usable = verdict is None or verdict.usable
+        bold = "normal" if usable else "bold"
         below = _wrapped(_verdict_line(verdict), room, small, bold)
         if len(below) > VERDICT_LINES:
-            below = [*below[: VERDICT_LINES - 1], f"{below[VERDICT_LINES - 1][:-6]} [...]"]
+            whole = below[VERDICT_LINES - 1][:-6].rsplit(" ", 1)[0]  # never in mid-word
+            below = [*below[: VERDICT_LINES - 1], f"{whole} [...]"]
         if not self.theme.titled:
-            above, below = [], [] if _usable(verdict) else below
+            above, below = [], [] if usable else below
         lines = _wrapped(heading, room, self.font + 3.5, "bold")
         titles = HEADING + TITLE_LINE * (len(lines) - 1)
         top = (titles + LINE * len(above) + 0.08) if self.theme.titled else 0.02
@@ -348,9 +350,5 @@ def _wrapped(text: str, inches: float, size: float, weight: str = "normal") -> l
     return lines
 
 
-def _usable(verdict: str) -> bool:
-    return verdict.startswith("usable") or not verdict
-
-
-def _verdict_line(verdict: str) -> str:
-    return f"Fit: {in_short(verdict)}." if verdict else ""
+def _verdict_line(verdict: Verdict | None) -> str:
+    return f"Fit: {verdict.brief}." if verdict else ""

@@ -91,13 +91,18 @@ class Fit:
         return self.sampling.seed
 
     @property
+    def gaussian(self) -> bool:
+        """Whether the model is the Gaussian one: no variant that matters, and nothing added."""
+        return self.variant.normal_rows and not self.variant.added and not self.model.curves
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Everything that determines the draws, as plain values for a file."""
         asked = self.sampling.record()
         if self.method == "exact":
             asked = {k: v for k, v in asked.items() if k != "tune"} | {"grid_points": GRID_POINTS}
         near = {NEAR: True} if self.extras.get(NEAR) else {}
-        return {**asked, "variant": self.variant.record(), **near}
+        return {**asked, "gaussian": self.gaussian, "variant": self.variant.record(), **near}
 
     @property
     def n_chains(self) -> int:
@@ -223,7 +228,7 @@ class Fit:
                 [(b[0].tolist(), b[1].tolist()) for b in bands],
                 f"{main}, by year",
             ),
-            verdict=imps.check(self).line,
+            verdict=imps.check(self).verdict,
         )
 
 

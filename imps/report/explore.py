@@ -78,7 +78,7 @@ class Preview:
     def __init__(self, fit: Fit, checks: Checks | None = None) -> None:
         self.what_if: WhatIf = what_if(fit)
         self.fit = fit
-        self.verdict = (checks or check(fit)).line
+        self.verdict = (checks or check(fit)).verdict
         self.names = self.what_if.posterior.names
         self.blocks = {name: b for name in fit.model.priors if (b := self._blocks_of(name))}
         self._slopes: dict[str, tuple[np.ndarray, np.ndarray] | None] = {}

@@ -143,7 +143,7 @@ def _misfit_table(checks: Checks) -> PrintedTable:
         (
             "Mean square of (published minus expected) over the standard error; about one or less "
             "is good, for the model has bent towards its data. Worst residual in standard errors.",
-            f"Fit: {checks.line}.",
+            f"Fit: {checks.verdict}.",
         ),
     )
 

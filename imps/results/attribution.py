@@ -16,7 +16,7 @@ from imps.errors import LabelError
 from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE
 from imps.notebook_cards import Bar, bars, between, card, mean_and_ends, thousand
 from imps.posterior.fit import Fit, needs_fit
-from imps.results.checks import Checks, check
+from imps.results.checks import Checks, Verdict, check
 from imps.sources import TOTAL
 from imps.sources.kinds import GROUPS, title
 
@@ -74,7 +74,7 @@ class Attribution:
     exact: pd.DataFrame | None
     area: str
     period: str
-    verdict: str
+    verdict: Verdict
     passed: bool
 
     @property
@@ -159,7 +159,7 @@ class Attribution:
         ]
         for row in self.groups().head(5).itertuples():
             lines.append(f"  {title(str(row.group)):24s} {_in_words(row)}{_mark(row.contraction)}")
-        lines.append(self.verdict[:180])
+        lines.append(str(self.verdict))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -213,7 +213,7 @@ def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
         exact=_exact_moments(fit),
         area=model.sources.area,
         period=model.sources.period,
-        verdict=found.line,
+        verdict=found.verdict,
         passed=found.passed,
     )
 

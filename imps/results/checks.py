@@ -7,7 +7,10 @@ alone explains the gap, the line says that there is nothing to explain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -45,8 +48,6 @@ WITH_CARE = "use with care"
 DO_NOT_USE = "do not use"
 
 
-VERDICT = "verdict"
-"""Attribute (`attrs`) of a plain table made from a fit: the line of its checks."""
 SAVED_FIT = "saved fit"
 """Part that a stale fit is put down to; always said in the line, whatever else is wrong."""
 
@@ -72,6 +73,96 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What the checks say of a fit; it travels with every result made from it.
+
+    Attributes
+    ----------
+    level : str
+        "usable", "use with care" or "do not use".
+    causes : tuple of Cause
+        By source, the gravest first; empty where the fit is usable.
+    nothing_to_explain : bool
+        Chance alone explains the gap; see :func:`nothing_to_explain`.
+    next_step : str
+        The one thing to do now.
+    figures : str
+        R-hat, effective sizes, divergences and grid points behind it, in words.
+    """
+
+    level: str
+    causes: tuple[Cause, ...] = ()
+    nothing_to_explain: bool = False
+    next_step: str = ""
+    figures: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the fit is usable without more ado."""
+        return self.level == USABLE
+
+    @property
+    def passed(self) -> bool:
+        """Whether the fit may be used at all."""
+        return self.level != DO_NOT_USE
+
+    @property
+    def finding(self) -> str:
+        """Level and cause; that the fit is stale is always said."""
+        text = self.level + (", nothing to explain" if self.nothing_to_explain else "")
+        if not self.causes:
+            return text
+        first, *rest = self.causes
+        more = f" (and {len(rest)} more)" if rest else ""
+        stale = (f"; {cause}" for cause in rest if cause.source == SAVED_FIT)
+        return f"{text}: {first}{more}{''.join(stale)}"
+
+    @property
+    def short(self) -> str:
+        """All but the figures."""
+        return f"{self.finding}; next: {self.next_step}" if self.next_step else self.finding
+
+    @property
+    def brief(self) -> str:
+        """As it stands under a figure or a table: advice only where the fit is not usable.
+
+        The figures behind it stand once, in the line of the checks and in the computation table.
+        """
+        return self.finding if self.usable else self.short
+
+    def __str__(self) -> str:
+        """Verdict, cause, one next step, and the figures behind it, in one line."""
+        return f"{self.short}; {self.figures}" if self.figures else self.short
+
+    def put_on(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A plain table that carries the verdict among its attributes, as plain values."""
+        table.attrs[VERDICT] = asdict(self)
+        return table
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Self | None:
+        """The verdict that a table carries, or None; of an earlier release its words."""
+        found = table.attrs.get(VERDICT)
+        if not isinstance(found, dict):
+            return cls(found) if found else None
+        return cls(**{**found, "causes": tuple(Cause(**cause) for cause in found["causes"])})
+
+
+VERDICT = "verdict"
+"""Attribute (`attrs`) of a plain table made from a fit: see :meth:`Verdict.put_on`."""
+GRAVITY = (USABLE, WITH_CARE, DO_NOT_USE)
+
+
+def together(verdicts: Mapping[str, Verdict]) -> Verdict:
+    """One verdict for several fits by name: the common one, else the gravest with its name."""
+    if len({verdict.short for verdict in verdicts.values()}) == 1:
+        return replace(next(iter(verdicts.values())), figures="")
+    name, gravest = max(verdicts.items(), key=lambda pair: GRAVITY.index(pair[1].level))
+    causes = tuple(replace(cause, source=f"{name}, {cause.source}") for cause in gravest.causes)
+    return replace(gravest, causes=causes, figures="")
+
+
+@dataclass(frozen=True)
 class Checks:
     """Checks of a fit, its computation and its misfit to the figures, in one verdict.
 
@@ -87,12 +178,7 @@ class Checks:
         exact way that has the smallest share.
     largest_log_scale : float
         Largest posterior mean of a standardised log scale, in absolute value.
-    verdict : str
-        "usable", "use with care" or "do not use".
-    causes : tuple of Cause
-        By source, the gravest first; empty where the fit is usable.
-    nothing_to_explain : bool
-        Chance alone explains the gap; see :func:`nothing_to_explain`.
+    verdict : Verdict
     """
 
     table: pd.DataFrame
@@ -101,61 +187,25 @@ class Checks:
     effective_points: float | None
     grid_points: int | None
     largest_log_scale: float
-    verdict: str
-    causes: tuple[Cause, ...]
-    nothing_to_explain: bool
+    verdict: Verdict
 
     @property
     def passed(self) -> bool:
         """Whether the fit may be used at all."""
-        return self.verdict != DO_NOT_USE
+        return self.verdict.passed
 
     @property
-    def reasons(self) -> tuple[str, ...]:
-        """The causes as text, each with its source."""
-        return tuple(str(cause) for cause in self.causes)
-
-    @property
-    def next_step(self) -> str:
-        """The one thing to do now."""
-        if self.causes:
-            return self.causes[0].next_step
-        if self.nothing_to_explain:
-            return "report the gap as chance, and blame no source for it"
-        return "read imps.attribute beside imps.identifiability"
-
-    @property
-    def line(self) -> str:
-        """Verdict, cause, one next step, and the figures behind it, in one line."""
-        text = self.verdict
-        if self.nothing_to_explain:
-            text += ", nothing to explain"
-        if self.causes:
-            more = len(self.causes) - 1
-            text += f": {self.causes[0]}" + (f" (and {more} more)" if more else "")
-            text += "".join(f"; {cause}" for cause in self.causes[1:] if cause.source == SAVED_FIT)
-        return f"{text}; next: {self.next_step}; {self.figures}"
+    def nothing_to_explain(self) -> bool:
+        """Chance alone explains the gap."""
+        return self.verdict.nothing_to_explain
 
     @property
     def short(self) -> str:
-        """The line without the figures, for the foot of a figure."""
-        return without_figures(self.line)
-
-    @property
-    def figures(self) -> str:
-        """R-hat, effective sizes, divergences and grid points, in words."""
-        worst = self.table
-        text = (
-            f"R-hat at most {worst['r_hat'].max():.3f}, effective size at least "
-            f"{worst['ess_bulk'].min():.0f} (bulk) and {worst['ess_tail'].min():.0f} (tail), "
-            f"{self.divergences} divergences"
-        )
-        if self.effective_points is None:
-            return text
-        return f"{text}, {self.effective_points:.0f} of {self.grid_points} grid points effective"
+        """The verdict without the figures behind it."""
+        return self.verdict.short
 
     def __repr__(self) -> str:
-        return f"Checks: {self.line}"
+        return f"Checks: {self.verdict}"
 
     def _repr_html_(self) -> str:
         """Compact card for a notebook: verdict, its figures, and the misfit of each source."""
@@ -167,26 +217,15 @@ class Checks:
         said = "; ".join(f"{r.name} {r.text}" for r in rows)
         return card(
             "Can the draws be trusted?",
-            self.verdict.capitalize(),
+            self.verdict.level.capitalize(),
             ("Mean square of standardised residuals by source; about 1 or less is a good fit.",),
             picture=bars(rows, f"Mean square of residuals: {said}"),
-            verdict=self.line,
+            verdict=self.verdict,
         )
 
 
-def without_figures(line: str) -> str:
-    """Verdict, cause and next step of a line of the checks."""
-    return line.split("; R-hat at most")[0]
-
-
-def in_short(line: str) -> str:
-    """A line of the checks as it stands under a figure or a table.
-
-    Where the fit is usable the verdict alone; else the cause and the next step too. The
-    figures behind it stand once, in the line of the checks and in the computation table.
-    """
-    short = without_figures(line)
-    return short.split("; next:")[0] if short.startswith(USABLE) else short
+_MADE: WeakKeyDictionary[Fit, Checks] = WeakKeyDictionary()
+"""Checks are made once a fit, however many results ask for them."""
 
 
 def check(fit: Fit) -> Checks:
@@ -203,28 +242,52 @@ def check(fit: Fit) -> Checks:
         If it is given a model instead of a fit.
     """
     fit = needs_fit(fit, "check")
+    if fit not in _MADE:
+        _MADE[fit] = _checked(fit)
+    return _MADE[fit]
+
+
+def _checked(fit: Fit) -> Checks:
     quantities = fit.quantities()
     table = diagnose(quantities)
     divergences = int(fit.stats["diverging"].sum()) if "diverging" in fit.stats else 0
     points, of = _least_even_grid(fit)
     scales = fit.draws[LOG_SCALE].mean(("chain", "draw"))
-    largest = float(np.abs(scales).max()) if scales.size else 0.0
     misfit = _misfit(fit)
     hard = [*_computation(table, divergences, points, of), *_scales(fit)]
     stale = [Cause(SAVED_FIT, f"STALE: {reason}", "fit again") for reason in fit.stale]
     soft = [*stale, *_bad_fits(misfit)]
     soft += [*_tensions(fit, quantities), *_inseparable(quantities)]
+    by_chance, causes = nothing_to_explain(fit.model, fit.latents()), (*hard, *soft)
+    step = "read imps.attribute beside imps.identifiability"
+    if causes or by_chance:
+        chance = "report the gap as chance, and blame no source for it"
+        step = causes[0].next_step if causes else chance
     return Checks(
         table=table,
         misfit=misfit,
         divergences=divergences,
         effective_points=points,
         grid_points=of,
-        largest_log_scale=largest,
-        verdict=DO_NOT_USE if hard else WITH_CARE if soft else USABLE,
-        causes=tuple(hard + soft),
-        nothing_to_explain=nothing_to_explain(fit.model, fit.latents()),
+        largest_log_scale=float(np.abs(scales).max()) if scales.size else 0.0,
+        verdict=Verdict(
+            level=DO_NOT_USE if hard else WITH_CARE if soft else USABLE,
+            causes=causes,
+            nothing_to_explain=by_chance,
+            next_step=step,
+            figures=_in_words(table, divergences, points, of),
+        ),
     )
+
+
+def _in_words(table: pd.DataFrame, divergences: int, points: float | None, of: int | None) -> str:
+    """R-hat, effective sizes, divergences and grid points."""
+    text = (
+        f"R-hat at most {table['r_hat'].max():.3f}, effective size at least "
+        f"{table['ess_bulk'].min():.0f} (bulk) and {table['ess_tail'].min():.0f} (tail), "
+        f"{divergences} divergences"
+    )
+    return text if points is None else f"{text}, {points:.0f} of {of} grid points effective"
 
 
 def nothing_to_explain(model: LinearModel, latents: np.ndarray) -> bool:

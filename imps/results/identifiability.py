@@ -19,7 +19,7 @@ from imps.account.linear import LinearModel
 from imps.names import FLOWS, SOURCE
 from imps.posterior.fit import Fit
 from imps.results.attribution import Attribution, attribute
-from imps.results.checks import INSEPARABLE, TENSION
+from imps.results.checks import INSEPARABLE, TENSION, Verdict
 from imps.results.sensitivity import WhatIf, _gaussian_fit, _judged, _mean_scales
 
 PRIOR_DRIVEN = 0.1
@@ -62,7 +62,7 @@ class Identifiability:
     together: tuple[tuple[str, ...], ...]
     area: str
     period: str
-    verdict: str
+    verdict: Verdict
 
     def __repr__(self) -> str:
         counts = self.table["informed"].value_counts()

@@ -29,7 +29,7 @@ from imps.errors import SourceError, some
 from imps.names import AGE, AGE_GROUP, CHAIN, DRAW, FLOW_SIGN, SEX, SEXES
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, needs_fit
-from imps.results.checks import Checks, check
+from imps.results.checks import Checks, Verdict, check
 from imps.sources import BY_SEX_AND_AGE, Register
 
 Z95 = float(norm.ppf(0.975))
@@ -53,7 +53,7 @@ class Predictive:
     table: pd.DataFrame
     left_out: bool
     area: str
-    verdict: str
+    verdict: Verdict
     passed: bool
 
     def summary(self) -> pd.DataFrame:
@@ -73,7 +73,7 @@ class Predictive:
                 f"  {row.source}: {row.inside95:.0%} of {row.rows} inside 95 %, worst "
                 f"{row.worst_row} ({row.worst_z:+.1f} sd)"
             )
-        return "\n".join([*lines, self.verdict[:180]])
+        return "\n".join([*lines, str(self.verdict)])
 
 
 def posterior_predictive(fit: Fit, *, checks: Checks | None = None) -> Predictive:
@@ -119,7 +119,7 @@ def posterior_predictive(fit: Fit, *, checks: Checks | None = None) -> Predictiv
             "inside95": np.abs(z) <= Z95,
         }
     )
-    return Predictive(table, bool(left_out), model.sources.area, found.line, found.passed)
+    return Predictive(table, bool(left_out), model.sources.area, found.verdict, found.passed)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class LexisSurface:
     sign: str
     last_age: int
     area: str
-    verdict: str
+    verdict: Verdict
     passed: bool
 
 
@@ -190,7 +190,7 @@ def migration_error(fit: Fit, *, checks: Checks | None = None) -> LexisSurface:
         "positive: the official figure was too high",
         int(sources.ages[-1]),
         sources.area,
-        found.line,
+        found.verdict,
         found.passed,
     )
 
@@ -287,7 +287,7 @@ class Coverage:
     name: str
     date: str
     area: str
-    verdict: str
+    verdict: Verdict
     passed: bool
 
     def summary(self, *, prob: float = 0.95) -> pd.DataFrame:
@@ -347,6 +347,6 @@ def coverage(fit: Fit, source: str = "census", *, checks: Checks | None = None) 
         source,
         date,
         sources.area,
-        found.line,
+        found.verdict,
         found.passed,
     )

@@ -27,7 +27,7 @@ from imps.names import (
 )
 from imps.notebook_cards import between, card, fan
 from imps.posterior.fit import Fit, needs_fit
-from imps.results.checks import Checks, check
+from imps.results.checks import Checks, Verdict, check
 
 NET_COLUMNS = ["year", "mean", "sd", "lower95", "upper95", "ips", "tim_final", "implied_original"]
 
@@ -73,7 +73,7 @@ class Reconciliation:
     gap: xr.DataArray
     negative_flows: float
     area: str
-    verdict: str
+    verdict: Verdict
     passed: bool
 
     def net_migration_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
@@ -140,7 +140,7 @@ class Reconciliation:
                 f"  net migration, {years.size} years: {_interval(net)}",
                 f"  population mid-{years[-1]}: {_interval(last)}",
                 f"  negative flow cells: {self.negative_flows:.2%} of all draws",
-                self.verdict[:180],
+                str(self.verdict),
             ]
         )
 
@@ -221,7 +221,7 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
         ),
         negative_flows=negative,
         area=sources.area,
-        verdict=found.line,
+        verdict=found.verdict,
         passed=found.passed,
     )
 

@@ -21,7 +21,7 @@ from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, fit, needs_fit
 from imps.project.case import Case
 from imps.results.attribution import Attribution, attribute
-from imps.results.checks import INSEPARABLE, VERDICT, Checks, check
+from imps.results.checks import INSEPARABLE, Checks, Verdict, check
 from imps.shipped import find_case
 
 TRUE_ERROR = 100_000.0
@@ -310,7 +310,7 @@ class PriorComparison:
         Beyond 2 the position did not expect such a gap.
     gap : float, persons
     area, period : str
-    verdicts : mapping from set of priors to the line of the checks of its fit
+    verdicts : mapping from set of priors to the verdict of its fit
     """
 
     table: pd.DataFrame
@@ -318,7 +318,7 @@ class PriorComparison:
     gap: float
     area: str
     period: str
-    verdicts: Mapping[str, str]
+    verdicts: Mapping[str, Verdict]
 
     def __repr__(self) -> str:
         thousands = self.table.pivot(index="prior_set", columns="group", values="mean") / 1000
@@ -384,7 +384,7 @@ def compare_priors(
 def _gaussian_fit(fit: object, function: str) -> Fit:
     """The fit, if it is of the Gaussian model: everything here refits or solves that one."""
     found = needs_fit(fit, function)
-    if not found.settings.get("gaussian", True):
+    if not found.gaussian:
         raise PriorError(
             f"{function}() works on the Gaussian model only, and this fit is of a variant of it. "
             "Call it on a fit of build_model(sources, priors) without options."
@@ -394,8 +394,7 @@ def _gaussian_fit(fit: object, function: str) -> Fit:
 
 def _judged(table: pd.DataFrame, fit: Fit, checks: Checks | None = None) -> pd.DataFrame:
     """The table with the verdict of its fit among its attributes."""
-    table.attrs[VERDICT] = (checks or check(fit)).line
-    return table
+    return (checks or check(fit)).verdict.put_on(table)
 
 
 def _fit(model: LinearModel, like: Fit, draws: int, chains: int = 4) -> Fit:

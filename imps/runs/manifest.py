@@ -139,7 +139,7 @@ def last_part(fit: Fit, checks: Checks, reconciliation: Reconciliation) -> dict[
             "negative_flow_cells": reconciliation.negative_flows,
         },
         "misfit": checks.misfit.to_dict("records"),
-        "verdict": checks.line,
+        "verdict": str(checks.verdict),
         "gap_persons": fit.model.sources.gap,
         "quantities": quantities(fit, checks),
         "draws_sha256": draws_digest(fit),

@@ -33,7 +33,7 @@ from imps.reading.table import published_path
 from imps.report.report import html_report
 from imps.report.sections import figure_png, report_figures
 from imps.results.attribution import Attribution, attribute
-from imps.results.checks import Checks, check
+from imps.results.checks import Checks, Verdict, check
 from imps.results.reconciliation import Reconciliation, reconcile
 from imps.runs.manifest import (
     FINISHED,
@@ -306,7 +306,7 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
     (folder / "tables").mkdir()
     tables = done.tables()
     (folder / "tables" / NOTES_FILE).write_text(
-        _notes_of(tables, done.checks.line), encoding="utf-8"
+        _notes_of(tables, done.checks.verdict), encoding="utf-8"
     )
     for name, table in tables.items():
         table.to_csv(folder / "tables" / f"{name}.csv")
@@ -319,7 +319,7 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
         (folder / "figures" / f"{name}.png").write_bytes(figure_png(figure))
 
 
-def _notes_of(tables: Mapping[str, PrintedTable], verdict: str) -> str:
+def _notes_of(tables: Mapping[str, PrintedTable], verdict: Verdict) -> str:
     """Verdict, caption and notes of every table, for the CSV files, which hold numbers only."""
     parts = ["# Notes of the tables", f"Fit: {verdict}."]
     for name, table in tables.items():

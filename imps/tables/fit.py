@@ -12,7 +12,7 @@ from imps.demography.periods import spelt_out
 from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
-from imps.results.checks import VERDICT, Checks, check, in_short
+from imps.results.checks import Checks, Verdict, check
 from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import response_table
 from imps.sources import BY_SEX, TOTAL
@@ -157,7 +157,7 @@ def response_table_of(fit: Fit, *, checks: Checks | None = None) -> PrintedTable
         (
             "Exact at the posterior mean scales; it depends on design and priors, not on the data.",
             "100 on the diagonal and 0 beside it would be perfect separation.",
-            fit_note(frame.attrs[VERDICT]),
+            fit_note(Verdict.of(frame)),
         ),
         tuple(frame.columns),
     )
@@ -256,7 +256,7 @@ def _digest(source: object) -> str:
     return found.hexdigest()[:12]
 
 
-def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> PrintedTable:
+def variants_table(variants: pd.DataFrame, *, verdict: Verdict | None = None) -> PrintedTable:
     """What a change of priors or sources does to the headline, as a table.
 
     Parameters
@@ -265,10 +265,9 @@ def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> PrintedTable
         From :func:`imps.widened`, :func:`imps.left_out` or
         :func:`imps.plots.tornado_data`: names, then posterior means, and intervals where
         they were made.
-    verdict : str
+    verdict : Verdict, optional
         Of the fit that was varied; unless told, the one that came with the table.
     """
-    verdict = verdict or variants.attrs.get(VERDICT, "")
     persons = [
         str(c)
         for c in variants
@@ -281,7 +280,7 @@ def variants_table(variants: pd.DataFrame, *, verdict: str = "") -> PrintedTable
         variants,
         "Variants: the headline with other priors and without each source",
         "tab:variants",
-        (*notes, *interval, fit_note(verdict)),
+        (*notes, *interval, fit_note(verdict or Verdict.of(variants))),
         tuple(persons),
     )
 
@@ -306,7 +305,7 @@ def computation_table(fit: Fit, checks: Checks) -> PrintedTable:
         ("Least effective size, tail", f"{worst['ess_tail'].min():,.0f}"),
         ("Divergences", f"{checks.divergences}"),
         ("Seconds", f"{fit.seconds['total']:.1f}"),
-        ("Verdict", checks.verdict),
+        ("Verdict", checks.verdict.level),
     ]
     if checks.effective_points is not None:
         effective = f"{checks.effective_points:.0f} of {checks.grid_points}"
@@ -315,7 +314,7 @@ def computation_table(fit: Fit, checks: Checks) -> PrintedTable:
         pd.DataFrame(rows, columns=["item", "value"]),
         f"Computation, {fit.model.sources.area}",
         "tab:computation",
-        (*fit.notes, *checks.reasons, fit_note(checks.line)),
+        (*fit.notes, *map(str, checks.verdict.causes), fit_note(checks.verdict)),
     )
 
 
@@ -335,11 +334,11 @@ def _notes(attribution: Attribution) -> tuple[str, ...]:
     return (f"{GAP_CONVENTION.capitalize()}.", INTERVAL, ADD_UP, fit_note(attribution.verdict))
 
 
-def fit_note(verdict: str) -> str:
+def fit_note(verdict: Verdict | None) -> str:
     """Verdict of the fit, as the last note of a table."""
-    return f"Fit: {in_short(verdict)}." if verdict else ""
+    return f"Fit: {verdict.brief}." if verdict else ""
 
 
 def _checked(fit: Fit, checks: Checks | None) -> str:
     """The line of the checks; the fit is checked where that has not been done."""
-    return fit_note((checks or check(fit)).line)
+    return fit_note((checks or check(fit)).verdict)

@@ -23,7 +23,8 @@ from imps.sources.kinds import GROUPS, title
 KNOWN = 1e-3
 """Standard deviation in persons below which a contribution is known arithmetic."""
 PRIOR_DRIVEN = 0.5
-"""Contraction below which a source is called prior-driven."""
+"""Contraction below which a source is called prior-driven; data-informed from there."""
+WORDS = ("known", "prior-driven", "data-informed")
 AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
 """Sources of the gap that are no error of the roll-forward."""
 
@@ -309,7 +310,14 @@ def _in_words(row: Any) -> str:
     return f"{mean:>8s} thousand" + ("" if known else f", 95 % [{low}, {high}]")
 
 
-def _mark(contraction: float) -> str:
+def informed(contraction: float) -> str:
+    """The one scale of words for a contraction: known, prior-driven or data-informed."""
     if np.isnan(contraction):
-        return "  known"
-    return "  prior-driven" if contraction < PRIOR_DRIVEN else ""
+        return WORDS[0]
+    return WORDS[1] if contraction < PRIOR_DRIVEN else WORDS[2]
+
+
+def _mark(contraction: float) -> str:
+    """What a reader must not overlook; that the data inform a source needs no mark."""
+    word = informed(contraction)
+    return "" if word == WORDS[2] else f"  {word}"

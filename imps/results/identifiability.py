@@ -18,13 +18,10 @@ from imps.account.latents import true_flow
 from imps.account.linear import LinearModel
 from imps.names import FLOWS, SOURCE
 from imps.posterior.fit import Fit
-from imps.results.attribution import Attribution, attribute
+from imps.results.attribution import WORDS, Attribution, attribute, informed
 from imps.results.checks import INSEPARABLE, TENSION, Verdict
 from imps.results.sensitivity import WhatIf, _gaussian_fit, _judged, _mean_scales
 
-PRIOR_DRIVEN = 0.1
-DATA_INFORMED = 0.5
-"""Contraction below which a source is prior-driven, and above which the data inform it."""
 LARGEST_CONDITION_NUMBER = 30.0
 """Condition number of the signatures above which sources should be grouped, not split."""
 SENSITIVE = 0.3
@@ -39,7 +36,7 @@ class Identifiability:
     ----------
     table : DataFrame
         One row a source that is not known: source, group, prior_mean, prior_sd, mean,
-        sd (persons), contraction, informed ("prior-driven", "partly", "data-informed"),
+        sd (persons), contraction, informed ("prior-driven" or "data-informed"),
         tension (prior sds between posterior and prior mean), signal (standard errors
         that one prior sd of this source would show in the data), other and correlation
         (the source with which it trades off most), report_with.
@@ -66,7 +63,7 @@ class Identifiability:
 
     def __repr__(self) -> str:
         counts = self.table["informed"].value_counts()
-        words = ", ".join(f"{counts.get(k, 0)} {k}" for k in LABELS)
+        words = ", ".join(f"{counts.get(k, 0)} {k}" for k in WORDS[1:])
         groups = "; ".join(" + ".join(group) for group in self.together) or "none"
         return (
             f"What the data tell apart: {self.area}, {self.period}\n"
@@ -75,9 +72,6 @@ class Identifiability:
             f"(above {LARGEST_CONDITION_NUMBER:.0f}: group, do not split)\n"
             f"report as one: {groups}\n{self.verdict}"
         )
-
-
-LABELS = ("prior-driven", "partly", "data-informed")
 
 
 def identifiability(fit: Fit, *, attribution: Attribution | None = None) -> Identifiability:
@@ -127,8 +121,7 @@ def _table(
     others = others.where(~np.eye(len(names), dtype=bool), 0.0)
     strongest = others.abs().idxmax()
     table = rows[[SOURCE, "group", "prior_mean", "prior_sd", "mean", "sd", "contraction"]].copy()
-    low, high = table["contraction"] < PRIOR_DRIVEN, table["contraction"] > DATA_INFORMED
-    table["informed"] = np.select([low, high], [LABELS[0], LABELS[2]], LABELS[1])
+    table["informed"] = table["contraction"].map(informed)
     table["tension"] = (table["mean"] - table["prior_mean"]) / table["prior_sd"]
     table["in_tension"] = table["tension"].abs() > TENSION
     table["signal"] = signal.reindex(table[SOURCE]).to_numpy()

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from scipy.stats import binom, rankdata
 
+from imps.intervals import Z95
 from imps.names import AGE, SEX, SEXES
 from imps.plots.marks import LINES, MARKERS, SIGNED, style, zero_line
 from imps.plots.style import GREY, INK, Page, open_page, styled
@@ -103,7 +104,7 @@ def _standardised(panel: Axes, part: pd.DataFrame, page: Page) -> None:
     """Standardised residuals in order, with the worst named inside the panel."""
     n = len(part)
     x = (np.arange(n) + 0.5) / n
-    panel.axhspan(-1.96, 1.96, color=page.theme.quiet, alpha=0.45, linewidth=0)
+    panel.axhspan(-Z95, Z95, color=page.theme.quiet, alpha=0.45, linewidth=0)
     zero_line(panel)
     inside = part["inside95"].to_numpy()
     z = part["z"].to_numpy()

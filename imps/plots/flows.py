@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from imps.intervals import Z95, ends
 from imps.names import AGE, CHAIN, DRAW, SEX, YEAR
 from imps.notebook_cards import between
 from imps.plots.marks import SIGNED, THOUSAND, direct_labels, room_for_labels, style
@@ -17,7 +18,6 @@ from imps.plots.style import Page, open_page, styled
 from imps.results.reconciliation import Reconciliation
 
 FAN = (0.95, 0.80, 0.50)
-Z95 = 1.96
 LIKELY = 0.9
 """Probability from which a title says "likely"."""
 
@@ -67,7 +67,7 @@ def plot_net_migration(
         key=0.055 * span,
     )
     total = reconciliation.net_migration.sum((YEAR, SEX, AGE)).values
-    low, high = np.quantile(total, [0.025, 0.975])
+    low, high = ends(total)
     said = f"{between(total.mean(), low, high)} thousand"
     return page.finish(
         f"Net migration was {_against(total, float(table['tim_final'].sum()))} the official series",
@@ -194,8 +194,7 @@ def _fan_data(draws: xr.DataArray) -> pd.DataFrame:
     values = values.reshape(values.shape[0], -1)
     columns: dict[str, np.ndarray] = {"year": draws[YEAR].values, "mean": values.mean(axis=1)}
     for prob in FAN:
-        tail = (1 - prob) / 2
-        lower, upper = np.quantile(values, [tail, 1 - tail], axis=1)
+        lower, upper = ends(values, prob)
         columns[f"lower{prob * 100:.0f}"], columns[f"upper{prob * 100:.0f}"] = lower, upper
     return pd.DataFrame(columns)
 

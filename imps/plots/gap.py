@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from imps.intervals import ends
 from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE
 from imps.notebook_cards import between, thousand
 from imps.plots.marks import SIGNED, THOUSAND, interval_bars, room_for_labels, zero_line
@@ -196,7 +197,7 @@ def gap_pyramid_data(attribution: Attribution) -> pd.DataFrame:
     gap = _by_age_group(attribution.gap)
     draws = error.transpose(SEX, "age_group", CHAIN, DRAW).values
     draws = draws.reshape(*draws.shape[:2], -1)
-    lower, upper = np.quantile(draws, [0.025, 0.975], axis=-1)
+    lower, upper = ends(draws)
     index = pd.MultiIndex.from_product(
         [gap[SEX].values, gap["age_group"].values], names=["sex", "age_group"]
     )

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from imps.errors import LabelError
+from imps.intervals import Z95
 from imps.plots.marks import SIGNED
 from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.results.predictive import LexisSurface
 
 COHORTS = 10
 """Years of birth between two diagonals."""
-MARKED = 1.96
+MARKED = Z95
 HATCHED = 0.05
 """Share of the scale from which negative cells are hatched, so that colour is not alone."""
 ALL = "both sexes"

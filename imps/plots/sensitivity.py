@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from imps.intervals import Z95
 from imps.notebook_cards import thousand
 from imps.plots.marks import SIGNED, THOUSAND, zero_line
 from imps.plots.style import INK, open_page, styled
@@ -40,8 +41,8 @@ def plot_prior_sets(
         comparison = compare_priors(comparison)
     table = comparison.table[comparison.table["group"].isin(SHOWN_GROUPS)].copy()
     sets = list(comparison.surprise.index)
-    table["prior_lower95"] = table["prior_mean"] - 1.96 * table["prior_sd"]
-    table["prior_upper95"] = table["prior_mean"] + 1.96 * table["prior_sd"]
+    table["prior_lower95"] = table["prior_mean"] - Z95 * table["prior_sd"]
+    table["prior_upper95"] = table["prior_mean"] + Z95 * table["prior_sd"]
     indexed = table.set_index(["group", "prior_set"])
     groups = [g for g in SHOWN_GROUPS if g in set(table["group"])]
     page = open_page(ax, (9.2, 0.30 * len(groups) * (len(sets) + 0.6) + 0.6), theme)

@@ -10,6 +10,7 @@ from matplotlib.patches import Ellipse
 from scipy.stats import chi2
 
 from imps.errors import LabelError
+from imps.intervals import Z95
 from imps.names import CHAIN, DRAW, SOURCE
 from imps.notebook_cards import between, mean_and_ends
 from imps.plots.marks import SIGNED, THOUSAND, room_for_labels, zero_line
@@ -26,7 +27,6 @@ POINTS = 300
 """Draws that are shown in a panel of the joint posterior."""
 POINT = "#8C8C8C"
 """Grey of single draws: 3:1 against white."""
-Z95 = 1.96
 MOST_BARS = 12
 NOTHING = 0.5
 """Swing in persons below which a bar of the tornado is left out."""

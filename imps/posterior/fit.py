@@ -22,6 +22,7 @@ import xarray as xr
 from imps._version import __version__
 from imps.account.linear import LinearModel
 from imps.errors import NotFittedError, PriorError
+from imps.intervals import ends
 from imps.names import CHAIN, DRAW
 from imps.notebook_cards import between, card, fan
 from imps.posterior.archive import account_record, pack
@@ -210,9 +211,9 @@ class Fit:
         quantities = self.quantities()
         names = [f"net_migration[{year}]" for year in self.model.sources.years]
         total = quantities["net_migration[all years]"]
-        low, high = np.quantile(total, [0.025, 0.975])
+        low, high = ends(total.ravel())
         yearly = np.stack([quantities[name].ravel() for name in names])
-        bands = [np.quantile(yearly, [(1 - p) / 2, (1 + p) / 2], axis=1) for p in (0.95, 0.5)]
+        bands = [ends(yearly, prob) for prob in (0.95, 0.5)]
         main = f"Net migration {between(float(total.mean()), float(low), float(high))} thousand"
         return card(
             f"Fit of {self.model.sources.area}, {self.n_chains} x {self.n_draws} draws",

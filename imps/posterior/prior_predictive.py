@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from imps.intervals import summary
 from imps.posterior.pymc_model import linear_part
 from imps.posterior.random_streams import stream
 
@@ -37,16 +38,7 @@ class PriorPredictive:
         years = self.net_migration["year"].values
         columns |= {f"net_migration[{y}]": self.net_migration.sel(year=y).values for y in years}
         values = np.stack(list(columns.values()))
-        lower, upper = np.quantile(values, [0.025, 0.975], axis=1)
-        return pd.DataFrame(
-            {
-                "quantity": list(columns),
-                "mean": values.mean(axis=1),
-                "sd": values.std(axis=1),
-                "lower95": lower,
-                "upper95": upper,
-            }
-        )
+        return pd.DataFrame({"quantity": list(columns), **summary(values)})
 
     @property
     def sources(self) -> list[str]:

@@ -17,6 +17,7 @@ import pandas as pd
 from imps.account.linear import linear_model
 from imps.account.priors import Prior
 from imps.errors import ImpsError, PriorError, some
+from imps.intervals import Z95
 from imps.notebook_cards import Bar, bars, between, card, fan, thousand
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN
@@ -27,7 +28,7 @@ from imps.sources.kinds import title
 if TYPE_CHECKING:
     import ipywidgets
 
-Z95, Z50 = 1.96, 0.674
+Z50 = 0.674
 FACTORS = (0.1, 10.0)
 """Range of the slider for a prior's standard deviation, times that of the fit."""
 FIRST = "emigration_bias_level"

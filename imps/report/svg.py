@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from imps.intervals import ends
 from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, YEAR
 from imps.posterior.fit import Fit
 from imps.results.attribution import AFTER_THE_FACT, Attribution
@@ -62,7 +63,7 @@ def _by_cell(draws: xr.DataArray) -> pd.DataFrame:
     kept = [d for d in (SEX, AGE, YEAR) if d in draws.dims]
     values = draws.transpose(*kept, CHAIN, DRAW).values
     values = values.reshape(*values.shape[:-2], -1)
-    lower, upper = np.quantile(values, [0.025, 0.975], axis=-1)
+    lower, upper = ends(values)
     index = pd.MultiIndex.from_product([draws[d].values for d in kept], names=kept)
     columns = {"mean": values.mean(axis=-1), "lower95": lower, "upper95": upper}
     return pd.DataFrame({k: v.ravel() for k, v in columns.items()}, index=index).reset_index()

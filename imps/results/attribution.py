@@ -13,6 +13,7 @@ import xarray as xr
 from imps.account.affine import Affine
 from imps.account.gap import rolled_forward_cells
 from imps.errors import LabelError
+from imps.intervals import level, summary_table
 from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE
 from imps.notebook_cards import Bar, bars, between, card, mean_and_ends, thousand
 from imps.posterior.fit import Fit, needs_fit
@@ -110,7 +111,7 @@ class Attribution:
             raise LabelError(f"by={tuple(by)}: expected 'source' and optionally 'sex' and 'age'.")
         drop = [dim for dim in (SEX, AGE) if dim not in extra]
         draws = self.contributions.sum(drop) if drop else self.contributions
-        frame = _moments(draws.stack(draw_=(CHAIN, DRAW)).transpose(..., "draw_"), prob)
+        frame = summary_table(draws, prob, positive=True)
         groups = self.prior.set_index(SOURCE)["group"]
         frame.insert(1, "group", [groups[s] for s in frame[SOURCE]])
         if extra:
@@ -119,7 +120,7 @@ class Attribution:
             frame["observed"] = order.index(detail) <= order.index(self.observed)
             return frame
         frame = self._exactly(frame, SOURCE)
-        return _beside_prior(frame, self.prior, [SOURCE], prob)[_columns(prob)]
+        return _beside_prior(frame, self.prior, [SOURCE])[[level(c, prob) for c in COLUMNS]]
 
     def groups(self, *, prob: float = 0.95) -> pd.DataFrame:
         """Headline groups: base, migration, census, revisions, residual, and the small ones."""
@@ -131,10 +132,10 @@ class Attribution:
              for g in labels],
             dim=pd.Index(labels, name="group"),
         )  # fmt: skip
-        frame = _moments(draws.stack(draw_=(CHAIN, DRAW)).transpose(..., "draw_"), prob)
+        frame = summary_table(draws, prob, positive=True)
         frame = self._exactly(frame, "group")
-        columns = [c for c in _columns(prob) if c != SOURCE]
-        return _beside_prior(frame, self.prior_groups, ["group"], prob)[columns]
+        columns = [level(c, prob) for c in COLUMNS if c != SOURCE]
+        return _beside_prior(frame, self.prior_groups, ["group"])[columns]
 
     def _exactly(self, frame: pd.DataFrame, label: str) -> pd.DataFrame:
         """Put exact means and standard deviations in place of those of the draws."""
@@ -270,37 +271,13 @@ def _group_priors(fit: Fit) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["group", "prior_mean", "prior_sd"])
 
 
-def _moments(draws: xr.DataArray, prob: float) -> pd.DataFrame:
-    """Mean, sd, equal-tailed interval and P(> 0) over the last dimension."""
-    lower, upper = f"lower{prob * 100:g}", f"upper{prob * 100:g}"
-    tail = (1 - prob) / 2
-    interval = np.quantile(draws.values, [tail, 1 - tail], axis=-1)
-    data = {
-        "mean": draws.values.mean(axis=-1),
-        "sd": draws.values.std(axis=-1),
-        lower: interval[0],
-        upper: interval[1],
-        "probability_positive": (draws.values > 0).mean(axis=-1),
-    }
-    labels = {d: draws[d].values for d in draws.dims[:-1]}
-    index = pd.MultiIndex.from_product(list(labels.values()), names=list(labels))
-    return pd.DataFrame({k: v.ravel() for k, v in data.items()}, index=index).reset_index()
-
-
-def _beside_prior(
-    frame: pd.DataFrame, prior: pd.DataFrame, keys: list[str], prob: float
-) -> pd.DataFrame:
+def _beside_prior(frame: pd.DataFrame, prior: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Add prior mean and sd, and the contraction 1 - var(posterior) / var(prior)."""
     beside = frame.merge(prior.drop(columns="group") if SOURCE in keys else prior, on=keys)
     known = beside["prior_sd"] == 0
     ratio = beside["sd"] ** 2 / (beside["prior_sd"] ** 2).where(~known)
     beside["contraction"] = 1 - ratio
     return beside
-
-
-def _columns(prob: float) -> list[str]:
-    level = f"{prob * 100:g}"
-    return [c.replace("95", level) if c[-2:] == "95" else c for c in COLUMNS]
 
 
 def _in_words(row: Any) -> str:

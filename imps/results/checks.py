@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from imps.account.linear import LinearModel
+from imps.intervals import Z99, ends
 from imps.notebook_cards import Bar, bars, card
 from imps.posterior.by_grid import LEAST_EFFECTIVE_SHARE
 from imps.posterior.fit import Fit, needs_fit
@@ -40,7 +41,7 @@ CHANCE = (
     "date_change",
 )
 """Sources that are random error or arithmetic: what a gap holds when nothing is wrong."""
-LARGEST_BY_CHANCE = 2.576
+LARGEST_BY_CHANCE = Z99
 """Standard errors (99 per cent) up to which chance alone explains a gap."""
 
 USABLE = "usable"
@@ -337,7 +338,7 @@ def _standing_out(model: LinearModel, latents: np.ndarray) -> list[str]:
 
 
 def _leaves_out_zero(draws: np.ndarray, prob: float) -> bool:
-    lower, upper = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2])
+    lower, upper = ends(draws, prob)
     return bool(lower > 0 or upper < 0)
 
 

@@ -26,6 +26,7 @@ from scipy.stats import norm
 from imps.account.observations import census_day_population
 from imps.demography.periods import spelt_out
 from imps.errors import SourceError, some
+from imps.intervals import ends, summary_table
 from imps.names import AGE, AGE_GROUP, CHAIN, DRAW, FLOW_SIGN, SEX, SEXES
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, needs_fit
@@ -165,7 +166,7 @@ def migration_error(fit: Fit, *, checks: Checks | None = None) -> LexisSurface:
     account, sources = fit.model.account, fit.model.sources
     error = official_net_migration(fit) - account.net_migration
     draws = fit.model.evaluate(error.sum((0,)), fit.latents())
-    lower, upper = np.quantile(draws, [0.025, 0.975], axis=0)
+    lower, upper = ends(draws, axis=0)
     mean, sd = draws.mean(axis=0), draws.std(axis=0)
     ages, years = np.meshgrid(sources.ages, sources.years, indexing="ij")
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -292,15 +293,7 @@ class Coverage:
 
     def summary(self, *, prob: float = 0.95) -> pd.DataFrame:
         """sex, age, mean, sd and the interval of the ratio."""
-        values = self.ratio.transpose(SEX, AGE, CHAIN, DRAW).values
-        values = values.reshape(*values.shape[:2], -1)
-        tail, level = (1 - prob) / 2, f"{prob * 100:g}"
-        lower, upper = np.quantile(values, [tail, 1 - tail], axis=-1)
-        columns = {"mean": values.mean(axis=-1), "sd": values.std(axis=-1),
-                   f"lower{level}": lower, f"upper{level}": upper}  # fmt: skip
-        labels = [self.ratio[SEX].values, self.ratio[AGE].values]
-        index = pd.MultiIndex.from_product(labels, names=[SEX, AGE])
-        return pd.DataFrame({k: v.ravel() for k, v in columns.items()}, index=index).reset_index()
+        return summary_table(self.ratio, prob)
 
 
 def coverage(fit: Fit, source: str = "census", *, checks: Checks | None = None) -> Coverage:

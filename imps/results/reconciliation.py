@@ -12,6 +12,7 @@ from imps.account.affine import Affine
 from imps.account.gap import rolled_forward_cells
 from imps.account.stocks import registered_births, registered_deaths
 from imps.demography.accounting import roll_forward_path
+from imps.intervals import ends, level, summary_table
 from imps.names import (
     AGE,
     AGE_GROUP,
@@ -78,12 +79,11 @@ class Reconciliation:
 
     def net_migration_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
         """Net migration of each year to mid-year beside the published series, persons."""
-        frame = _summary(self.net_migration.sum((SEX, AGE)), prob)
+        frame = summary_table(self.net_migration.sum((SEX, AGE)), prob)
         published = self.published.set_index("year").loc[frame["year"]]
         for column in ("ips", "tim_final", "implied_original"):
             frame[column] = published[column].to_numpy()
-        level = f"{prob * 100:g}"
-        return frame[[c.replace("95", level) for c in NET_COLUMNS]]
+        return frame[[level(c, prob) for c in NET_COLUMNS]]
 
     def population_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
         """Back-series: true population at each mid-year beside published and apportioned ones.
@@ -101,7 +101,7 @@ class Reconciliation:
         Littlefield and Fulton (2005), Population Trends 122 (simple period and
         simple cohort methods).
         """
-        frame = _summary(self.population.sum((SEX, AGE)), prob)
+        frame = summary_table(self.population.sum((SEX, AGE)), prob)
         rolled = self.published.set_index("year")["rolled_forward"]
         frame["rolled_forward"] = rolled.loc[frame["year"]].to_numpy()
         elapsed = (frame["year"] - frame["year"].iloc[0]).to_numpy()
@@ -116,7 +116,7 @@ class Reconciliation:
 
     def back_series(self, *, prob: float = 0.95) -> pd.DataFrame:
         """True population by mid-year, sex and single year of age with its interval."""
-        return _summary(self.population, prob)
+        return summary_table(self.population, prob)
 
     def closure(self) -> float:
         """Largest error of the balancing equation over all draws and cells, persons."""
@@ -148,18 +148,18 @@ class Reconciliation:
         """Compact card for a notebook: net migration with its interval and its years, verdict."""
         yearly = self.net_migration.sum((SEX, AGE))
         total, years = yearly.sum(YEAR).values, self.net_migration[YEAR].values
-        low, high = np.quantile(total, [0.025, 0.975])
+        low, high = ends(total)
         last = self.population.isel({YEAR: -1}).sum((SEX, AGE)).values
-        ends = np.quantile(last, [0.025, 0.975])
+        least, most = ends(last)
         values = yearly.transpose(YEAR, CHAIN, DRAW).values.reshape(years.size, -1)
-        bands = [np.quantile(values, [(1 - p) / 2, (1 + p) / 2], axis=1) for p in (0.95, 0.5)]
+        bands = [ends(values, prob) for prob in (0.95, 0.5)]
         official = self.published.set_index("year")["tim_final"].loc[years]
         main = f"Net migration {between(float(total.mean()), float(low), float(high))} thousand"
         return card(
             f"Reconciliation of {self.area}, mid-{years[0] - 1} to mid-{years[-1]}",
             f"{main}, 95 % interval",
             (
-                f"Population mid-{years[-1]}: {last.mean():,.0f} [{ends[0]:,.0f}, {ends[1]:,.0f}].",
+                f"Population mid-{years[-1]}: {last.mean():,.0f} [{least:,.0f}, {most:,.0f}].",
                 "By year, thousand: posterior with 50 and 95 % bands; dots: later official series.",
             ),
             picture=fan(
@@ -278,25 +278,6 @@ def _survey_flows(fit: Fit, w: np.ndarray) -> tuple[xr.DataArray, float]:
     )
 
 
-def _summary(draws: xr.DataArray, prob: float) -> pd.DataFrame:
-    """Mean, sd and equal-tailed interval over the draws, one row a label."""
-    stacked = draws.stack(draw_=(CHAIN, DRAW)).transpose(..., "draw_")
-    tail = (1 - prob) / 2
-    lower, upper = np.quantile(stacked.values, [tail, 1 - tail], axis=-1)
-    labels = {d: stacked[d].values for d in stacked.dims[:-1]}
-    index = pd.MultiIndex.from_product(list(labels.values()), names=list(labels))
-    level = f"{prob * 100:g}"
-    return pd.DataFrame(
-        {
-            "mean": stacked.values.mean(axis=-1).ravel(),
-            "sd": stacked.values.std(axis=-1).ravel(),
-            f"lower{level}": lower.ravel(),
-            f"upper{level}": upper.ravel(),
-        },
-        index=index,
-    ).reset_index()
-
-
 def _interval(values: np.ndarray) -> str:
-    lower, upper = np.quantile(values, [0.025, 0.975])
+    lower, upper = ends(values)
     return f"{values.mean():+,.0f}, 95 % [{lower:+,.0f}, {upper:+,.0f}]"

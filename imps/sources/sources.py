@@ -17,6 +17,7 @@ from imps.demography.periods import (
     spelt_out,
 )
 from imps.errors import DefinitionError, LabelError, SourceError, some
+from imps.intervals import Z95
 from imps.names import (
     AGE,
     AGE_GROUP,
@@ -354,7 +355,7 @@ class Sources:
 
     def _repr_html_(self) -> str:
         """Compact card for a notebook: the gap, what was published, net migration by year."""
-        half = 1.96 * self.census.relative_standard_error * self.census.total
+        half = Z95 * self.census.relative_standard_error * self.census.total
         later, survey = self.later_net_migration.values, self.survey_net_migration.values
         return card(
             f"Sources of {self.area}, {self.period}",

@@ -9,9 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from imps.errors import DefinitionError, MissingCellError, SourceError, some
-
-Z_95 = 1.96
-"""Multiplier of the published half-widths (ONS, IPS margins of error, notes)."""
+from imps.intervals import Z95
 
 ROUNDING = 100.0
 """Published estimates are rounded to 0.1 thousand, in persons."""
@@ -92,7 +90,7 @@ def standard_error(half_width_95: ArrayLike) -> NDArray[np.float64]:
     """
     half_width = np.asarray(half_width_95, dtype=float)
     refuse_negative(half_width, "half_width_95")
-    return half_width / Z_95
+    return half_width / Z95
 
 
 def net_standard_error(immigration_se: ArrayLike, emigration_se: ArrayLike) -> NDArray[np.float64]:

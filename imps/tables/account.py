@@ -17,6 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from imps.account.gap import rolled_forward_components
+from imps.intervals import ends
 from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE, YEAR
 from imps.posterior.fit import Fit
 from imps.results.attribution import AFTER_THE_FACT, KNOWN, Attribution
@@ -33,7 +34,6 @@ RECONSTRUCTED = {
     "sex and age": "Both ends of the gap were published by sex and age.",
 }
 PUBLISHED = "Without an interval: published, with no error of its own."
-LIMITS = [0.025, 0.975]
 
 
 def closure_by_age_table(fit: Fit, attribution: Attribution) -> PrintedTable:
@@ -164,7 +164,7 @@ def net_and_gross_table(attribution: Attribution) -> PrintedTable:
 
 def _gross(what: str, draws: xr.DataArray, over: str | tuple[str, ...]) -> tuple[object, ...]:
     net, gross = draws.sum(over).values, abs(draws).sum(over).values
-    return (what, net.mean(), *np.quantile(net, LIMITS), gross.mean(), *np.quantile(gross, LIMITS))
+    return (what, net.mean(), *ends(net), gross.mean(), *ends(gross))
 
 
 def _known_gross(what: str, cells: np.ndarray) -> tuple[object, ...]:
@@ -207,9 +207,9 @@ def back_series_table(
         if values.std(axis=1).max() < KNOWN:
             frame[name] = np.r_[np.nan, values.mean(axis=1)]
             continue
-        ends = np.quantile(values, LIMITS, axis=1)
-        for label, found in ((name, values.mean(axis=1)), (f"{name}_lower95", ends[0]),
-                             (f"{name}_upper95", ends[1])):  # fmt: skip
+        low, high = ends(values)
+        for label, found in ((name, values.mean(axis=1)), (f"{name}_lower95", low),
+                             (f"{name}_upper95", high)):  # fmt: skip
             frame[label] = np.r_[np.nan, found]
     return PrintedTable(
         frame,
@@ -242,9 +242,9 @@ def new_base_table(fit: Fit, attribution: Attribution) -> PrintedTable:
     rows = [("Census as counted", count, np.nan, np.nan)]
     rows += [(f"plus {BUILD_UP[s]}", *summary.loc[s, ["mean", *limits]]) for s in steps]
     rows += [
-        (f"new base, mid-{fit.model.sources.last_year}", mean, *np.quantile(new, LIMITS)),
+        (f"new base, mid-{fit.model.sources.last_year}", mean, *ends(new)),
         (f"rolled-forward, mid-{fit.model.sources.last_year}", rolled, np.nan, np.nan),
-        ("new base minus rolled-forward", mean - rolled, *np.quantile(new - rolled, LIMITS)),
+        ("new base minus rolled-forward", mean - rolled, *ends(new - rolled)),
     ]
     return PrintedTable(
         pd.DataFrame(rows, columns=["line", "persons", "persons_lower95", "persons_upper95"]),

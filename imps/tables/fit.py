@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from imps.demography.periods import spelt_out
+from imps.intervals import Z95
 from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
@@ -22,7 +23,6 @@ ADD_UP = "Means add up; interval ends do not."
 INTERVAL = "Intervals are equal-tailed 95 % credible intervals."
 SAMPLING = "Intervals of the survey are 95 % sampling intervals, estimate plus or minus 1.96 se."
 PREVIEW = "Exact at the posterior mean scales, without a refit."
-Z95 = 1.96
 
 
 def attribution_table(attribution: Attribution) -> PrintedTable:

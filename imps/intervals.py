@@ -11,13 +11,14 @@ import xarray as xr
 from imps.names import CHAIN, DRAW
 
 Z95 = 1.96
-"""Standard errors on either side of a normal 95 per cent interval."""
+"""Standard errors on either side of a normal 95 per cent interval; also the multiplier of
+published half-widths (ONS, IPS margins of error, notes)."""
 Z99 = 2.576
 """Standard errors on either side of a normal 99 per cent interval."""
 
 
-def ends(draws: np.ndarray, prob: float = 0.95, axis: int = -1) -> np.ndarray:
-    """Lower and upper end of the equal-tailed interval over one axis, (2, ...)."""
+def ends(draws: np.ndarray, prob: float = 0.95, *, axis: int | None = None) -> np.ndarray:
+    """Ends of the equal-tailed interval, over all draws or over one axis, (2, ...)."""
     tail = (1 - prob) / 2
     return np.quantile(draws, [tail, 1 - tail], axis=axis)
 
@@ -29,7 +30,7 @@ def level(column: str, prob: float) -> str:
 
 def summary(draws: np.ndarray, prob: float = 0.95) -> dict[str, np.ndarray]:
     """mean, sd and ends of the equal-tailed interval over the last axis."""
-    lower, upper = ends(draws, prob)
+    lower, upper = ends(draws, prob, axis=-1)
     return {
         "mean": draws.mean(axis=-1),
         "sd": draws.std(axis=-1),

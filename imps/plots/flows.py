@@ -194,7 +194,7 @@ def _fan_data(draws: xr.DataArray) -> pd.DataFrame:
     values = values.reshape(values.shape[0], -1)
     columns: dict[str, np.ndarray] = {"year": draws[YEAR].values, "mean": values.mean(axis=1)}
     for prob in FAN:
-        lower, upper = ends(values, prob)
+        lower, upper = ends(values, prob, axis=1)
         columns[f"lower{prob * 100:.0f}"], columns[f"upper{prob * 100:.0f}"] = lower, upper
     return pd.DataFrame(columns)
 

@@ -197,7 +197,7 @@ def gap_pyramid_data(attribution: Attribution) -> pd.DataFrame:
     gap = _by_age_group(attribution.gap)
     draws = error.transpose(SEX, "age_group", CHAIN, DRAW).values
     draws = draws.reshape(*draws.shape[:2], -1)
-    lower, upper = ends(draws)
+    lower, upper = ends(draws, axis=-1)
     index = pd.MultiIndex.from_product(
         [gap[SEX].values, gap["age_group"].values], names=["sex", "age_group"]
     )

@@ -211,9 +211,9 @@ class Fit:
         quantities = self.quantities()
         names = [f"net_migration[{year}]" for year in self.model.sources.years]
         total = quantities["net_migration[all years]"]
-        low, high = ends(total.ravel())
+        low, high = ends(total)
         yearly = np.stack([quantities[name].ravel() for name in names])
-        bands = [ends(yearly, prob) for prob in (0.95, 0.5)]
+        bands = [ends(yearly, prob, axis=1) for prob in (0.95, 0.5)]
         main = f"Net migration {between(float(total.mean()), float(low), float(high))} thousand"
         return card(
             f"Fit of {self.model.sources.area}, {self.n_chains} x {self.n_draws} draws",

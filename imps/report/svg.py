@@ -63,7 +63,7 @@ def _by_cell(draws: xr.DataArray) -> pd.DataFrame:
     kept = [d for d in (SEX, AGE, YEAR) if d in draws.dims]
     values = draws.transpose(*kept, CHAIN, DRAW).values
     values = values.reshape(*values.shape[:-2], -1)
-    lower, upper = ends(values)
+    lower, upper = ends(values, axis=-1)
     index = pd.MultiIndex.from_product([draws[d].values for d in kept], names=kept)
     columns = {"mean": values.mean(axis=-1), "lower95": lower, "upper95": upper}
     return pd.DataFrame({k: v.ravel() for k, v in columns.items()}, index=index).reset_index()

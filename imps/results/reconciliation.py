@@ -152,7 +152,7 @@ class Reconciliation:
         last = self.population.isel({YEAR: -1}).sum((SEX, AGE)).values
         least, most = ends(last)
         values = yearly.transpose(YEAR, CHAIN, DRAW).values.reshape(years.size, -1)
-        bands = [ends(values, prob) for prob in (0.95, 0.5)]
+        bands = [ends(values, prob, axis=1) for prob in (0.95, 0.5)]
         official = self.published.set_index("year")["tim_final"].loc[years]
         main = f"Net migration {between(float(total.mean()), float(low), float(high))} thousand"
         return card(

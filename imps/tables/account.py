@@ -207,7 +207,7 @@ def back_series_table(
         if values.std(axis=1).max() < KNOWN:
             frame[name] = np.r_[np.nan, values.mean(axis=1)]
             continue
-        low, high = ends(values)
+        low, high = ends(values, axis=1)
         for label, found in ((name, values.mean(axis=1)), (f"{name}_lower95", low),
                              (f"{name}_upper95", high)):  # fmt: skip
             frame[label] = np.r_[np.nan, found]

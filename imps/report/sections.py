@@ -65,7 +65,7 @@ def report_figures(
         "predictive": plot_predictive(posterior_predictive(fit, checks=checks)),
         "diagnostics": plot_diagnostics(fit, checks=checks),
     }
-    if fit.settings.get("gaussian", True) and not fit.model.curves:  # exact answers only
+    if fit.gaussian:  # exact answers only
         figures["tornado"] = plot_tornado(fit, checks=checks)
     return figures
 

@@ -91,7 +91,7 @@ def posterior_predictive(fit: Fit, *, checks: Checks | None = None) -> Predictiv
     fit = needs_fit(fit, "posterior_predictive")
     found = checks or check(fit)
     model, se = fit.model, fit.model.standard_error
-    left_out = fit.settings.get("gaussian", True) and not model.curves
+    left_out = fit.gaussian
     if left_out:
         posterior = GaussianPosterior(model)
         factor = posterior.factor(fit.draws["log_scale"].mean((CHAIN, DRAW)).values)

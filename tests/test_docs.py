@@ -87,12 +87,3 @@ def test_every_notebook_is_a_page_of_the_course(site):
         text = page(site, f"course/{book.stem}")
         assert f'href="../{following.stem}/"' in text
         assert "Question." in text
-
-
-def test_tutorial_runs_as_it_stands(tmp_path, monkeypatch):
-    text = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
-        exec(compile(block, "tutorial", "exec"), names)
-    assert (tmp_path / "report.html").stat().st_size > 100_000

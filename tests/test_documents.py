@@ -1,0 +1,182 @@
+"""What README, docs and notebooks say can be typed, is typed here, in fresh interpreters.
+
+- Every dotted name that begins with `imps.` is looked up in a process where nothing of the
+  package is loaded yet, as in a notebook that has just begun; what is written as a call can be
+  called.
+- The blocks of a page run in order in one fresh process. A statement with `...` in it cannot
+  run: its calls are bound to the signatures of what they call, so that no argument is misspelt.
+- Commands are parsed by the command line; those that fit nothing run.
+
+The code of the notebooks runs in tests/test_notebooks.py.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    p.relative_to(ROOT).as_posix()
+    for p in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"))
+    if p.is_file()
+)
+BOOKS = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("notebooks/*.ipynb"))
+WITH_BLOCKS = [p for p in PAGES if re.search(r"```(?:python|bash|sh)\n", (ROOT / p).read_text())]
+NAME = re.compile(r"\bimps((?:\.[A-Za-z_]\w*)+)(\.\.\.)?(\()?")
+FILES = {"imps.toml"}
+
+FIT = """
+import imps
+case = imps.load_case("uk-1991-2001")
+sources = case.sources
+fit = imps.fit(imps.linear_model(sources, imps.default_priors()), seed=1, draws=100)
+"""
+BEFORE = {
+    "README.md": """
+import imps, pandas
+imps.write_project("example")
+frame = pandas.read_csv("example/births.csv")
+""",
+    "docs/how-to.md": FIT,
+}
+"""What a reader of the page has at hand before its first block."""
+
+
+def text_of(page):
+    """Text of a page, or of the cells of a notebook."""
+    text = (ROOT / page).read_text("utf-8")
+    if page.endswith(".ipynb"):
+        return "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+    return text
+
+
+RESOLVE = """
+import json, os, sys
+import arviz, matplotlib.pyplot, pandas, pymc, scipy.stats, statsmodels.api, xarray  # not ours
+import imps
+
+loaded = [m for m in sys.modules if m.startswith("imps.")]
+assert set(loaded) <= {"imps._version", "imps._renamed"}, loaded
+for dotted, called in json.load(sys.stdin):
+    sys.stdout.flush()
+    child = os.fork()  # a process in which nothing but `import imps` has happened
+    if child == 0:
+        code = 0
+        try:
+            found = imps
+            for name in dotted.strip(".").split("."):
+                found = getattr(found, name)
+            assert callable(found) or not called, "is written as a call and cannot be called"
+        except BaseException as error:
+            print(f"imps{dotted}: {type(error).__name__}: {error}")
+            code = 1
+        sys.stdout.flush()
+        os._exit(code)
+    os.waitpid(child, 0)
+"""
+
+
+def names():
+    """Dotted names, each with whether it is called somewhere, and where it stands."""
+    found = {}
+    for page in (*PAGES, *BOOKS):
+        for dotted, cut, called in NAME.findall(text_of(page)):
+            if not cut and f"imps{dotted}" not in FILES:
+                found.setdefault((dotted, bool(called)), page)
+    return found
+
+
+def test_every_dotted_name_is_there_in_a_fresh_interpreter():
+    asked = names()
+    assert len(asked) > 100
+    done = subprocess.run(
+        [sys.executable, "-W", "error::FutureWarning:imps", "-c", RESOLVE],
+        input=json.dumps(sorted(asked)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not done.stdout, done.stdout
+
+
+RUN = """
+import ast, inspect, json, shlex, sys
+import typer
+from imps.runs.cli import app
+
+page, before, blocks = json.load(sys.stdin)
+names = {}
+exec(before, names)
+group = typer.main.get_command(app)
+FITS_NOTHING = {"cases", "init", "check"}
+
+
+def command(line):
+    words = shlex.split(line, comments=True)
+    with group.make_context("imps", words[1:2]) as context:
+        name, found, _ = group.resolve_command(context, words[1:2])
+        found.make_context(name, words[2:], parent=context)
+    if name in FITS_NOTHING and not any(w.isupper() for w in words):
+        group(words[1:], standalone_mode=False)
+
+
+def bound(statement):
+    for call in (n for n in ast.walk(statement) if isinstance(n, ast.Call)):
+        called = eval(compile(ast.Expression(call.func), page, "eval"), names)
+        assert callable(called), ast.unparse(call.func)
+        keywords = {k.arg: None for k in call.keywords}
+        given = [a for a in call.args if not (isinstance(a, ast.Constant) and a.value is ...)]
+        inspect.signature(called).bind_partial(*given, **keywords)
+
+
+for kind, text in blocks:
+    if kind == "command":
+        command(text)
+        continue
+    for statement in ast.parse(text).body:
+        if any(isinstance(n, ast.Constant) and n.value is ... for n in ast.walk(statement)):
+            bound(statement)
+        else:
+            exec(compile(ast.Module([statement], []), page, "exec"), names)
+"""
+
+
+def commands_in(text):
+    """Commands `imps ...` of a shell block or a piece of code in a line."""
+    for line in text.splitlines():
+        for part in line.split("&&"):
+            part = part.strip().removeprefix("uv run ")
+            if re.match(r"imps [a-z]", part):
+                yield "command", part.removesuffix("...")
+
+
+def blocks_of(page):
+    """Blocks of a page in order: Python as it stands, shell as its commands of the package."""
+    text = text_of(page)
+    for kind, block, inline in re.findall(r"```(\w+)\n(.*?)```|`(imps [a-z][^`]*)`", text, re.S):
+        if kind == "python":
+            yield kind, block
+        elif kind in ("bash", "sh") or inline:
+            yield from commands_in(block or inline)
+
+
+@pytest.mark.parametrize("page", WITH_BLOCKS)
+def test_every_block_of_a_page_runs(page, tmp_path):
+    blocks = list(blocks_of(page))
+    assert blocks
+    done = subprocess.run(
+        [sys.executable, "-c", RUN],
+        input=json.dumps([page, BEFORE.get(page, ""), blocks]),
+        cwd=tmp_path,
+        env={**os.environ, "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    if page == "docs/tutorial.md":
+        assert (tmp_path / "report.html").stat().st_size > 100_000

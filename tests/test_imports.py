@@ -11,9 +11,8 @@ import pytest
 import imps
 
 ROOT = Path(imps.__file__).parent
-IMPORT_SECONDS = 1.0  # "import imps takes under 1 s"
-HELP_SECONDS = 0.5
-COMMAND_SECONDS = 1.5  # "imps cases and imps --help answer under 1.5 s"
+IMPORT_SECONDS = 0.1  # CPU seconds of `import imps` beyond those of an empty interpreter
+COMMAND_SECONDS = 0.5  # CPU seconds of `imps cases` and `imps --help`
 
 
 def test_imports_only_go_down():
@@ -50,21 +49,51 @@ def seconds(*command):
 
 
 def test_import_is_quick_and_light():
-    assert seconds(sys.executable, "-c", "import imps") < IMPORT_SECONDS
+    empty = seconds(sys.executable, "-c", "pass")
+    assert seconds(sys.executable, "-c", "import imps") - empty < IMPORT_SECONDS
     code = "import imps, sys; print([m for m in ('pymc','arviz','pandas') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert out.stdout.strip() == "[]"
 
 
-def test_commands_that_fit_nothing_are_quick():
-    for command in ("--help", "cases"):
-        run = (sys.executable, "-c", "from imps.runs.cli import main; main()", command)
-        assert seconds(*run) < COMMAND_SECONDS
+@pytest.mark.parametrize("command", ["--help", "cases"])
+def test_commands_that_fit_nothing_are_quick(command):
+    line = (sys.executable, "-c", "from imps.runs.cli import main; main()", command)
+    assert seconds(*line) < COMMAND_SECONDS
 
 
-def test_help_costs_little():
-    line = (sys.executable, "-c", "from imps.runs.cli import main; main()", "--help")
-    assert seconds(*line) < HELP_SECONDS
+NOTEBOOK = """
+import imps
+
+def gap(name):
+    return float(imps.load_case(name).sources.gap)  # the global `imps`, as in a notebook
+
+cases = imps.cases()[:2]
+here = [gap(name) for name in cases]
+"""
+JOBLIB = """
+from joblib import Parallel, delayed
+assert Parallel(n_jobs=2, backend="loky")(delayed(gap)(name) for name in cases) == here
+"""
+DASK = """
+from distributed import Client
+with Client(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as client:
+    assert client.gather(client.map(gap, cases)) == here
+"""
+PICKLE = """
+import cloudpickle, pickle
+assert pickle.loads(cloudpickle.dumps(imps)) is imps
+assert pickle.loads(cloudpickle.dumps(gap))(cases[0]) == here[0]
+"""
+
+
+@pytest.mark.parametrize("way", [PICKLE, JOBLIB, DASK], ids=["pickle", "joblib", "dask"])
+def test_a_function_of_a_notebook_that_uses_imps_runs_elsewhere(way, tmp_path):
+    """Functions of `__main__` travel by value, and the module `imps` with them."""
+    done = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK + way], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_stack_is_the_one_the_package_is_written_for():

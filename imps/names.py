@@ -24,3 +24,8 @@ FLOWS: Final = (IMMIGRATION, EMIGRATION)
 FLOW_SIGN: Final = MappingProxyType({IMMIGRATION: 1.0, EMIGRATION: -1.0})
 
 GAP_CONVENTION: Final = "gap = rolled-forward minus census; positive: the roll-forward was too high"
+
+
+def within_sentence(text: str) -> str:
+    """A title as it stands inside a sentence; proper names keep their capital."""
+    return text if text.startswith("Irish") else text[0].lower() + text[1:]

@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from scipy.stats import binom, rankdata
 
 from imps.intervals import Z95
-from imps.names import AGE, SEX, SEXES
+from imps.names import AGE, SEX, SEXES, within_sentence
 from imps.plots.marks import LINES, MARKERS, SIGNED, style, zero_line
 from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.posterior.by_grid import LEAST_EFFECTIVE_SHARE
@@ -354,9 +354,8 @@ def _steps(panel: Axes, fit: Fit, page: Page) -> None:
 
 def _spelt(quantity: str) -> str:
     kind, _, rest = quantity.partition("[")
-    return f"{kind.replace('_', ' ')}, {_low(rest.rstrip(']'))}" if rest else quantity
-
-
-def _low(label: str) -> str:
-    text = title(label)
-    return text if text.startswith("Irish") else text[0].lower() + text[1:]
+    return (
+        f"{kind.replace('_', ' ')}, {within_sentence(title(rest.rstrip(']')))}"
+        if rest
+        else quantity
+    )

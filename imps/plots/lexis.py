@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 from imps.errors import LabelError
 from imps.intervals import Z95
+from imps.names import within_sentence
 from imps.plots.marks import SIGNED
 from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.results.predictive import LexisSurface
@@ -77,7 +78,7 @@ def plot_lexis(
     share = marked / len(cells)
     return page.finish(
         _title(surface, marked),
-        f"{surface.area}; {_lower(surface.what)}, "
+        f"{surface.area}; {within_sentence(surface.what)}, "
         f"{surface.unit if scale == 'value' else 'in standard deviations'}; "
         f"{surface.sign}.",
         "Hatched: negative. Signs mark cells whose 95 % interval leaves zero out: "
@@ -108,10 +109,6 @@ def _title(surface: LexisSurface, marked: int) -> str:
         f"Official net migration was most too {side} at age {worst['first_age']:.0f}, "
         f"year to mid-{year:.0f}"
     )
-
-
-def _lower(text: str) -> str:
-    return text[0].lower() + text[1:]
 
 
 def _totals(surface: LexisSurface) -> str:

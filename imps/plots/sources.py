@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 from imps.errors import LabelError
 from imps.intervals import Z95
-from imps.names import CHAIN, DRAW, SOURCE
+from imps.names import CHAIN, DRAW, SOURCE, within_sentence
 from imps.notebook_cards import between, mean_and_ends
 from imps.plots.marks import SIGNED, THOUSAND, room_for_labels, zero_line
 from imps.plots.style import GREY, INK, Page, open_page, styled
@@ -127,7 +127,7 @@ def plot_joint(
     _pairs(page, values, [_broken(title(name)) for name in names])
     table = joint_data(attribution, names)
     worst = table.loc[table["correlation"].abs().idxmax()]
-    first, second = _low(str(worst["source"])), _low(str(worst["other"]))
+    first, second = (within_sentence(title(str(worst[end]))) for end in ("source", "other"))
     strongest = f"{worst['correlation']:+.2f}".replace("-", "\u2212")
     return page.finish(
         f"Strongest trade-off: {first} with {second} ({strongest})".replace(": survey", ""),
@@ -251,7 +251,8 @@ def tornado_data(
             continue  # no prior of its own, or one that it shares with the census
         for variant, factor in (("halved", 0.5), ("doubled", 2.0)):
             m, s = preview.moments({fit.model.places[b]: factor for b in blocks})
-            rows.append((f"Prior of {_low(part.source)}", variant, float(m[at]), float(s[at])))
+            change = f"Prior of {within_sentence(title(part.source))}"
+            rows.append((change, variant, float(m[at]), float(s[at])))
     for source in dict.fromkeys(fit.model.row_sources):
         rest = GaussianPosterior(without_rows(fit.model, source))
         m, v = rest.moments(preview.scales)
@@ -346,14 +347,9 @@ def _hangs_on(what: str, order: list[str]) -> str:
     return f"{what} hangs most on the {name}"
 
 
-def _low(source: str) -> str:
-    text = title(source)
-    return text if text.startswith("Irish") else text[0].lower() + text[1:]
-
-
 def _named(quantity: str) -> str:
     kind, _, rest = quantity.partition("[")
     label = rest.rstrip("]")
     if kind in ("gap", "group"):
-        return f"{_low(label)} in the gap"
+        return f"{within_sentence(title(label))} in the gap"
     return f"{kind.replace('_', ' ')}, {label}"

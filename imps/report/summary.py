@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from imps.names import within_sentence
 from imps.notebook_cards import mean_and_ends, thousand
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
@@ -44,7 +45,7 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
             "minus the later published series."
         )
     sentences.append(f"Net migration over the period was {_said_of(float(net.mean()), low, high)}.")
-    led = ", ".join(_within_sentence(title(name)) for name in prior_driven(attribution))
+    led = ", ".join(within_sentence(title(name)) for name in prior_driven(attribution))
     if led:
         sentences.append(
             f"Prior-driven (contraction under {PRIOR_DRIVEN:.0%}), so that the split says more "
@@ -76,7 +77,7 @@ def _clear_signs(groups: pd.DataFrame) -> str:
     clear = rows[(rows["lower95"] > 0) | (rows["upper95"] < 0)].index
     if not len(clear):
         return "None of the three differs from zero beyond doubt: every interval holds zero."
-    names = " and ".join(_within_sentence(title(name)) for name in clear)
+    names = " and ".join(within_sentence(title(name)) for name in clear)
     return f"The 95 % interval excludes zero for: {names}."
 
 
@@ -84,14 +85,10 @@ def _inseparable(attribution: Attribution) -> list[str]:
     """Pairs that trade off so closely that only their sum means anything."""
     pairs = correlation_warnings(attribution)
     return [
-        f"{title(row.source)} and {_within_sentence(title(row.other))} trade off (correlation "
+        f"{title(row.source)} and {within_sentence(title(row.other))} trade off (correlation "
         f"{row.correlation:+.2f}): read their sum and not the two apart.".replace("-0", "\u22120")
         for row in pairs[pairs["inseparable"]].itertuples()
     ]
-
-
-def _within_sentence(text: str) -> str:
-    return text if text.startswith("Irish") else text[0].lower() + text[1:]
 
 
 def headline_cards(attribution: Attribution) -> list[dict[str, str]]:

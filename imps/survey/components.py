@@ -17,8 +17,8 @@ from imps.survey.composition import (
     IRELAND_IN_SURVEY_FROM,
     Component,
     ComponentKind,
-    require_columns,
 )
+from imps.survey.stage_weights import require_columns
 
 
 def asylum_component(

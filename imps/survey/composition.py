@@ -23,6 +23,7 @@ import pandas as pd
 
 from imps.errors import DefinitionError, MissingCellError, SourceError, some
 from imps.names import FLOW, FLOWS, YEAR
+from imps.survey.stage_weights import require_columns
 
 IRELAND_IN_SURVEY_FROM = 2008
 """Flows with the Irish Republic are in the IPS from this year (ONS, margins of error, notes)."""
@@ -178,14 +179,10 @@ def compose_tim(
         If a needed component, or a year of one, is missing.
     """
     _refuse_second_time(survey, components)
-    table = _signed_parts(survey.table, components, left_out)
-    names = [c.kind.value for c in components]
-    total = table["estimate"] + table[names].sum(axis=1)
-    errors = table[["standard_error", *(f"{name} error" for name in names)]]
-    out = table[KEYS].assign(estimate=total, standard_error=np.sqrt((errors**2).sum(axis=1)))
-    reference = f"{survey.reference} with {', '.join(names)}"
+    table, names = _with_parts(survey.table, components, left_out, sign=1)
+    reference = f"{survey.reference} with {names}"
     return FlowSeries(
-        out, Basis.TIM, reference, survey.definition, frozenset(c.kind for c in components)
+        table, Basis.TIM, reference, survey.definition, frozenset(c.kind for c in components)
     )
 
 
@@ -211,13 +208,8 @@ def survey_within_tim(
             f"series '{total.reference}' does not hold {some(absent)}, so it cannot be taken off."
         )
     require_same_definition(total, *components)
-    table = _signed_parts(total.table, components, left_out)
-    names = [c.kind.value for c in components]
-    survey = table["estimate"] - table[names].sum(axis=1)
-    errors = table[["standard_error", *(f"{name} error" for name in names)]]
-    out = table[KEYS].assign(estimate=survey, standard_error=np.sqrt((errors**2).sum(axis=1)))
-    reference = f"{total.reference} without {', '.join(names)}"
-    return FlowSeries(out, Basis.IPS, reference, total.definition)
+    table, names = _with_parts(total.table, components, left_out, sign=-1)
+    return FlowSeries(table, Basis.IPS, f"{total.reference} without {names}", total.definition)
 
 
 def decompose_tim(
@@ -250,9 +242,29 @@ def decompose_tim(
         gone = both.loc[both["total"].isna(), KEYS].itertuples(index=False, name=None)
         raise MissingCellError(f"series '{total.reference}' has no {some(gone)}.")
     both["remainder"] = both["total"] - both["survey"] - both[names].sum(axis=1)
-    error = both[["standard_error", *(f"{name} error" for name in names)]]
-    both["remainder_error"] = np.sqrt((error**2).sum(axis=1))
+    both["remainder_error"] = _joint_error(both, names)
     return both[[*KEYS, "total", "survey", *names, "remainder", "remainder_error"]]
+
+
+def _with_parts(
+    base: pd.DataFrame,
+    components: Sequence[Component],
+    left_out: Collection[ComponentKind],
+    *,
+    sign: int,
+) -> tuple[pd.DataFrame, str]:
+    """The base with its components added, or taken off, and their names in words."""
+    table = _signed_parts(base, components, left_out)
+    names = [c.kind.value for c in components]
+    estimate = table["estimate"] + sign * table[names].sum(axis=1)
+    error = _joint_error(table, names)
+    return table[KEYS].assign(estimate=estimate, standard_error=error), ", ".join(names)
+
+
+def _joint_error(table: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """Root of the sum of squares: base and parts taken as independent."""
+    errors = table[["standard_error", *(f"{name} error" for name in names)]]
+    return np.sqrt((errors**2).sum(axis=1))
 
 
 def _refuse_second_time(survey: FlowSeries, components: Sequence[Component]) -> None:
@@ -325,10 +337,3 @@ def _check_table(table: pd.DataFrame, what: str) -> None:
         )
     if table.duplicated(KEYS).any():
         raise SourceError(f"{what}: a year and flow appears twice; keep one vintage.")
-
-
-def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
-    """Refuse a table without the columns."""
-    absent = [name for name in columns if name not in table.columns]
-    if absent:
-        raise SourceError(f"{what}: no column {some(absent)}.")

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imps.errors import DesignError, some
-from imps.survey.stage_weights import positive
+from imps.survey.stage_weights import positive, require_columns
 
 LonelyRule = Literal["certainty", "centre"]
 STAGE = "estimation"
@@ -105,7 +105,9 @@ class CalibrationStage:
     @staticmethod
     def read(records: pd.DataFrame, stage: Calibration) -> CalibrationStage:
         """Read a stage from the records; its factor must be constant within each cell."""
-        require_columns(records, [*stage.strata, stage.prior, stage.post])
+        require_columns(
+            records, [*stage.strata, stage.prior, stage.post], "the records", error=DesignError
+        )
         cell, labels = label_codes(records, stage.strata)
         prior, post = (
             positive(records, name, STAGE, stage.strata, zero=True, error=DesignError)
@@ -161,10 +163,3 @@ def words(labels: pd.DataFrame) -> str:
     """At most five rows of labels in words."""
     rows = labels.itertuples(index=False, name=None)
     return some(" ".join(str(part) for part in row) for row in rows)
-
-
-def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str = "the records") -> None:
-    """Refuse a table without the columns."""
-    absent = [name for name in columns if name not in table.columns]
-    if absent:
-        raise DesignError(f"{what}: no column {some(absent)}.")

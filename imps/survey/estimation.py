@@ -44,10 +44,9 @@ from imps.survey.design import (
     combine_codes,
     label_codes,
     label_index,
-    require_columns,
     words,
 )
-from imps.survey.stage_weights import flags, positive
+from imps.survey.stage_weights import flags, positive, require_columns
 
 __all__ = [
     "TRAFFIC",
@@ -203,7 +202,8 @@ def estimate_totals(
     >>> totals.covariance.shape
     (20, 20)
     """
-    require_columns(records, [*cells, *stratum, psu, weight, *([counted] if counted else [])])
+    needed = [*cells, *stratum, psu, weight, *([counted] if counted else [])]
+    require_columns(records, needed, "the records", error=DesignError)
     final = positive(records, weight, STAGE, stratum, zero=True, error=DesignError)
     use = final > 0
     if counted is not None:
@@ -377,7 +377,7 @@ def _among(
 ) -> tuple[NDArray[np.int64], pd.DataFrame]:
     """Cell codes and labels in the order of the cells expected."""
     columns = list(found.columns)
-    require_columns(expected, columns, "expected_cells")
+    require_columns(expected, columns, "expected_cells", error=DesignError)
     labels = expected[columns].reset_index(drop=True)
     if labels.duplicated().any():
         raise DesignError(

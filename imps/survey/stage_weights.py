@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imps.errors import ImpsError, WeightError, some
+from imps.errors import ImpsError, SourceError, WeightError, some
 
 NAMING_STRATA = ("port_group", "direction")
 """Columns that name a record's stratum in messages, where a stage has no strata of its own."""
@@ -40,6 +40,19 @@ class StageWeights:
     weights: pd.Series
     summary: pd.DataFrame
     checks: pd.DataFrame
+
+
+def require_columns(
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    what: str,
+    *,
+    error: type[ImpsError] = SourceError,
+) -> None:
+    """Refuse a table without the columns."""
+    absent = [name for name in columns if name not in table.columns]
+    if absent:
+        raise error(f"{what}: no column {some(absent)}.")
 
 
 def require(

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from imps.reading.findings import Collector, ImportLog, listed
+from imps.reading.findings import Collector
 from imps.reading.kinds import STOCK
 from imps.reading.table import Table, of_kinds, of_nature
 
@@ -39,10 +39,9 @@ _RATES: Final = MappingProxyType(
 )
 
 
-def check_units(tables: Sequence[Table]) -> ImportLog:
+def check_units(tables: Sequence[Table], log: Collector) -> None:
     """Births, deaths or migrants that no population of this size has: the units differ."""
     totals = population_totals(tables)
-    log = ImportLog()
     for table in of_kinds(tables, "births", "deaths", *FLOW_KINDS):
         by = [c for c in ("vintage", "source", "flow", "year") if c in table.frame]
         known = table.frame[table.value].notna().groupby([table.frame[c] for c in by]).any()
@@ -54,18 +53,16 @@ def check_units(tables: Sequence[Table]) -> ImportLog:
         odd = ((rate < low) & (people >= LEAST_PEOPLE)) | (rate > high)
         if odd.any() and table.options.jumps != "accepted":
             what = {"births": "births", "deaths": "deaths"}.get(table.kind, "migrants")
-            found = Collector(table.name)
-            found.add(
-                "UNIT_NEEDED",
-                f"{sums[odd].iloc[0]:,.0f} {what} in {years[odd][0]} beside a population of "
-                f"{people[odd].iloc[0]:,.0f}: one of the files is probably in thousands",
-                'Set unit = "thousands" for the file that is; if the figures are right, set '
-                'jumps = "accepted".',
+            log.add(
+                "UNIT_NEEDED.beside",
+                file=table.name,
                 column=table.value,
                 total=int(odd.sum()),
+                sum=sums[odd].iloc[0],
+                what=what,
+                year=years[odd][0],
+                people=people[odd].iloc[0],
             )
-            log += found.log()
-    return log
 
 
 def population_totals(tables: Sequence[Table]) -> dict[int, float]:
@@ -92,12 +89,11 @@ def cell_population(tables: Sequence[Table]) -> pd.Series:
     return joined.groupby(["year", "sex", "age"])["population"].max()
 
 
-def check_deaths(tables: Sequence[Table]) -> ImportLog:
+def check_deaths(tables: Sequence[Table], log: Collector) -> None:
     """Nobody dies who was not there: deaths of a cell against those at risk."""
     people = cell_population(tables)
-    log = ImportLog()
     if people.empty:
-        return log
+        return
     for table in of_kinds(tables, "deaths"):
         deaths = table.frame[["year", "sex", "age", "deaths"]]
         bound = _at_risk(deaths, people, table.open_age or 0)
@@ -107,17 +103,14 @@ def check_deaths(tables: Sequence[Table]) -> ImportLog:
                 f"{y} {s} age {a}: {d:,.0f} deaths, {p:,.0f} people"
                 for y, s, a, d, p in zip(*(deaths[c][bad] for c in deaths), bound[bad], strict=True)
             ]
-            found = Collector(table.name)
-            found.add(
+            log.add(
                 "DEATHS_EXCEED_POPULATION",
-                f"more people died than could have: {listed(cells)}",
-                "Check the cell in both files, and the age at which deaths are counted.",
+                file=table.name,
                 column="deaths",
                 texts=[f"{d:,.0f}" for d in deaths["deaths"][bad]],
                 total=int(bad.sum()),
+                cells=cells,
             )
-            log += found.log()
-    return log
 
 
 def _at_risk(deaths: pd.DataFrame, people: pd.Series, open_age: int) -> pd.Series:
@@ -140,10 +133,9 @@ def _at_risk(deaths: pd.DataFrame, people: pd.Series, open_age: int) -> pd.Serie
     return pd.Series(np.where(empty, 0.0, bound), index=deaths.index).fillna(np.inf)
 
 
-def check_base_year(tables: Sequence[Table]) -> ImportLog:
+def check_base_year(tables: Sequence[Table], log: Collector) -> None:
     """The opening population of the components is that of the stock file."""
     totals = population_totals(tables)
-    log = ImportLog()
     for table in of_kinds(tables, "components"):
         if "opening" not in table.frame:
             continue
@@ -152,35 +144,26 @@ def check_base_year(tables: Sequence[Table]) -> ImportLog:
             slack = 0.5 * (table.options.rounding or 0.0) + 0.5
             if stock is None or abs(row.opening - stock) <= slack or np.isnan(row.opening):
                 continue
-            found = Collector(table.name)
-            found.add(
+            log.add(
                 "BASE_YEAR_MISMATCH",
-                f"the opening population of mid-{int(row.year) - 1} is {row.opening:,.0f} here and "
-                f"{stock:,.0f} in the population file (difference {row.opening - stock:+,.0f})",
-                "Use components and stocks of one vintage, or declare rounding.",
+                file=table.name,
                 column="opening",
                 texts=[f"{row.opening:,.0f}"],
+                year=int(row.year) - 1,
+                here=row.opening,
+                there=stock,
+                difference=row.opening - stock,
             )
-            log += found.log()
-    return log
 
 
-def check_rounding(tables: Sequence[Table]) -> ImportLog:
+def check_rounding(tables: Sequence[Table], log: Collector) -> None:
     """A stock that is rounded beside one that is not."""
     units = [(t, rounding_of(t.frame[t.value])) for t in of_nature(tables, STOCK)]
     known = [(t, unit) for t, unit in units if unit is not None]
     if len({unit for _, unit in known}) < 2:
-        return ImportLog()
+        return
     table, unit = max(known, key=lambda pair: pair[1])
-    found = Collector(table.name)
-    found.add(
-        "ROUNDING_DETECTED",
-        f"figures are rounded to {unit:g}, those of another stock are not; differences up to "
-        f"{unit / 2:g} in a cell are rounding",
-        f"Set rounding = {unit:g} to confirm it.",
-        column=table.value,
-    )
-    return found.log()
+    log.add("ROUNDING_DETECTED", file=table.name, column=table.value, unit=unit, half=unit / 2)
 
 
 def rounding_of(values: pd.Series) -> float | None:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from imps.names import AGE
 from imps.project.sections import Account
-from imps.reading.findings import Findings, listed
+from imps.reading.findings import Collector
 from imps.reading.table import Table
 from imps.sources.definitions import USUAL, Counted
 
@@ -38,23 +38,19 @@ def labelled(
     )
 
 
-def single_ages(rows: pd.DataFrame, table: Table, log: Findings) -> bool:
+def single_ages(rows: pd.DataFrame, table: Table, log: Collector) -> bool:
     """Whether rows have single years of age from 0 to an open group; a finding if not."""
     labels, top = set(rows["age_group"]), int(rows[AGE].max())
     if labels == {*map(str, range(top)), f"{top}+"}:
         return True
     odd = sorted(labels - {*map(str, range(top)), f"{top}+"}) or [f"no age group {top}+"]
     log.add(
-        table.name, "SINGLE_AGES_NEEDED",
-        f"ages are {listed(odd[:5])}, expected single years 0, 1, 2 ... up to an open group: the "
-        "account follows each cohort from year to year",
-        "Give single years of age; only survey flows may be in age groups.",
-        column="age", texts=odd[:1], total=len(odd),
-    )  # fmt: skip
+        "SINGLE_AGES_NEEDED", file=table.name, column="age", texts=odd[:1], total=len(odd), ages=odd
+    )
     return False
 
 
-def complete(rows: pd.DataFrame, value: str, table: Table, log: Findings) -> bool:
+def complete(rows: pd.DataFrame, value: str, table: Table, log: Collector) -> bool:
     """Whether no figure is missing; a finding with the cells if one is."""
     missing = rows[rows[value].isna()]
     if missing.empty:
@@ -62,12 +58,13 @@ def complete(rows: pd.DataFrame, value: str, table: Table, log: Findings) -> boo
     keys = [k for k in ("source", "year", "flow", "sex", "age_group") if k in rows]
     cells = [" ".join(map(str, key)) for key in missing[keys].itertuples(index=False)]
     log.add(
-        table.name, "CELLS_NEEDED",
-        f"{len(cells)} of {len(rows)} figures are missing ({listed(cells[:5])}), and the account "
-        "cannot do without them; a missing cell is not a zero",
-        "Supply the figures, from another vintage or source if need be.",
-        column=value, total=len(cells),
-    )  # fmt: skip
+        "CELLS_NEEDED",
+        file=table.name,
+        column=value,
+        total=len(cells),
+        figures=len(rows),
+        cells=cells,
+    )
     return False
 
 

@@ -25,7 +25,7 @@ from imps.project.registers import registers
 from imps.project.sections import Account
 from imps.project.stocks import COMPUTED, rolled_forward, starts_of_years, stock_of
 from imps.project.vital import births_of, deaths_of, intervals
-from imps.reading.findings import Findings, ImportLog
+from imps.reading.findings import Collector, ImportLog
 from imps.reading.table import Table, escape_formula
 from imps.sources import Era, KnownChange, Sources
 from imps.sources.vital import to_mid_years
@@ -82,11 +82,11 @@ def inspect_sources(
 
     The tables have passed :func:`imps.project.between.check_between`.
     """
-    log = Findings()
+    log = Collector()
     try:
         sources = _sources(tables, account, coverage, log)
     except ImpsError as error:
-        log.add("the account", "SOURCES_REFUSED", str(error).rstrip("."), "Correct the tables.")
+        log.add("SOURCES_REFUSED", file="the account", reason=str(error).rstrip("."))
         sources = None
     return (None if log.failed else sources), log.log()
 
@@ -95,14 +95,10 @@ def _sources(
     tables: Sequence[Table],
     account: Account,
     coverage: Mapping[str, Mapping[str, Any]],
-    log: Findings,
+    log: Collector,
 ) -> Sources | None:
     if not account.census_standard_error:
-        log.add(
-            "the account", "SE_MISSING", "the random error of the census is not stated",
-            "Set account.census_standard_error, as a share of the total: the 95 % half-width "
-            "divided by 1.96 and by the total.", column="census_standard_error",
-        )  # fmt: skip
+        log.add("SE_MISSING.census", file="the account", column="census_standard_error")
     _check_names(tables, log)
     stocks = choose_stocks(tables, account, log)
     births = births_of(tables, account, log)
@@ -141,7 +137,7 @@ def _sources(
     )
 
 
-def _eras(account: Account, log: Findings) -> dict[str, tuple[Era, ...]]:
+def _eras(account: Account, log: Collector) -> dict[str, tuple[Era, ...]]:
     """Years of other coverage by flow, as the account states them."""
     eras: dict[str, tuple[Era, ...]] = {
         flow: tuple(Era(e.first, e.last, e.reason) for e in account.eras if flow in e.flows)
@@ -150,19 +146,14 @@ def _eras(account: Account, log: Findings) -> dict[str, tuple[Era, ...]]:
     for text in filter(None, (part.strip() for part in account.survey_eras.split(";"))):
         found = re.fullmatch(rf"({'|'.join(FLOWS)}) (\d{{4}})-(\d{{4}})", text)
         if found is None:
-            log.add(
-                "the account", "SETTING_RANGE", "is not an era of the survey; expected a flow, a "
-                "first and a last year, such as immigration 2004-2008",
-                "Write survey_eras = \"immigration 2004-2008; emigration 2009-2011\".",
-                column="survey_eras", texts=[text],
-            )  # fmt: skip
+            log.add("SETTING_RANGE.era", file="the account", column="survey_eras", texts=[text])
             continue
         flow, first, last = found[1], int(found[2]), int(found[3])
         eras[flow] = (*eras[flow], Era(first, last, "declared in the settings"))
     return eras
 
 
-def _check_names(tables: Sequence[Table], log: Findings) -> None:
+def _check_names(tables: Sequence[Table], log: Collector) -> None:
     """Names that come back in tables of results are not run by a spreadsheet."""
     for table in tables:
         names = {
@@ -175,19 +166,12 @@ def _check_names(tables: Sequence[Table], log: Findings) -> None:
                 names |= set(table.frame[column])
         unsafe = sorted(str(n) for n in names if escape_formula(str(n)) != str(n))
         if unsafe:
-            log.add(
-                table.name, "LABEL_UNSAFE", "begins like a formula, and a spreadsheet would run it "
-                "where the results are opened", "Give it another name.", texts=unsafe,
-                total=len(unsafe),
-            )  # fmt: skip
+            log.add("LABEL_UNSAFE", file=table.name, texts=unsafe, total=len(unsafe))
 
 
-def _rolled(stocks: ChosenStocks, account: Account, change: xr.DataArray, log: Findings) -> Any:
+def _rolled(stocks: ChosenStocks, account: Account, change: xr.DataArray, log: Collector) -> Any:
     if not stocks.rolled:
-        log.add(
-            stocks.base.table.name, "ROLLED_BY_RULE",
-            f"the roll-forward is computed: {COMPUTED}", total=change.size,
-        )  # fmt: skip
+        log.add("ROLLED_BY_RULE", file=stocks.base.table.name, total=change.size, rule=COMPUTED)
     return rolled_forward(stocks, account, change)
 
 

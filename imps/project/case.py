@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from imps.project.sections import CaseSettings
-from imps.reading.findings import Findings, listed
+from imps.reading.findings import Collector
 from imps.reading.table import published_path
 from imps.sources import Sources
 
@@ -91,7 +91,7 @@ class Beside:
     sha256: str
 
 
-def read_beside(folder: Path, settings: CaseSettings, log: Findings) -> dict[str, Beside]:
+def read_beside(folder: Path, settings: CaseSettings, log: Collector) -> dict[str, Beside]:
     """The tables of the section [case] by setting; faults go to the log."""
     found = {}
     for name, columns in COLUMNS.items():
@@ -102,29 +102,35 @@ def read_beside(folder: Path, settings: CaseSettings, log: Findings) -> dict[str
     return found
 
 
-def _read(folder: Path, file: str, columns: tuple[str, ...], log: Findings) -> Beside | None:
+def _read(folder: Path, file: str, columns: tuple[str, ...], log: Collector) -> Beside | None:
     path = folder / file
     try:
         data = path.read_bytes()
         frame = pd.read_csv(path, encoding="utf-8")
     except (OSError, ValueError) as fault:
         kind = "there is no such file" if isinstance(fault, OSError) else "it is not a CSV file"
-        log.add(file, "FILE_NOT_READABLE", f"cannot be read: {kind}", "Check the path.")
+        log.add("FILE_NOT_READABLE", file=file, why=kind)
         return None
     lost = [c for c in columns if c not in frame and c != "note"]
     if lost:
         log.add(
-            file, "COLUMN_MISSING", f"there is no column {listed(lost)}; there are "
-            f"{listed(list(frame.columns))}", f"Columns are {', '.join(columns)}.",
-        )  # fmt: skip
+            "COLUMN_MISSING.plain",
+            file=file,
+            missing=lost,
+            present=list(frame.columns),
+            columns=columns,
+        )
         return None
     numbers = [c for c in ("year", "persons", "sign_in_gap") if c in columns]
     for name in numbers:
         if not pd.api.types.is_numeric_dtype(frame[name]):
             odd = frame[name][pd.to_numeric(frame[name], errors="coerce").isna()]
             log.add(
-                file, "NUMBER_UNREADABLE", "is not a number", "Correct the cell.", column=name,
-                rows=[int(i) + 2 for i in odd.index], texts=list(odd),
-            )  # fmt: skip
+                "NUMBER_UNREADABLE",
+                file=file,
+                column=name,
+                rows=[int(i) + 2 for i in odd.index],
+                texts=list(odd),
+            )
             return None
     return Beside(published_path(file), frame, hashlib.sha256(data).hexdigest())

@@ -29,7 +29,7 @@ from imps.project.assemble import inspect_sources
 from imps.project.between import check_between
 from imps.project.case import COLUMNS, FOLDER, SHIPPED, Beside, Case, read_beside
 from imps.project.settings import Settings, inspect_settings, shown_name
-from imps.reading.findings import CONVERT, WARN, Collector, Finding, Findings, ImportLog, listed
+from imps.reading.findings import CONVERT, WARN, Collector, Finding, ImportLog
 from imps.reading.table import Table, inspect_table, published_path
 from imps.sources import Sources
 from imps.sources.kinds import PARTS
@@ -232,10 +232,10 @@ def check_project(
         if table is not None:
             tables.append(table)
     log += check_between(tables, settings.account)
-    log += _check_priors_used(settings, tables, shown_name(path))
-    log += _check_priors_apply(settings, shown_name(path))
-    log += _check_coverage(settings, tables)
-    told = Findings()
+    told = Collector(shown_name(path))
+    _check_priors_used(settings, tables, told)
+    _check_priors_apply(settings, told)
+    _check_coverage(settings, tables, told)
     beside = read_beside(settings.folder, settings.case, told)
     log += told.log()
     if not log.passed:
@@ -263,31 +263,21 @@ def _case_name(title: str) -> str:
 # Priors beside the data
 
 
-def _check_priors_used(settings: Settings, tables: list[Table], name: str) -> ImportLog:
+def _check_priors_used(settings: Settings, tables: list[Table], log: Collector) -> None:
     """A prior for a source that is not in the data changes nothing, and is refused."""
     administrative = [t for t in tables if t.kind == "administrative_flows"]
     read = sum(t.kind == "administrative_flows" for t in settings.tables)
     if len(administrative) < read:
-        return ImportLog()  # a file that cannot be read may hold the source
+        return  # a file that cannot be read may hold the source
     sources = {str(s) for t in administrative for s in t.frame["source"].unique()}
     sources |= {s for shares in settings.account.expected_shares.values() for s in shares}
-    log = Collector(name)
     for prior in settings.priors:
         if prior in (*PARTS, *OPTIONAL_PRIORS) and prior not in sources:
-            log.add(
-                "PRIOR_UNUSED",
-                f"there is a prior and no source of this name in the data; sources are "
-                f"{listed(sorted(sources)) or 'none'}",
-                "Add the source, or remove the prior.",
-                column=f"priors.{prior}",
-                texts=[prior],
-            )
-    return log.log()
+            log.add("PRIOR_UNUSED", column=f"priors.{prior}", texts=[prior], sources=sources)
 
 
-def _check_priors_apply(settings: Settings, name: str) -> ImportLog:
+def _check_priors_apply(settings: Settings, log: Collector) -> None:
     """A mean for a prior that is a scale, and the like."""
-    log = Collector(name)
     known = default_priors(*OPTIONAL_PRIORS)
     for prior, change in settings.priors.items():
         try:
@@ -295,31 +285,28 @@ def _check_priors_apply(settings: Settings, name: str) -> ImportLog:
         except PriorError as error:
             if prior in known:
                 log.add(
-                    "PRIOR_BAD", f"is not a prior: {str(error).rstrip('.')}",
-                    "See the table of priors for its form.", column=f"priors.{prior}",
+                    "PRIOR_BAD",
+                    column=f"priors.{prior}",
                     texts=[dict(change)],
-                )  # fmt: skip
-    return log.log()
+                    problem=str(error).rstrip("."),
+                )
 
 
-def _check_coverage(settings: Settings, tables: list[Table]) -> ImportLog:
+def _check_coverage(settings: Settings, tables: list[Table], log: Collector) -> None:
     """Priors of coverage have to allow what the stocks say beside the population."""
     people = cell_population(tables)
     by_file = {t.name: t for t in tables if t.kind == "stocks"}
-    log = ImportLog()
     for entry in settings.tables:
         table = by_file.get(entry.file)
         if entry.kind == "stocks" and table is not None and entry.coverage and len(people):
-            log += _coverage_finding(table, entry.coverage, people)
-    return log
+            _check_coverage_of(table, entry.coverage, people, log)
 
 
-def _coverage_finding(table: Table, prior: Mapping[str, Any], people: Any) -> ImportLog:
+def _check_coverage_of(table: Table, prior: Mapping[str, Any], people: Any, log: Collector) -> None:
     frame = table.frame.merge(people.reset_index(), on=["year", "sex", "age"], how="inner")
     frame = frame[frame["count"].notna() & (frame["population"] > 0)]
-    found = Collector(table.name)
     if frame.empty:
-        return found.log()
+        return
     source = str(frame["source"].iloc[0])
     if prior["distribution"] == "uniform":
         noise = 3 * np.sqrt(frame["count"])
@@ -331,24 +318,29 @@ def _coverage_finding(table: Table, prior: Mapping[str, Any], people: Any) -> Im
             for r in bad.rename(columns={"count": "count_"}).itertuples()
         ]
         if cells:
-            found.add(
+            log.add(
                 "PRIOR_EXCLUDES_DATA",
-                f"source '{source}': coverage between {prior['lower']:g} and {prior['upper']:g} "
-                f"excludes {listed(cells)}",
-                "Allow such coverage, for example with distribution = \"normal\".",
-                column="count", texts=[f"{c:,.0f}" for c in bad["count"]], total=len(bad),
-            )  # fmt: skip
-        return found.log()
+                file=table.name,
+                column="count",
+                texts=[f"{c:,.0f}" for c in bad["count"]],
+                total=len(bad),
+                source=source,
+                lower=prior["lower"],
+                upper=prior["upper"],
+                cells=cells,
+            )
+        return
     ratio = frame.groupby("year")[["count", "population"]].sum()
     apart = (ratio["count"] / ratio["population"] - prior["mean"]).abs() / prior["sd"]
     far = apart[apart > CONFLICT_SDS]
     if len(far):
-        found.add(
+        log.add(
             "PRIOR_DATA_CONFLICT",
-            f"source '{source}', years {listed([int(y) for y in far.index])}: its coverage is "
-            f"{far.max():.0f} prior standard deviations from the prior mean {prior['mean']:g}",
-            "Check the prior and the population that the source counts.",
+            file=table.name,
             column="count",
             total=len(far),
+            source=source,
+            years=[int(y) for y in far.index],
+            distance=far.max(),
+            mean=prior["mean"],
         )
-    return found.log()

@@ -18,7 +18,7 @@ import xarray as xr
 from imps.names import AGE, SEX, SEXES
 from imps.project.arrays import complete, labelled, single_ages
 from imps.project.sections import Account
-from imps.reading.findings import Findings, listed
+from imps.reading.findings import Collector, listed
 from imps.reading.table import Table, of_kinds
 from imps.sources.stocks import BY_SEX, BY_SEX_AND_AGE, TOTAL
 
@@ -119,13 +119,10 @@ class ChosenStocks:
         return int(self.base.count[AGE].values[-1])
 
 
-def choose_stocks(tables: Sequence[Table], account: Account, log: Findings) -> ChosenStocks | None:
+def choose_stocks(tables: Sequence[Table], account: Account, log: Collector) -> ChosenStocks | None:
     """Find base, census and roll-forward among the populations, or ask which is meant."""
     if not account.first_mid_year or not account.last_mid_year:
-        log.add(
-            "the account", "SETTING_MISSING", "the years of the account are not stated",
-            "Set account.first_mid_year and account.last_mid_year.", column="first_mid_year",
-        )  # fmt: skip
+        log.add("SETTING_MISSING.years", file="the account", column="first_mid_year")
         return None
     stocks, schedule = _with_schedule(_with_totals(tables, log), account, log)
     first, last = account.first_mid_year, account.last_mid_year
@@ -133,11 +130,13 @@ def choose_stocks(tables: Sequence[Table], account: Account, log: Findings) -> C
     if not at_first and any(s.date.year == first for s in stocks):
         given = next(s for s in stocks if s.date.year == first)
         log.add(
-            given.table.name, "STOCK_DATE",
-            f"the population of {given.date} is no mid-year estimate, and the account starts at "
-            f"30 June {first}", "Give the mid-year estimate of that year as the base.",
-            column="year", texts=[given.date], outcome="REJECT",
-        )  # fmt: skip
+            "STOCK_DATE.base",
+            file=given.table.name,
+            column="year",
+            texts=[given.date],
+            date=given.date,
+            first=first,
+        )
         return None
     base = _one("the base", "base_vintage", at_first, account.base_vintage, log)
     at_last = [s for s in stocks if s.date.year == last]
@@ -166,7 +165,7 @@ def _published(tables: Iterable[Table]) -> list[PublishedStock]:
     return found
 
 
-def _with_totals(tables: Sequence[Table], log: Findings) -> list[PublishedStock]:
+def _with_totals(tables: Sequence[Table], log: Collector) -> list[PublishedStock]:
     """Populations with the totals that were published of the same vintage and date."""
     stocks = _published(of_kinds(tables, "population"))
     for given in _published(of_kinds(tables, "population_totals")):
@@ -181,10 +180,7 @@ def _with_totals(tables: Sequence[Table], log: Findings) -> list[PublishedStock]
             part = {"by_sex": xr.DataArray(counts, dims=SEX, coords={SEX: list(SEXES)})}
         again = [s for s in same if any(getattr(s, name) is not None for name in part)]
         if again:
-            log.add(
-                given.table.name, "DUPLICATE_KEY", f"the total of {given} is given twice",
-                "Keep one of them.", column="population",
-            )  # fmt: skip
+            log.add("DUPLICATE_KEY.total", file=given.table.name, column="population", what=given)
         for stock in same or [given]:
             joined = replace(stock, **part)
             if stock is given and joined.total is None:
@@ -195,39 +191,45 @@ def _with_totals(tables: Sequence[Table], log: Findings) -> list[PublishedStock]
     return stocks
 
 
-def _agrees(stock: PublishedStock, given: PublishedStock, log: Findings) -> None:
+def _agrees(stock: PublishedStock, given: PublishedStock, log: Collector) -> None:
     """Ages and sexes add to the totals that were published beside them."""
     cells = stock.count.sum(AGE)
     published = given.rows["population"].sum()
     slack = 0.5 * (given.table.options.rounding or 0.0) * len(given.rows) + 0.5
     if abs(float(cells.sum()) - published) > slack:
         log.add(
-            given.table.name, "TOTAL_MISMATCH",
-            f"ages and sexes of {stock} add to {float(cells.sum()):,.0f}, the published total is "
-            f"{published:,.0f}", "Use figures of one vintage, or declare rounding.",
+            "TOTAL_MISMATCH.stock",
+            file=given.table.name,
             column="population",
-        )  # fmt: skip
+            stock=stock,
+            sum=float(cells.sum()),
+            published=published,
+        )
 
 
 def _with_schedule(
-    stocks: list[PublishedStock], account: Account, log: Findings
+    stocks: list[PublishedStock], account: Account, log: Collector
 ) -> tuple[list[PublishedStock], dict[int, PublishedStock]]:
     """Populations that are data, with ages for their totals; and those that are a schedule."""
     wanted = account.schedule_vintage
     schedule = {s.date.year: s for s in stocks if wanted and s.vintage == wanted and s.cells}
     if wanted and not schedule:
         log.add(
-            "the account", "VINTAGE_NEEDED", "no population by sex and age has this vintage; there "
-            f"are {listed(sorted({s.vintage for s in stocks if s.cells})) or 'none'}",
-            "Set account.schedule_vintage to one of them.", column="vintage", texts=[wanted],
-        )  # fmt: skip
+            "VINTAGE_NEEDED.unknown",
+            file="the account",
+            column="vintage",
+            texts=[wanted],
+            role="the schedule of ages",
+            vintages={s.vintage for s in stocks if s.cells},
+            key="schedule_vintage",
+        )
     shapes = {year: stock.count for year, stock in schedule.items()}
     data = [s for s in stocks if not wanted or s.vintage != wanted]
     return [s if s.cells else replace(s, schedule=shapes.get(s.date.year)) for s in data], schedule
 
 
 def _one(
-    role: str, key: str, candidates: list[PublishedStock], wanted: str, log: Findings
+    role: str, key: str, candidates: list[PublishedStock], wanted: str, log: Collector
 ) -> PublishedStock | None:
     """The one population that can be meant; several are asked about, none is refused."""
     named = [s for s in candidates if s.vintage == wanted] if wanted else candidates
@@ -237,31 +239,41 @@ def _one(
     vintages = listed(sorted({s.vintage for s in candidates}))
     if wanted and not named:
         log.add(
-            file, "VINTAGE_NEEDED", f"no population that could be {role} has this vintage; there "
-            f"are {vintages or 'none'}", f"Set account.{key} to one of them.",
-            column="vintage", texts=[wanted],
-        )  # fmt: skip
+            "VINTAGE_NEEDED.unknown",
+            file=file,
+            column="vintage",
+            texts=[wanted],
+            role=role,
+            vintages=vintages,
+            key=key,
+        )
     elif len(named) > 1 and len({s.vintage for s in named}) == 1:
         log.add(
-            file, "DUPLICATE_KEY", f"{role} is given {len(named)} times: {listed(named)}",
-            "Keep one of them.", column="vintage",
-        )  # fmt: skip
+            "DUPLICATE_KEY.stocks",
+            file=file,
+            column="vintage",
+            role=role,
+            times=len(named),
+            stocks=named,
+        )
     elif len(named) > 1:
         log.add(
-            file, "VINTAGE_NEEDED", f"several populations could be {role}: {vintages}",
-            f'Set account.{key} = "{named[0].vintage}" or another of them.',
-            column="vintage", texts=[s.vintage for s in named],
-        )  # fmt: skip
+            "VINTAGE_NEEDED.several",
+            file=file,
+            column="vintage",
+            texts=[s.vintage for s in named],
+            role=role,
+            vintages=vintages,
+            key=key,
+            first=named[0].vintage,
+        )
     else:
-        log.add(
-            file, "PERIOD_GAP", f"there is no population that could be {role}",
-            "Add it, or correct the years of the account.", column="year",
-        )  # fmt: skip
+        log.add("PERIOD_GAP.role", file=file, column="year", role=role)
     return None
 
 
 def _census(
-    at_last: list[PublishedStock], account: Account, log: Findings
+    at_last: list[PublishedStock], account: Account, log: Collector
 ) -> PublishedStock | None:
     candidates = at_last
     if account.rolled_forward_vintage:
@@ -272,11 +284,12 @@ def _census(
     census = _one("the census", "census_vintage", candidates, account.census_vintage, log)
     if census is not None and census.date > dt.date(census.date.year, 6, 30):
         log.add(
-            census.table.name, "STOCK_DATE",
-            f"census day {census.date} lies after 30 June, where the account ends",
-            "Roll the census back to the mid-year before, and give it that date.",
-            column="year", texts=[census.date], outcome="REJECT",
-        )  # fmt: skip
+            "STOCK_DATE.census",
+            file=census.table.name,
+            column="year",
+            texts=[census.date],
+            date=census.date,
+        )
         return None
     return census
 
@@ -286,7 +299,7 @@ def _rolled(
     left: list[PublishedStock],
     base: PublishedStock,
     account: Account,
-    log: Findings,
+    log: Collector,
 ) -> tuple[PublishedStock, ...] | None:
     """The rolled-forward mid-years after the base; none if no roll-forward was given."""
     wanted = account.rolled_forward_vintage
@@ -300,45 +313,51 @@ def _rolled(
     by_year = {s.date.year: s for s in same}
     if any(s.by_rule for s in same) and not account.rolled_forward_rule:
         log.add(
-            end.table.name, "SETTING_MISSING", f"mid-years of '{end.vintage}' bear the flag "
-            f"'{BY_RULE}', and nothing says which rule",
-            "Say in account.rolled_forward_rule how they were reached.",
+            "SETTING_MISSING.rule",
+            file=end.table.name,
             column="rolled_forward_rule",
-        )  # fmt: skip
+            vintage=end.vintage,
+            flag=BY_RULE,
+        )
     lost = [y for y in years if y not in by_year]
     if lost:
         log.add(
-            end.table.name, "PERIOD_GAP",
-            f"the roll-forward '{end.vintage}' has no mid-years {listed(lost)}",
-            "Add them, or leave the roll-forward out: it is then computed from the tables.",
-            column="year", total=len(lost),
-        )  # fmt: skip
+            "PERIOD_GAP.rolled",
+            file=end.table.name,
+            column="year",
+            total=len(lost),
+            vintage=end.vintage,
+            years=lost,
+        )
         return None
     start = by_year.get(account.first_mid_year)
     apart = 0.0 if start is None else start.persons - base.persons
     slack = 0.5 * (base.table.options.rounding or 0.0) + 0.5
     if abs(apart) > slack:
         log.add(
-            end.table.name, "BASE_YEAR_MISMATCH",
-            f"the roll-forward '{end.vintage}' starts {apart:+,.0f} persons from the base "
-            f"{base}", "Use a base and a roll-forward of one vintage, or declare rounding.",
+            "BASE_YEAR_MISMATCH.rolled",
+            file=end.table.name,
             column=end.table.value,
-        )  # fmt: skip
+            vintage=end.vintage,
+            difference=apart,
+            base=base,
+        )
         return None
     return tuple(by_year[y] for y in years)
 
 
-def _same_cells(chosen: ChosenStocks, log: Findings) -> bool:
+def _same_cells(chosen: ChosenStocks, log: Collector) -> bool:
     """Single years of age to the same open group, and no missing cell."""
     good = True
     for stock in (chosen.base, chosen.census):
         if not stock.cells and stock.schedule is None:
             log.add(
-                stock.table.name, "SINGLE_AGES_NEEDED", f"{stock} is a total, and no population of "
-                f"{stock.date.year} gives it sexes and ages",
-                "Add one by sex and age, and name its vintage in account.schedule_vintage.",
+                "SINGLE_AGES_NEEDED.total",
+                file=stock.table.name,
                 column="age",
-            )  # fmt: skip
+                stock=stock,
+                year=stock.date.year,
+            )
             return False
     for stock in (chosen.base, chosen.census, *chosen.rolled, *chosen.schedule.values()):
         if not stock.cells:
@@ -350,9 +369,13 @@ def _same_cells(chosen: ChosenStocks, log: Findings) -> bool:
         if stock.rows[AGE].max() != chosen.open_age:
             top = int(min(stock.rows[AGE].max(), chosen.open_age))
             log.add(
-                stock.table.name, "OPEN_AGE_CHANGES",
-                f"the open age group of {stock} is {stock.rows[AGE].max()}+, that of the base "
-                f"{chosen.open_age}+", f"Set open_age = {top} for both.", column="age",
-            )  # fmt: skip
+                "OPEN_AGE_CHANGES.tables",
+                file=stock.table.name,
+                column="age",
+                here=stock.rows[AGE].max(),
+                other="the base",
+                there=chosen.open_age,
+                low=top,
+            )
             return False
     return good

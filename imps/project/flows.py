@@ -16,7 +16,7 @@ from imps.names import AGE_GROUP, FLOWS, SEX, SEXES, YEAR
 from imps.project.arrays import complete, counted, labelled
 from imps.project.sections import Account
 from imps.project.vital import needed_years
-from imps.reading.findings import Findings, listed
+from imps.reading.findings import Collector, listed
 from imps.reading.options import CALENDAR_YEAR
 from imps.reading.table import Table, of_kinds
 from imps.sources.administrative import AdministrativeFlow
@@ -35,7 +35,7 @@ _CELLS: Final = (SEX, AGE_GROUP)
 
 
 def survey_flows(
-    tables: Sequence[Table], account: Account, log: Findings
+    tables: Sequence[Table], account: Account, log: Collector
 ) -> tuple[SurveyFlow, SurveyFlow] | None:
     """Both directions of the survey; citizenships are summed, unpublished cells marked.
 
@@ -46,10 +46,7 @@ def survey_flows(
     """
     same = of_kinds(tables, "survey_totals") or of_kinds(tables, "survey_flows")
     if not same:
-        log.add(
-            "the account", "TABLE_MISSING", "the account has no survey_flows",
-            "Add a table of immigration and emigration with standard errors.",
-        )  # fmt: skip
+        log.add("TABLE_MISSING.survey", file="the account")
     if not same or not _agree(same, log):
         return None
     rows = pd.concat([t.frame for t in same], ignore_index=True)
@@ -78,23 +75,17 @@ def _over_schedule(
     tables: Sequence[Table],
     shapes: Sequence[Table],
     account: Account,
-    log: Findings,
+    log: Collector,
 ) -> SurveyFlow | None:
     """Published totals of the survey laid over sexes and age groups that are no data."""
     table = tables[0]
     if not shapes:
-        log.add(
-            table.name, "TABLE_MISSING", "totals of the survey have no sexes and age groups",
-            "Add [[flow_schedule]]: flows by sex and age group, of which only the shares count.",
-        )  # fmt: skip
+        log.add("TABLE_MISSING.schedule", file=table.name)
         return None
     shape = pd.concat([t.frame for t in shapes], ignore_index=True)
     shape = shape[shape["flow"] == flow]
     if shape.empty:
-        log.add(
-            shapes[0].name, "FLOW_NEEDED", f"there is no {flow}", "Give both directions.",
-            column="flow",
-        )  # fmt: skip
+        log.add("FLOW_NEEDED", file=shapes[0].name, column="flow", flows=flow)
         return None
     groups = _age_groups(shape, flow, shapes[0], log)
     own = rows[rows["flow"] == flow]
@@ -102,9 +93,13 @@ def _over_schedule(
     lost = [year for year in years if year not in set(own[YEAR])]
     if lost:
         log.add(
-            table.name, "CELLS_NEEDED", f"{flow} has no rows for {listed(lost)}",
-            "Add them; totals over a schedule need every year.", column=YEAR, total=len(lost),
-        )  # fmt: skip
+            "CELLS_NEEDED.totals",
+            file=table.name,
+            column=YEAR,
+            total=len(lost),
+            flow=flow,
+            years=lost,
+        )
     good = complete(own, "estimate", table, log) and complete(own, "standard_error", table, log)
     if groups is None or lost or not good or not complete(shape, "estimate", shapes[0], log):
         return None
@@ -135,7 +130,7 @@ def _described(tables: Sequence[Table], account: Account, rule: str) -> dict[str
     }
 
 
-def _agree(tables: Sequence[Table], log: Findings) -> bool:
+def _agree(tables: Sequence[Table], log: Collector) -> bool:
     """One period, one definition, one vintage and one detail for all tables of the survey."""
     first = tables[0]
     for table in tables[1:]:
@@ -143,32 +138,34 @@ def _agree(tables: Sequence[Table], log: Findings) -> bool:
             one, other = (str(t.metadata.get(what, "")) for t in (first, table))
             if one != other:
                 log.add(
-                    table.name, "DEFINITION_MISMATCH",
-                    f"the {what} is '{other or 'not stated'}', that of {first.name} "
-                    f"'{one or 'not stated'}'{explained(measure_of(one), measure_of(other))}",
-                    "Use tables of one kind for both directions and all years.",
-                    column=what, texts=[other],
-                )  # fmt: skip
+                    "DEFINITION_MISMATCH",
+                    file=table.name,
+                    column=what,
+                    texts=[other],
+                    what=what,
+                    here=other or "not stated",
+                    other=first.name,
+                    there=one or "not stated",
+                    explained=explained(measure_of(one), measure_of(other)),
+                )
                 return False
     return True
 
 
-def _has_both_flows(rows: pd.DataFrame, table: Table, log: Findings) -> bool:
+def _has_both_flows(rows: pd.DataFrame, table: Table, log: Collector) -> bool:
     """Net migration alone cannot be divided into arrivals and departures."""
     found = set(rows["flow"])
     lost = [flow for flow in FLOWS if flow not in found]
     if not lost and found == set(FLOWS):
         return True
-    log.add(
-        table.name, "FLOW_NEEDED",
-        f"there is no {listed(lost)}" if lost else "net migration stands alone in some rows",
-        "Give immigration and emigration: their errors differ, so net migration alone does not do.",
-        column="flow", texts=sorted(found)[:1],
-    )  # fmt: skip
+    if lost:
+        log.add("FLOW_NEEDED", file=table.name, column="flow", texts=sorted(found)[:1], flows=lost)
+    else:
+        log.add("FLOW_NEEDED.net", file=table.name, column="flow", texts=sorted(found)[:1])
     return False
 
 
-def _sum_citizenships(rows: pd.DataFrame, table: Table, log: Findings) -> pd.DataFrame:
+def _sum_citizenships(rows: pd.DataFrame, table: Table, log: Collector) -> pd.DataFrame:
     """Parts by citizenship are summed; their sampling errors combine in quadrature."""
     keys = [YEAR, "flow", SEX, AGE_GROUP]
     if "citizenship" not in rows or rows["citizenship"].nunique() < 2:
@@ -180,15 +177,18 @@ def _sum_citizenships(rows: pd.DataFrame, table: Table, log: Findings) -> pd.Dat
     whole["standard_error"] = squares.agg(lambda x: float(np.sqrt(x.to_numpy().sum())))
     parts = sorted(set(rows["citizenship"]))
     log.add(
-        table.name, "CITIZENSHIPS_SUMMED", f"parts {listed(parts)} were summed, standard errors in "
-        "quadrature", column="citizenship", total=len(rows),
-    )  # fmt: skip
+        "CITIZENSHIPS_SUMMED.survey",
+        file=table.name,
+        column="citizenship",
+        total=len(rows),
+        parts=parts,
+    )
     first = rows.groupby(by, sort=False)["age"].first()
     return whole.assign(age=first).reset_index()
 
 
 def _survey_flow(
-    rows: pd.DataFrame, flow: str, tables: Sequence[Table], account: Account, log: Findings
+    rows: pd.DataFrame, flow: str, tables: Sequence[Table], account: Account, log: Collector
 ) -> SurveyFlow | None:
     table = tables[0]
     groups = _age_groups(rows, flow, table, log)
@@ -204,10 +204,13 @@ def _survey_flow(
     contacts, rule = _contacts(rows, cells, filled, filled_error, log, table, flow)
     if unobserved.any():
         log.add(
-            table.name, "CELLS_UNOBSERVED", f"{int(unobserved.sum())} cells of {flow} leave the "
-            f"likelihood ({listed(_labels(unobserved)[:5])}); a schedule stands in their place in "
-            "the roll-forward", column="estimate", total=int(unobserved.sum()),
-        )  # fmt: skip
+            "CELLS_UNOBSERVED.schedule",
+            file=table.name,
+            column="estimate",
+            total=int(unobserved.sum()),
+            flow=flow,
+            cells=_labels(unobserved),
+        )
     return SurveyFlow(
         flow=flow,
         estimate=filled,
@@ -226,7 +229,7 @@ def _measure(table: Table) -> str:
     return SURVEY if measure == LONG_TERM and table.options.includes is not None else measure
 
 
-def _age_groups(rows: pd.DataFrame, flow: str, table: Table, log: Findings) -> xr.DataArray | None:
+def _age_groups(rows: pd.DataFrame, flow: str, table: Table, log: Collector) -> xr.DataArray | None:
     """First age of each group by sex, (sex, age_group); the same groups in every year."""
     first = rows.groupby([SEX, AGE_GROUP], observed=True)["age"].first()
     women = first["female"] if "female" in first.index.get_level_values(0) else first["male"]
@@ -234,42 +237,36 @@ def _age_groups(rows: pd.DataFrame, flow: str, table: Table, log: Findings) -> x
     yearly = rows.groupby(YEAR)[AGE_GROUP].agg(set)
     changed = [int(str(y)) for y, groups in yearly.items() if groups != set(order)]
     if changed or women.min() != 0 or not str(order[-1]).endswith("+"):
-        problem = (
-            f"age groups of {flow} change in {listed(changed)}" if changed
-            else f"age groups of {flow} run from {order[0]} to {order[-1]}"
-        )  # fmt: skip
-        log.add(
-            table.name, "AGE_GAP", f"{problem}; the account needs the same groups in all years, "
-            "from age 0 to an open group", "Sum the groups to those that all years share.",
-            column=AGE_GROUP,
-        )  # fmt: skip
+        how = f"change in {listed(changed)}" if changed else f"run from {order[0]} to {order[-1]}"
+        log.add("AGE_GAP.groups", file=table.name, column=AGE_GROUP, flow=flow, how=how)
         return None
     lower = [[float(first[sex][group]) for group in order] for sex in SEXES]
     return xr.DataArray(lower, dims=_CELLS, coords={SEX: list(SEXES), AGE_GROUP: order})
 
 
-def _any_year(unobserved: xr.DataArray, flow: str, table: Table, log: Findings) -> bool:
+def _any_year(unobserved: xr.DataArray, flow: str, table: Table, log: Collector) -> bool:
     """A cell that no year has cannot have a reference."""
     never = unobserved.all(YEAR)
     if not never.any():
         return True
     log.add(
-        table.name, "CELLS_NEEDED", f"{flow} has no figure in any year for "
-        f"{listed(_labels(never)[:5])}", "Sum the group into another one.",
-        column="estimate", total=int(never.sum()),
-    )  # fmt: skip
+        "CELLS_NEEDED.never",
+        file=table.name,
+        column="estimate",
+        total=int(never.sum()),
+        flow=flow,
+        cells=_labels(never),
+    )
     return False
 
 
-def _any_migrant(estimate: xr.DataArray, flow: str, table: Table, log: Findings) -> bool:
+def _any_migrant(estimate: xr.DataArray, flow: str, table: Table, log: Collector) -> bool:
     """The priors of a flow are shares of its own size, so nobody at all cannot enter."""
     if (estimate > 0).any():
         return True
     log.add(
-        table.name, "CELLS_NEEDED", f"every figure of {flow} is 0",
-        "Give the flow, or end the account where it is known.", column="estimate",
-        total=estimate.size,
-    )  # fmt: skip
+        "CELLS_NEEDED.nobody", file=table.name, column="estimate", total=estimate.size, flow=flow
+    )
     return False
 
 
@@ -319,7 +316,7 @@ def _contacts(
     cells: dict[str, Sequence[object]],
     estimate: xr.DataArray,
     error: xr.DataArray,
-    log: Findings,
+    log: Collector,
     table: Table,
     flow: str,
 ) -> tuple[xr.DataArray, str]:
@@ -328,9 +325,13 @@ def _contacts(
     if "contacts" in rows and rows["contacts"].notna().any():
         return labelled(rows, "contacts", cells).fillna(effective), ""
     log.add(
-        table.name, "CONTACTS_DERIVED", f"{flow}: {EFFECTIVE_CONTACTS}", column="standard_error",
+        "CONTACTS_DERIVED",
+        file=table.name,
+        column="standard_error",
         total=estimate.size,
-    )  # fmt: skip
+        flow=flow,
+        rule=EFFECTIVE_CONTACTS,
+    )
     return effective, EFFECTIVE_CONTACTS
 
 
@@ -339,7 +340,7 @@ def without_included(
     parts: Sequence[AdministrativeFlow],
     table: Table,
     n_ages: int,
-    log: Findings,
+    log: Collector,
 ) -> SurveyFlow | None:
     """A total of migration without the parts that it holds, so that none counts twice.
 
@@ -366,15 +367,22 @@ def without_included(
     if float(estimate.min()) < 0:
         below = _labels(estimate < 0)
         log.add(
-            table.name, "NEGATIVE_FLOW", f"{survey.flow} without {listed(names)} is negative in "
-            f"{listed(below[:5])}", "Check that the total holds them and that units agree.",
-            column="estimate", total=len(below),
-        )  # fmt: skip
+            "NEGATIVE_FLOW.without",
+            file=table.name,
+            column="estimate",
+            total=len(below),
+            flow=survey.flow,
+            parts=names,
+            cells=below,
+        )
         return None
     log.add(
-        table.name, "INCLUDED_TAKEN_OFF", f"{listed(names)} were taken off {survey.flow}, which "
-        "holds them, and stand beside it as sources of their own", column="estimate",
+        "INCLUDED_TAKEN_OFF",
+        file=table.name,
+        column="estimate",
         total=estimate.size,
-    )  # fmt: skip
+        parts=names,
+        flow=survey.flow,
+    )
     definition = f"{survey.definition} without {listed(names)}"
     return replace(survey, estimate=estimate, definition=definition)

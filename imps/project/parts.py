@@ -20,7 +20,7 @@ from imps.names import AGE_GROUP, FLOW, FLOWS, SEX, YEAR
 from imps.project.arrays import complete, counted, labelled
 from imps.project.sections import Account
 from imps.project.vital import intervals, needed_years
-from imps.reading.findings import Findings, listed
+from imps.reading.findings import Collector, listed
 from imps.reading.options import CALENDAR_YEAR
 from imps.reading.table import Table, of_kinds
 from imps.sources.administrative import (
@@ -38,7 +38,7 @@ from imps.sources.vital import to_mid_years
 
 
 def administrative_flows(
-    tables: Sequence[Table], basis: str, account: Account, log: Findings
+    tables: Sequence[Table], basis: str, account: Account, log: Collector
 ) -> tuple[tuple[AdministrativeFlow, ...], tuple[KnownChange, ...]]:
     """Adjustments by direction, and net changes that the roll-forward carries as published.
 
@@ -61,16 +61,18 @@ def administrative_flows(
     return tuple(parts), tuple(changes)
 
 
-def _sum_parts(table: Table, log: Findings) -> pd.DataFrame:
+def _sum_parts(table: Table, log: Collector) -> pd.DataFrame:
     keys = ["source", YEAR, "flow"]
     rows = table.frame
     if "citizenship" not in rows or rows["citizenship"].nunique() < 2:
         return rows
     log.add(
-        table.name, "CITIZENSHIPS_SUMMED",
-        f"parts {listed(sorted(set(rows['citizenship'])))} were summed", column="citizenship",
+        "CITIZENSHIPS_SUMMED",
+        file=table.name,
+        column="citizenship",
         total=len(rows),
-    )  # fmt: skip
+        parts=set(rows["citizenship"]),
+    )
     whole = rows.groupby(keys, sort=False)["count"].agg(lambda x: x.to_numpy().sum())
     return whole.reset_index()
 
@@ -82,22 +84,15 @@ def _part(
     table: Table,
     basis: str,
     account: Account,
-    log: Findings,
+    log: Collector,
 ) -> AdministrativeFlow | None:
     if flow == "net":
-        log.add(
-            table.name, "FLOW_NEEDED", f"'{source}' is given as net migration; as a part of total "
-            "migration it needs its direction", "Give its immigration and its emigration.",
-            column="flow", texts=["net"],
-        )  # fmt: skip
+        log.add("FLOW_NEEDED.source", file=table.name, column="flow", texts=["net"], source=source)
         return None
     if source not in PARTS:
         log.add(
-            table.name, "SOURCE_UNKNOWN", f"is not a part of total migration that has a prior; "
-            f"those are {listed(PARTS)}",
-            "Use one of these names, or give it as flow = net: it is then carried as published.",
-            column="source", texts=[source],
-        )  # fmt: skip
+            "SOURCE_UNKNOWN", file=table.name, column="source", texts=[source], known=tuple(PARTS)
+        )
         return None
     count = _yearly(source, rows, table, basis, account, log)
     if count is None:
@@ -120,7 +115,7 @@ def _yearly(
     table: Table,
     basis: str,
     account: Account,
-    log: Findings,
+    log: Collector,
 ) -> xr.DataArray | None:
     """Counts of the years that the account needs, on the basis of the survey."""
     period = table.metadata["period"]
@@ -131,10 +126,13 @@ def _yearly(
     lost = [y for y in years if y not in set(rows[YEAR])]
     if lost:
         log.add(
-            table.name, "CELLS_NEEDED", f"'{source}' has no rows for {listed(lost)}, and the "
-            "account cannot do without them", "Add them; 0 if there were none.", column=YEAR,
+            "CELLS_NEEDED.source",
+            file=table.name,
+            column=YEAR,
             total=len(lost),
-        )  # fmt: skip
+            source=source,
+            years=lost,
+        )
         return None
     if not complete(rows, "count", table, log):
         return None
@@ -145,25 +143,25 @@ def _yearly(
     if calendar:
         return to_mid_years(count.values, np.array(years), intervals(account), (), {})
     log.add(
-        table.name, "PERIOD_MISMATCH", f"'{source}' is by {MID_YEARS} and the survey by "
-        f"{CALENDAR_YEARS}{explained(CALENDAR_YEARS, MID_YEARS)}",
-        "Give it for calendar years.", column=YEAR, texts=[period],
-    )  # fmt: skip
+        "PERIOD_MISMATCH.survey",
+        file=table.name,
+        column=YEAR,
+        texts=[period],
+        source=source,
+        one=MID_YEARS,
+        other=CALENDAR_YEARS,
+        explained=explained(CALENDAR_YEARS, MID_YEARS),
+    )
     return None
 
 
 def _known_change(
-    source: str, rows: pd.DataFrame, table: Table, account: Account, log: Findings
+    source: str, rows: pd.DataFrame, table: Table, account: Account, log: Collector
 ) -> KnownChange | None:
     count = _yearly(source, rows, table, MID_YEARS, account, log)
     if count is None:
         return None
-    log.add(
-        table.name, "KNOWN_CHANGE", f"'{source}' is net and no part of total migration: it is "
-        "carried in the account as published, without an error unless it has a prior",
-        column="source",
-        total=len(rows),
-    )  # fmt: skip
+    log.add("KNOWN_CHANGE", file=table.name, column="source", total=len(rows), source=source)
     return KnownChange(
         source, count, table.metadata.get("vintage", "") or "not stated", table.references(rows),
         counted(table, account),
@@ -178,7 +176,7 @@ def with_known_sums(
     surveys: Sequence[SurveyFlow],
     parts: tuple[AdministrativeFlow, ...],
     account: Account,
-    log: Findings,
+    log: Collector,
 ) -> tuple[xr.DataArray | None, tuple[KnownSum, ...], tuple[AdministrativeFlow, ...]]:
     """Total migration as published, the sums of expected parts in it, and all parts by flow.
 
@@ -196,20 +194,22 @@ def with_known_sums(
     if not same:
         if waiting:
             log.add(
-                "the account", "TABLE_MISSING", f"{listed(waiting)} are expected parts of a known "
-                "sum, and there is no total migration that they are parts of",
-                "Add [[total_migration]], or give the parts as published.",
+                "TABLE_MISSING.known_sum",
+                file="the account",
                 column="expected_shares",
-            )  # fmt: skip
+                parts=waiting,
+            )
         return None, (), parts
     total = _total_migration(same, surveys[0].basis, account, log)
     unknown = sorted({n for row in account.expected_shares.values() for n in row} - set(PARTS))
     if unknown:
         log.add(
-            "the account", "SOURCE_UNKNOWN", "is not a part of total migration that has a prior; "
-            f"those are {listed(PARTS)}", "Use one of these names.",
-            column="expected_shares", texts=unknown,
-        )  # fmt: skip
+            "SOURCE_UNKNOWN",
+            file="the account",
+            column="expected_shares",
+            texts=unknown,
+            known=tuple(PARTS),
+        )
     if total is None or unknown:
         return None, (), parts
     known, ordered = [], []
@@ -225,7 +225,7 @@ def with_known_sums(
 
 
 def _total_migration(
-    tables: Sequence[Table], basis: str, account: Account, log: Findings
+    tables: Sequence[Table], basis: str, account: Account, log: Collector
 ) -> xr.DataArray | None:
     """Total migration of the years of the account, (flow, year), on the basis of the survey."""
     table, period = tables[0], tables[0].metadata["period"]
@@ -234,19 +234,24 @@ def _total_migration(
     rows = rows[rows[YEAR].isin(years)]
     if (period == CALENDAR_YEAR) != (basis == CALENDAR_YEARS):
         log.add(
-            table.name, "PERIOD_MISMATCH", "total migration and survey are for other periods"
-            f"{explained(CALENDAR_YEARS, MID_YEARS)}", "Give both for the same periods.",
-            column=YEAR, texts=[period],
-        )  # fmt: skip
+            "PERIOD_MISMATCH.total",
+            file=table.name,
+            column=YEAR,
+            texts=[period],
+            explained=explained(CALENDAR_YEARS, MID_YEARS),
+        )
         return None
     lost = [f"{f} {y}" for f in FLOWS for y in years
             if not ((rows["flow"] == f) & (rows[YEAR] == y)).any()]  # fmt: skip
     if lost or rows.duplicated([YEAR, "flow"]).any():
         what = f"has no {listed(lost)}" if lost else "holds a year twice"
         log.add(
-            table.name, "CELLS_NEEDED", f"total migration {what}", "Give one row for each year "
-            "and direction.", column="count", total=max(len(lost), 1),
-        )  # fmt: skip
+            "CELLS_NEEDED.total",
+            file=table.name,
+            column="count",
+            total=max(len(lost), 1),
+            what=what,
+        )
         return None
     if not complete(rows, "count", table, log):
         return None

@@ -12,7 +12,7 @@ import pandas as pd
 from imps.names import AGE, SEX, SEXES, YEAR
 from imps.project.arrays import complete, counted, labelled, single_ages
 from imps.project.sections import Account
-from imps.reading.findings import Findings
+from imps.reading.findings import Collector
 from imps.reading.table import Table, of_kinds
 from imps.sources.administrative import Register
 
@@ -22,7 +22,7 @@ def registers(
     coverage: Mapping[str, Mapping[str, Any]],
     open_age: int,
     account: Account,
-    log: Findings,
+    log: Collector,
 ) -> tuple[Register, ...]:
     """One register for each source and year of the tables of stocks.
 
@@ -37,20 +37,18 @@ def registers(
     for table in of_kinds(tables, "stocks"):
         prior = coverage.get(table.name)
         if not prior:
-            log.add(
-                table.name, "COVERAGE_NEEDED",
-                "nothing says how many persons this stock counts for each resident",
-                'Set coverage = { distribution = "normal", mean = 1.0, sd = 0.03 } to what is '
-                "known of it.", column=table.value,
-            )  # fmt: skip
+            log.add("COVERAGE_NEEDED", file=table.name, column=table.value)
             continue
         if table.open_age != open_age:
             log.add(
-                table.name, "OPEN_AGE_CHANGES",
-                f"the open age group is {table.open_age}+, that of the population {open_age}+",
-                f"Set open_age = {min(table.open_age or open_age, open_age)} for both.",
+                "OPEN_AGE_CHANGES.tables",
+                file=table.name,
                 column="age",
-            )  # fmt: skip
+                here=table.open_age,
+                other="the population",
+                there=open_age,
+                low=min(table.open_age or open_age, open_age),
+            )
             continue
         years = table.frame.groupby("source")[YEAR].nunique()
         for (source, date), rows in table.frame.groupby(["source", "date"], sort=True):
@@ -67,15 +65,13 @@ def _register(
     table: Table,
     prior: Mapping[str, Any],
     account: Account,
-    log: Findings,
+    log: Collector,
 ) -> Register | None:
     day = dt.date.fromisoformat(date)
     if (day.month, day.day) != (6, 30):
         log.add(
-            table.name, "STOCK_DATE", f"the stock '{name}' is of {day}, and the account has "
-            "mid-years only", "Give the stock at 30 June.", column="year", texts=[day],
-            outcome="REJECT",
-        )  # fmt: skip
+            "STOCK_DATE.register", file=table.name, column="year", texts=[day], name=name, date=day
+        )
         return None
     if not (single_ages(rows, table, log) and complete(rows, table.value, table, log)):
         return None
@@ -87,15 +83,11 @@ def _register(
         error = labelled(rows, "standard_error", cells)
     else:
         log.add(
-            table.name, "SE_DERIVED", f"the cells of '{name}' have no standard error: the root of "
-            "the count was taken, as of a Poisson count", column=table.value, total=len(rows),
-        )  # fmt: skip
+            "SE_DERIVED.register", file=table.name, column=table.value, total=len(rows), name=name
+        )
     mean, sd, by_age = coverage_shares(prior)
     if prior["distribution"] == "uniform":
-        log.add(
-            table.name, "PRIOR_AS_NORMAL", f"the uniform prior of the coverage of '{name}' enters "
-            "the model as the normal with its mean and standard deviation", column="coverage",
-        )  # fmt: skip
+        log.add("PRIOR_AS_NORMAL", file=table.name, column="coverage", name=name)
     return Register(
         name=name, year=day.year, count=count, standard_error=error, coverage_mean=mean,
         coverage_sd=sd, coverage_age_sd=by_age, vintage=table.metadata.get("vintage", ""),

@@ -13,11 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, get_args
 
-from annotated_types import Ge, Le
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from imps.account.priors import OPTIONAL_PRIORS, default_priors
 from imps.project.sections import (
@@ -32,9 +30,9 @@ from imps.project.sections import (
     TableSettings,
     UniformCoverage,
 )
-from imps.reading.findings import Collector, ImportLog, listed
+from imps.reading.findings import Collector, ImportLog
 from imps.reading.kinds import SCHEMAS
-from imps.reading.options import OPTION_NAMES, nearest
+from imps.reading.options import OPTION_NAMES, expected, nearest
 from imps.reading.table import published_path
 
 SCHEMA_VERSION: Final = 1
@@ -131,17 +129,13 @@ def inspect_settings(
 def _settings_text(file: Path, log: Collector) -> str | None:
     try:
         if file.stat().st_size > MAX_SETTINGS_BYTES:
-            log.add("TOO_LARGE", "settings have more than a million bytes", "Shorten the file.")
+            log.add("TOO_LARGE.settings")
             return None
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        log.add("SETTINGS_SYNTAX", "is not UTF-8 text", "Save the file as UTF-8.")
+        log.add("SETTINGS_SYNTAX.text")
     except (OSError, ValueError):
-        log.add(
-            "FILE_NOT_READABLE",
-            "cannot be read: there is no such settings file, or it may not be read",
-            "Check the path, or write a project with write_project(directory).",
-        )
+        log.add("FILE_NOT_READABLE.settings")
     return None
 
 
@@ -155,17 +149,13 @@ def _parsed(text: str, log: Collector) -> dict[str, Any] | None:
         column = f"column {found.group(3)}, " if found else ""
         reason = found.group(1) if found else "the file ends too early"
         log.add(
-            "SETTINGS_SYNTAX",
-            f"is not TOML ({column}{reason[:1].lower()}{reason[1:]})",
-            "Write paths with forward slashes, such as data/births.csv."
-            if "\\" in reason
-            else "Look for a missing quotation mark or bracket.",
+            "SETTINGS_SYNTAX.slashes" if "\\" in reason else "SETTINGS_SYNTAX",
             rows=[line],
             texts=[lines[min(line, len(lines)) - 1].strip()],
+            reason=f"{column}{reason[:1].lower()}{reason[1:]}",
         )
     except (ValueError, RecursionError):
-        log.add("SETTINGS_SYNTAX", "nests too deeply or holds a number that is too long",
-                "Write plain settings.")  # fmt: skip
+        log.add("SETTINGS_SYNTAX.depth")
     return None
 
 
@@ -202,17 +192,15 @@ class _Reader:
     def _version(self) -> None:
         version = self.content.get("schema")
         if version is None:
-            self.log.add(
-                "SETTING_MISSING", "there is no schema version", f"Add schema = {SCHEMA_VERSION}.",
-                column="schema",
-            )  # fmt: skip
+            self.log.add("SETTING_MISSING.version", column="schema", version=SCHEMA_VERSION)
         elif version != SCHEMA_VERSION or isinstance(version, bool):
             self.log.add(
                 "SETTINGS_VERSION",
-                f"is the schema of other settings; this release reads {SCHEMA_VERSION}",
-                "Use the release that wrote the file, or adapt it.",
-                column="schema", rows=self._line("schema"), texts=[version],
-            )  # fmt: skip
+                column="schema",
+                rows=self._line("schema"),
+                texts=[version],
+                version=SCHEMA_VERSION,
+            )
 
     def _section(self, model: type[Section], given: Any, name: str) -> Section:
         """A section as its model; its faults go to the log, and defaults take their place."""
@@ -236,16 +224,17 @@ class _Reader:
             self._unknown(key, owner.model_fields, f"a setting of [{section}]")
         elif fault["type"] == "missing":
             self.log.add(
-                "SETTING_MISSING", f"a section [[{name}.{fault['loc'][0]}]] has no '{key}'",
-                f"Add {key}, {_words(owner.model_fields[key])}.",
-                column=key, rows=self._line(str(fault["loc"][0])),
-            )  # fmt: skip
+                "SETTING_MISSING.key",
+                column=key,
+                rows=self._line(str(fault["loc"][0])),
+                section=f"{name}.{fault['loc'][0]}",
+                key=key,
+                expected=expected(owner.model_fields[key]),
+            )
         elif key == "seed":
             self.log.add(
-                "SEED_BAD", "is not a seed; expected a whole number from 0 to 4294967295",
-                "Write seed = 1, without quotation marks.",
-                column="seed", rows=self._line("seed"), texts=[_as_toml(fault["input"])],
-            )  # fmt: skip
+                "SEED_BAD", column="seed", rows=self._line("seed"), texts=[_as_toml(fault["input"])]
+            )
         else:
             one_of = fault["ctx"]["expected"] if fault["type"] == "literal_error" else ""
             nested = one_of and len(place) > 1
@@ -258,10 +247,8 @@ class _Reader:
         outside = not path.parts or path.is_absolute() or ".." in path.parts or windows
         if outside or not _inside(project / folder, project):
             self.log.add(
-                "OUTPUT_OUTSIDE", "is not a folder inside the project",
-                'Set folder = "results" or another relative name.',
-                column="folder", rows=self._line("folder"), texts=[folder],
-            )  # fmt: skip
+                "OUTPUT_OUTSIDE", column="folder", rows=self._line("folder"), texts=[folder]
+            )
 
     def _tables(self) -> list[TableSettings]:
         tables: list[TableSettings] = []
@@ -272,12 +259,9 @@ class _Reader:
                     tables.append(table)
         lost = [k for k in REQUIRED_KINDS if not {k, INSTEAD.get(k, k)} & set(self.content)]
         if lost:
-            self.log.add(
-                "TABLE_MISSING", f"the account has no {listed(lost)}",
-                f'Add [[{lost[0]}]] with file = "{lost[0]}.csv".',
-            )  # fmt: skip
+            self.log.add("TABLE_MISSING.settings", kinds=lost, first=lost[0])
         if len(tables) > MAX_TABLES:
-            self.log.add("TOO_LARGE", f"there are {len(tables)} tables", "Join some of them.")
+            self.log.add("TOO_LARGE.tables", tables=len(tables))
         return tables[:MAX_TABLES]
 
     def _table(self, kind: str, entry: Any) -> TableSettings | None:
@@ -286,10 +270,7 @@ class _Reader:
             return None
         file = entry.get("file")
         if not isinstance(file, str) or not file:
-            self.log.add(
-                "SETTING_MISSING", f"a section [[{kind}]] names no file",
-                f'Add file = "{kind}.csv".', column=kind, rows=self._line(kind),
-            )  # fmt: skip
+            self.log.add("SETTING_MISSING.file", column=kind, rows=self._line(kind), kind=kind)
             return None
         coverage = entry.get("coverage", {}) if kind == "stocks" else {}
         if coverage:
@@ -353,24 +334,34 @@ class _Reader:
 
     def _prior_bad(self, name: str, value: Any, problem: str) -> None:
         self.log.add(
-            "PRIOR_BAD", f"is not a prior: it {problem}",
-            "Write, for example, mean = 0.0 and sd = 0.1.",
-            column=f"priors.{name}", rows=self._line(name), texts=[value],
-        )  # fmt: skip
+            "PRIOR_BAD.settings",
+            column=f"priors.{name}",
+            rows=self._line(name),
+            texts=[value],
+            problem=problem,
+        )
 
     def _unknown(self, key: str, known: Iterable[str], what: str) -> None:
         names = tuple(known)
         self.log.add(
-            "SETTING_UNKNOWN", f"is not {what}",
-            nearest(key, names) or f"Known are {', '.join(names)}.",
-            column=key, rows=self._line(key), texts=[key],
-        )  # fmt: skip
+            "SETTING_UNKNOWN",
+            column=key,
+            rows=self._line(key),
+            texts=[key],
+            what=what,
+            known=names,
+            instead=nearest(key, names),
+        )
 
-    def _range(self, key: str, value: Any, expected: str) -> None:
+    def _range(self, key: str, value: Any, words: str) -> None:
         self.log.add(
-            "SETTING_RANGE", f"is not a value of '{key}'; expected {expected}", f"Correct {key}.",
-            column=key, rows=self._line(key), texts=[_as_toml(value)],
-        )  # fmt: skip
+            "SETTING_RANGE",
+            column=key,
+            rows=self._line(key),
+            texts=[_as_toml(value)],
+            name=key,
+            expected=words,
+        )
 
     def _line(self, key: str) -> list[int]:
         """The line of a key or section, as an editor shows it."""
@@ -403,24 +394,8 @@ def _expected(model: type[Section], place: tuple[Any, ...]) -> str:
     for i in range(len(place), 0, -1):
         field = _owner(model, place[: i - 1]).model_fields.get(str(place[i - 1]))
         if field is not None:
-            return _words(field)
+            return expected(field)
     return "another value"
-
-
-def _words(field: FieldInfo) -> str:
-    """The type and range of a field in words."""
-    kind = field.annotation
-    inner = [a for a in get_args(kind) if a is not type(None)]
-    if get_origin(kind) is Literal:
-        return f"one of {tuple(inner)}"
-    if get_origin(kind) in (tuple, dict):
-        return f"a {'list' if get_origin(kind) is tuple else 'table'} of {field.description}"
-    numbers = [k for k in (kind, *inner) if k in (int, float)]
-    if numbers:
-        low = next((m.ge for m in field.metadata if isinstance(m, Ge)), float("-inf"))
-        high = next((m.le for m in field.metadata if isinstance(m, Le)), float("inf"))
-        return f"a {'whole ' if numbers[0] is int else ''}number from {low:g} to {high:g}"
-    return "true or false" if kind is bool else "a text"
 
 
 def _as_toml(value: Any) -> str:

@@ -12,13 +12,13 @@ from imps.demography.accounting import deaths_by_cohort
 from imps.names import AGE, SEX, SEXES, YEAR
 from imps.project.arrays import complete, counted, labelled, single_ages
 from imps.project.sections import Account
-from imps.reading.findings import Findings, listed
+from imps.reading.findings import Collector, listed
 from imps.reading.options import AT_DEATH, AT_MID_YEAR, CALENDAR_YEAR, MID_YEAR
 from imps.reading.table import Table, of_kinds
 from imps.sources.vital import Births, Deaths, to_mid_years
 
 
-def births_of(tables: Sequence[Table], account: Account, log: Findings) -> Births | None:
+def births_of(tables: Sequence[Table], account: Account, log: Collector) -> Births | None:
     """Registered births of each mid-year interval, by sex."""
     joined = _joined(tables, "births", account, log)
     if joined is None:
@@ -31,7 +31,7 @@ def births_of(tables: Sequence[Table], account: Account, log: Findings) -> Birth
 
 
 def deaths_of(
-    tables: Sequence[Table], population: xr.DataArray, account: Account, log: Findings
+    tables: Sequence[Table], population: xr.DataArray, account: Account, log: Collector
 ) -> Deaths | None:
     """Registered deaths of each mid-year interval, by sex and age reached at its end.
 
@@ -50,18 +50,18 @@ def deaths_of(
     ages = sorted(rows[AGE].unique())
     at_death = first.metadata["period"] == CALENDAR_YEAR or first.options.age_counted == AT_DEATH
     if not at_death and first.options.age_counted != AT_MID_YEAR:
-        log.add(
-            first.name, "AGE_DEFINITION", "deaths may be by age at death or by age reached at the "
-            "end of the year, which moves half of them by a year of age",
-            f'Set age_counted = "{AT_DEATH}" or "{AT_MID_YEAR}".', column="age",
-        )  # fmt: skip
+        log.add("AGE_DEFINITION", file=first.name, column="age")
         return None
     if len(ages) != population.sizes[AGE]:
         log.add(
-            first.name, "OPEN_AGE_CHANGES", f"the open age group is {ages[-1]}+, that of the "
-            f"population {population[AGE].values[-1]}+",
-            f"Set open_age = {min(ages[-1], population[AGE].values[-1])} for both.", column="age",
-        )  # fmt: skip
+            "OPEN_AGE_CHANGES.tables",
+            file=first.name,
+            column="age",
+            here=ages[-1],
+            other="the population",
+            there=population[AGE].values[-1],
+            low=min(ages[-1], population[AGE].values[-1]),
+        )
         return None
     count = _intervals(rows, "deaths", {SEX: SEXES, AGE: ages}, first, account)
     if at_death:
@@ -71,18 +71,14 @@ def deaths_of(
             for y in years
         ]
         count = count.copy(data=np.stack(moved))
-        log.add(
-            first.name, "DEATHS_BY_COHORT", "deaths at each age were divided between the two "
-            "cohorts that met them, in proportion to their size; totals are unchanged",
-            column="age", total=len(rows),
-        )  # fmt: skip
+        log.add("DEATHS_BY_COHORT", file=first.name, column="age", total=len(rows))
     deaths = Deaths(count, *_origin(tables, "deaths"), counted=counted(first, account))
     totals = _totals(tables, "deaths", account, log)
     return deaths if totals is None else deaths.scaled_to(totals[0], reference=totals[1])
 
 
 def _totals(
-    tables: Sequence[Table], kind: str, account: Account, log: Findings
+    tables: Sequence[Table], kind: str, account: Account, log: Collector
 ) -> tuple[xr.DataArray, str] | None:
     """Totals of mid-year intervals that were published, which the sums of cells then meet."""
     same = [t for t in of_kinds(tables, "vital_totals") if kind in t.frame]
@@ -93,38 +89,44 @@ def _totals(
     period = str(same[0].metadata.get("period", ""))
     if any(t.metadata.get("period") != MID_YEAR for t in same):
         log.add(
-            same[0].name, "PERIOD_MISMATCH", f"totals of {kind} are for periods '{period}'; they "
-            "are those of the intervals between mid-years",
-            f'Give totals of years to 30 June and set period = "{MID_YEAR}".',
-            column=YEAR, texts=[period],
-        )  # fmt: skip
+            "PERIOD_MISMATCH.vital",
+            file=same[0].name,
+            column=YEAR,
+            texts=[period],
+            kind=kind,
+            period=period,
+        )
         return None
     if rows[YEAR].duplicated().any():
         log.add(
-            same[0].name, "DUPLICATE_KEY", f"the total of {kind} of "
-            f"{rows[YEAR][rows[YEAR].duplicated()].iloc[0]} is given more than once",
-            "Keep one row for each.", column=kind,
-        )  # fmt: skip
+            "DUPLICATE_KEY.total",
+            file=same[0].name,
+            column=kind,
+            what=f"{kind} of {rows[YEAR][rows[YEAR].duplicated()].iloc[0]}",
+        )
         return None
     return labelled(rows, kind, {YEAR: sorted(rows[YEAR])}), same[0].references(rows)
 
 
 def _joined(
-    tables: Sequence[Table], kind: str, account: Account, log: Findings
+    tables: Sequence[Table], kind: str, account: Account, log: Collector
 ) -> tuple[pd.DataFrame, Table] | None:
     """The rows of all tables of a kind for the years that the account needs."""
     same = of_kinds(tables, kind)
     if not same:
-        log.add("the account", "TABLE_MISSING", f"the account has no {kind}", f"Add {kind}.")
+        log.add("TABLE_MISSING", file="the account", kind=kind)
         return None
     period = str(same[0].metadata.get("period", ""))
     odd = [t for t in same if t.metadata.get("period") != period]
     if odd:
         log.add(
-            odd[0].name, "PERIOD_MIXED",
-            f"{kind} of one account come for periods '{period}' and '{odd[0].metadata['period']}'",
-            "Give all of them for one period.", column="year",
-        )  # fmt: skip
+            "PERIOD_MIXED.tables",
+            file=odd[0].name,
+            column="year",
+            kind=kind,
+            one=period,
+            other=odd[0].metadata["period"],
+        )
         return None
     years = needed_years(account, period)
     rows = pd.concat([t.frame for t in same], ignore_index=True)
@@ -134,18 +136,23 @@ def _joined(
     double = rows.duplicated(keys)
     if lost:
         log.add(
-            same[0].name, "PERIOD_GAP", f"{kind} of {listed(lost)} are absent",
-            "Add the year; an account cannot be carried over a gap.", column="year",
+            "PERIOD_GAP.years",
+            file=same[0].name,
+            column="year",
             total=len(lost),
-        )  # fmt: skip
+            kind=kind,
+            years=lost,
+        )
     elif double.any():
         cell = rows[keys][double].iloc[0]
         log.add(
-            same[0].name, "DUPLICATE_KEY",
-            f"{kind} of {' '.join(map(str, cell))} are given more than once, in different tables "
-            "or on different bases", "Keep one row for each.", column=kind,
+            "DUPLICATE_KEY.tables",
+            file=same[0].name,
+            column=kind,
             total=int(double.sum()),
-        )  # fmt: skip
+            kind=kind,
+            cell=" ".join(map(str, cell)),
+        )
     elif complete(rows, kind, same[0], log):
         return rows, same[0]
     return None

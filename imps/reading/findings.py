@@ -244,30 +244,30 @@ class ImportLog:
 
 @dataclass
 class Collector:
-    """Collects the findings of one file while it is read.
+    """Collects findings while files are read and compared.
 
     Attributes
     ----------
     file : str
-        Name shown in messages.
+        Name shown in messages, where a finding does not name another.
     place_word : str
         "row" for files, "index label" for data frames.
     """
 
-    file: str
+    file: str = ""
     place_word: str = "row"
     findings: list[Finding] = field(default_factory=list)
 
     def add(
         self,
         code: str,
-        *old: str,
+        *,
+        file: str = "",
         column: str = "",
         rows: Iterable[Any] = (),
         texts: Iterable[Any] = (),
         total: int | None = None,
         instead: str = "",
-        outcome: str = "",
         **fields: Any,
     ) -> None:
         """Record one finding; only the first twenty places are kept, with the total.
@@ -276,8 +276,8 @@ class Collector:
         ----------
         code : str
             Of the catalogue: "AGE_GAP", or "AGE_GAP.groups" where a code has several causes.
-        column : str
-            Header as it stands in the file.
+        file, column : str
+            That of the collector unless told; header as it stands in the file.
         rows, texts : iterable
             Places, and the offending text of each.
         total : int, optional
@@ -287,31 +287,23 @@ class Collector:
         **fields
             What the words of the catalogue name.
         """
-        row = CATALOGUE[code] if not old else CatalogueRow("", code, "", CODES[code], "", "", "")
+        row = CATALOGUE[code]
         places = list(rows)
         words = [shown(text) for text in list(texts)[:SHOWN]]
         kept = tuple(_plain(place) for place in places[:SHOWN])
         affected = total if total is not None else max(len(places), 1)
         given = {**fields, "total": affected}
-        problem, next_step = (
-            (*old, "")[:2]
-            if old
-            else (
-                _WORDS.vformat(row.problem, (), given),
-                instead or _WORDS.vformat(row.next_step, (), given),
-            )
-        )
         self.findings.append(
             Finding(
                 code=row.code,
-                outcome=outcome or row.outcome,
-                file=self.file,
+                outcome=row.outcome,
+                file=file or self.file,
                 column=column,
                 rows=kept,
                 texts=tuple(words[: len(kept)]) if kept else tuple(words),
                 total=affected,
-                problem=problem,
-                next_step=next_step,
+                problem=_WORDS.vformat(row.problem, (), given),
+                next_step=instead or _WORDS.vformat(row.next_step, (), given),
                 place_word=self.place_word,
             )
         )
@@ -324,33 +316,6 @@ class Collector:
     def of_codes(self, *codes: str) -> bool:
         """Whether a finding with one of these codes has been recorded."""
         return any(f.code in codes for f in self.findings)
-
-    def log(self) -> ImportLog:
-        """What has been collected, frozen."""
-        return ImportLog(tuple(self.findings))
-
-
-@dataclass
-class Findings:
-    """Collects findings of several files.
-
-    Attributes
-    ----------
-    findings : list of Finding
-    """
-
-    findings: list[Finding] = field(default_factory=list)
-
-    def add(self, file: str, code: str, *old: str, **more: Any) -> None:
-        """Record one finding about a file; see `Collector.add`."""
-        found = Collector(file)
-        found.add(code, *old, **more)
-        self.findings += found.findings
-
-    @property
-    def failed(self) -> bool:
-        """Whether a fault has been recorded."""
-        return any(f.fatal for f in self.findings)
 
     def log(self) -> ImportLog:
         """What has been collected, frozen."""

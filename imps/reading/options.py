@@ -179,25 +179,27 @@ def read_options(given: Mapping[str, Any], log: Collector) -> ReadOptions:
 
 def expected(field: FieldInfo) -> str:
     """What a declared value may be, in words, from the type and the range of its field."""
-    return _words(field.annotation, field.metadata)
-
-
-def _words(kind: Any, limits: Iterable[Any] = ()) -> str:
+    kind = field.annotation
+    if get_origin(kind) in (Union, UnionType):
+        kind = next(inner for inner in get_args(kind) if inner is not type(None))
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     origin, inner = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return _words(inner[0])
-    if origin in (Union, UnionType):
-        return _words(next(i for i in inner if i is not type(None)), limits)
     if origin is Literal:
         return f"one of {inner}" if len(inner) > 1 else f"{inner[0]!r}"
     if origin is abc.Mapping:
         closed = get_origin(inner[1]) is Literal
         return f"meanings out of {get_args(inner[1])}" if closed else "texts with their meaning"
+    if origin is tuple and inner[0] is str:
+        return "a list of texts"
+    if origin in (tuple, dict):
+        return f"a {'list' if origin is tuple else 'table'} of {field.description}"
     if kind in (int, float):
-        low = next((m.ge for m in limits if isinstance(m, Ge)), float("-inf"))
-        high = next((m.le for m in limits if isinstance(m, Le)), float("inf"))
-        return f"a {'whole ' if kind is int else ''}number from {low:,.10g} to {high:,.10g}"
-    return {bool: "true or false", tuple: "a list of texts"}.get(origin or kind, "a text")
+        low = next((m.ge for m in field.metadata if isinstance(m, Ge)), float("-inf"))
+        high = next((m.le for m in field.metadata if isinstance(m, Le)), float("inf"))
+        whole = "whole " if kind is int else ""
+        return f"a {whole}number from {low:,.10g} to {high:,.10g}"
+    return "true or false" if kind is bool else "a text"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from imps.errors import DefinitionError, InputError, LabelError, UnknownCaseErro
 from imps.names import AGE, AGE_GROUP, EMIGRATION, FLOW, IMMIGRATION, SEX, YEAR
 from imps.posterior.archive import differences
 from imps.project.check import check_project
-from imps.project.settings import read_settings
+from imps.project.settings import inspect_settings
 from imps.project.template import write_project
 from imps.reading.findings import CONVERT
 from imps.shipped import case_title, cases, load_case
@@ -140,7 +140,7 @@ def test_references_say_publisher_title_date_and_licence(name):
     rows = shipped(name, "references")
     assert rows["reference"].is_unique
     assert rows.notna().all().all()
-    licence = read_settings(folder(name)).case.licence
+    licence = inspect_settings(folder(name))[0].case.licence
     assert licence.startswith("Crown copyright, Open Government Licence v3.0")
 
 

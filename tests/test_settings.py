@@ -20,7 +20,6 @@ from imps.project.sections import SECTIONS, Account
 from imps.project.settings import (
     SCHEMA_VERSION,
     inspect_settings,
-    read_settings,
 )
 from imps.project.template import project_files, write_project
 from imps.reading.findings import REJECT
@@ -44,6 +43,13 @@ def fault(project, code, **place):
     report = check_project(project)
     assert not report.passed
     return contract(the(report.log, code, REJECT), file=str(project), **place)
+
+
+def read_settings(path):
+    """Settings without a fault, or one error that holds all faults."""
+    settings, log = inspect_settings(path)
+    log.raise_faults()
+    return settings
 
 
 # Writing a project

@@ -92,22 +92,6 @@ def _coverage(table: TableSettings) -> dict[str, Any]:
 # Reading settings
 
 
-def read_settings(
-    path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
-) -> Settings:
-    """Read a settings file, or the one in a project folder; all faults together.
-
-    Raises
-    ------
-    InputError
-        With every fault and its line.
-    """
-    settings, log = inspect_settings(path, prior_names=prior_names)
-    log.raise_faults()
-    assert settings is not None  # without a fault there are settings
-    return settings
-
-
 def inspect_settings(
     path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
 ) -> tuple[Settings | None, ImportLog]:

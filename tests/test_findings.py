@@ -102,6 +102,12 @@ def test_the_words_of_a_list():
     assert log.findings[4].next_step == "Did you mean 'A'?"
 
 
+def test_every_known_name_is_told():
+    log = Collector("f.csv")
+    log.add("SETTING_UNKNOWN", what="an option of a table", known=OPTION_NAMES)
+    assert all(name in log.findings[0].next_step for name in OPTION_NAMES)
+
+
 def test_a_cause_may_have_an_outcome_of_its_own():
     assert CODES["STOCK_DATE"] == "ASK" and CATALOGUE["STOCK_DATE.base"].outcome == "REJECT"
 

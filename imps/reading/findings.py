@@ -76,7 +76,8 @@ class _Words(string.Formatter):
             return format(value, format_spec)
         if format_spec == "quoted":
             return listed([f"'{item}'" for item in value])
-        return listed(value[: int(format_spec)] if format_spec else value) or "none"
+        most = int(format_spec or len(value))
+        return listed(value[:most], int(format_spec or SHOWN)) or "none"
 
 
 _WORDS: Final = _Words()

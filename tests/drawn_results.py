@@ -10,9 +10,9 @@ import xarray as xr
 from scipy.stats import norm
 
 from imps.results.attribution import Attribution
-from imps.results.checks import Verdict
 from imps.results.predictive import Coverage, LexisSurface, Predictive
 from imps.results.reconciliation import Reconciliation
+from imps.results.verdict import Verdict
 from imps.sources.kinds import KINDS
 
 CHAINS, DRAWS, AGES, YEARS = 2, 101, np.arange(21), np.arange(2002, 2007)

@@ -10,7 +10,7 @@ import pytest
 
 import imps
 from imps.notebook_cards import Bar, bars, between, card, thousand
-from imps.results.checks import Verdict
+from imps.results.verdict import Verdict
 
 TERMINAL_LINES = 10  # "in a terminal in at most ten lines"
 CARD_BYTES = 12_000  # a compact card: a fraction of the picture it replaces

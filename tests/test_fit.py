@@ -10,7 +10,7 @@ import pytest
 
 import imps
 from imps.errors import NotFittedError, PriorError
-from imps.results.checks import DO_NOT_USE, USABLE, WITH_CARE, Cause, Verdict, together
+from imps.results.verdict import DO_NOT_USE, USABLE, WITH_CARE, Cause, Verdict, together
 from imps.simulation.simulate import Scenario
 
 

@@ -1428,7 +1428,7 @@ def test_L05_bad_seed(project, seed):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("chains = 4", "chains = 0"), ("draws = 1000", "draws = -5"),
+    [("chains = 4", "chains = 0"), ("# draws = 1000", "draws = -5"),
      ("target_accept = 0.97", "target_accept = 1.2")],
 )  # fmt: skip
 def test_L06_settings_out_of_range(project, old, new):

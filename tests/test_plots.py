@@ -21,7 +21,7 @@ from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
 from imps.posterior.pymc_model import latent_names
 from imps.posterior.storage import dataset
-from imps.results.checks import Verdict
+from imps.results.verdict import Verdict
 
 PIXEL = 1.0  # boxes of text may touch the edge of the page by rounding
 OVERLAP = 1.5  # pixels by which two boxes of text may share their white margins

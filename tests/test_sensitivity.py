@@ -9,8 +9,8 @@ import pytest
 import imps
 from imps.errors import PriorError, SourceError
 from imps.posterior.exact import GaussianPosterior
-from imps.results.checks import Verdict
 from imps.results.sensitivity import without_rows
+from imps.results.verdict import Verdict
 
 PREVIEW_SECONDS = 0.001  # "at most 1 ms for a changed prior"
 REFIT = 0.03  # posterior sds: two grids over the scales

@@ -16,13 +16,14 @@ from input_tables import contract, snapshot, the
 from imps.account.priors import default_priors
 from imps.errors import ImpsError, InputError, InputWarning, OutputExistsError
 from imps.project.check import check_project, load_project
-from imps.project.sections import SECTIONS, Account
+from imps.project.sections import SECTIONS, Account, FitSettings
 from imps.project.settings import (
     SCHEMA_VERSION,
     inspect_settings,
 )
 from imps.project.template import project_files, write_project
 from imps.reading.findings import REJECT
+from imps.sampling import DRAWS, Sampling
 
 GENERATED_SETTINGS = 300
 
@@ -70,10 +71,20 @@ def test_every_default_is_written_out(project):
     written = tomllib.loads(project.read_text())
     assert written["schema"] == SCHEMA_VERSION
     for name in ("case", "fit", "output"):
-        assert written[name] == SECTIONS[name]().model_dump(mode="json")
+        assert written[name] == SECTIONS[name]().model_dump(mode="json", exclude_none=True)
     shown = re.findall(r"^# (?:\[+account\.)?(\w+)", project.read_text(), re.MULTILINE)
     assert set(written["account"]) <= set(Account.model_fields)
     assert set(Account.model_fields) <= {*written["account"], *shown}
+    assert set(FitSettings.model_fields) <= {*written["fit"], *shown}
+
+
+def test_a_project_takes_the_draws_of_the_method_like_any_case(project):
+    """NUTS on a project took the 1,000 draws of the exact way."""
+    own = read_settings(project).fit
+    assert Sampling(**vars(own)) == Sampling()
+    assert Sampling(**{**vars(own), "method": "nuts"}).by("nuts").draws == DRAWS["nuts"] == 2000
+    put(project, "# draws = 1000", "draws = 700")
+    assert Sampling(**vars(read_settings(project).fit)).by("nuts").draws == 700
 
 
 @pytest.mark.parametrize("model", SECTIONS.values())

@@ -15,7 +15,7 @@ import pytest
 import imps
 from imps import plots, tables
 from imps.errors import ImpsError
-from imps.results.checks import Verdict
+from imps.results.verdict import Verdict
 
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 HALF = 0.5  # of the last digit that is printed

@@ -12,9 +12,9 @@ from imps.notebook_cards import thousand
 from imps.plots.marks import SIGNED, THOUSAND, zero_line
 from imps.plots.style import INK, open_page, styled
 from imps.project.case import Case
-from imps.results.checks import Verdict, together
 from imps.results.identifiability import SENSITIVE
 from imps.results.sensitivity import PriorComparison, compare_priors
+from imps.results.verdict import Verdict, together
 from imps.sources.kinds import title
 
 SHOWN_GROUPS = ("base", "migration", "census")

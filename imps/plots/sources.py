@@ -18,8 +18,9 @@ from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
-from imps.results.checks import Checks, Verdict, check
+from imps.results.checks import Checks, check
 from imps.results.sensitivity import what_if, without_rows
+from imps.results.verdict import Verdict
 from imps.sources.kinds import title
 
 MAIN_CAUSES = 4

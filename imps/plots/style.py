@@ -26,7 +26,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from imps.errors import LabelError
-from imps.results.checks import Verdict
+from imps.results.verdict import Verdict
 
 if TYPE_CHECKING:
     pass

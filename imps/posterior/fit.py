@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from imps._version import __version__
@@ -25,6 +24,7 @@ from imps.errors import NotFittedError, PriorError
 from imps.intervals import ends
 from imps.names import CHAIN, DRAW
 from imps.notebook_cards import between, card, fan
+from imps.posterior.agreement import cross_checked
 from imps.posterior.archive import account_record, pack
 from imps.posterior.by_grid import (
     GRID_POINTS,
@@ -36,12 +36,10 @@ from imps.posterior.chains import OWN, Chains, flat, own_arrays
 from imps.posterior.densities import log_likelihood_by_source, log_prior_by_block
 from imps.posterior.nuts import chains_by_nuts
 from imps.posterior.pymc_model import is_gaussian, linear_part, pymc_model, variant
-from imps.posterior.storage import LATENT, LOG_SCALE, diagnose, save
+from imps.posterior.storage import LATENT, LOG_SCALE, save
 from imps.posterior.variant import Variant
 from imps.sampling import Sampling
 
-COMPARED = 1.0
-"""Persons of posterior standard deviation from which a quantity is compared between two ways."""
 NEAR = "near_another_fit"
 """Entry of the extras of a fit whose search for the scales began at those of another."""
 
@@ -280,8 +278,8 @@ def fit(
         for the scales there, and the posterior is the same (:func:`imps.refit`).
     cross_check : bool
         Also sample the same model by NUTS, print how far the two agree and keep the table in
-        ``fit.extras["cross_check"]``, see :func:`agreement`. Takes minutes where the fit takes
-        seconds; the draws returned are those of the exact way.
+        ``fit.extras["cross_check"]``, see :func:`imps.posterior.agreement.agreement`. Takes
+        minutes where the fit takes seconds; the draws returned are those of the exact way.
 
     Returns
     -------
@@ -317,7 +315,7 @@ def fit(
     found = _exact(linear, sampling.by("exact"), kept, tell, near)
     share = float((found.stats["effective_points"] / found.stats["grid_points"]).min())
     if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
-        return _cross_checked(found, by_nuts(), say or print) if cross_check else found
+        return cross_checked(found, by_nuts(), say or print) if cross_check else found
     note = f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken"
     tell(note)
     return by_nuts(note)
@@ -338,55 +336,6 @@ def allowed(model: object, sampling: Sampling) -> bool:
             "use method='nuts'."
         )
     return gaussian
-
-
-def agreement(exact: Fit, sampled: Fit) -> pd.DataFrame:
-    """Two fits of one account beside each other, the quantity that is farthest apart first.
-
-    Parameters
-    ----------
-    exact : Fit
-        By the exact way; its moments of the mixture over the scales are compared.
-    sampled : Fit
-        By NUTS.
-
-    Returns
-    -------
-    DataFrame
-        quantity; exact_mean, sampled_mean, exact_sd, sampled_sd (persons); apart, the
-        difference of the means in posterior standard deviations; monte_carlo_error of that
-        difference, from the effective size of the draws; sd_ratio, sampled over exact.
-    """
-    moments = exact.extras["exact_moments"].set_index("quantity")
-    moments = moments[moments["sd"] > COMPARED]
-    drawn = sampled.quantities()
-    size = diagnose({name: drawn[name] for name in moments.index}).set_index("quantity")["ess_bulk"]
-    frame = pd.DataFrame(
-        {
-            "exact_mean": moments["mean"],
-            "sampled_mean": [drawn[name].mean() for name in moments.index],
-            "exact_sd": moments["sd"],
-            "sampled_sd": [drawn[name].std() for name in moments.index],
-        }
-    )
-    frame["apart"] = (frame["sampled_mean"] - frame["exact_mean"]) / frame["exact_sd"]
-    frame["monte_carlo_error"] = size.reindex(frame.index) ** -0.5
-    frame["sd_ratio"] = frame["sampled_sd"] / frame["exact_sd"]
-    return frame.sort_values("apart", key=abs, ascending=False).reset_index()
-
-
-def _cross_checked(exact: Fit, sampled: Fit, tell: Callable[[str], None]) -> Fit:
-    """The exact fit with the comparison in its extras and its notes, and printed."""
-    table = agreement(exact, sampled)
-    far, wide = table.iloc[0], (table["sd_ratio"] - 1).abs().max()
-    line = (
-        f"cross-check with NUTS: means within {abs(far['apart']):.3f} posterior standard "
-        f"deviations (farthest: {far['quantity']}, Monte Carlo error "
-        f"{far['monte_carlo_error']:.3f}), standard deviations within {wide:.1%}"
-    )
-    tell(line)
-    tell(table.head(5).round(3).to_string(index=False))
-    return replace(exact, notes=(*exact.notes, line), extras={**exact.extras, "cross_check": table})
 
 
 def _exact(

@@ -13,6 +13,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imps.sampling import Sampling
+
 MEAN_OF_CALENDAR_YEARS: Final = "mean-of-two-calendar-years"
 
 Flow = Literal["immigration", "emigration"]
@@ -128,13 +130,22 @@ class CaseSettings(Section):
 class FitSettings(Section):
     """How the model is fitted."""
 
-    seed: int = Field(1, ge=0, le=2**32 - 1, description="one number for everything random")
-    chains: int = Field(4, ge=1, le=64, description="number of chains")
-    draws: int = Field(1000, ge=1, le=1_000_000, description="draws of each chain")
-    tune: int = Field(600, ge=0, le=1_000_000, description="steps of tuning; NUTS only")
-    cores: int = Field(2, ge=1, le=1024, description="processes; NUTS only")
+    seed: int = Field(
+        Sampling.seed, ge=0, le=2**32 - 1, description="one number for everything random"
+    )
+    chains: int = Field(Sampling.chains, ge=1, le=64, description="number of chains")
+    draws: int | None = Field(
+        None, ge=1, le=1_000_000,
+        description="draws of each chain; unless told 1,000 the exact way and 2,000 by NUTS",
+    )  # fmt: skip
+    tune: int = Field(Sampling.tune, ge=0, le=1_000_000, description="steps of tuning; NUTS only")
+    cores: int = Field(Sampling.cores, ge=1, le=1024, description="processes; NUTS only")
     target_accept: float = Field(
-        0.97, ge=0.5, le=0.999, allow_inf_nan=False, description="rate of acceptance; NUTS only"
+        Sampling.target_accept,
+        ge=0.5,
+        le=0.999,
+        allow_inf_nan=False,
+        description="rate of acceptance; NUTS only",
     )
 
 

@@ -33,8 +33,9 @@ from imps.report.svg import (
     pyramid_svg,
 )
 from imps.results.attribution import Attribution, attribute
-from imps.results.checks import DO_NOT_USE, USABLE, Checks, check
+from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation, reconcile
+from imps.results.verdict import DO_NOT_USE, USABLE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,7 +17,8 @@ from imps.intervals import level, summary_table
 from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE
 from imps.notebook_cards import Bar, bars, between, card, mean_and_ends, thousand
 from imps.posterior.fit import Fit, needs_fit
-from imps.results.checks import Checks, Verdict, check
+from imps.results.checks import Checks, check
+from imps.results.verdict import Verdict
 from imps.sources import TOTAL
 from imps.sources.kinds import GROUPS, title
 

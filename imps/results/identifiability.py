@@ -19,8 +19,9 @@ from imps.account.linear import LinearModel
 from imps.names import FLOWS, SOURCE
 from imps.posterior.fit import Fit
 from imps.results.attribution import WORDS, Attribution, attribute, informed
-from imps.results.checks import INSEPARABLE, TENSION, Verdict
+from imps.results.checks import INSEPARABLE, TENSION
 from imps.results.sensitivity import WhatIf, _gaussian_fit, _judged, _mean_scales
+from imps.results.verdict import Verdict
 
 LARGEST_CONDITION_NUMBER = 30.0
 """Condition number of the signatures above which sources should be grouped, not split."""

@@ -30,7 +30,8 @@ from imps.intervals import ends, summary_table
 from imps.names import AGE, AGE_GROUP, CHAIN, DRAW, FLOW_SIGN, SEX, SEXES
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, needs_fit
-from imps.results.checks import Checks, Verdict, check
+from imps.results.checks import Checks, check
+from imps.results.verdict import Verdict
 from imps.sources import BY_SEX_AND_AGE, Register
 
 Z95 = float(norm.ppf(0.975))

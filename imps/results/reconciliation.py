@@ -28,7 +28,8 @@ from imps.names import (
 )
 from imps.notebook_cards import between, card, fan
 from imps.posterior.fit import Fit, needs_fit
-from imps.results.checks import Checks, Verdict, check
+from imps.results.checks import Checks, check
+from imps.results.verdict import Verdict
 
 NET_COLUMNS = ["year", "mean", "sd", "lower95", "upper95", "ips", "tim_final", "implied_original"]
 

@@ -21,7 +21,8 @@ from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, fit, needs_fit
 from imps.project.case import Case
 from imps.results.attribution import Attribution, attribute
-from imps.results.checks import INSEPARABLE, Checks, Verdict, check
+from imps.results.checks import INSEPARABLE, Checks, check
+from imps.results.verdict import Verdict
 from imps.shipped import find_case
 
 TRUE_ERROR = 100_000.0

@@ -33,8 +33,9 @@ from imps.reading.table import published_path
 from imps.report.report import html_report
 from imps.report.sections import figure_png, report_figures
 from imps.results.attribution import Attribution, attribute
-from imps.results.checks import Checks, Verdict, check
+from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation, reconcile
+from imps.results.verdict import Verdict
 from imps.runs.manifest import (
     FINISHED,
     MANIFEST_FILE,

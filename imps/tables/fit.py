@@ -13,9 +13,10 @@ from imps.intervals import Z95
 from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
-from imps.results.checks import Checks, Verdict, check
+from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import response_table
+from imps.results.verdict import Verdict
 from imps.sources import BY_SEX, TOTAL
 from imps.tables.printed import PrintedTable, interval_end
 

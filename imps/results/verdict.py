@@ -1,0 +1,127 @@
+"""The verdict of the checks as a value: level, causes, one next step, and the figures behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Self
+
+import pandas as pd
+
+USABLE = "usable"
+WITH_CARE = "use with care"
+DO_NOT_USE = "do not use"
+
+
+SAVED_FIT = "saved fit"
+"""Part that a stale fit is put down to; always said in the line, whatever else is wrong."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a fit is not simply usable.
+
+    Attributes
+    ----------
+    source : str
+        Source or part of the computation it comes from.
+    what, next_step : str
+        What was found against what is allowed, and what to do about it.
+    """
+
+    source: str
+    what: str
+    next_step: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the checks say of a fit; it travels with every result made from it.
+
+    Attributes
+    ----------
+    level : str
+        "usable", "use with care" or "do not use".
+    causes : tuple of Cause
+        By source, the gravest first; empty where the fit is usable.
+    nothing_to_explain : bool
+        Chance alone explains the gap; see :func:`nothing_to_explain`.
+    next_step : str
+        The one thing to do now.
+    figures : str
+        R-hat, effective sizes, divergences and grid points behind it, in words.
+    """
+
+    level: str
+    causes: tuple[Cause, ...] = ()
+    nothing_to_explain: bool = False
+    next_step: str = ""
+    figures: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the fit is usable without more ado."""
+        return self.level == USABLE
+
+    @property
+    def passed(self) -> bool:
+        """Whether the fit may be used at all."""
+        return self.level != DO_NOT_USE
+
+    @property
+    def finding(self) -> str:
+        """Level and cause; that the fit is stale is always said."""
+        text = self.level + (", nothing to explain" if self.nothing_to_explain else "")
+        if not self.causes:
+            return text
+        first, *rest = self.causes
+        more = f" (and {len(rest)} more)" if rest else ""
+        stale = (f"; {cause}" for cause in rest if cause.source == SAVED_FIT)
+        return f"{text}: {first}{more}{''.join(stale)}"
+
+    @property
+    def short(self) -> str:
+        """All but the figures."""
+        return f"{self.finding}; next: {self.next_step}" if self.next_step else self.finding
+
+    @property
+    def brief(self) -> str:
+        """As it stands under a figure or a table: advice only where the fit is not usable.
+
+        The figures behind it stand once, in the line of the checks and in the computation table.
+        """
+        return self.finding if self.usable else self.short
+
+    def __str__(self) -> str:
+        """Verdict, cause, one next step, and the figures behind it, in one line."""
+        return f"{self.short}; {self.figures}" if self.figures else self.short
+
+    def put_on(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A plain table that carries the verdict among its attributes, as plain values."""
+        table.attrs[VERDICT] = asdict(self)
+        return table
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Self | None:
+        """The verdict that a table carries, or None; of an earlier release its words."""
+        found = table.attrs.get(VERDICT)
+        if not isinstance(found, dict):
+            return cls(found) if found else None
+        return cls(**{**found, "causes": tuple(Cause(**cause) for cause in found["causes"])})
+
+
+VERDICT = "verdict"
+"""Attribute (`attrs`) of a plain table made from a fit: see :meth:`Verdict.put_on`."""
+GRAVITY = (USABLE, WITH_CARE, DO_NOT_USE)
+
+
+def together(verdicts: Mapping[str, Verdict]) -> Verdict:
+    """One verdict for several fits by name: the common one, else the gravest with its name."""
+    if len({verdict.short for verdict in verdicts.values()}) == 1:
+        return replace(next(iter(verdicts.values())), figures="")
+    name, gravest = max(verdicts.items(), key=lambda pair: GRAVITY.index(pair[1].level))
+    causes = tuple(replace(cause, source=f"{name}, {cause.source}") for cause in gravest.causes)
+    return replace(gravest, causes=causes, figures="")

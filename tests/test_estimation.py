@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from imps.errors import DesignError
-from imps.sources import estimation, variance_function
+from imps.survey import estimation, variance_function
 from imps.survey.estimation import (
     TRAFFIC,
     UNSAMPLED,

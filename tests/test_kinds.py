@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import imps
-from imps.errors import PriorError, SourceError
+from imps.errors import InputError, PriorError, SourceError
 from imps.names import FLOW, YEAR
+from imps.project.template import write_project
 from imps.sources import AdministrativeFlow, KnownChange
 from imps.sources.kinds import KINDS, NET, PARTS, SourceKind, title
 
@@ -121,3 +122,50 @@ def test_a_source_may_not_take_a_name_or_flow_that_its_kind_has_not(sources):
         KnownChange("residual", count, **SAID)
     with pytest.raises(SourceError, match="flow is 'net', allowed is immigration, emigration"):
         KnownChange("asylum_seekers", count.isel({YEAR: slice(1, None)}), **SAID)
+
+
+def own_part(folder, entry, source="seasonal_workers"):
+    """The example project with a source of its own in place of asylum seekers."""
+    file = write_project(folder)
+    rows = next(p for p in file.parent.rglob("*.csv") if "asylum_seekers" in p.read_text("utf-8"))
+    rows.write_text(rows.read_text("utf-8").replace("asylum_seekers", source), "utf-8")
+    file.write_text(f"{file.read_text('utf-8')}\n{entry}\n", "utf-8")
+    return file
+
+
+ENTRY = """[[account.kinds]]
+name = "seasonal_workers"
+group = "revisions"
+flow = "immigration"
+male_share = 0.7
+sd = 0.3
+meaning = "workers who stayed on"
+reference = "Invented"
+"""
+
+
+def test_one_entry_of_the_settings_adds_a_part_with_its_prior(tmp_path):
+    project = imps.load_project(own_part(tmp_path / "case", ENTRY))
+    model = imps.linear_model(project.sources, project.priors)
+    part = next(c for c in model.contributions if c.source == "seasonal_workers")
+    assert part.group == "revisions"
+    row = model.priors["seasonal_workers"]
+    assert (row.mean, row.sd, row.reference) == (0.0, 0.3, "Invented")
+    assert project.sources.administrative[0].male_share == 0.7
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("", r"SOURCE_UNKNOWN.*seasonal_workers|is not a part of total migration"),
+        (ENTRY + ENTRY, "a kind called seasonal_workers is there already"),
+        (ENTRY.replace("seasonal_workers", "irish_flows"), "irish_flows is there already"),
+        (ENTRY.replace('"immigration"', '"inward"'), "not a value of 'flow'; expected"),
+        (ENTRY.replace("0.7", "1.7"), "male_share"),
+        (ENTRY.replace("0.3", "0.0"), "sd is '0.0', allowed is a share above 0"),
+        (ENTRY.replace("revisions", "emigration"), "group is 'emigration', allowed is one of"),
+    ],
+)
+def test_an_entry_that_is_no_kind_is_refused(tmp_path, entry, said):
+    with pytest.raises(InputError, match=said):
+        imps.load_project(own_part(tmp_path / "case", entry))

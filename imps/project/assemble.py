@@ -84,6 +84,7 @@ def inspect_sources(
     """
     log = Collector()
     try:
+        _ = account.own_kinds  # refused before any table is joined
         sources = _sources(tables, account, coverage, log)
     except ImpsError as error:
         log.add("SOURCES_REFUSED", file="the account", reason=str(error).rstrip("."))

@@ -33,7 +33,6 @@ from imps.sources.definitions import (
     measure_of,
     residents_of,
 )
-from imps.sources.kinds import PARTS
 
 PERIOD_WORDS: Final = MappingProxyType({CALENDAR_YEAR: CALENDAR_YEARS, MID_YEAR: MID_YEARS})
 
@@ -218,12 +217,12 @@ def _check_vintages(tables: Sequence[Table], _: Account, log: Collector) -> None
 # Definitions
 
 
-def _check_components_counted(tables: Sequence[Table], _: Account, log: Collector) -> None:
+def _check_components_counted(tables: Sequence[Table], account: Account, log: Collector) -> None:
     """A total that already holds the adjustments must say so beside them."""
     sources = {
         str(s) for t in of_kinds(tables, "administrative_flows") for s in t.frame["source"].unique()
     }
-    adjustments = sorted(sources & set(PARTS))
+    adjustments = sorted(sources & set(account.part_names))
     for table in of_kinds(tables, "survey_flows", "survey_totals"):
         stated = table.metadata.get("definition", "")
         total = bool(stated) and measure_of(stated) != SURVEY  # what is not known may hold them

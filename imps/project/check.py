@@ -32,7 +32,6 @@ from imps.project.settings import Settings, inspect_settings, shown_name
 from imps.reading.findings import CONVERT, WARN, Collector, Finding, ImportLog
 from imps.reading.table import Table, inspect_table, published_path
 from imps.sources import Sources
-from imps.sources.kinds import PARTS
 
 _NO_FIGURES: Final = ("fit", "output")
 CONFLICT_SDS: Final = 5.0
@@ -89,7 +88,8 @@ class ImportReport:
         """The table of priors with the changes of the settings."""
         changes = self.settings.priors if self.settings else {}
         asked = [name for name in OPTIONAL_PRIORS if name in changes]
-        return default_priors(*asked).replace(**changes)
+        own = self.settings.account.own_kinds if self.settings else ()
+        return default_priors(*asked, *(k for k in own if k.sd > 0)).replace(**changes)
 
     @property
     def case(self) -> Case:
@@ -271,8 +271,10 @@ def _check_priors_used(settings: Settings, tables: list[Table], log: Collector) 
         return  # a file that cannot be read may hold the source
     sources = {str(s) for t in administrative for s in t.frame["source"].unique()}
     sources |= {s for shares in settings.account.expected_shares.values() for s in shares}
+    named = (*settings.account.part_names, *OPTIONAL_PRIORS)
+    named = (*named, *(kind.name for kind in settings.account.kinds))
     for prior in settings.priors:
-        if prior in (*PARTS, *OPTIONAL_PRIORS) and prior not in sources:
+        if prior in named and prior not in sources:
             log.add("PRIOR_UNUSED", column=f"priors.{prior}", texts=[prior], sources=sources)
 
 

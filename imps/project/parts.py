@@ -33,7 +33,7 @@ from imps.sources.administrative import (
 )
 from imps.sources.definitions import explained
 from imps.sources.flows import SurveyFlow
-from imps.sources.kinds import KINDS, NET, PARTS
+from imps.sources.kinds import NET
 from imps.sources.vital import to_mid_years
 
 
@@ -52,7 +52,7 @@ def administrative_flows(
     for table in of_kinds(tables, "administrative_flows"):
         rows = _sum_parts(table, log)
         for (source, flow), own in rows.groupby(["source", "flow"], sort=True):
-            if flow == NET and source not in PARTS:
+            if flow == NET and source not in account.part_names:
                 change = _known_change(str(source), own, table, account, log)
                 changes += [change] if change else []
             else:
@@ -89,16 +89,20 @@ def _part(
     if flow == "net":
         log.add("FLOW_NEEDED.source", file=table.name, column="flow", texts=["net"], source=source)
         return None
-    if source not in PARTS:
+    if source not in account.part_names:
         log.add(
-            "SOURCE_UNKNOWN", file=table.name, column="source", texts=[source], known=tuple(PARTS)
+            "SOURCE_UNKNOWN",
+            file=table.name,
+            column="source",
+            texts=[source],
+            known=account.part_names,
         )
         return None
     count = _yearly(source, rows, table, basis, account, log)
     if count is None:
         return None
     return AdministrativeFlow.of(
-        KINDS[source],
+        account.kinds_by_name[source],
         flow,
         count,
         status=EXPECTED if source in account.expected_parts else PUBLISHED,
@@ -164,7 +168,7 @@ def _known_change(
     log.add("KNOWN_CHANGE", file=table.name, column="source", total=len(rows), source=source)
     return KnownChange(
         source, count, table.metadata.get("vintage", "") or "not stated", table.references(rows),
-        counted(table, account),
+        counted(table, account), next((k for k in account.own_kinds if k.name == source), None),
     )  # fmt: skip
 
 
@@ -201,14 +205,16 @@ def with_known_sums(
             )
         return None, (), parts
     total = _total_migration(same, surveys[0].basis, account, log)
-    unknown = sorted({n for row in account.expected_shares.values() for n in row} - set(PARTS))
+    unknown = sorted(
+        {n for row in account.expected_shares.values() for n in row} - {*account.part_names}
+    )
     if unknown:
         log.add(
             "SOURCE_UNKNOWN",
             file="the account",
             column="expected_shares",
             texts=unknown,
-            known=tuple(PARTS),
+            known=account.part_names,
         )
     if total is None or unknown:
         return None, (), parts
@@ -293,9 +299,10 @@ def _shared(
         signed = {n: s * (years <= ends.get(n, int(years.max()))) for n, s in shares.items()}
         active = sum(signed.values())
         signed = {name: share / active for name, share in signed.items()}
+    kinds = account.kinds_by_name
     return expected_parts(
         left,
-        [(partial(AdministrativeFlow.of, KINDS[name]), share) for name, share in signed.items()],
+        [(partial(AdministrativeFlow.of, kinds[name]), share) for name, share in signed.items()],
         vintage=known.vintage,
         reference=known.reference,
         basis=known.basis,

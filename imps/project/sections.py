@@ -13,7 +13,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imps.errors import SourceError, some
 from imps.sampling import Sampling
+from imps.sources.kinds import KINDS, NET, PARTS, SourceKind
 
 MEAN_OF_CALENDAR_YEARS: Final = "mean-of-two-calendar-years"
 
@@ -33,6 +35,30 @@ class EraSettings(Section):
     first: int = Field(ge=0, le=2200, description="first year")
     last: int = Field(ge=0, le=2200, description="last year, which belongs to the era")
     reason: str = Field(min_length=1, description="what was different, known without the gap")
+
+
+class KindSettings(Section):
+    """A source of the gap that the package does not know; one row of the table of kinds."""
+
+    name: str = Field(description="lower-case letters, digits and underscores, as in the tables")
+    title: str = Field("", description="as tables and figures show it; the name unless stated")
+    group: str = Field("", description="headline group; that of its flow unless stated")
+    flow: Literal["both", "immigration", "emigration", "net"] = Field(
+        "both", description="directions it may have; net is no international migration"
+    )
+    adds: bool = Field(True, description="false for a part that is taken off")
+    male_share: float = Field(0.5, ge=0, le=1, description="share of men in its age schedule")
+    schedule: Flow | None = Field(
+        None, description="whose age schedule it has; that of its direction unless stated"
+    )
+    mean: float = Field(0.0, allow_inf_nan=False, description="prior mean of its relative error")
+    sd: float = Field(
+        0.0, ge=0, allow_inf_nan=False,
+        description="prior standard deviation of its relative error; a net change with 0 is "
+        "carried as published",
+    )  # fmt: skip
+    meaning: str = Field("", description="what the prior says, in plain words")
+    reference: str = Field("", description="why it is as it is")
 
 
 class Account(Section):
@@ -91,6 +117,9 @@ class Account(Section):
     eras: tuple[EraSettings, ...] = Field(
         (), strict=False, description="the same as sections, each with its reason"
     )
+    kinds: tuple[KindSettings, ...] = Field(
+        (), strict=False, description="sources of the gap that the package does not know"
+    )
     expected_shares: dict[Flow, dict[str, float]] = Field(
         {},
         description="signed shares by which a known sum of parts, total migration less the survey, "
@@ -107,6 +136,35 @@ class Account(Section):
         (), strict=False,
         description="net changes of which some years were not published: they stand in the flows",
     )  # fmt: skip
+
+    @property
+    def own_kinds(self) -> tuple[SourceKind, ...]:
+        """Kinds of source of the user's own.
+
+        Raises
+        ------
+        SourceError
+            If one is no kind, or a second one of its name.
+        """
+        own = [SourceKind(**kind.model_dump(exclude_none=True)) for kind in self.kinds]
+        names = [*KINDS, *(kind.name for kind in own)]
+        double = sorted({kind.name for kind in own if names.count(kind.name) > 1})
+        if double:
+            raise SourceError(
+                f"account.kinds: a kind called {some(double)} is there already; allowed is any "
+                "other name. Rename it in the settings and in the table."
+            )
+        return tuple(own)
+
+    @property
+    def kinds_by_name(self) -> dict[str, SourceKind]:
+        """Rows of the table of kinds and those of the user's own."""
+        return {**KINDS, **{kind.name: kind for kind in self.own_kinds}}
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """Parts of migration that a table may hold, by name."""
+        return (*PARTS, *(kind.name for kind in self.kinds if kind.flow != NET))
 
 
 class CaseSettings(Section):

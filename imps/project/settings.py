@@ -169,7 +169,7 @@ class _Reader:
         return Settings(
             folder=folder,
             tables=tuple(self._tables()),
-            priors=MappingProxyType(self._priors(prior_names)),
+            priors=MappingProxyType(self._priors((*prior_names, *(k.name for k in account.kinds)))),
             **parts,
         )
 

@@ -1,8 +1,8 @@
 """What README, docs and notebooks say can be typed, is typed here, in fresh interpreters.
 
-- Every dotted name that begins with `imps.` is looked up in a process where nothing of the
-  package is loaded yet, as in a notebook that has just begun; what is written as a call can be
-  called.
+- Every dotted name that begins with `imps.` is looked up where nothing of the package is loaded
+  yet, as in a notebook that has just begun: one process for each module that names stand in.
+  What is written as a call can be called.
 - The blocks of a page run in order in one fresh process. A statement with `...` in it cannot
   run: its calls are bound to the signatures of what they call, so that no argument is misspelt.
 - Commands are parsed by the command line; those that fit nothing run.
@@ -28,13 +28,11 @@ PAGES = sorted(
 BOOKS = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("notebooks/*.ipynb"))
 WITH_BLOCKS = [p for p in PAGES if re.search(r"```(?:python|bash|sh)\n", (ROOT / p).read_text())]
 NAME = re.compile(r"\bimps((?:\.[A-Za-z_]\w*)+)(\.\.\.)?(\()?")
-FILES = {"imps.toml"}
 
 FIT = """
 import imps
 case = imps.load_case("uk-1991-2001")
-sources = case.sources
-fit = imps.fit(imps.linear_model(sources, imps.default_priors()), seed=1, draws=100)
+fit = imps.fit(imps.linear_model(case.sources, imps.default_priors()), seed=1, draws=100)
 """
 BEFORE = {
     "README.md": """
@@ -42,7 +40,7 @@ import imps, pandas
 imps.write_project("example")
 frame = pandas.read_csv("example/births.csv")
 """,
-    "docs/how-to.md": FIT,
+    "docs/how-to.md": FIT + "sources = imps.load_case('england-wales-2001-2011').sources",
 }
 """What a reader of the page has at hand before its first block."""
 
@@ -62,21 +60,24 @@ import imps
 
 loaded = [m for m in sys.modules if m.startswith("imps.")]
 assert set(loaded) <= {"imps._version", "imps._renamed"}, loaded
+rooms = {}
 for dotted, called in json.load(sys.stdin):
+    room = tuple(dotted.split(".")[1:-1][:2])  # nothing for `imps.fit`, ("plots",) for its figures
+    rooms.setdefault(room, []).append((dotted, called))
+for asked in rooms.values():
     sys.stdout.flush()
     child = os.fork()  # a process in which nothing but `import imps` has happened
     if child == 0:
-        code = 0
-        try:
-            found = imps
-            for name in dotted.strip(".").split("."):
-                found = getattr(found, name)
-            assert callable(found) or not called, "is written as a call and cannot be called"
-        except BaseException as error:
-            print(f"imps{dotted}: {type(error).__name__}: {error}")
-            code = 1
+        for dotted, called in asked:
+            try:
+                found = imps
+                for name in dotted.strip(".").split("."):
+                    found = getattr(found, name)
+                assert callable(found) or not called, "is written as a call and cannot be called"
+            except BaseException as error:
+                print(f"imps{dotted}: {type(error).__name__}: {error}")
         sys.stdout.flush()
-        os._exit(code)
+        os._exit(0)
     os.waitpid(child, 0)
 """
 
@@ -86,7 +87,7 @@ def names():
     found = {}
     for page in (*PAGES, *BOOKS):
         for dotted, cut, called in NAME.findall(text_of(page)):
-            if not cut and f"imps{dotted}" not in FILES:
+            if not cut:
                 found.setdefault((dotted, bool(called)), page)
     return found
 

@@ -11,8 +11,9 @@ import pytest
 import imps
 
 ROOT = Path(imps.__file__).parent
-IMPORT_SECONDS = 0.1  # CPU seconds of `import imps` beyond those of an empty interpreter
+IMPORT_SECONDS = 0.1  # CPU seconds of `import imps`
 COMMAND_SECONDS = 0.5  # CPU seconds of `imps cases` and `imps --help`
+EMPTY_SECONDS = 0.015  # of an interpreter that does nothing, where these limits were set
 
 
 def test_imports_only_go_down():
@@ -48,18 +49,23 @@ def seconds(*command):
     return best
 
 
-def test_import_is_quick_and_light():
-    empty = seconds(sys.executable, "-c", "pass")
-    assert seconds(sys.executable, "-c", "import imps") - empty < IMPORT_SECONDS
+@pytest.fixture(scope="module")
+def slower():
+    """How much slower than there this machine is now; one that is busy counts more seconds."""
+    return max(1.0, seconds(sys.executable, "-c", "pass") / EMPTY_SECONDS)
+
+
+def test_import_is_quick_and_light(slower):
+    assert seconds(sys.executable, "-c", "import imps") < IMPORT_SECONDS * slower
     code = "import imps, sys; print([m for m in ('pymc','arviz','pandas') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert out.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("command", ["--help", "cases"])
-def test_commands_that_fit_nothing_are_quick(command):
+def test_commands_that_fit_nothing_are_quick(command, slower):
     line = (sys.executable, "-c", "from imps.runs.cli import main; main()", command)
-    assert seconds(*line) < COMMAND_SECONDS
+    assert seconds(*line) < COMMAND_SECONDS * slower
 
 
 NOTEBOOK = """

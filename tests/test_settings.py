@@ -217,6 +217,31 @@ def test_names_of_priors_can_be_given(project):
     assert report.passed and report.settings.priors["student_bias"] == {"sd": 0.2}
 
 
+def test_priors_may_be_those_of_a_year(project):
+    assert check_project(project).priors.as_of is None
+    asked = "\n[priors]\nas_of = 2010\n\n[priors.asylum_seekers]\nmean = 0.1\n"
+    project.write_text(project.read_text() + asked)
+    report = check_project(project)
+    assert report.passed, report.log
+    assert report.priors.as_of == 2010
+    assert report.priors["base_level"] == default_priors(as_of=2010)["base_level"]
+    assert report.priors["asylum_seekers"].mean == 0.1
+    resolved = report.settings.resolved()["priors"]
+    assert resolved == {"as_of": 2010, "asylum_seekers": {"mean": 0.1}}
+
+
+@pytest.mark.parametrize("year", ["1985", "2100", "true", '"2010"', "2010.0"])
+def test_priors_of_a_year_without_evidence_are_refused(project, year):
+    project.write_text(project.read_text() + f"\n[priors]\nas_of = {year}\n")
+    found = fault(project, "SETTING_RANGE", column="as_of", text=year)
+    assert "a year from 1998 to 2026" in str(found)
+
+
+def test_a_correlation_outside_its_range_is_refused_in_a_project(project):
+    project.write_text(project.read_text() + "\n[priors.bias_correlation]\nmean = 1.5\n")
+    assert "is 1.5: it must lie in (-1, 1)" in str(fault(project, "PRIOR_BAD"))
+
+
 # The account
 
 

@@ -34,7 +34,7 @@ from imps.account.flows import Flow, survey_flow
 from imps.account.latents import Latents, Resolution
 from imps.account.nonlinear import Form
 from imps.account.parts import administrative_parts, change_errors, known_changes
-from imps.account.priors import FAMILIES, Priors, completed, default_priors
+from imps.account.priors import FAMILIES, Prior, Priors, completed, default_priors
 from imps.account.stocks import (
     missed_twice,
     registered_births,
@@ -186,12 +186,15 @@ def check_priors_used(account: Account) -> None:
     PriorError
         Naming them: a prior that changes nothing would be a silent mistake.
     """
-    defaults = default_priors()
+    priors = account.priors
+    defaults = default_priors(as_of=priors.as_of)
     unused = [
         name
         for name in account.latents.unused()
         if name not in defaults
-        or not (account.priors[name] == defaults[name] or _widened_with_its_family(account, name))
+        or not (
+            _same(priors[name], defaults[name]) or _widened_with_its_family(priors, defaults, name)
+        )
     ]
     if unused:
         raise PriorError(
@@ -200,13 +203,16 @@ def check_priors_used(account: Account) -> None:
         )
 
 
-def _widened_with_its_family(account: Account, name: str) -> bool:
+def _same(row: Prior, other: Prior) -> bool:
+    return (row.kind, row.mean, row.sd) == (other.kind, other.mean, other.sd)
+
+
+def _widened_with_its_family(priors: Priors, defaults: Priors, name: str) -> bool:
     """Whether the step of an era was widened as another row of the same bias was.
 
     ``priors.widen("immigration_bias", 2)`` means all of that bias, in a survey that
     has eras and in one that has none.
     """
-    defaults, priors = default_priors(), account.priors
     family = {n for rows in FAMILIES.values() if name in rows for n in rows} - {name}
     if not family or priors[name].mean != defaults[name].mean:
         return False

@@ -4,8 +4,12 @@ Every prior is a relative error or a spread in natural units: per cent of the
 figure it belongs to, or years of age. Two forms suffice. A `normal` prior has a
 mean and a standard deviation. A `scale` prior is for a standard deviation that
 is itself unknown: median times exp(0.5 h) with h standard normal, so that it
-lies within a factor of 2.7 of its median with probability 0.95. One row is
-`fixed`, a number that is set: the correlation of the two censuses.
+lies within a factor of 2.7 of its median with probability 0.95. Some rows are
+`fixed`, numbers that are set, such as the correlation of the two censuses.
+
+A row says since when the figures it rests on were known. A score against a figure
+published later is a score only of priors that could be written before:
+`default_priors(as_of=2010)` has those.
 
 Bias (a persistent error that repeats year after year) and accuracy (sampling
 error) are different things: accuracy stands with each source as its standard
@@ -20,9 +24,11 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
+from imps.account.evidence import COMPILED, evidence_table, first_year, known_at, newest
 from imps.errors import PriorError, some
 from imps.names import EMIGRATION, FLOWS, IMMIGRATION
 from imps.sources import Sources
@@ -82,6 +88,10 @@ class Prior:
     meaning : str
         What the prior says in plain words.
     reference : str
+    known_since : int or None
+        Year from which all figures it rests on were known; None for a judgement.
+    evidence : tuple of str
+        Keys of those figures in the table of evidence.
     """
 
     name: str
@@ -91,8 +101,11 @@ class Prior:
     unit: str
     meaning: str
     reference: str
+    known_since: int | None = None
+    evidence: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "evidence", tuple(self.evidence))  # a list, from JSON
         if self.kind not in ("normal", "scale", "fixed"):
             raise PriorError(
                 f"prior '{self.name}': kind is '{self.kind}', not normal, scale or fixed."
@@ -110,6 +123,8 @@ class Prior:
             raise PriorError(f"prior '{self.name}' is {self.mean:g}: it must be above 0.")
         if self.kind == "fixed" and self.sd != 0:
             raise PriorError(f"prior '{self.name}' is fixed: give its value as mean and sd 0.")
+        if self.kind == "fixed" and self.name.endswith("_correlation") and not abs(self.mean) < 1:
+            raise PriorError(f"prior '{self.name}' is {self.mean:g}: it must lie in (-1, 1).")
 
     @property
     def distribution(self) -> str:
@@ -125,19 +140,24 @@ class Prior:
         return f"Normal(0, s), s = {self.sd:g} exp({log_sd:g} h), h ~ Normal(0, 1)"
 
 
+BIAS_CORRELATION = "bias_correlation"
 _JUDGEMENT = "Judgement of the package; show its sensitivity"
 _SMALLWOOD = "ONS (2003), Summary of the impact of revisions: 83 % of the revision were men 25-34"
 
 
-def _row(name: str, kind: str, mean: float, sd: float, unit: str, meaning: str, ref: str) -> Prior:
-    return Prior(name, kind, mean, sd, unit, meaning, ref)
+def _row(
+    name: str, kind: str, mean: float, sd: float, unit: str, meaning: str, ref: str, *keys: str
+) -> Prior:
+    """A row and the figures it rests on, which give its date."""
+    return Prior(name, kind, mean, sd, unit, meaning, ref, newest(keys), keys)
 
 
 def prior_of(kind: SourceKind) -> Prior:
     """The prior of a part of migration or of a known change, as its kind states it."""
     said = kind.meaning or f"error of {kind.title}"
     reason = kind.reference or "Stated with the kind"
-    return Prior(kind.name, "normal", kind.mean, kind.sd, kind.unit, said, reason)
+    figures = newest(kind.evidence), kind.evidence
+    return Prior(kind.name, "normal", kind.mean, kind.sd, kind.unit, said, reason, *figures)
 
 
 def _bias_rows(flow: str, mean: float, level: float, young: float, drift: float) -> list[Prior]:
@@ -148,16 +168,20 @@ def _bias_rows(flow: str, mean: float, level: float, young: float, drift: float)
     )
     return [
         _row(f"{flow}_bias_level", "normal", mean, level, published,
-             "persistent survey bias, the same at all ages and in all years", survey_ref),
+             "persistent survey bias, the same at all ages and in all years", survey_ref,
+             "ew-2001-net", "uk-net-2001-11"),
         _row(f"{flow}_bias_young", "normal", 0.0, young, published,
-             "further bias at young adult ages (peak at 28), each sex its own", survey_ref),
+             "further bias at young adult ages (peak at 28), each sex its own",
+             f"{survey_ref}; judgement of the part at these ages"),
         _row(f"{flow}_bias_era", "normal", 0.0, 0.06, published,
-             "step of the bias in years whose coverage is known to differ, each era its own",
+             "step of the bias in years whose coverage is known to differ, each era its own; "
+             "a mean is that of every era without a row of its own",
              "As large as the bias at young adult ages, some 30 thousand a year for the United "
              "Kingdom; judgement. Eras: ONS (2009), Port Survey Review, stage two"),
         _row(f"{flow}_bias_drift", "normal", 0.0, drift, published,
              "slow change of the bias over the years, AR(1) with 0.8",
-             "ONS (2014): revisions of 2004-2011 rose and fell over four years"),
+             "ONS (2014): revisions of 2004-2011 rose and fell over four years",
+             "uk-net-2001-11-sd"),
     ]  # fmt: skip
 
 
@@ -165,13 +189,15 @@ def _flow_rows(flow: str, years: float) -> list[Prior]:
     true = f"share of the mean {flow}"
     return [
         _row(f"{flow}_level", "normal", 0.0, 0.5, true,
-             "level of the flow before the survey is seen", "Weak: the survey decides"),
+             "level of the flow before the survey is seen",
+             "Weak, by judgement: the survey decides"),
         _row(f"{flow}_years", "scale", 0.0, years, true,
              "year-to-year change of the total, AR(1) with 0.9",
-             "Spread of the published totals 1975-1990"),
+             "Spread of the published totals 1975-1990",
+             "ips-spread-in" if flow == "immigration" else "ips-spread-out"),
         _row(f"{flow}_age", "scale", 0.0, 0.12, true,
              "departure of the age-sex shape from the pooled published one",
-             "Chosen so that under 1 % of prior cells are negative"),
+             "Judgement: chosen so that under 1 % of prior cells are negative"),
         _row(f"{flow}_age_years", "scale", 0.0, 0.10, true,
              "change of the age-sex shape over the years, AR(1) with 0.9", _JUDGEMENT),
         _row(f"{flow}_schedule", "normal", 0.0, 0.7, "years of age",
@@ -187,33 +213,40 @@ _FLOW = {IMMIGRATION: _flow_rows(IMMIGRATION, 0.15), EMIGRATION: _flow_rows(EMIG
 _PRIORS = [
     _row("base_level", "normal", 0.0, 0.004, "share of the published base",
          "base too high or too low at all ages",
-         "ONS (2003): the mid-1991 base was lowered by 351 thousand, 0.7 %"),
+         "ONS (2003): the mid-1991 base was lowered by 351 thousand, 0.7 %",
+         "ew-1991-lowered"),
     _row("base_young", "normal", 0.0, 0.02, "share of the published base",
          "base too high or too low at young adult ages, each sex its own",
-         "OPCS (1993): 572 thousand added in 1991 without evidence from a survey"),
+         "OPCS (1993): 572 thousand added in 1991 without evidence from a survey",
+         "ew-1991-young-men"),
     _row("base_age", "scale", 0.0, 0.004, "share of the published base",
          "smooth error of the base over age", _JUDGEMENT),
     _row("births", "normal", 0.0, 0.001, "share of registered births",
-         "births registered too often or too rarely", "Registration is near complete"),
+         "births registered too often or too rarely", "Judgement: registration is near complete"),
     _row("deaths", "normal", 0.0, 0.002, "share of registered deaths",
          "deaths registered too often or too rarely, deaths abroad",
-         "Registration is near complete"),
+         "Judgement: registration is near complete"),
     *(row for flow in FLOWS for row in (*_BIAS[flow], *_FLOW[flow])),
+    _row(BIAS_CORRELATION, "fixed", 0.0, 0.0, "correlation",
+         "correlation of the level of the survey's bias of emigration with that of immigration",
+         "None unless asked, by judgement: who counts badly may count both directions badly"),
     *(prior_of(KINDS[name]) for name in PARTS),
     _row("split_of_known_sum", "normal", 0.0, 0.5, "share of the expected part",
          "how the published sum of the adjustments divides into its parts",
-         "Only the sum was published; the parts are unknown within it"),
+         "Judgement: only the sum was published; the parts are unknown within it"),
     _row("census_level", "normal", 0.0, 0.003, "share of the census count",
          "net undercoverage left after adjustment, the same at all ages",
-         "ONS (2003, 2004): the 2001 base was raised by 253 thousand, 0.5 %"),
+         "ONS (2003, 2004): the 2001 base was raised by 253 thousand, 0.5 %",
+         "ew-2001-added-2003", "ew-2001-added-2004"),
     _row("census_young", "normal", 0.0, 0.010, "share of the census count",
-         "further undercoverage at young adult ages, each sex its own", _SMALLWOOD),
+         "further undercoverage at young adult ages, each sex its own", _SMALLWOOD,
+         "ew-2001-young-men"),
     _row("census_age", "scale", 0.0, 0.002, "share of the census count",
          "smooth error of coverage over age", _JUDGEMENT),
     _row("census_correlation", "fixed", 0.0, 0.0, "correlation",
          "correlation of the undercount left in the census behind the base with that of the "
          "census at the end, in level and at young adult ages",
-         "None unless asked: the same people may have been missed twice"),
+         "None unless asked, by judgement: the same people may have been missed twice"),
     _row("residual", "scale", 0.0, 0.001, "share of the base carried forward",
          "what none of the sources explains; kept tight so that it hides no misfit", _JUDGEMENT),
 ]  # fmt: skip
@@ -226,7 +259,7 @@ _FIXED = tuple(
          "of the true flow of a year with that of the next, in total and in its ages", _JUDGEMENT),
         ("bias_persistence", 0.8, "correlation",
          "of the drift of the survey's bias, and of the moving error of a part, with the next year",
-         "ONS (2014): revisions of 2004-2011 rose and fell over four years"),
+         "Judgement; ONS (2014): revisions of 2004-2011 rose and fell over four years"),
         ("part_constant_share", 0.7, "share of variance",
          "of a part's relative error that is the same in all years", _JUDGEMENT),
         ("census_cell_error", 0.0045, "share of a census cell",
@@ -264,10 +297,24 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 OPTIONAL_PRIORS = tuple(kind.name for kind in KINDS.values() if kind.asked)
 """Priors of known changes, which are carried without error unless one of them is asked for."""
 
+_ERAS = [
+    _row("immigration_bias_era 2004 to 2008", "normal", -0.09, 0.03,
+         "share of the mean published immigration",
+         "step of the bias in these years, in place of the row of all eras",
+         "ONS (2014): net migration of 2004-2008 raised by 51 thousand a year, 9 % of the inflow",
+         "uk-nino-2006-07", "uk-net-2004-08", "uk-routes"),
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Priors(Mapping[str, Prior]):
     """The table of priors of a model; every row can be replaced.
+
+    Attributes
+    ----------
+    rows : tuple of Prior
+    as_of : int or None
+        Year at whose end all figures behind the rows were known, where one was asked for.
 
     Examples
     --------
@@ -277,6 +324,7 @@ class Priors(Mapping[str, Prior]):
     """
 
     rows: tuple[Prior, ...]
+    as_of: int | None = None
 
     def __getitem__(self, name: str) -> Prior:
         for row in self.rows:
@@ -296,6 +344,8 @@ class Priors(Mapping[str, Prior]):
     def replace(self, **changes: tuple[float, float] | Mapping[str, float]) -> Priors:
         """Change priors by name: `name=(mean, sd)` or `name={"sd": 0.1}`.
 
+        Another value is the user's own: it has no evidence unless some is given.
+
         Raises
         ------
         PriorError
@@ -304,16 +354,7 @@ class Priors(Mapping[str, Prior]):
         unknown = [name for name in changes if name not in self]
         if unknown:
             raise PriorError(self._unknown(unknown))
-        rows = []
-        for row in self.rows:
-            change = changes.get(row.name)
-            if change is None:
-                rows.append(row)
-            elif isinstance(change, Mapping):
-                rows.append(replace(row, **change))  # type: ignore[arg-type]
-            else:
-                rows.append(replace(row, mean=change[0], sd=change[1]))
-        return Priors(tuple(rows))
+        return self._with(tuple(_changed(r, changes.get(r.name)) for r in self.rows))
 
     def widen(self, name: str, factor: float) -> Priors:
         """Multiply the standard deviation of one prior, or of all of a family.
@@ -321,7 +362,8 @@ class Priors(Mapping[str, Prior]):
         Families are base, census, immigration_bias, emigration_bias, and immigration and
         emigration, which are the bias with the true flow.
         """
-        names = [n for n in FAMILIES.get(name, (name,)) if n in self]
+        family = FAMILIES.get(name, (name,))
+        names = [n for n in self if n in family or n.partition(" ")[0] in family]  # own eras
         if not names:
             raise PriorError(self._unknown([name]))
         if self[names[0]].kind == "fixed":
@@ -336,10 +378,13 @@ class Priors(Mapping[str, Prior]):
         family = [row.name for row in rows if row.name in FAMILIES]
         if family:
             raise PriorError(f"{some(family)} is the name of a family of priors: take another.")
-        return Priors(self.rows + rows)
+        return self._with(self.rows + rows)
 
     def table(self) -> pd.DataFrame:
-        """One row a prior: name, distribution, 95 per cent range, unit, meaning, reference."""
+        """One row a prior: name, distribution, unit, meaning, reference, known since, evidence.
+
+        Known since: the year of the newest figure that the row rests on, or "judgement".
+        """
         log_sd = with_fixed(self)[LOG_SD].mean
         return pd.DataFrame(
             {
@@ -350,8 +395,30 @@ class Priors(Mapping[str, Prior]):
                 "unit": [r.unit for r in self.rows],
                 "meaning": [r.meaning for r in self.rows],
                 "reference": [r.reference for r in self.rows],
+                "known_since": [str(r.known_since or "judgement") for r in self.rows],
+                "evidence": ["; ".join(r.evidence) for r in self.rows],
             }
         )
+
+    def evidence(self) -> pd.DataFrame:
+        """The figures that the rows rest on, one row each, with the priors that use it.
+
+        Raises
+        ------
+        PriorError
+            If a row names a figure that the table of evidence does not have.
+        """
+        frame = evidence_table({key for row in self.rows for key in row.evidence})
+        users = [[r.name for r in self.rows if key in r.evidence] for key in frame["key"]]
+        return frame.assign(priors=["; ".join(names) for names in users])
+
+    @property
+    def known_since(self) -> int | None:
+        """Year from which all figures behind the rows were known; None if there are none."""
+        return newest(key for row in self.rows for key in row.evidence)
+
+    def _with(self, rows: tuple[Prior, ...]) -> Priors:
+        return replace(self, rows=rows)
 
     def _unknown(self, names: list[str]) -> str:
         near = [m for name in names for m in difflib.get_close_matches(name, list(self), n=1)]
@@ -362,22 +429,44 @@ class Priors(Mapping[str, Prior]):
         )
 
 
-def default_priors(*optional: str | SourceKind) -> Priors:
+def _changed(row: Prior, change: tuple[float, float] | Mapping[str, Any] | None) -> Prior:
+    """A row with another mean or sd; the evidence for the old value goes with it."""
+    if change is None:
+        return row
+    new = dict(change) if isinstance(change, Mapping) else {"mean": change[0], "sd": change[1]}
+    if (new.get("mean", row.mean), new.get("sd", row.sd)) != (row.mean, row.sd):
+        new = {"known_since": None, "evidence": (), **new}
+    return replace(row, **new)
+
+
+def default_priors(*optional: str | SourceKind, as_of: int | None = None) -> Priors:
     """The weakly informative priors of the package, each with its reason.
 
     Parameters
     ----------
-    *optional : {"cross_border", "armed_forces"} or SourceKind
-        Known changes that get an error, and thereby become sources of the gap;
-        without a prior they are carried as published. Kinds of the user's own, whose priors
-        are to be replaced or widened; untouched they come with their sources.
+    *optional : {"cross_border", "armed_forces", "immigration_bias_era 2004 to 2008"} or SourceKind
+        Known changes that get an error, and thereby become sources of the gap; without a
+        prior they are carried as published. An era of the survey that gets a row of its own.
+        Kinds of the user's own, whose priors are to be replaced or widened; untouched they
+        come with their sources.
+    as_of : int, optional
+        Only values whose figures were all known at the end of this year. A score against a
+        figure published later needs it: without a year the rows rest on all that is known
+        now, published explanations of the gaps of 2001 and 2011 among it. Kinds of the
+        user's own, and numbers that are set without evidence, have no date and stay.
 
     Raises
     ------
     PriorError
-        If there is no optional prior of that name.
+        If there is no optional prior of that name. If a row has no evidence that old.
+
+    Examples
+    --------
+    >>> default_priors(as_of=2000)["base_level"].sd  # .0035 in 2004, when two bases had moved
+    0.006
     """
-    named = {name: KINDS[name] for name in OPTIONAL_PRIORS}
+    named = {name: prior_of(KINDS[name]) for name in OPTIONAL_PRIORS}
+    named |= {row.name: row for row in _ERAS}
     unknown = [k for k in optional if isinstance(k, str) and k not in named]
     if unknown:
         raise PriorError(
@@ -385,8 +474,12 @@ def default_priors(*optional: str | SourceKind) -> Priors:
             "change of another name give its SourceKind, or write "
             "default_priors().add(Prior(name=..., ...))."
         )
-    kinds = [named[k] if isinstance(k, str) else k for k in optional]
-    return Priors((*_PRIORS, *_FIXED)).add(*(prior_of(kind) for kind in kinds))
+    rows = (*_PRIORS, *(named[k] for k in optional if isinstance(k, str)))
+    own = [prior_of(kind) for kind in optional if not isinstance(kind, str)]
+    if as_of is not None:
+        names = [row.name for row in rows]
+        rows = tuple(_as_known(row, as_of, names) for row in rows)
+    return Priors((*rows, *_FIXED), as_of).add(*own)
 
 
 def completed(priors: Priors, sources: Sources) -> Priors:
@@ -400,4 +493,23 @@ def completed(priors: Priors, sources: Sources) -> Priors:
 
 def with_fixed(priors: Priors) -> Priors:
     """The table with the numbers of the package that are set and that it lacks."""
-    return Priors((*priors.rows, *(row for row in _FIXED if row.name not in priors)))
+    lacking = tuple(row for row in _FIXED if row.name not in priors)
+    return replace(priors, rows=(*priors.rows, *lacking))
+
+
+def as_of_allowed() -> tuple[int, int]:
+    """First and last year that `default_priors(as_of=...)` takes."""
+    return first_year(row.name for row in _PRIORS), COMPILED
+
+
+def _as_known(row: Prior, as_of: int, others: list[str]) -> Prior:
+    """A row with the value, the reason and the date of its newest version of a year."""
+    version = known_at(row.name, as_of, others)
+    return replace(
+        row,
+        mean=version.mean,
+        sd=version.sd,
+        reference=version.reason,
+        known_since=version.known_since,
+        evidence=version.evidence,
+    )

@@ -89,7 +89,9 @@ class ImportReport:
         changes = self.settings.priors if self.settings else {}
         asked = [name for name in OPTIONAL_PRIORS if name in changes]
         own = self.settings.account.own_kinds if self.settings else ()
-        return default_priors(*asked, *(k for k in own if k.sd > 0)).replace(**changes)
+        as_of = self.settings.priors_as_of if self.settings else None
+        kinds = [k for k in own if k.sd > 0]
+        return default_priors(*asked, *kinds, as_of=as_of).replace(**changes)
 
     @property
     def case(self) -> Case:

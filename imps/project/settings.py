@@ -17,7 +17,7 @@ from typing import Any, Final, get_args
 
 from pydantic import ValidationError
 
-from imps.account.priors import OPTIONAL_PRIORS, default_priors
+from imps.account.priors import OPTIONAL_PRIORS, as_of_allowed, default_priors
 from imps.project.sections import (
     SECTIONS,
     Account,
@@ -36,6 +36,8 @@ from imps.reading.options import OPTION_NAMES, expected, nearest
 from imps.reading.table import published_path
 
 SCHEMA_VERSION: Final = 1
+AS_OF: Final = "as_of"
+"""Setting of [priors] that is no prior: the year whose knowledge they have."""
 SETTINGS_FILE: Final = "settings.toml"
 MAX_SETTINGS_BYTES: Final = 1_000_000
 MAX_TABLES: Final = 200
@@ -57,6 +59,8 @@ class Settings:
     tables : tuple of TableSettings
     priors : mapping
         Prior name to {"mean": ..., "sd": ...}.
+    priors_as_of : int or None
+        Year whose knowledge the priors of the package have, `as_of` in [priors].
     """
 
     folder: Path
@@ -66,18 +70,22 @@ class Settings:
     output: OutputSettings
     tables: tuple[TableSettings, ...]
     priors: Mapping[str, Mapping[str, float]]
+    priors_as_of: int | None = None
 
     @property
     def results(self) -> Path:
         """Folder of the results, inside that of the settings."""
         return self.folder / self.output.folder
 
+    def _as_of(self) -> dict[str, int]:
+        return {} if self.priors_as_of is None else {AS_OF: self.priors_as_of}
+
     def resolved(self) -> dict[str, Any]:
         """All settings as plain values for a manifest, without absolute paths."""
         return {
             "schema": SCHEMA_VERSION,
             **{name: getattr(self, name).model_dump(mode="json") for name in SECTIONS},
-            "priors": {name: dict(row) for name, row in self.priors.items()},
+            "priors": {**self._as_of(), **{name: dict(row) for name, row in self.priors.items()}},
             "tables": [
                 {"kind": t.kind, "file": published_path(t.file), **t.options, **_coverage(t)}
                 for t in self.tables
@@ -170,6 +178,7 @@ class _Reader:
             folder=folder,
             tables=tuple(self._tables()),
             priors=MappingProxyType(self._priors((*prior_names, *(k.name for k in account.kinds)))),
+            priors_as_of=self._priors_as_of(),
             **parts,
         )
 
@@ -294,11 +303,24 @@ class _Reader:
             return {}
         kept: dict[str, Mapping[str, float]] = {}
         for name, row in given.items():
+            if name == AS_OF:
+                continue
             if name not in names:
-                self._unknown(name, names, "a prior")
+                self._unknown(name, (AS_OF, *names), "a prior")
             elif (change := self._prior(name, row)) is not None:
                 kept[name] = MappingProxyType(change)
         return kept
+
+    def _priors_as_of(self) -> int | None:
+        given = self.content.get("priors", {})
+        year = given.get(AS_OF) if isinstance(given, dict) else None
+        first, last = as_of_allowed()
+        whole = isinstance(year, int) and not isinstance(year, bool)
+        if year is None or (whole and first <= year <= last):
+            return year
+        self._range(AS_OF, year, f"a year from {first} to {last}: older than that, some prior has "
+                    "no evidence")  # fmt: skip
+        return None
 
     def _prior(self, name: str, row: Any) -> dict[str, float] | None:
         if not isinstance(row, dict) or not row:

@@ -113,6 +113,7 @@ def first_part(
         "import_log": imported.get("findings", []),
         "sources": linear.sources.table().to_dict("records"),
         "account_sha256": account_digest(linear),
+        "priors_as_of": linear.priors.as_of,
         "priors": [dataclasses.asdict(row) for row in linear.priors.rows],
         "resolution": dataclasses.asdict(linear.account.resolution),
         "request": dict(request),

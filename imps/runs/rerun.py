@@ -108,7 +108,7 @@ def rerun(
     found = run(
         case or _case_of(then, Path(manifest)),
         out=out,
-        priors=Priors(tuple(Prior(**row) for row in then["priors"])),
+        priors=Priors(tuple(Prior(**row) for row in then["priors"]), then.get("priors_as_of")),
         resolution=Resolution(**then["resolution"]),
         cores=cores,
         progress=progress,

@@ -82,6 +82,8 @@ class SourceKind:
         Whether its prior stands in a table of priors only where it is asked for.
     unit, meaning, reference : str
         What the prior is a share of, what it says in plain words, and why.
+    evidence : tuple of str
+        Keys of the dated figures it rests on, in the table of evidence of the package.
     """
 
     name: str
@@ -98,6 +100,7 @@ class SourceKind:
     unit: str = ""
     meaning: str = ""
     reference: str = ""
+    evidence: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         given = {"title": self.title or words_of(self.name), "group": self.group or self._group}
@@ -142,7 +145,10 @@ class SourceKind:
         return FLOWS if self.flow == BOTH else (self.flow,) if self.flow in FLOWS else ()
 
 
-_SWITCHERS: Final = "Assumptions revised in 2007 and 2018; sd at least a third of the mean"
+_SWITCHERS: Final = (
+    "All adjustments moved by 36-63 thousand a year in 2002-2004; sd at least a third of the mean, "
+    "by judgement"
+)
 _ROWS: Final = (
     SourceKind("base", "Population base", "base", NO_FLOW),
     SourceKind("births", "Births", "births and deaths", NO_FLOW),
@@ -157,16 +163,18 @@ _ROWS: Final = (
                unit="share of the flow added for asylum",
                meaning="asylum seekers and dependants who should have been added or not",
                reference="About 85 % of applicants enter the adjustment (regression on "
-               "1991-2007)"),
+               "1991-2007)", evidence=("uk-asylum-inflow",)),
     SourceKind("irish_flows", "Irish flows", sd=0.25, unit="share of the flow added for Ireland",
                meaning="error of the Irish household survey",
-               reference="Sample size of the Irish survey"),
+               reference="Judgement: sample size of the Irish survey"),
     SourceKind("visitor_switchers", "Visitor switchers", share=True, sd=0.35,
                unit="share of the flow added for visitor switchers",
-               meaning="visitors who stayed longer than they said", reference=_SWITCHERS),
+               meaning="visitors who stayed longer than they said", reference=_SWITCHERS,
+               evidence=("uk-net-1997-2001",)),
     SourceKind("migrant_switchers", "Migrant switchers", adds=False, share=True, sd=0.35,
                unit="share of the flow taken off for migrant switchers",
-               meaning="migrants who stayed for less than they said", reference=_SWITCHERS),
+               meaning="migrants who stayed for less than they said", reference=_SWITCHERS,
+               evidence=("uk-net-1997-2001",)),
     SourceKind("cross_border", "Moves across the border", flow=NET, sd=0.5, asked=True,
                meaning="moves across the border to the rest of the country, from patient registers",
                reference="The net is a small difference of two large flows; judgement of the "

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from imps.account.priors import Priors
 from imps.demography.periods import spelt_out
 from imps.intervals import Z95
 from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX
@@ -188,7 +189,8 @@ def priors_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
 
     The range of a scale is that of the standard deviation itself.
     """
-    frame = fit.model.priors.table()
+    priors = fit.model.priors
+    frame = priors.table()
     scale = frame["distribution"].str.startswith("Normal(0, s)")
     half, spread = Z95 * frame["sd"], np.exp(Z95 * fit.model.log_sd)
     lower = np.where(scale, frame["sd"] / spread, frame["mean"] - half)
@@ -202,10 +204,26 @@ def priors_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
         (
             "Shares are per one.",
             "Range of a scale (a standard deviation s): of s itself.",
+            _knowledge(priors),
             _checked(fit, checks),
         ),
         csv_only=("mean", "sd"),
         significant=("lower95", "upper95"),
+    )
+
+
+def _knowledge(priors: Priors) -> str:
+    """What the authors of the priors could know."""
+    if priors.as_of is not None:
+        return (
+            f"Priors as of {priors.as_of}: values rest on figures known at the end of that year; "
+            "a judgement has no date."
+        )
+    known = priors.known_since
+    until = f", some of them published as late as {known}" if known else ""
+    return (
+        f"Priors of no date: their authors knew all the figures that are named as reasons{until}. "
+        "What is scored against such a figure had seen it."
     )
 
 

@@ -8,7 +8,8 @@ The equations, with t the intervals from base to census and L the Lexis map:
 
     base      = published base - P0 (level + young + smooth over age)
     x_k       = m_k (1 + level + era_t + years_t + age + age x years_t) + schedule error
-    p_k       = m_k (mean + level + young + era_t + drift_t)     bias of the survey
+    p_k       = m_k (mean + level + young + era_t + drift_t)     bias of the survey, the
+                levels of the two directions correlated if asked
     true part = published part (1 - e_j)                  asylum, Irish, switchers
     true change = known change - m (e_j + drift_t)        cross-border, armed forces, if asked
     N_T       = L(base) + L(births - deaths) + L(x_imm - x_em) + sum_j L(part_j) + residual
@@ -30,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imps.account.affine import Affine, zero
-from imps.account.flows import Flow, survey_flow
+from imps.account.flows import Flow, erring_together, survey_flow
 from imps.account.latents import Latents, Resolution
 from imps.account.nonlinear import Form
 from imps.account.parts import administrative_parts, change_errors, known_changes
@@ -45,7 +46,7 @@ from imps.account.stocks import (
 )
 from imps.demography.accounting import along_cohorts, carry
 from imps.errors import PriorError, some
-from imps.names import FLOW_SIGN
+from imps.names import EMIGRATION, FLOW_SIGN, IMMIGRATION
 from imps.sources import Sources
 
 
@@ -156,6 +157,7 @@ def build_account(
         name: survey_flow(latents, survey, sources, fine, form)
         for name, survey in sources.survey_flows.items()
     }
+    flows = erring_together(latents, flows)
     parts, errors, split = administrative_parts(latents, sources, form)
     base_error = stock_error(latents, "base", sources.base.count.values, fine)
     undercount = stock_error(latents, "census", sources.census.count.values, fine)
@@ -176,6 +178,17 @@ def build_account(
         resolution=fine,
         form=form,
     )
+
+
+def tied_blocks(account: Account) -> frozenset[str]:
+    """Blocks of two errors that are correlated: changing one prior changes both errors."""
+    tied: set[str] = set()
+    if account.census_undercount.effects.keys() & account.base_error.effects.keys():
+        tied |= {f"{stock}_{part}" for stock in ("base", "census") for part in ("level", "young")}
+    emigration = account.flows[EMIGRATION].bias if EMIGRATION in account.flows else None
+    if emigration is not None and f"{IMMIGRATION}_bias_level" in emigration.effects:
+        tied |= {f"{flow}_bias_level" for flow in (IMMIGRATION, EMIGRATION)}
+    return frozenset(tied)
 
 
 def check_priors_used(account: Account) -> None:

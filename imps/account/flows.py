@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from imps.account.affine import Affine
-from imps.account.latents import Latents, Resolution, each_sex, true_flow
+from imps.account.latents import Latents, Resolution, correlated, each_sex, true_flow
 from imps.account.nonlinear import LOG, Form, LogFlow
+from imps.account.priors import BIAS_CORRELATION, Priors
 from imps.demography.periods import (
     Period,
     covering_intervals,
@@ -28,6 +29,7 @@ from imps.demography.schedules import (
     young_adults,
 )
 from imps.errors import SourceError
+from imps.names import EMIGRATION, IMMIGRATION
 from imps.sources import Era, Sources, SurveyFlow
 
 
@@ -179,10 +181,36 @@ def _survey_bias(
     for what, effect in effects.items():
         name = f"{source}_{what}"
         bias = bias + latents.field(name, effect, source=source, prior=name)
-    name = f"{source}_era"
     for era, share in eras.items():
-        step = (latents.spread(name, flow) * published * share)[..., None]
-        bias = bias + latents.field(f"{name} {era}", step, source=source, prior=name)
+        own = era_prior(latents.priors, flow, era)
+        step = published * share
+        mean, sd = latents.prior(own, flow)
+        bias = bias + mean * step
+        block = f"{source}_era {era}"
+        bias = bias + latents.field(block, sd * step[..., None], source=source, prior=own)
     name = f"{source}_drift"
     moving = drift * published[..., None] * time
     return bias + latents.field(name, moving, source=source, prior=name)
+
+
+def era_prior(priors: Priors, flow: str, era: str) -> str:
+    """Name of the prior of an era's step: a row of its own, or that of all eras of the flow."""
+    own = f"{flow}_bias_era {era}"
+    return own if own in priors else f"{flow}_bias_era"
+
+
+def erring_together(latents: Latents, flows: Mapping[str, Flow]) -> dict[str, Flow]:
+    """Bias of emigration correlated in its level with that of immigration, as far as asked.
+
+    With correlation c the standardised level of emigration is sqrt(1 - c^2) z_em + c z_im.
+    Both are published minus true: with c above zero both directions are too low together.
+    """
+    out = dict(flows)
+    if BIAS_CORRELATION not in latents.priors or not {IMMIGRATION, EMIGRATION} <= set(flows):
+        return out
+    correlation, _ = latents.prior(BIAS_CORRELATION, EMIGRATION)
+    if correlation != 0:
+        shared = {f"{EMIGRATION}_bias_level": f"{IMMIGRATION}_bias_level"}
+        bias = correlated(flows[EMIGRATION].bias, correlation, shared)
+        out[EMIGRATION] = replace(flows[EMIGRATION], bias=bias)
+    return out

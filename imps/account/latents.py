@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -91,8 +92,8 @@ class Latents:
         mean, sd = self.prior(name, source)
         if mean != 0:
             raise PriorError(
-                f"prior '{name}' has mean {mean:g}, and it takes none: only a level has a mean. "
-                "Put the mean there, or set it to zero."
+                f"prior '{name}' has mean {mean:g}, and it takes none: only a level and the "
+                "step of an era have a mean. Put the mean there, or set it to zero."
             )
         return sd
 
@@ -158,6 +159,19 @@ class Latents:
     def unused(self) -> list[str]:
         """Priors that no source of this account has asked for."""
         return [name for name in self.priors if name not in self.used]
+
+
+def correlated(error: Affine, correlation: float, shared: Mapping[str, str]) -> Affine:
+    """An error some of whose blocks are correlated with blocks of another error.
+
+    `shared` leads from each own block to the other: z becomes sqrt(1 - c^2) z + c z_other.
+    """
+    effects = dict(error.effects)
+    for block, other in shared.items():
+        own = effects[block]
+        effects[block] = np.sqrt(1 - correlation**2) * own
+        effects[other] = correlation * own
+    return Affine(error.constant, effects)
 
 
 def each_sex(effect: np.ndarray) -> np.ndarray:

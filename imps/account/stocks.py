@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from imps.account.affine import Affine
-from imps.account.latents import Latents, Resolution, each_sex
+from imps.account.latents import Latents, Resolution, correlated, each_sex
 from imps.demography.accounting import carry
 from imps.demography.schedules import smooth_shapes, young_adults
-from imps.errors import PriorError
 from imps.names import SEX, YEAR
 from imps.sources import Sources
 
@@ -42,16 +41,10 @@ def missed_twice(latents: Latents, undercount: Affine) -> Affine:
     too low, which is a negative error of the base.
     """
     correlation, _ = latents.prior("census_correlation", "census")
-    if not abs(correlation) < 1:
-        raise PriorError(f"prior 'census_correlation' is {correlation:g}: it must lie in (-1, 1).")
     if correlation == 0:
         return undercount
-    effects = dict(undercount.effects)
-    for part in ("level", "young"):
-        own = effects[f"census_{part}"]
-        effects[f"census_{part}"] = np.sqrt(1 - correlation**2) * own
-        effects[f"base_{part}"] = -correlation * own
-    return Affine(undercount.constant, effects)
+    shared = {f"census_{part}": f"base_{part}" for part in ("level", "young")}
+    return correlated(undercount, -correlation, shared)
 
 
 def registered_births(sources: Sources) -> np.ndarray:

@@ -249,7 +249,7 @@ def tornado_data(
     for part in fit.model.contributions:
         blocks = fit.model.account.latents.of_source(part.source)
         if not blocks or preview.tied.intersection(blocks):
-            continue  # no prior of its own, or one that it shares with the census
+            continue  # no prior of its own, or one that it shares with another error
         for variant, factor in (("halved", 0.5), ("doubled", 2.0)):
             m, s = preview.moments({fit.model.places[b]: factor for b in blocks})
             change = f"Prior of {within_sentence(title(part.source))}"

@@ -192,7 +192,7 @@ class Preview:
         model = self.fit.model
         found = {n for n, block in model.account.latents.blocks.items() if block.prior == name}
         if found & self.what_if.tied or not model.priors[name].sd > 0:
-            return []  # blocks that also move the census: widening them is no change of prior
+            return []  # blocks that move two errors: widening them is no change of one prior
         return [place for block, place in model.places.items() if block in found]
 
     def slope(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:

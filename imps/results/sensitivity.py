@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.linalg as sl
 
+from imps.account.account import tied_blocks
 from imps.account.linear import LinearModel, linear_model
 from imps.account.prior_sets import PRIOR_SETS, prior_set
 from imps.account.priors import FAMILIES, Priors
@@ -138,9 +139,8 @@ class WhatIf:
 
     @property
     def tied(self) -> frozenset[str]:
-        """Blocks of the base that also move the census, with two correlated censuses."""
-        census = self.model.account.census_undercount.effects
-        return frozenset(b for b in self.model.account.base_error.effects if b in census)
+        """Blocks of two errors that are correlated, of censuses or of the two directions."""
+        return tied_blocks(self.model.account)
 
     def changes(self, factors: Mapping[str, float]) -> dict[slice, float]:
         """Places of the latent variables whose prior sds change, with their factors.
@@ -156,8 +156,9 @@ class WhatIf:
             tied = [b for b in blocks if b in self.tied]
             if tied:
                 raise PriorError(
-                    f"{some(tied)} moves base and census together (census_correlation is not 0): "
-                    "a changed prior is no change of one factor. Fit again with priors.widen(...)."
+                    f"{some(tied)} belongs to two errors that are correlated (census_correlation "
+                    "or bias_correlation is not 0): a changed prior is no change of one factor. "
+                    "Fit again with priors.widen(...)."
                 )
             if not blocks:
                 raise PriorError(

@@ -19,7 +19,7 @@ from imps.demography.schedules import (
     smooth_shapes,
     young_adults,
 )
-from imps.names import AGE, EMIGRATION, FLOW_SIGN, SEX, SEXES, YEAR
+from imps.names import AGE, EMIGRATION, FLOW_SIGN, IMMIGRATION, SEX, SEXES, YEAR
 from imps.sources import Era, Sources
 
 REGISTER_SHAPES = 8
@@ -42,6 +42,7 @@ class Draw:
     rng: np.random.Generator
     priors: Mapping[str, PriorRow]
     scales: dict[str, float] = field(default_factory=dict)
+    bias_levels: dict[str, float] = field(default_factory=dict)
 
     def normal(self, name: str, size: int | None = None) -> np.ndarray | float:
         row = self.priors[name]
@@ -139,13 +140,25 @@ class TrueAccount:
         moving = draw.scale(f"{name}_age_years") * (self.flow_shapes @ moving)
         true = m[:, :, None] * (1 + departure + age[:, :, None] + moving)
         true += self._bent(draw, name, m)[:, :, None]
-        level = draw.normal(f"{name}_bias_level")
+        level = self.bias_level(draw, name)
         young = np.outer(draw.normal(f"{name}_bias_young", 2), self.bell)
         row = draw.priors[f"{name}_bias_drift"]
         moving = row.mean + row.sd * draw.years(n, draw.set("bias_persistence"))
-        for inside in eras:
-            moving = moving + draw.normal(f"{name}_bias_era") * inside
+        for era, inside in zip(self.sources.survey_flows[name].eras, eras, strict=True):
+            own = f"{name}_bias_era {era.first_year} to {era.last_year}"
+            row_name = own if own in draw.priors else f"{name}_bias_era"
+            moving = moving + draw.normal(row_name) * inside
         return TrueFlow(true, m[:, :, None] * (level + young[:, :, None] + moving))
+
+    def bias_level(self, draw: Draw, name: str) -> float:
+        """Level of the bias; in emigration it goes with that of immigration as far as asked."""
+        z = float(draw.rng.standard_normal())
+        if name == EMIGRATION and "bias_correlation" in draw.priors:
+            together = draw.priors["bias_correlation"].mean
+            z = together * draw.bias_levels[IMMIGRATION] + np.sqrt(1 - together**2) * z
+        draw.bias_levels[name] = z
+        row = draw.priors[f"{name}_bias_level"]
+        return row.mean + row.sd * z
 
     def in_era(self, name: str, era: Era, n: int) -> np.ndarray:
         """Share of each interval in an era; a calendar year is two halves of intervals."""

@@ -1,7 +1,8 @@
 """What the site takes from the package and from the measurements when it is built.
 
 - ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- codes -->`` and ``<!-- options -->`` are
-  written from the package itself;
+  written from the package itself, as are ``<!-- evidence -->``, ``<!-- versions -->`` and
+  ``<!-- as of -->``, what priors rest on;
 - ``<!-- results NAME -->`` and ``<!-- other results -->`` are read from benchmarks/results;
 - ``<!-- in short NAME -->`` is a summary of the newest rows of such a file;
 - ``<!-- include FILE -->`` takes a file of the project;
@@ -25,7 +26,8 @@ RESULTS, NOTEBOOKS = ROOT / "benchmarks" / "results", ROOT / "notebooks"
 LONG = 15
 """Rows of a table that is folded away."""
 MARK = re.compile(
-    r"<!-- (equations|priors|codes|options|course|results|other results|in short|include)"
+    r"<!-- (equations|priors|evidence|versions|as of|codes|options|course|results|other results"
+    r"|in short|include)"
     r" ?(.*?) -->"
 )
 shown: set[str] = set()
@@ -77,8 +79,10 @@ def written(kind: str, name: str) -> str:
     if kind == "priors":
         from imps import default_priors
 
-        columns = ["name", "distribution", "unit", "meaning", "reference"]
+        columns = ["name", "distribution", "unit", "meaning", "reference", "known_since"]
         return table(default_priors().table()[columns])
+    if kind in EVIDENCE:
+        return table(EVIDENCE[kind]())
     if kind == "codes":
         return codes()
     if kind == "options":
@@ -99,6 +103,44 @@ def written(kind: str, name: str) -> str:
         return results(path) if path.exists() else "*Not measured yet.*\n"
     others = [p for p in sorted(RESULTS.glob("*.csv")) if p.stem not in shown]
     return "\n".join(f"### {p.stem}\n\n{results(p)}" for p in others) or "*None.*\n"
+
+
+def figures() -> pd.DataFrame:
+    """Every figure that a prior rests on, with its date."""
+    from imps.account.evidence import evidence_table
+
+    frame = evidence_table()
+    return frame.assign(priors=frame["priors"].str.replace(";", ", "))
+
+
+def versions() -> pd.DataFrame:
+    """Every version of every prior; one without a date is a judgement."""
+    from imps.account.evidence import versions_table
+
+    frame = versions_table()
+    return frame.assign(known_since=frame["known_since"].replace("", "judgement"))
+
+
+def priors_by_year() -> pd.DataFrame:
+    """The table of priors as of some years, beside the default."""
+    from imps import default_priors
+
+    at = {f"as of {y}": default_priors("cross_border", "armed_forces", as_of=y) for y in YEARS}
+    at["default"] = default_priors("cross_border", "armed_forces")
+    return pd.DataFrame(
+        {name: [said(row) for row in priors.rows] for name, priors in at.items()},
+        index=pd.Index(list(at["default"]), name="prior"),
+    ).reset_index()
+
+
+def said(row) -> str:
+    """Mean and sd of a prior; an asterisk marks what rests on no figure."""
+    value = f"{row.mean:g}" if row.kind == "fixed" else f"{row.mean:g}; {row.sd:g}"
+    return value if row.evidence else f"{value} *"
+
+
+YEARS = (2000, 2010, 2020, 2023)
+EVIDENCE = {"evidence": figures, "versions": versions, "as of": priors_by_year}
 
 
 def equations() -> str:

@@ -55,6 +55,17 @@ def test_methods_show_every_equation_and_prior(site):
         assert f"<td>{name}</td>" in text
 
 
+def test_evidence_shows_every_figure_and_every_version(site):
+    from imps.account.evidence import evidence_table, versions_table
+
+    text = page(site, "evidence")
+    assert "<!--" not in text
+    for key in evidence_table()["key"]:
+        assert f"<td>{key}</td>" in text
+    assert text.count("<tr>") >= len(evidence_table()) + len(versions_table())
+    assert "as of 2010" in text
+
+
 def test_validation_shows_the_measured_numbers(site):
     text = page(site, "validation")
     for path in (ROOT / "benchmarks" / "results").glob("*.csv"):

@@ -16,7 +16,8 @@
    migration of children that the roll-forward carried stands against what births, deaths and
    both stocks imply.
 2. The posterior attribution of the full fit is set against what ONS published later
-   (`case.published_afterwards`, which no model sees), beside three rivals: the gap less
+   (`case.published_afterwards`; no likelihood holds it, but the default priors name some of
+   it as reasons), beside three rivals: the gap less
    known revisions allocated pro rata to size, balanced by least squares with the stated
    standard errors (Stone; generalised least squares of statsmodels), and put on gross
    flows by the smallest change of them.

@@ -187,6 +187,20 @@ def date_change_left_out() -> Fault:
         return Fault("census day taken for mid-year", right_model())
 
 
+def directions_turned() -> Fault:
+    """Bias of the two directions is taken to differ in sign where the prior says that it agrees."""
+    right = system_model._correlated
+    priors = imps.default_priors().replace(bias_correlation={"mean": 0.8})
+
+    def wrong(error, correlation, shared):  # type: ignore[no-untyped-def]
+        return right(error, -correlation, shared)
+
+    with patch.object(system_model, "_correlated", wrong):
+        model = imps.linear_model(reference_account(), priors, RESOLUTION)
+        _ = model.reported  # made now, while the fault is in place
+    return Fault("correlation of the two directions turned", model)
+
+
 @contextmanager
 def _closure_unchecked() -> Iterator[None]:
     """Without the check at building that the contributions sum to the gap."""
@@ -206,4 +220,5 @@ FAULTS: tuple[Callable[[], Fault], ...] = (
     undercount_turned,
     bias_mean_forgotten,
     date_change_left_out,
+    directions_turned,
 )

@@ -128,11 +128,12 @@ def test_scores_of_the_right_model_have_mean_zero(right):
 
 
 def test_scores_with_optional_sources_and_priors_off_their_defaults():
-    """Means that are not zero, an uncertain known change, people who were missed twice."""
+    """Means that are not zero, an uncertain known change, errors of two figures correlated."""
     priors = imps.default_priors("cross_border").replace(
         base_level=(0.004, 0.004), immigration_bias_level=(-0.1, 0.05), asylum_seekers=(0.2, 0.2),
         deaths=(0.01, 0.002), cross_border=(0.5, 0.5), census_level=(-0.002, 0.003),
-        census_correlation={"mean": 0.6},
+        census_correlation={"mean": 0.6}, bias_correlation={"mean": 0.8},
+        immigration_bias_era=(-0.1, 0.06),
     )  # fmt: skip
     model = imps.linear_model(reference_account(), priors, faults.RESOLUTION)
     table = score_test(model, replicates=150, seed=2)
@@ -152,6 +153,7 @@ def test_scores_with_optional_sources_and_priors_off_their_defaults():
         (faults.base_error_at_fixed_ages, "block census_young", 80),
         (faults.bias_mean_forgotten, "block emigration_bias_level", 800),
         (faults.date_change_left_out, "census", 80),
+        (faults.directions_turned, "block emigration_bias_level", 150),
     ],
     ids=lambda x: getattr(x, "__name__", ""),
 )

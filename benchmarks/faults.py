@@ -189,13 +189,13 @@ def date_change_left_out() -> Fault:
 
 def directions_turned() -> Fault:
     """Bias of the two directions is taken to differ in sign where the prior says that it agrees."""
-    right = system_model._correlated
+    right = flows.correlated
     priors = imps.default_priors().replace(bias_correlation={"mean": 0.8})
 
     def wrong(error, correlation, shared):  # type: ignore[no-untyped-def]
         return right(error, -correlation, shared)
 
-    with patch.object(system_model, "_correlated", wrong):
+    with patch.object(flows, "correlated", wrong):
         model = imps.linear_model(reference_account(), priors, RESOLUTION)
         _ = model.reported  # made now, while the fault is in place
     return Fault("correlation of the two directions turned", model)

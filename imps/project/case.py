@@ -27,7 +27,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "later_series": ("year", "series", "area", "sex", "persons", "reference"),
     }
 )  # fmt: skip
-"""Tables that no model sees, by the name of their setting, with their columns."""
+"""Tables that no likelihood holds, by the name of their setting, with their columns."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Case:
     sources : Sources
         All that the model sees.
     published_afterwards : DataFrame
-        Later revisions and attributions, persons; no model sees them.
+        Later revisions and attributions, persons; no likelihood holds them.
     later_series : DataFrame
-        Later series of population and flows by year, persons; no model sees them.
+        Later series of population and flows by year, persons; no likelihood holds them.
     references : DataFrame
     notes : tuple of str
     origin : {"", "shipped", "folder"}
@@ -77,7 +77,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Beside:
-    """One table that is told with the results and that no model sees.
+    """One table that is told with the results and that no likelihood holds.
 
     Attributes
     ----------

@@ -53,7 +53,7 @@ class ImportReport:
     assembled : Sources or None
         The sources of the account; None if anything is refused or asked.
     beside : mapping of setting to Beside
-        Tables that no model sees.
+        Tables that no likelihood holds.
     shipped : str
         Name of the case of the package that it is; empty for a folder of the user's.
     """

@@ -168,7 +168,7 @@ class Account(Section):
 
 
 class CaseSettings(Section):
-    """What is told with the results: licence, notes, and tables that no model sees."""
+    """What is told with the results: licence, notes, and tables that no likelihood holds."""
 
     licence: str = Field("", description="licence of the figures")
     notes: tuple[str, ...] = Field(

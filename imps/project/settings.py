@@ -17,7 +17,7 @@ from typing import Any, Final, get_args
 
 from pydantic import ValidationError
 
-from imps.account.priors import OPTIONAL_PRIORS, as_of_allowed, default_priors
+from imps.account.priors import OPTIONAL_PRIORS, as_of_expected, default_priors
 from imps.project.sections import (
     SECTIONS,
     Account,
@@ -77,15 +77,13 @@ class Settings:
         """Folder of the results, inside that of the settings."""
         return self.folder / self.output.folder
 
-    def _as_of(self) -> dict[str, int]:
-        return {} if self.priors_as_of is None else {AS_OF: self.priors_as_of}
-
     def resolved(self) -> dict[str, Any]:
         """All settings as plain values for a manifest, without absolute paths."""
+        as_of = {} if self.priors_as_of is None else {AS_OF: self.priors_as_of}
         return {
             "schema": SCHEMA_VERSION,
             **{name: getattr(self, name).model_dump(mode="json") for name in SECTIONS},
-            "priors": {**self._as_of(), **{name: dict(row) for name, row in self.priors.items()}},
+            "priors": {**as_of, **{name: dict(row) for name, row in self.priors.items()}},
             "tables": [
                 {"kind": t.kind, "file": published_path(t.file), **t.options, **_coverage(t)}
                 for t in self.tables
@@ -314,12 +312,9 @@ class _Reader:
     def _priors_as_of(self) -> int | None:
         given = self.content.get("priors", {})
         year = given.get(AS_OF) if isinstance(given, dict) else None
-        first, last = as_of_allowed()
-        whole = isinstance(year, int) and not isinstance(year, bool)
-        if year is None or (whole and first <= year <= last):
+        if year is None or not (expected := as_of_expected(year)):
             return year
-        self._range(AS_OF, year, f"a year from {first} to {last}: older than that, some prior has "
-                    "no evidence")  # fmt: skip
+        self._range(AS_OF, year, expected)
         return None
 
     def _prior(self, name: str, row: Any) -> dict[str, float] | None:

@@ -1,0 +1,254 @@
+"""The rows of the table of priors: a name, a distribution, what it says, and a reason.
+
+See :mod:`imps.account.priors` for the table that is made of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from imps.account.evidence import newest
+from imps.errors import PriorError
+from imps.names import EMIGRATION, FLOWS, IMMIGRATION
+from imps.sources.kinds import KINDS, PARTS, SourceKind
+
+LOG_SD = "scale_log_sd"
+"""Row of the standard deviation of the logarithm of every unknown scale."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """One row of the table of priors.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"normal", "scale", "fixed"}
+        Normal(mean, sd), an unknown standard deviation with median `sd`, or the
+        number `mean`.
+    mean, sd : float
+        In the stated unit; per cent are written as shares (0.05 is 5 per cent).
+    unit : str
+        What one unit is a share of.
+    meaning : str
+        What the prior says in plain words.
+    reference : str
+    known_since : int or None
+        Year from which all figures it rests on were known; None for a judgement.
+    evidence : tuple of str
+        Keys of those figures in the table of evidence.
+    """
+
+    name: str
+    kind: str
+    mean: float
+    sd: float
+    unit: str
+    meaning: str
+    reference: str
+    known_since: int | None = None
+    evidence: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "evidence", tuple(self.evidence))  # a list, from JSON
+        if self.kind not in ("normal", "scale", "fixed"):
+            raise PriorError(
+                f"prior '{self.name}': kind is '{self.kind}', not normal, scale or fixed."
+            )
+        if not (math.isfinite(self.mean) and math.isfinite(self.sd) and self.sd >= 0):
+            raise PriorError(
+                f"prior '{self.name}': mean {self.mean} and sd {self.sd} must be finite and "
+                "the sd not negative."
+            )
+        if self.kind == "scale" and (self.mean != 0 or self.sd == 0):
+            raise PriorError(
+                f"prior '{self.name}' is a scale: give mean 0 and a median above 0 as sd."
+            )
+        if self.name == LOG_SD and not self.mean > 0:
+            raise PriorError(f"prior '{self.name}' is {self.mean:g}: it must be above 0.")
+        if self.kind == "fixed" and self.sd != 0:
+            raise PriorError(f"prior '{self.name}' is fixed: give its value as mean and sd 0.")
+        if self.kind == "fixed" and self.name.endswith("_correlation") and not abs(self.mean) < 1:
+            raise PriorError(f"prior '{self.name}' is {self.mean:g}: it must lie in (-1, 1).")
+
+    @property
+    def distribution(self) -> str:
+        """The distribution in words, for tables; s is the unknown scale."""
+        return self.spelt(0.5)
+
+    def spelt(self, log_sd: float) -> str:
+        """The distribution in words, with the spread of the logarithm of a scale."""
+        if self.kind == "fixed":
+            return f"fixed at {self.mean:g}"
+        if self.kind == "normal":
+            return f"Normal({self.mean:g}, {self.sd:g})"
+        return f"Normal(0, s), s = {self.sd:g} exp({log_sd:g} h), h ~ Normal(0, 1)"
+
+
+BIAS_CORRELATION = "bias_correlation"
+_JUDGEMENT = "Judgement of the package; show its sensitivity"
+_SMALLWOOD = "ONS (2003), Summary of the impact of revisions: 83 % of the revision were men 25-34"
+
+
+def _row(
+    name: str, kind: str, mean: float, sd: float, unit: str, meaning: str, ref: str, *keys: str
+) -> Prior:
+    """A row and the figures it rests on, which give its date."""
+    return Prior(name, kind, mean, sd, unit, meaning, ref, newest(keys), keys)
+
+
+def prior_of(kind: SourceKind) -> Prior:
+    """The prior of a part of migration or of a known change, as its kind states it."""
+    said = kind.meaning or f"error of {kind.title}"
+    reason = kind.reference or "Stated with the kind"
+    figures = newest(kind.evidence), kind.evidence
+    return Prior(kind.name, "normal", kind.mean, kind.sd, kind.unit, said, reason, *figures)
+
+
+def _bias_rows(flow: str, mean: float, level: float, young: float, drift: float) -> list[Prior]:
+    published = f"share of the mean published {flow}"
+    survey_ref = (
+        "ONS (2003): net migration 1992-2001 revised by 305 thousand; "
+        "ONS (2014): 346 thousand for 2001-2011; emigrants are harder to sample"
+    )
+    return [
+        _row(f"{flow}_bias_level", "normal", mean, level, published,
+             "persistent survey bias, the same at all ages and in all years", survey_ref,
+             "ew-2001-net", "uk-net-2001-11"),
+        _row(f"{flow}_bias_young", "normal", 0.0, young, published,
+             "further bias at young adult ages (peak at 28), each sex its own",
+             f"{survey_ref}; judgement of the part at these ages"),
+        _row(f"{flow}_bias_era", "normal", 0.0, 0.06, published,
+             "step of the bias in years whose coverage is known to differ, each era its own; "
+             "a mean is that of every era without a row of its own",
+             "As large as the bias at young adult ages, some 30 thousand a year for the United "
+             "Kingdom; judgement. Eras: ONS (2009), Port Survey Review, stage two"),
+        _row(f"{flow}_bias_drift", "normal", 0.0, drift, published,
+             "slow change of the bias over the years, AR(1) with 0.8",
+             "ONS (2014): revisions of 2004-2011 rose and fell over four years",
+             "uk-net-2001-11-sd"),
+    ]  # fmt: skip
+
+
+def _flow_rows(flow: str, years: float) -> list[Prior]:
+    true = f"share of the mean {flow}"
+    return [
+        _row(f"{flow}_level", "normal", 0.0, 0.5, true,
+             "level of the flow before the survey is seen",
+             "Weak, by judgement: the survey decides"),
+        _row(f"{flow}_years", "scale", 0.0, years, true,
+             "year-to-year change of the total, AR(1) with 0.9",
+             "Spread of the published totals 1975-1990",
+             "ips-spread-in" if flow == "immigration" else "ips-spread-out"),
+        _row(f"{flow}_age", "scale", 0.0, 0.12, true,
+             "departure of the age-sex shape from the pooled published one",
+             "Judgement: chosen so that under 1 % of prior cells are negative"),
+        _row(f"{flow}_age_years", "scale", 0.0, 0.10, true,
+             "change of the age-sex shape over the years, AR(1) with 0.9", _JUDGEMENT),
+        _row(f"{flow}_schedule", "normal", 0.0, 0.7, "years of age",
+             "error in the mean age and the width of the schedule, each sex its own", _JUDGEMENT),
+    ]  # fmt: skip
+
+
+_BIAS = {
+    IMMIGRATION: _bias_rows(IMMIGRATION, 0.0, 0.05, 0.06, 0.02),
+    EMIGRATION: _bias_rows(EMIGRATION, -0.05, 0.12, 0.10, 0.03),
+}
+_FLOW = {IMMIGRATION: _flow_rows(IMMIGRATION, 0.15), EMIGRATION: _flow_rows(EMIGRATION, 0.12)}
+PRIORS = [
+    _row("base_level", "normal", 0.0, 0.004, "share of the published base",
+         "base too high or too low at all ages",
+         "ONS (2003): the mid-1991 base was lowered by 351 thousand, 0.7 %",
+         "ew-1991-lowered"),
+    _row("base_young", "normal", 0.0, 0.02, "share of the published base",
+         "base too high or too low at young adult ages, each sex its own",
+         "OPCS (1993): 572 thousand added in 1991 without evidence from a survey",
+         "ew-1991-young-men"),
+    _row("base_age", "scale", 0.0, 0.004, "share of the published base",
+         "smooth error of the base over age", _JUDGEMENT),
+    _row("births", "normal", 0.0, 0.001, "share of registered births",
+         "births registered too often or too rarely", "Judgement: registration is near complete"),
+    _row("deaths", "normal", 0.0, 0.002, "share of registered deaths",
+         "deaths registered too often or too rarely, deaths abroad",
+         "Judgement: registration is near complete"),
+    *(row for flow in FLOWS for row in (*_BIAS[flow], *_FLOW[flow])),
+    _row(BIAS_CORRELATION, "fixed", 0.0, 0.0, "correlation",
+         "correlation of the level of the survey's bias of emigration with that of immigration",
+         "None unless asked, by judgement: who counts badly may count both directions badly"),
+    *(prior_of(KINDS[name]) for name in PARTS),
+    _row("split_of_known_sum", "normal", 0.0, 0.5, "share of the expected part",
+         "how the published sum of the adjustments divides into its parts",
+         "Judgement: only the sum was published; the parts are unknown within it"),
+    _row("census_level", "normal", 0.0, 0.003, "share of the census count",
+         "net undercoverage left after adjustment, the same at all ages",
+         "ONS (2003, 2004): the 2001 base was raised by 253 thousand, 0.5 %",
+         "ew-2001-added-2003", "ew-2001-added-2004"),
+    _row("census_young", "normal", 0.0, 0.010, "share of the census count",
+         "further undercoverage at young adult ages, each sex its own", _SMALLWOOD,
+         "ew-2001-young-men"),
+    _row("census_age", "scale", 0.0, 0.002, "share of the census count",
+         "smooth error of coverage over age", _JUDGEMENT),
+    _row("census_correlation", "fixed", 0.0, 0.0, "correlation",
+         "correlation of the undercount left in the census behind the base with that of the "
+         "census at the end, in level and at young adult ages",
+         "None unless asked, by judgement: the same people may have been missed twice"),
+    _row("residual", "scale", 0.0, 0.001, "share of the base carried forward",
+         "what none of the sources explains; kept tight so that it hides no misfit", _JUDGEMENT),
+]  # fmt: skip
+
+
+FIXED = tuple(
+    _row(name, "fixed", value, 0.0, unit, meaning, reason)
+    for name, value, unit, meaning, reason in (
+        ("flow_persistence", 0.9, "correlation",
+         "of the true flow of a year with that of the next, in total and in its ages", _JUDGEMENT),
+        ("bias_persistence", 0.8, "correlation",
+         "of the drift of the survey's bias, and of the moving error of a part, with the next year",
+         "Judgement; ONS (2014): revisions of 2004-2011 rose and fell over four years"),
+        ("part_constant_share", 0.7, "share of variance",
+         "of a part's relative error that is the same in all years", _JUDGEMENT),
+        ("census_cell_error", 0.0045, "share of a census cell",
+         "random error of one age and sex of a census-based estimate; at least its root",
+         _JUDGEMENT),
+        ("census_young_men_factor", 1.6, "times the error of a cell",
+         "men aged 20-35 are counted that much less well",
+         "ONS (2002), About the One Number Census result: response of men 20-24 was 87 % in 2001; "
+         "judgement"),
+        ("base_cell_error", 0.003, "share of a base cell",
+         "random error of one age and sex of the base, carried along its cohort", _JUDGEMENT),
+        ("deaths_cell_error", 0.01, "share of a cohort's deaths",
+         "deaths that the split between two cohorts may misplace", _JUDGEMENT),
+        ("census_jump_error", 0.15, "share of the jump to the next cohort",
+         "people whose age stated a year wrong moves them across a jump of births", _JUDGEMENT),
+        (LOG_SD, 0.5, "logarithm of a scale",
+         "spread of every unknown scale: within a factor of 2.7 of its median, 95 %", _JUDGEMENT),
+    )
+)  # fmt: skip
+
+
+def _names(*rows: Prior) -> tuple[str, ...]:
+    return tuple(row.name for row in rows)
+
+
+FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "base": ("base_level", "base_young", "base_age"),
+        "census": ("census_level", "census_young", "census_age"),
+        **{f"{flow}_bias": _names(*_BIAS[flow]) for flow in FLOWS},
+        **{flow: _names(*_BIAS[flow], *_FLOW[flow]) for flow in FLOWS},
+    }
+)
+"""Priors that may be widened together, by the name of all; the level stands first."""
+OPTIONAL_PRIORS = tuple(kind.name for kind in KINDS.values() if kind.asked)
+"""Priors of known changes, which are carried without error unless one of them is asked for."""
+
+ERAS = [
+    _row("immigration_bias_era 2004 to 2008", "normal", -0.09, 0.03,
+         "share of the mean published immigration",
+         "step of the bias in these years, in place of the row of all eras",
+         "ONS (2014): net migration of 2004-2008 raised by 51 thousand a year, 9 % of the inflow",
+         "uk-nino-2006-07", "uk-net-2004-08", "uk-routes"),
+]  # fmt: skip

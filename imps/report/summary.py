@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from imps.intervals import Z95
 from imps.names import within_sentence
 from imps.notebook_cards import mean_and_ends, thousand
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.results.checks import check
 from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import correlation_warnings
+from imps.results.stability import Stability
 from imps.sources import TOTAL
 from imps.sources.kinds import title
 from imps.tables.fit import (
@@ -33,7 +36,8 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
     base, migration, census = (_said(groups.loc[g]) for g in MAIN_GROUPS)
     sentences = [
         f"{attribution.area}, {attribution.period}: the rolled-forward estimate stood "
-        f"{abs(attribution.total):,.0f} persons {side} the census as counted.",
+        f"{abs(attribution.total):,.0f} persons {side} the census as counted"
+        f"{_what_stands(check(fit).stability)}.",
         f"Of this the population base accounts for {base}, all migration sources for {migration}, "
         f"and the census itself for {census}.",
         _clear_signs(groups),
@@ -60,6 +64,23 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
             "apart."
         )
     return sentences
+
+
+def _what_stands(found: Stability | None) -> str:
+    """The sum that stands, where a headline group by itself does not; empty where all do."""
+    if found is None or found.standing is None:
+        return ""
+    best = found.standing
+    names = " and ".join(within_sentence(title(name)) for name in best.groups)
+    moved = (
+        f"without ages {best.left_out} {within_sentence(title(best.group))} moves by "
+        f"{abs(best.shift_in_sd):.1f} posterior standard deviations"
+    )
+    if not best.stands:
+        return f"; the split does not stand, nor does the sum of any two groups: {moved}"
+    half = Z95 * best.sd
+    said = _said_of(best.mean, best.mean - half, best.mean + half)
+    return f"; what stands is {names} together, {said}, and not their split: {moved}"
 
 
 def _said(row: pd.Series) -> str:

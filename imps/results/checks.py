@@ -13,14 +13,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from imps.account.linear import LinearModel
-from imps.intervals import Z99, ends
 from imps.notebook_cards import Bar, bars, card
 from imps.posterior.by_grid import LEAST_EFFECTIVE_SHARE
 from imps.posterior.fit import Fit, needs_fit
 from imps.posterior.storage import LOG_SCALE, diagnose
+from imps.results.chance import nothing_to_explain
+from imps.results.stability import Stability, stability
 from imps.results.verdict import DO_NOT_USE, SAVED_FIT, USABLE, WITH_CARE, Cause, Verdict
-from imps.sources import TOTAL
 
 LARGEST_R_HAT = 1.01
 LEAST_ESS = 400
@@ -32,16 +31,6 @@ TENSION = 2.0
 """Prior standard deviations between posterior and prior mean that are called tension."""
 INSEPARABLE = 0.9
 """Absolute posterior correlation above which two sources should be read together."""
-CHANCE = (
-    "immigration_sampling",
-    "emigration_sampling",
-    "census_sampling",
-    "period_and_age_conversion",
-    "date_change",
-)
-"""Sources that are random error or arithmetic: what a gap holds when nothing is wrong."""
-LARGEST_BY_CHANCE = Z99
-"""Standard errors (99 per cent) up to which chance alone explains a gap."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +50,8 @@ class Checks:
     largest_log_scale : float
         Largest posterior mean of a standardised log scale, in absolute value.
     verdict : Verdict
+    stability : Stability or None
+        What moves when ages or sources are left out; None for a variant of the model.
     """
 
     table: pd.DataFrame
@@ -70,6 +61,7 @@ class Checks:
     grid_points: int | None
     largest_log_scale: float
     verdict: Verdict
+    stability: Stability | None = None
 
     @property
     def passed(self) -> bool:
@@ -138,7 +130,8 @@ def _checked(fit: Fit) -> Checks:
     misfit = _misfit(fit)
     hard = [*_computation(table, divergences, points, of), *_scales(fit)]
     stale = [Cause(SAVED_FIT, f"STALE: {reason}", "fit again") for reason in fit.stale]
-    soft = [*stale, *_bad_fits(misfit)]
+    stands = _stability(fit)
+    soft = [*stale, *_bad_fits(misfit), *_conflicts(stands)]
     soft += [*_tensions(fit, quantities), *_inseparable(quantities)]
     by_chance, causes = nothing_to_explain(fit.model, fit.latents()), (*hard, *soft)
     step = "read imps.attribute beside imps.identifiability"
@@ -159,7 +152,35 @@ def _checked(fit: Fit) -> Checks:
             next_step=step,
             figures=_in_words(table, divergences, points, of),
         ),
+        stability=stands,
     )
+
+
+def _stability(fit: Fit) -> Stability | None:
+    """What moves when ages of the stocks or sources are left out; of the Gaussian model only."""
+    if not fit.gaussian:
+        return None
+    scales = fit.draws[LOG_SCALE].mean(("chain", "draw")).values
+    return stability(fit.model, scales)
+
+
+def _conflicts(found: Stability | None) -> list[Cause]:
+    """Ages or sources that contradict all other figures, the strongest first."""
+    if found is None:
+        return []
+    strongest = found.conflicts.drop_duplicates("left_out")
+    advice = "look at their figures, and report only what stands: imps.left_out(fit, by='age')"
+    if found.standing is not None and found.standing.stands:
+        advice = f"report {' and '.join(found.standing.groups)} as one sum; " + advice
+    return [
+        Cause(
+            f"ages {row.left_out}" if row.by == "age" else str(row.left_out),
+            f"contradict the rest: without them {row.group} moves by {row.shift_in_sd:+.1f} "
+            f"posterior sds (conflict z {row.z:+.1f}, {found.critical:.1f} is allowed)",
+            advice,
+        )
+        for row in strongest.itertuples()
+    ]
 
 
 def _in_words(table: pd.DataFrame, divergences: int, points: float | None, of: int | None) -> str:
@@ -170,57 +191,6 @@ def _in_words(table: pd.DataFrame, divergences: int, points: float | None, of: i
         f"{divergences} divergences"
     )
     return text if points is None else f"{text}, {points:.0f} of {of} grid points effective"
-
-
-def nothing_to_explain(model: LinearModel, latents: np.ndarray) -> bool:
-    """Whether chance alone explains the gap, so that no source is to be blamed.
-
-    Two things must hold. The gap, less what is known arithmetic, is within 2.58
-    standard errors of sampling and conversion. And the 90 per cent interval of every
-    source holds zero, and where the census was published by sex also the 99 per cent
-    interval for each sex: opposite errors of the sexes may hide in a small total.
-
-    Parameters
-    ----------
-    model : LinearModel
-    latents : ndarray (draw, latent)
-        Scaled posterior draws.
-    """
-    return gap_by_chance(model) <= LARGEST_BY_CHANCE and not _standing_out(model, latents)
-
-
-def gap_by_chance(model: LinearModel) -> float:
-    """Size of the gap in standard errors of chance, if no figure were biased.
-
-    Sampling error, conversion and the move from census day stand with their priors,
-    known arithmetic with its value; everything else is zero.
-    """
-    known, variance = 0.0, 0.0
-    for part in model.contributions:
-        if part.source in CHANCE or not part.value.effects:
-            mean, sd = model.prior_moments(part.prior.sum())
-            known, variance = known + float(mean), variance + float(sd) ** 2
-    return abs(model.sources.gap - known) / max(variance, 1.0) ** 0.5
-
-
-def _standing_out(model: LinearModel, latents: np.ndarray) -> list[str]:
-    """Sources whose interval leaves out zero: 90 per cent in total, 99 for each sex."""
-    by_sex = model.sources.census.observed != TOTAL
-    found = []
-    for part in model.contributions:
-        if part.source in CHANCE or not part.value.effects:
-            continue
-        sexes = model.evaluate(part.value.sum((1,)), latents)
-        clear = [_leaves_out_zero(sexes.sum(axis=1), 0.90)]
-        clear += [_leaves_out_zero(draws, 0.99) for draws in sexes.T if by_sex]
-        if any(clear):
-            found.append(part.source)
-    return found
-
-
-def _leaves_out_zero(draws: np.ndarray, prob: float) -> bool:
-    lower, upper = ends(draws, prob)
-    return bool(lower > 0 or upper < 0)
 
 
 def _misfit(fit: Fit) -> pd.DataFrame:

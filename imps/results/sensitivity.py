@@ -6,7 +6,7 @@ plain table carries the verdict of its fit in ``attrs["verdict"]``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,11 +18,13 @@ from imps.account.linear import LinearModel, linear_model
 from imps.account.prior_sets import PRIOR_SETS, prior_set
 from imps.account.priors import FAMILIES, Priors
 from imps.errors import PriorError, SourceError, some
+from imps.names import SOURCE
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, fit, needs_fit
 from imps.project.case import Case
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import INSEPARABLE, Checks, check
+from imps.results.stability import AGE_BANDS, stability
 from imps.results.verdict import Verdict
 from imps.shipped import find_case
 
@@ -259,21 +261,43 @@ def widened(
     return _judged(pd.DataFrame(rows), fit)
 
 
-def left_out(fit: Fit, *, draws: int = 500) -> pd.DataFrame:
-    """Refit without each source of the likelihood in turn.
+def left_out(
+    fit: Fit,
+    by: str = SOURCE,
+    *,
+    bands: Sequence[tuple[int, int | None]] = AGE_BANDS,
+    checks: Checks | None = None,
+) -> pd.DataFrame:
+    """How far every headline group moves when rows are left out, and whether they contradict.
+
+    Exact at the posterior mean scales, without a refit; see :mod:`imps.results.stability`.
+
+    Parameters
+    ----------
+    fit : Fit
+    by : {"source", "age", "year"}
+        Each source of evidence in turn; each band of age of the census and of registers;
+        each year of the flows.
+    bands : sequence of (first age, last age)
+        Bands that are left out by age; None is the end of an open band.
 
     Returns
     -------
     DataFrame, persons
-        One row a source left out, with the posterior mean of each headline group.
+        by, left_out, rows, group, mean, sd, mean_without, sd_without, shift, shift_in_sd (of the
+        posterior with all rows), z (standard normal under the model), conflict (whether |z|
+        is beyond the family-wise 5 per cent level, `attrs["critical_z"]`). No row where
+        nothing was published by age.
+
+    Raises
+    ------
+    LabelError
+        If `by` is something else, or a band that was asked for has no row.
     """
     fit = _gaussian_fit(fit, "left_out")
-    rows = [_headline("nothing", 1.0, attribute(fit))]
-    for source in dict.fromkeys(fit.model.row_sources):
-        model = without_rows(fit.model, source)
-        rows.append(_headline(source, 1.0, attribute(_fit(model, fit, draws))))
-    table = pd.DataFrame(rows).drop(columns="factor").rename(columns={"prior": "left_out"})
-    return _judged(table, fit)
+    found = stability(fit.model, _mean_scales(fit), (by,), bands=bands)
+    found.table.attrs["critical_z"] = found.critical
+    return _judged(found.table, fit, checks)
 
 
 def without_rows(model: LinearModel, source: str) -> LinearModel:

@@ -48,6 +48,10 @@ MOVED = 1.0
 """Posterior standard deviations of shift beyond which a group does not stand by itself."""
 LEAST_SD = 1.0
 """Persons of prior sd from which a group is no known arithmetic."""
+COLUMNS = [
+    "by", "left_out", "rows", "group", "mean", "sd", "mean_without", "sd_without", "shift",
+    "shift_in_sd", "z", "conflict",
+]  # fmt: skip
 HEADLINE = ("base", "migration", "census")
 AGE, SOURCE, YEAR = "age", "source", "year"
 
@@ -61,17 +65,26 @@ class StandingSum:
     groups : tuple of str
     mean, sd : float, persons
         Posterior of the sum with all rows.
-    left_out : str
-        Rows without which a part moves by more than one posterior sd.
+    left_out, group : str
+        Rows without which a group moves farthest, and that group.
+    shift_in_sd : float
+        By how many of its posterior sds.
     largest_shift : float, posterior sds of the sum
-        Over everything that was left out.
+        Over all bands of age.
     """
 
     groups: tuple[str, ...]
     mean: float
     sd: float
     left_out: str
+    group: str
+    shift_in_sd: float
     largest_shift: float
+
+    @property
+    def stands(self) -> bool:
+        """Whether the sum moves by less than one posterior sd whatever is left out."""
+        return self.largest_shift <= MOVED
 
 
 @dataclass(frozen=True)
@@ -81,12 +94,12 @@ class Stability:
     Attributes
     ----------
     table : DataFrame, persons
-        left_out, rows, group, mean, sd, mean_without, sd_without, shift, shift_in_sd (of
+        by, left_out, rows, group, mean, sd, mean_without, sd_without, shift, shift_in_sd (of
         the posterior with all rows), z, conflict (|z| beyond the critical value).
     critical : float
         Family-wise critical value of |z| over the table.
     standing : StandingSum or None
-        The sum that stands, where a group by itself does not.
+        The sum that moves least over the bands of age, where a group by itself does not stand.
     """
 
     table: pd.DataFrame
@@ -150,35 +163,45 @@ class LeaveOut:
 
 
 def stability(
-    model: LinearModel, scales: np.ndarray, parts: Mapping[str, np.ndarray], *, seed: int = 0
+    model: LinearModel,
+    scales: np.ndarray,
+    by: Sequence[str] = (AGE, SOURCE),
+    *,
+    bands: Sequence[tuple[int, int | None]] = AGE_BANDS,
+    seed: int = 0,
 ) -> Stability:
-    """Leave out each part of the rows in turn and follow the headline groups.
+    """Leave out parts of the rows in turn and follow the headline groups.
 
     Parameters
     ----------
     model : LinearModel
     scales : ndarray (scale)
         Standardised log scales held fixed.
-    parts : mapping from label to ndarray of int
-        Rows that are left out together.
+    by : sequence of {"age", "source", "year"}
+        What is left out in turn: see :func:`rows_by`. One family of conflicts.
     seed : int
         Of the simulated critical value.
     """
+    parts = [(kind, *item) for kind in by for item in rows_by(model, kind, bands).items()]
+    if not parts:
+        return Stability(pd.DataFrame(columns=COLUMNS), np.inf, None)
     totals = headline_totals(model)
     names = list(totals)
     exact = LeaveOut(model, scales, list(totals.values()))
     sd = np.sqrt(np.diag(exact.covariance))
     frames, contrasts, moves = [], [], {}
-    for label, rows in parts.items():
+    for kind, label, rows in parts:
         shift, added, gain = exact.without(rows)
         more = np.diag(added)
         informed = more > NO_INFORMATION * sd**2
         step = np.where(informed, np.sqrt(np.maximum(more, 0)), np.nan)
         contrasts.append(gain[:, informed] / step[informed])
-        moves[label] = shift
+        if kind == AGE:
+            moves[label] = shift
         frames.append(
             pd.DataFrame(
                 {
+                    "by": kind,
                     "left_out": label,
                     "rows": rows.size,
                     "group": names,
@@ -195,16 +218,16 @@ def stability(
     critical = critical_value(exact.half(np.concatenate(contrasts, axis=1)), seed=seed)
     table = pd.concat(frames, ignore_index=True)
     table["conflict"] = table["z"].abs() > critical
-    return Stability(table, critical, standing_sum(names, exact, moves))
+    return Stability(table[COLUMNS], critical, standing_sum(names, exact, moves))
 
 
 def headline_totals(model: LinearModel) -> dict[str, Affine]:
-    """Total of every headline group that is not known arithmetic, persons."""
+    """Total of base, migration and census, each where it is not known arithmetic, persons."""
     totals = {}
     for part in model.contributions:
         group = f"group[{part.group}]"
         total = model.reported[group if group in model.reported else f"gap[{part.source}]"]
-        if model.prior_moments(total)[1] > LEAST_SD:
+        if part.group in HEADLINE and model.prior_moments(total)[1] > LEAST_SD:
             totals[part.group] = total
     return totals
 
@@ -224,29 +247,32 @@ def critical_value(half: np.ndarray, *, seed: int) -> float:
 def standing_sum(
     names: Sequence[str], exact: LeaveOut, moves: Mapping[str, np.ndarray]
 ) -> StandingSum | None:
-    """The sum of headline groups that stands, where one of them by itself does not.
+    """The sum of two headline groups that stands best, where one of them by itself does not.
 
     Of the pairs that hold the group that moves farthest, the one whose sum moves least.
     """
     sd = np.sqrt(np.diag(exact.covariance))
     places = [names.index(name) for name in HEADLINE if name in names]
-    size = {(label, i): abs(m[i]) / sd[i] for label, m in moves.items() for i in places}
-    if not size or max(size.values()) <= MOVED:
+    size = {(label, i): float(m[i] / sd[i]) for label, m in moves.items() for i in places}
+    if not size or max(map(abs, size.values())) <= MOVED or len(places) < 2:
         return None
-    label, worst = max(size, key=lambda key: size[key])
+    label, worst = max(size, key=lambda key: abs(size[key]))
     sums = []
     for other in places:
         if other != worst:
             pair = np.ix_([worst, other], [worst, other])
             spread = float(np.sqrt(exact.covariance[pair].sum()))
-            farthest = max(abs(m[worst] + m[other]) / spread for m in moves.values())
+            farthest = max(float(abs(m[worst] + m[other])) / spread for m in moves.values())
             sums.append((farthest, other, spread))
-    if not sums:
-        return None
     farthest, other, spread = min(sums)
-    groups = tuple(names[i] for i in sorted((worst, other), key=places.index))
     return StandingSum(
-        groups, float(exact.mean[worst] + exact.mean[other]), spread, label, farthest
+        groups=tuple(names[i] for i in sorted((worst, other), key=places.index)),
+        mean=float(exact.mean[worst] + exact.mean[other]),
+        sd=spread,
+        left_out=label,
+        group=names[worst],
+        shift_in_sd=size[label, worst],
+        largest_shift=farthest,
     )
 
 

@@ -19,6 +19,7 @@ from imps.tables.fit import (
     response_table_of,
     roll_forward_table,
     sources_table,
+    stability_table,
     variants_table,
 )
 from imps.tables.printed import PrintedTable, to_docx

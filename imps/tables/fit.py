@@ -184,6 +184,30 @@ def roll_forward_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTabl
     )
 
 
+def stability_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
+    """Shift of every headline group when ages or sources are left out, and its conflict."""
+    checks = checks or check(fit)
+    found = checks.stability
+    frame = pd.DataFrame(columns=["left_out"]) if found is None else found.table
+    notes = ["Not made for a variant of the model: it has no exact answers."]
+    if found is not None:
+        notes = [
+            PREVIEW,
+            "z = shift / sqrt(variance without - variance with), standard normal if the model is "
+            f"right; beyond {found.critical:.1f} (5 % over the whole table) those rows contradict "
+            "all others. A large shift with a small z is lost information.",
+        ]
+    persons = ("mean", "sd", "mean_without", "sd_without", "shift")
+    return PrintedTable(
+        frame,
+        f"Without single ages and sources, {fit.model.sources.area}, {fit.model.sources.period}",
+        "tab:stability",
+        (*notes, f"Fit: {checks.verdict}."),
+        persons,
+        csv_only=("by", "rows", "mean", "sd"),
+    )
+
+
 def priors_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     """Every prior with its 95 per cent range, its meaning and its reason.
 

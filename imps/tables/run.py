@@ -39,6 +39,7 @@ def run_tables(
         "back_series": account.back_series_table(reconciliation, later=later),
         "new_base": account.new_base_table(fitted, attribution),
         "response": fit.response_table_of(fitted, checks=checks),
+        "stability": fit.stability_table(fitted, checks=checks),
         "roll_forward": fit.roll_forward_table(fitted, checks=checks),
         "priors": fit.priors_table(fitted, checks=checks),
         "sources": fit.sources_table(fitted, checks=checks),

@@ -47,9 +47,9 @@ def row_walk(folder: Path) -> None:
     imps.linear_model(project.sources, project.priors)
 
 
-def prior_walk() -> None:
+def prior_walk(sources: imps.Sources) -> None:
     priors = imps.default_priors().replace(**{PRIOR: (-0.1, 0.05)})
-    imps.fit(imps.linear_model(imps.load_case(CASE).sources, priors), seed=1, draws=DRAWS)
+    imps.fit(imps.linear_model(sources, priors), seed=1, draws=DRAWS)
 
 
 def importing(frame: FrameType | None) -> bool:
@@ -119,7 +119,8 @@ def count(walk: str) -> Seen:
             imps.write_project(Path(folder) / "project")
             inputs = partial(row_walk, Path(folder) / "project")
             return passed(inputs, events.PY_START, lambda frame: True)
-    files = passed(prior_walk, events.PY_RETURN, holds_prior)
+    inputs = partial(prior_walk, imps.load_case(CASE).sources)
+    files = passed(inputs, events.PY_RETURN, holds_prior)
     fit = inspect.getsourcefile(imps.Fit) or ""
     files.setdefault(fit.removeprefix(f"{ROOT}/"), {"fit"})
     return files

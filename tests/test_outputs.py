@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import imps
@@ -33,6 +34,13 @@ def test_latex_and_html_print_the_numbers_of_the_table(attribution):
     assert "|" not in latex.split(r"\begin{tabular}")[1].split("}")[0]
     assert printed in table.to_html()
     assert "Means add up; interval ends do not." in latex
+
+
+def test_csv_takes_empty_text():
+    """The empty text begins with nothing, and not like a formula."""
+    frame = pd.DataFrame({"name": ["births", "base"], "evidence": ["", "a"]})
+    table = tables.PrintedTable(frame, "c", "l", ())
+    assert table.csv_text().splitlines()[1] == "births,"
 
 
 def test_csv_refuses_text_that_a_spreadsheet_would_run(attribution, tmp_path):

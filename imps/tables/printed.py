@@ -98,7 +98,7 @@ class PrintedTable:
         """The numbers unrounded, as the text of a CSV file."""
         text = self.frame.select_dtypes(include=["object", "string"])
         for column in text:
-            bad = [v for v in text[column].dropna() if str(v)[:1] in "=+@\t\r"]
+            bad = [v for v in text[column].dropna() if str(v).startswith(tuple("=+@\t\r"))]
             if bad:
                 raise ImpsError(
                     f"table '{self.label}', column '{column}': '{bad[0]}' begins like a "

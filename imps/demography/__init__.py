@@ -1,1 +1,9 @@
 """Demographic accounting, periods and age schedules: plain arrays, no model."""
+
+import pkgutil
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=[module.name for module in pkgutil.iter_modules(__path__)]
+)

@@ -1,1 +1,9 @@
 """The passenger survey: weights, totals with design-based errors, published tables."""
+
+import pkgutil
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=[module.name for module in pkgutil.iter_modules(__path__)]
+)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from imps.demography.periods import (
-    CALENDAR_YEARS,
     MID_YEARS,
     mid_year_interval,
     share_after,
     spelt_out,
 )
-from imps.errors import DefinitionError, LabelError, SourceError, some
 from imps.intervals import Z95
 from imps.names import (
     AGE,
@@ -36,26 +33,11 @@ from imps.sources.administrative import (
     KnownSum,
 )
 from imps.sources.array_checks import check_ages, check_years
-from imps.sources.definitions import (
-    LARGEST_BIRTH_RATE,
-    LEAST_BIRTH_RATE,
-    LONG_TERM,
-    PERSONS,
-    SURVEY,
-    THOUSANDS,
-    USUAL,
-    VINTAGES_DIFFER,
-    Counted,
-    difference,
-    explained,
-)
+from imps.sources.checks_across import ACROSS
 from imps.sources.flows import SurveyFlow
 from imps.sources.kinds import SourceKind
 from imps.sources.stocks import RolledForward, Stock
 from imps.sources.vital import Births, Deaths, to_mid_years
-
-COMPOSITION_TOLERANCE = 1_000.0
-"""Persons by which a published TIM may differ from its parts: figures rounded to 0.1 thousand."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +94,8 @@ class Sources:
         check_years(self.births.count, "births", years)
         check_years(self.deaths.count, "deaths", years)
         check_years(self.rolled_forward.total, "rolled_forward", self.mid_years)
-        self._check_dates()
-        self._check_counted()
-        self._check_units()
-        self._check_basis()
-        self._check_vintages()
-        self._check_flow_years()
-        self._check_known_changes()
-        self._check_parts()
-        self._check_composition()
+        for check in ACROSS:
+            check(self)
 
     @property
     def years(self) -> np.ndarray:
@@ -372,152 +347,3 @@ class Sources:
                 "Net migration by year, later official series and survey", survey.tolist(),
             ),
         )  # fmt: skip
-
-    def _check_dates(self) -> None:
-        if not self.base.at_mid_year:
-            raise DefinitionError(
-                f"source 'base': its date is {self.base.date}, not a mid-year (30 June): "
-                f"{difference('mid-year', 'census day')}. Move it to the mid-year first; the "
-                "account starts there."
-            )
-        if self.last_year <= self.base.date.year:
-            raise DefinitionError(
-                f"census {self.census.date} does not lie after the base {self.base.date}."
-            )
-
-    @property
-    def _all(self) -> tuple[Any, ...]:
-        """Every source with a definition of what it counts."""
-        own = tuple(s for s in self.extra if isinstance(getattr(s, "counted", None), Counted))
-        return (
-            self.base, self.census, self.births, self.deaths, self.immigration, self.emigration,
-            *self.administrative, *self.known_sums, self.rolled_forward, *self.known_changes, *own,
-        )  # fmt: skip
-
-    def _check_counted(self) -> None:
-        """One area, persons, usual residents, and the same measure in both directions."""
-        for source in self._all:
-            name, what = getattr(source, "name", "sum of adjustments"), source.counted
-            for value, wanted, noun in (
-                (what.geography or self.area, self.area, "area"),
-                (what.unit, PERSONS, "unit"),
-                (what.residents, USUAL, "population"),
-            ):
-                if value != wanted:
-                    raise DefinitionError(
-                        f"source '{name}': its {noun} is '{value}', that of the account "
-                        f"'{wanted}'{explained(value, wanted)}. Figures of two definitions are "
-                        "never combined: bring it to that of the account, or leave it out."
-                    )
-        one, other = self.immigration.counted.measure, self.emigration.counted.measure
-        if one != other:
-            raise DefinitionError(
-                f"immigration measures '{one or 'not stated'}' and emigration "
-                f"'{other or 'not stated'}'{explained(one, other)}. Use one measure for both."
-            )
-        parts = [part.label for part in self.administrative if part.status != EXPECTED]
-        if one == LONG_TERM and parts:
-            raise DefinitionError(
-                f"the flows are long-term migration (LTIM), and {some(parts)} stand beside them"
-                f"{explained(SURVEY, LONG_TERM)}. Take what the total holds off it first."
-            )
-
-    def _check_units(self) -> None:
-        """Thousands beside persons show in the births per person, whatever is stated."""
-        arrays = (self.base.count, self.census.count, self.births.count, self.deaths.count,
-                  self.immigration.estimate, self.emigration.estimate)  # fmt: skip
-        stated = {str(a.attrs["units"]) for a in arrays if "units" in a.attrs} - {PERSONS}
-        if stated:
-            raise DefinitionError(
-                f"an array states '{some(sorted(stated))}' as its units, expected '{PERSONS}'"
-                f"{explained(THOUSANDS, PERSONS)}. Convert it."
-            )
-        births = float(self.births.count.sum(SEX).mean())
-        for stock in (self.base, self.census):
-            rate = births / stock.total if stock.total else np.inf
-            if not LEAST_BIRTH_RATE < rate < LARGEST_BIRTH_RATE:
-                raise DefinitionError(
-                    f"{births:,.0f} births a year beside {stock.total:,.0f} people in "
-                    f"'{stock.name}' ({rate:.2g} a person): one of them is in thousands"
-                    f"{explained(THOUSANDS, PERSONS)}. Convert it."
-                )
-
-    def _check_vintages(self) -> None:
-        one, other = self.immigration.vintage, self.emigration.vintage
-        if one != other:
-            raise DefinitionError(
-                f"immigration is of vintage '{one}', emigration of '{other}': {VINTAGES_DIFFER}. "
-                "Use one vintage for both."
-            )
-
-    def _check_basis(self) -> None:
-        flows: tuple[SurveyFlow | AdministrativeFlow | KnownSum, ...] = (
-            self.emigration,
-            *self.administrative,
-            *self.known_sums,
-        )
-        other = [f"{s.flow}: {s.basis}" for s in flows if s.basis != self.flow_basis]
-        if other:
-            raise DefinitionError(
-                f"flows of one account must share one basis; immigration is by {self.flow_basis}, "
-                f"but {some(other)}{explained(CALENDAR_YEARS, MID_YEARS)}. Bring them to the same "
-                "periods first."
-            )
-
-    def _check_flow_years(self) -> None:
-        needed = self.years if self.flow_basis == MID_YEARS else self.mid_years
-        series = {s.name: s.years for s in (self.immigration, self.emigration)}
-        series |= {part.label: part.count[YEAR].values for part in self.administrative}
-        series["total_migration"] = self.total_migration[YEAR].values
-        for name, years in series.items():
-            missing = [int(y) for y in needed if y not in years]
-            if missing:
-                raise LabelError(
-                    f"source '{name}': {self.flow_basis}s {some(missing)} are missing; the account "
-                    f"from mid-{needed[0]} to mid-{needed[-1]} needs {needed[0]} to {needed[-1]}."
-                )
-
-    def _check_known_changes(self) -> None:
-        for change in self.known_changes:
-            outside = [int(y) for y in change.count[YEAR].values if y not in self.years]
-            if outside:
-                raise LabelError(
-                    f"source '{change.name}': mid-years {some(outside)} lie outside the account, "
-                    f"which has {self.years[0]} to {self.years[-1]}."
-                )
-
-    def _check_parts(self) -> None:
-        labels = [part.label for part in self.administrative]
-        double = sorted({x for x in labels if labels.count(x) > 1})
-        rows: list[object] = [
-            *self.survey_flows,
-            "census",
-            *(getattr(own, "name", None) for own in self.extra),
-        ]
-        gap: list[object] = [*{p.name for p in self.administrative}]
-        gap += [change.name for change in self.known_changes]
-        kinds: list[object] = [f"kind {kind.name}" for kind in self.own_kinds]
-        for names in (rows, gap, kinds):
-            double += sorted({str(x) for x in names if names.count(x) > 1})
-        if double:
-            raise SourceError(f"source {some(double)} is given twice.")
-        sums = {known.flow for known in self.known_sums}
-        lost = [p.label for p in self.administrative if p.status == EXPECTED and p.flow not in sums]
-        if lost:
-            raise SourceError(
-                f"{some(lost)} have status 'expected' but no published sum of their direction "
-                "is given: add a KnownSum, or give published parts."
-            )
-
-    def _check_composition(self) -> None:
-        table = self.composition()
-        off = table[table["difference"].abs() > COMPOSITION_TOLERANCE]
-        if len(off):
-            worst = off.loc[off["difference"].abs().idxmax()]
-            raise DefinitionError(
-                f"total migration is not survey + Irish + asylum + visitor switchers - migrant "
-                f"switchers in {len(off)} of {len(table)} cells; worst {worst['flow']} "
-                f"{worst['year']}: published {worst['published']:,.0f}, parts {worst['sum']:,.0f}. "
-                "Are survey (IPS) and total (TIM, LTIM) of the same vintage, and do the parts "
-                "stand in the survey already?"
-            )

@@ -59,13 +59,11 @@ def test_a_function_is_measured_in_lines_of_code(tmp_path):
     assert list(function_sizes(path)) == [("f", 4)]
 
 
-@pytest.mark.xfail(strict=False, reason="being split")
 def test_no_module_is_long():
     found = {str(p.relative_to(ROOT)): lines_of(p) for p in MODULES}
     assert not {name: n for name, n in found.items() if n > MODULE_LINES}
 
 
-@pytest.mark.xfail(strict=False, reason="being split")
 def test_no_function_is_long():
     found = {f"{p.relative_to(ROOT)}: {f}": n for p in MODULES for f, n in function_sizes(p)}
     assert not {name: n for name, n in found.items() if n > FUNCTION_LINES}

@@ -196,8 +196,7 @@ def reconcile(
     flows: Annotated[str, typer.Option(help="linear or log.")] = "linear",
     switchers: Annotated[str, typer.Option(help="normal or beta.")] = "normal",
     switcher_share: Annotated[
-        list[str] | None,
-        typer.Option(help="SOURCE=SHARE for --switchers beta; may be repeated."),
+        list[str] | None, typer.Option(help="SOURCE=SHARE of --switchers beta; repeated.")
     ] = None,
     force: Force = False,
     quiet: Quiet = False,

@@ -185,14 +185,23 @@ def run(
     manifest = first_part(loaded, linear_part(model), request, imported)
     manifest |= {"cores_used": sampling.cores, "started": started.isoformat(timespec="seconds")}
     working = working_folder(target, manifest, force, tell)
+    done = _in_folder(loaded, model, shown, target, working, force)
+    shutil.rmtree(working, ignore_errors=True)
+    return done
+
+
+def _in_folder(
+    case: Case, model: object, shown: Mapping[str, Any], target: Path, working: Path, force: bool
+) -> Run:
+    """Fit and write, holding the working folder; a refused fit leaves no empty one behind."""
     kept, refused = working / CHAINS_FOLDER, True
     try:
         with alone(working):
             found = fit(model, **shown, keep=kept)
             refused = False
-            done = _results_of(loaded, found, target)
+            done = _results_of(case, found, target)
             check_replaceable(target, force)  # once more: it was long ago
-            tell("writing tables, figures and report")
+            shown["say"]("writing tables, figures and report")
             _write(done, target, working, read_manifest(working))
     except RunBusyError:
         raise
@@ -200,7 +209,6 @@ def run(
         if refused and not any(kept.glob("*-*.nc")):
             shutil.rmtree(working, ignore_errors=True)  # with nothing to lose
         raise
-    shutil.rmtree(working, ignore_errors=True)
     return done
 
 

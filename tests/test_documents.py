@@ -38,7 +38,7 @@ BEFORE = {
     "README.md": """
 import imps, pandas
 imps.write_project("example")
-frame = pandas.read_csv("example/births.csv")
+frame = pandas.read_csv("example/data/births.csv")
 """,
     "docs/how-to.md": FIT + "sources = imps.load_case('england-wales-2001-2011').sources",
 }
@@ -121,8 +121,9 @@ def command(line):
     words = shlex.split(line, comments=True)
     with group.make_context("imps", words[1:2]) as context:
         name, found, _ = group.resolve_command(context, words[1:2])
-        found.make_context(name, words[2:], parent=context)
-    if name in FITS_NOTHING and not any(w.isupper() for w in words):
+        if words[2:]:  # a command that is only named has no arguments
+            found.make_context(name, words[2:], parent=context)
+    if name in FITS_NOTHING and (words[2:] or name == "cases") and not any(w.isupper() for w in words):
         group(words[1:], standalone_mode=False)
 
 
@@ -172,7 +173,7 @@ def test_every_block_of_a_page_runs(page, tmp_path):
     assert blocks
     done = subprocess.run(
         [sys.executable, "-c", RUN],
-        input=json.dumps([page, BEFORE.get(page, ""), blocks]),
+        input=json.dumps([page, BEFORE.get(page, "import imps"), blocks]),
         cwd=tmp_path,
         env={**os.environ, "MPLBACKEND": "agg"},
         capture_output=True,

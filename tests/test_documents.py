@@ -123,7 +123,8 @@ def command(line):
         name, found, _ = group.resolve_command(context, words[1:2])
         if words[2:]:  # a command that is only named has no arguments
             found.make_context(name, words[2:], parent=context)
-    if name in FITS_NOTHING and (words[2:] or name == "cases") and not any(w.isupper() for w in words):
+    complete = words[2:] or name == "cases"
+    if name in FITS_NOTHING and complete and not any(word.isupper() for word in words):
         group(words[1:], standalone_mode=False)
 
 

@@ -354,6 +354,8 @@ def doctor() -> None:
 def main() -> None:
     """Entry point of the console script."""
     try:
+        if sys.argv[1:] == ["cases"]:
+            return cases()  # reading arguments loads pydantic, which takes longer than all else
         app()
     except OSError as error:  # what it had to say could not be written
         print(f"OSError: the output could not be written: {error.strerror}", file=sys.stderr)

@@ -84,6 +84,6 @@ def test_rounding_error_is_no_uncertainty():
     case = imps.load_case("england-wales-2011-2021")
     model = imps.linear_model(case.sources, imps.default_priors())
     table = imps.attribute(imps.fit(model, seed=1, method="exact", draws=200)).summary()
-    row = table.set_index("source").loc["period_and_age_conversion"]
+    row = table.set_index("source").loc["period_conversion"]
     assert row["prior_sd"] == 0
     assert np.isnan(row["contraction"])

@@ -55,17 +55,6 @@ def test_population_equals_the_roll_forward_of_its_own_draws(model, rng):
         assert np.abs(linear - rolled).max() < 1e-8  # persons a cell
 
 
-def test_the_split_of_a_known_sum_stays_within_it(model, rng):
-    account = model.account
-    w = random_latents(model, rng)
-    for flow in ("immigration", "emigration"):
-        parts = [p for p in model.sources.administrative if p.flow == flow]
-        moved = sum(p.sign * model.evaluate(account.split[p.label], w) for p in parts)
-        assert np.abs(moved).max() < TOTAL
-        for part in parts:
-            assert model.evaluate(account.split[part.label], w).std() > 100  # free within the sum
-
-
 def test_survey_rows_are_half_of_two_intervals(model):
     """A flow of one person a year in one cell shows in two calendar years."""
     flow = model.account.flows["immigration"]

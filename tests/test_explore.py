@@ -36,7 +36,6 @@ def rebuilt(sources, preview, **changes):
         {
             "asylum_seekers": (-0.1, 0.4),
             "births": (0.002, 0.001),
-            "split_of_known_sum": (0.0, 1.0),
             "base_age": (0.0, 0.008),
         },
     ],

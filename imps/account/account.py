@@ -6,15 +6,20 @@ everything is jointly normal. Arrays run over (sex, age reached, interval).
 
 The equations, with t the intervals from base to census and L the Lexis map:
 
-    base      = published base - P0 (level + young + smooth over age)
-    x_k       = m_k (1 + level + era_t + years_t + age + age x years_t) + schedule error
-    p_k       = m_k (mean + level + young + era_t + drift_t)     bias of the survey, the
-                levels of the two directions correlated if asked
+    base      = published base - P0 (level + children + young + old + smooth over age
+                                     + stated error + cells)
+    x_k       = m_k (1 + level + era_t + years_t + age + age x years_t + children laid
+                     + children unseen + layout within groups + cells_t) + schedule error
+    p_k       = m_k (level + sex + young + era_t + drift_t - children unseen)      survey bias,
+                the levels of the two directions correlated if asked
     true part = published part (1 - e_j)                  asylum, Irish, switchers
     true change = known change - m (e_j + drift_t)        cross-border, armed forces, if asked
     N_T       = L(base) + L(births - deaths) + L(x_imm - x_em) + sum_j L(part_j) + residual
 
-with m_k the pooled published flow by age and sex, constant over time.
+with m_k the pooled published flow by age and sex, constant over time. Where the
+roll-forward was published by sex and age in between, the net of its flows is known in
+every cell, and so is what m_immigration - m_emigration must be on average. Children
+unseen stand in both the true flow and, with the opposite sign, the bias.
 
 True flow and bias must share one reference m_k. A bias proportional to the
 published flow of each year, beside a true flow centred on a constant, is read off
@@ -31,12 +36,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from imps.account.affine import Affine, zero
+from imps.account.carried import layout_of_carried
 from imps.account.flows import Flow, erring_together, survey_flow
 from imps.account.latents import Latents, Resolution
 from imps.account.nonlinear import Form
 from imps.account.parts import administrative_parts, change_errors, known_changes
 from imps.account.priors import FAMILIES, Prior, Priors, completed, default_priors
 from imps.account.stocks import (
+    COUNTED_TWICE,
+    base_sampling,
+    census_sampling,
     missed_twice,
     registered_births,
     registered_deaths,
@@ -68,12 +77,15 @@ class Account:
         Published minus true net flow of asylum, Irish and switcher flows.
     parts : mapping of ndarray (sex, age, interval) by source name
         Published net flow.
-    split : mapping of Affine (interval) by label of the part, persons per year
-        Published part minus its expected value, where only the sum is known.
+    layout : ndarray (sex, age, interval), persons per year
+        What the official roll-forward carried in each cell beyond the flows and changes as
+        they are laid out here; it sums to zero in every interval.
     change_errors : mapping of Affine (sex, age, interval) by source name
         Published minus true, of the known changes that have a prior.
     residual : Affine (sex, age), persons at the last mid-year
     census_undercount : Affine (sex, age), persons
+    census_sampling : Affine (sex, age), persons
+        Sampling error that the cells of the census share, with the stated standard error.
     resolution : Resolution
     form : Form
     """
@@ -87,10 +99,11 @@ class Account:
     flows: Mapping[str, Flow]
     part_errors: Mapping[str, Affine]
     parts: Mapping[str, np.ndarray]
-    split: Mapping[str, Affine]
+    layout: np.ndarray
     change_errors: Mapping[str, Affine]
     residual: Affine
     census_undercount: Affine
+    census_sampling: Affine
     resolution: Resolution
     form: Form
 
@@ -153,13 +166,15 @@ def build_account(
     latents = Latents(priors)
     fine = resolution or Resolution.for_sources(sources)
     form = form or Form()
+    parts, errors = administrative_parts(latents, sources, form)
+    layout = layout_of_carried(sources, parts)
     flows = {
-        name: survey_flow(latents, survey, sources, fine, form)
+        name: survey_flow(latents, survey, sources, fine, form, layout)
         for name, survey in sources.survey_flows.items()
     }
     flows = erring_together(latents, flows)
-    parts, errors, split = administrative_parts(latents, sources, form)
     base_error = stock_error(latents, "base", sources.base.count.values, fine)
+    base_error = base_error + base_sampling(latents, sources.base)
     undercount = stock_error(latents, "census", sources.census.count.values, fine)
     return Account(
         sources=sources,
@@ -171,10 +186,11 @@ def build_account(
         flows=flows,
         part_errors=errors,
         parts=parts,
-        split=split,
+        layout=layout,
         change_errors=change_errors(latents, sources),
         residual=residual(latents, sources, fine),
         census_undercount=missed_twice(latents, undercount),
+        census_sampling=census_sampling(latents, sources.census),
         resolution=fine,
         form=form,
     )
@@ -184,7 +200,7 @@ def tied_blocks(account: Account) -> frozenset[str]:
     """Blocks of two errors that are correlated: changing one prior changes both errors."""
     tied: set[str] = set()
     if account.census_undercount.effects.keys() & account.base_error.effects.keys():
-        tied |= {f"{stock}_{part}" for stock in ("base", "census") for part in ("level", "young")}
+        tied |= {f"{stock}_{part}" for stock in ("base", "census") for part in COUNTED_TWICE}
     emigration = account.flows[EMIGRATION].bias if EMIGRATION in account.flows else None
     if emigration is not None and f"{IMMIGRATION}_bias_level" in emigration.effects:
         tied |= {f"{flow}_bias_level" for flow in (IMMIGRATION, EMIGRATION)}

@@ -6,7 +6,7 @@ holds q0 and the Q_b, so that the model can be written as the equations of the
 paper and turned into one matrix only at the end.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,3 +90,20 @@ class Affine:
 def zero(shape: tuple[int, ...]) -> Affine:
     """The quantity that is zero whatever the latent variables are."""
     return Affine(np.zeros(shape), {})
+
+
+def concatenate(parts: Sequence[Affine]) -> Affine:
+    """Join quantities along their first axis; the other axes agree."""
+    rows = [part.constant.shape[0] for part in parts]
+    sizes = {name: x.shape[-1] for part in parts for name, x in part.effects.items()}
+    shape = parts[0].constant.shape[1:]
+    effects = {
+        name: np.concatenate(
+            [
+                part.effects.get(name, np.zeros((n, *shape, width)))
+                for part, n in zip(parts, rows, strict=True)
+            ]
+        )
+        for name, width in sizes.items()
+    }
+    return Affine(np.concatenate([part.constant for part in parts]), effects)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imps.account.affine import Affine
+from imps.account.carried import flows_as_laid_out
 from imps.account.latents import Latents, Resolution, correlated, each_sex, true_flow
 from imps.account.nonlinear import LOG, Form, LogFlow
 from imps.account.priors import BIAS_CORRELATION, Priors
@@ -21,16 +22,25 @@ from imps.demography.periods import (
 )
 from imps.demography.schedules import (
     autoregressive,
+    child_hats,
     group_matrix,
     migration_schedule,
     pull_to_groups,
     smooth_shapes,
     spreading_rule,
+    within_groups,
     young_adults,
 )
 from imps.errors import SourceError
-from imps.names import EMIGRATION, IMMIGRATION
-from imps.sources import Era, Sources, SurveyFlow
+from imps.names import EMIGRATION, FLOW_SIGN, IMMIGRATION
+from imps.sources import TOTAL, Era, Sources, SurveyFlow
+
+SEX_CONTRAST = np.array([1.0, -1.0])
+"""Men and women, in the order of SEXES: what one sex has too many the other has too few."""
+LEAST_OF_SCHEDULE = 0.2
+"""Share of its schedule that a flow keeps at any age when the carried net is laid on it."""
+LAYOUT_SHAPES = 45
+"""Smooth shapes of the layout within groups: finer than the two narrowest groups in use."""
 
 
 @dataclass(frozen=True)
@@ -72,31 +82,81 @@ class Flow:
 
 
 def survey_flow(
-    latents: Latents, survey: SurveyFlow, sources: Sources, fine: Resolution, form: Form
+    latents: Latents,
+    survey: SurveyFlow,
+    sources: Sources,
+    fine: Resolution,
+    form: Form,
+    layout: np.ndarray,
 ) -> Flow:
+    """True flow and bias of one direction.
+
+    `layout` (sex, age, interval) is what was carried in each cell beyond the flows as laid
+    out; half of it is put to each direction.
+    """
     years = [int(y) for y in survey.years]
     outer = covering_intervals(years, survey.basis)
     inner = [mid_year_interval(int(y)) for y in sources.years]
     groups = group_matrix(survey.lower_ages.values, sources.ages.size)
-    cells = survey.estimate.values
     generic = migration_schedule(sources.ages.size, survey.flow)
-    shape = pull_to_groups(generic, groups, cells.mean(axis=0))
-    spread, rule = spreading_rule(generic, groups), mid_year_average(years, inner, survey.basis)
+    half = 0.5 * FLOW_SIGN[survey.flow] * layout
+    shape = pull_to_groups(generic, groups, survey.estimate.values.mean(axis=0))
+    if survey.observed == TOTAL:
+        shape = _laid_on(shape, half.mean(axis=2))
     first = outer.index(inner[0])
     eras = {str(era): _share_in_era(era, survey.basis, outer) for era in survey.eras}
-    true = _true_flow(latents, survey.flow, shape, len(outer), fine, eras)
+    m = np.repeat(shape[:, :, None], len(outer), axis=2)
+    unseen = _children(latents, survey.flow, m, "unseen")
+    true = _true_flow(latents, survey.flow, shape, len(outer), fine, eras) + unseen
+    true = true + _within_published(latents, survey, shape, groups, len(outer))
     return Flow(
         true=_on_log_scale(latents, survey.flow, true) if form.flows == LOG else true,
-        bias=_survey_bias(
-            latents, survey.flow, np.repeat(shape[:, :, None], len(outer), axis=2), eras
-        ),
-        published=np.einsum("tc,csg,sga->sat", rule, cells, spread, optimize=True),
+        bias=_survey_bias(latents, survey.flow, m, eras) - unseen,
+        published=flows_as_laid_out(sources)[survey.flow] + half,
         groups=groups,
         to_calendar=overlap(flow_periods(years, survey.basis), outer),
-        spread=spread,
-        to_mid_years=rule,
+        spread=spreading_rule(generic, groups),
+        to_mid_years=mid_year_average(years, inner, survey.basis),
         inner=slice(first, first + len(inner)),
     )
+
+
+def _laid_on(shape: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """A schedule (sex, age) with a change laid on it, as far as the flow stays positive."""
+    laid = np.maximum(shape + change, LEAST_OF_SCHEDULE * shape)
+    return laid * shape.sum() / laid.sum()
+
+
+def _children(latents: Latents, flow: str, m: np.ndarray, kind: str) -> Affine:
+    """Half of the variance of children's migration, (sex, age, interval), both sexes alike.
+
+    Children "laid" out wrongly are a share of a flow whose total is what the survey says;
+    children "unseen" are missing in it, or are none.
+    """
+    name, source = f"{flow}_children", f"{flow}_bias" if kind == "unseen" else true_flow(flow)
+    hats = np.sqrt(0.5) * m[..., None] * child_hats(m.shape[1])[None, :, None, :]
+    return latents.field(f"{name} {kind}", hats, scale=name, source=source)
+
+
+def _within_published(
+    latents: Latents, survey: SurveyFlow, shape: np.ndarray, groups: np.ndarray, n: int
+) -> Affine:
+    """What no published figure fixes, (sex, age, interval).
+
+    The layout within an age group is unknown, the same in all years. Where cells were
+    published, each may also depart in each year by itself.
+    """
+    flow, n_ages = survey.flow, shape.shape[1]
+    name, own = f"{flow}_layout", true_flow(flow)
+    fine = smooth_shapes(n_ages, min(LAYOUT_SHAPES, n_ages), young=2.0, old=4.0)
+    laid = np.stack([within_groups(g, x, fine) for g, x in zip(groups, shape, strict=True)])
+    laid = latents.spread(name, flow) * np.repeat(laid[:, :, None], n, axis=2)
+    error = latents.field(name, each_sex(laid), source=own, prior=name)
+    if survey.observed == TOTAL:
+        return error
+    name = f"{flow}_cells"
+    alone = np.einsum("sa,tu,sga->satug", shape, np.eye(n), groups).reshape(*shape.shape, n, -1)
+    return error + latents.field(name, each_sex(alone), scale=name, source=own)
 
 
 def _true_flow(
@@ -107,7 +167,7 @@ def _true_flow(
     fine: Resolution,
     eras: Mapping[str, np.ndarray],
 ) -> Affine:
-    """m (1 + level + years + age + age x years) plus an error of the schedule.
+    """m (1 + level + years + age + age x years + children laid) plus an error of the schedule.
 
     In an era of the survey the level of the true flow is free too: what the survey shows of
     those years then says nothing of its own bias in them.
@@ -131,7 +191,8 @@ def _true_flow(
     name = f"{flow}_schedule"
     bent = _schedule_errors(shape, latents.spread(name, flow))
     bent = each_sex(np.repeat(bent[:, :, None], n, axis=2))
-    return true + latents.field(name, bent, source=own, prior=name)
+    true = true + latents.field(name, bent, source=own, prior=name)
+    return true + _children(latents, flow, m, "laid")
 
 
 def _on_log_scale(latents: Latents, flow: str, linear: Affine) -> Affine:
@@ -166,15 +227,17 @@ def _share_in_era(era: Era, basis: str, intervals: list[Period]) -> np.ndarray:
 def _survey_bias(
     latents: Latents, flow: str, published: np.ndarray, eras: Mapping[str, np.ndarray]
 ) -> Affine:
-    """m (mean + level + young + eras + drift): persistent error of the survey."""
+    """m (mean + level + sex + young + eras + drift): persistent error of the survey."""
     source = f"{flow}_bias"
     mean, level = latents.prior(f"{source}_level", flow)
     bell = young_adults(published.shape[1])[None, :, None]
     time = autoregressive(published.shape[2], latents.fixed("bias_persistence", flow, 0.0, 1.0))
+    sex = latents.spread(f"{source}_sex", flow) * SEX_CONTRAST[:, None, None]
     young = latents.spread(f"{source}_young", flow)
     drift = latents.spread(f"{source}_drift", flow)
     effects = {
         "level": level * published[..., None],
+        "sex": (sex * published)[..., None],
         "young": each_sex(young * (published * bell)[..., None]),
     }
     bias = Affine(mean * published, {})

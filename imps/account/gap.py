@@ -8,9 +8,10 @@ because the account is linear there is one decomposition and no interaction:
     births, deaths  registered minus true
     survey bias     official rule applied to the bias of the survey
     sampling        official rule applied to published minus expected cells, or totals
-    conversion      official rule (two calendar years' mean, generic ages) applied
-                    to the true flow, minus the true flow; with the error of the
-                    schedule where only totals of the survey were published
+    period          official rule (two calendar years' mean) applied to the true total
+                    of a flow, minus that total
+    ages and sexes  official ages and sexes of the flows, minus the true ones: they sum to
+                    zero over ages and sexes, and not at any of them
     parts           published minus true asylum, Irish and switcher flows
     known changes   published minus true, of those that have a prior
     revised since   flows carried then minus the later published series: known
@@ -27,12 +28,12 @@ import numpy as np
 
 from imps.account.account import Account
 from imps.account.affine import Affine, zero
-from imps.account.observations import census_day_population, date_change
+from imps.account.observations import census_day_population, census_observation, date_change
 from imps.account.parts import known_changes
 from imps.account.stocks import registered_births, registered_deaths
 from imps.demography.accounting import along_cohorts, carry
 from imps.demography.schedules import migration_schedule
-from imps.names import AGE, EMIGRATION, FLOW_SIGN, SEX, SEXES, YEAR
+from imps.names import EMIGRATION, FLOW_SIGN
 from imps.sources import TOTAL, SurveyFlow
 from imps.sources.kinds import KINDS, PARTS
 
@@ -62,11 +63,13 @@ def contributions(account: Account) -> tuple[Contribution, ...]:
     lexis = along_cohorts
     sources = account.sources
     years = len(sources.years)
+    period, ages = _conversion(account)
     plain = {
         "base": account.base_error.map(lambda x: carry(x, years)),
         "births": (-account.births_error).map(lexis),
         "deaths": account.deaths_error.map(lexis),
-        "period_and_age_conversion": _conversion(account),
+        "period_conversion": period,
+        "ages_and_sexes_of_flows": ages,
         **{name: error.map(lexis) for name, error in account.part_errors.items()},
         **{name: error.map(lexis) for name, error in account.change_errors.items()},
         "census_coverage": account.census_undercount,
@@ -106,13 +109,6 @@ def rolled_forward_components(account: Account) -> dict[str, np.ndarray]:
         (known changes, and the flows carried then that were revised since). They sum to
         the roll-forward.
     """
-    parts = _as_revised(account)
-    parts["other_changes"] = parts["other_changes"] + _revised_since(account)
-    return parts
-
-
-def _as_revised(account: Account) -> dict[str, np.ndarray]:
-    """The same with the later series of flows in place of those that were carried."""
     sources = account.sources
     flows = {
         name: along_cohorts(FLOW_SIGN[name] * flow.published)
@@ -125,7 +121,7 @@ def _as_revised(account: Account) -> dict[str, np.ndarray]:
         "deaths": -along_cohorts(registered_deaths(sources)),
         **flows,
         "other_migration": along_cohorts(net),
-        "other_changes": along_cohorts(known_changes(sources)),
+        "other_changes": along_cohorts(known_changes(sources)) + _revised_since(account),
     }
 
 
@@ -175,49 +171,47 @@ def _schedule(survey: SurveyFlow) -> np.ndarray:
     return cells / cells.sum(axis=(1, 2), keepdims=True)
 
 
-def _conversion(account: Account) -> Affine:
-    """Error of the official rule from calendar years and age groups to mid-years and ages.
+def _conversion(account: Account) -> tuple[Affine, Affine]:
+    """Errors of the official rule: from calendar years to mid-years, and over ages and sexes.
 
-    With the error of the schedule, where the survey was published as totals only.
+    The first is the error of each year's total, laid out as the flow is. The second is the
+    rest; it holds the schedule, where only totals of the survey were published, and what
+    the official roll-forward carried in cells in which it was published.
     """
-    total = zero((*account.sources.base.count.shape,))
+    period = ages = zero((*account.sources.base.count.shape,))
     for name, operator in account.flows.items():
         ruled = operator.publish(operator.observe(operator.true))
         error = ruled - operator.true[:, :, operator.inner]
-        total = total + (FLOW_SIGN[name] * error).map(along_cohorts)
-        total = total + _to_gap(account, name, _cell_errors(account, name)[1])
-    return total
+        share = operator.true.constant[:, :, operator.inner]
+        share = share / share.sum(axis=(0, 1))
+        by_year = error.sum((0, 1)).einsum("sat,t...->sat...", share)
+        period = period + (FLOW_SIGN[name] * by_year).map(along_cohorts)
+        ages = ages + (FLOW_SIGN[name] * (error - by_year)).map(along_cohorts)
+        ages = ages + _to_gap(account, name, _cell_errors(account, name)[1])
+    return period, ages + along_cohorts(account.layout)
 
 
 def _revised_since(account: Account) -> np.ndarray:
     """Known difference of the flows carried then, (sex, age) at the end, persons.
 
-    Laid out by the emigration schedule, half to each sex. Where the roll-forward was
-    published by sex, or by sex and age, at the last mid-year, what then still lacks to the
-    published figure belongs here too: it is known, and its total is nothing.
+    Laid out by the emigration schedule, half to each sex; where the roll-forward was
+    published by sex and age, `Account.layout` holds what its layout lacks.
     """
-    sources, rolled = account.sources, account.sources.rolled_forward
-    shape = migration_schedule(sources.ages.size, EMIGRATION)
-    yearly = sources.flows_revised_since.values
-    laid = along_cohorts(shape[:, :, None] * yearly)
-    as_revised = np.sum(list(_as_revised(account).values()), axis=0)
-    cells = rolled.by_sex_and_age
-    if cells is not None and sources.last_year in cells[YEAR].values:
-        last = cells.sel({YEAR: sources.last_year}).transpose(SEX, AGE).values
-        lacks = last - as_revised - laid
-        return laid + lacks - lacks.mean()
-    if rolled.by_sex is not None:
-        lacks = rolled.by_sex.sel({SEX: list(SEXES)}).values - (as_revised + laid).sum(axis=1)
-        lacks = lacks - lacks.mean()  # published sums are rounded; the total stands
-        own = shape / shape.sum(axis=1, keepdims=True) * lacks[:, None] / len(sources.years)
-        laid = laid + along_cohorts(np.repeat(own[:, :, None], len(sources.years), axis=2))
-    return laid
+    shape = migration_schedule(account.sources.ages.size, EMIGRATION)
+    return along_cohorts(shape[:, :, None] * account.sources.flows_revised_since.values)
 
 
 def _census_sampling(account: Account) -> tuple[Affine, Affine]:
-    """Random error of the census: people on census day minus undercount minus count."""
-    census = account.sources.census
-    count = census.count.values
+    """Random error of the census: people on census day minus undercount minus count.
+
+    Its prior is that of the likelihood: the error of every row, and what all cells share.
+    """
+    count = account.sources.census.count.values
     value = census_day_population(account) - account.census_undercount - count
-    noise = census.relative_standard_error * count
-    return value, Affine(np.zeros_like(count), {"census noise": noise[..., None]})
+    rows = census_observation(account).standard_error
+    if rows.size == count.size:
+        each = np.diag(rows).reshape(*count.shape, -1)
+        return value, account.census_sampling + Affine(0.0 * count, {"census noise": each})
+    share = count.reshape(rows.size, -1) / count.reshape(rows.size, -1).sum(axis=1, keepdims=True)
+    each = np.stack([np.outer(x, e) for x, e in zip(share, np.diag(rows), strict=True)])
+    return value, Affine(0.0 * count, {"census noise": each.reshape(*count.shape, -1)})

@@ -11,13 +11,12 @@ from imps.demography.schedules import autoregressive, migration_schedule
 from imps.errors import PriorError
 from imps.names import EMIGRATION, FLOW_SIGN
 from imps.sources import AdministrativeFlow, Sources
-from imps.sources.administrative import EXPECTED
 
 
 def administrative_parts(
     latents: Latents, sources: Sources, form: Form
-) -> tuple[dict[str, np.ndarray], dict[str, Affine], dict[str, Affine]]:
-    """Published net flow and its error by source name; the split of known sums by part."""
+) -> tuple[dict[str, np.ndarray], dict[str, Affine]]:
+    """Published net flow and its error by source name, (sex, age, interval)."""
     parts: dict[str, np.ndarray] = {}
     errors: dict[str, Affine] = {}
     for part in sources.administrative:
@@ -30,7 +29,7 @@ def administrative_parts(
         errors[part.name] = errors[part.name] + error if part.name in errors else error
     if form.switchers == BETA and not any(name in SWITCHERS for name in parts):
         raise PriorError("switchers='beta', but these sources hold no switchers: drop it.")
-    return parts, errors, _splits(latents, sources)
+    return parts, errors
 
 
 def _share_of(latents: Latents, source: str, label: str, figure: np.ndarray) -> Affine:
@@ -72,37 +71,6 @@ def _spread_part(part: AdministrativeFlow, sources: Sources) -> np.ndarray:
     yearly = sources.at_mid_years(part.count).values
     sign = FLOW_SIGN[part.flow] * part.sign
     return sign * (shares[:, None] * schedule)[:, :, None] * yearly
-
-
-def _splits(latents: Latents, sources: Sources) -> dict[str, Affine]:
-    """Published parts within a known sum: free to vary, but their sum is the published one."""
-    split: dict[str, Affine] = {}
-    for known in sources.known_sums:
-        parts = [p for p in sources.administrative if p.flow == known.flow and p.status == EXPECTED]
-        if len(parts) < 2:
-            continue
-        name, source = "split_of_known_sum", f"sum of adjustments ({known.flow})"
-        sd = latents.spread(name, source)
-        sums = sources.at_mid_years(known.count).values
-        share = np.array([sources.at_mid_years(p.count).values.mean() for p in parts]) / sums.mean()
-        sign = np.array([p.sign for p in parts])
-        spread = sd * share
-        factor = _within_sum(spread, sign)
-        effects = sums[:, None, None] * factor[None]
-        field_ = latents.field(f"split of the {source}", effects, source=source, prior=name)
-        for j, part in enumerate(parts):
-            split[part.label] = field_[:, j]
-    return split
-
-
-def _within_sum(sd: np.ndarray, sign: np.ndarray) -> np.ndarray:
-    """Factor of Normal(0, sd^2) conditioned on sum(sign * d) = 0, one column fewer."""
-    covariance = np.diag(sd**2)
-    v = covariance @ sign
-    covariance -= np.outer(v, v) / (sign @ v)
-    values, vectors = np.linalg.eigh(covariance)
-    keep = values > 1e-12 * values.max()
-    return vectors[:, keep] * np.sqrt(values[keep])
 
 
 def known_changes(sources: Sources) -> np.ndarray:

@@ -134,6 +134,48 @@ def young_adults(n_ages: int) -> np.ndarray:
     return np.exp(-0.5 * ((np.arange(n_ages) - YOUNG_ADULT_AGE) / YOUNG_ADULT_WIDTH) ** 2)
 
 
+CHILD_KNOTS = (0, 5, 10, 15)
+"""Ages reached between which the error of children's migration is linear; none from 20 on."""
+
+
+def child_hats(n_ages: int) -> np.ndarray:
+    """Hats over the ages of children, (age, knot): one at their knot, zero at its neighbours."""
+    knots = np.array([*CHILD_KNOTS, CHILD_KNOTS[-1] + 5])
+    ages = np.arange(n_ages)
+    return np.stack([np.interp(ages, knots, row, right=0) for row in np.eye(knots.size)[:-1]], 1)
+
+
+def small_children(n_ages: int) -> np.ndarray:
+    """One at ages 0 to 9, falling evenly to zero at age 15, (age,)."""
+    return np.clip((15 - np.arange(n_ages)) / 6, 0, 1)
+
+
+def very_old(n_ages: int) -> np.ndarray:
+    """Zero up to age 70, rising evenly to one at age 85, (age,)."""
+    return np.clip((np.arange(n_ages) - 70) / 15, 0, 1)
+
+
+def within_groups(groups: np.ndarray, reference: np.ndarray, shapes: np.ndarray) -> np.ndarray:
+    """Shapes of one sex whose every published group sums to nothing, (age, shape).
+
+    Parameters
+    ----------
+    groups : ndarray (age group, age)
+    reference : ndarray (age), not negative
+        Flow of which the shapes are a share.
+    shapes : ndarray (age, shape)
+
+    Returns
+    -------
+    ndarray (age, shape), in the unit of `reference`
+        d = m f - m G' (G m G')^-1 G m f, so that G d = 0: the least change, in shares of
+        the flow, that leaves every published figure as it is.
+    """
+    moved = reference[:, None] * shapes
+    weighted = groups * reference
+    return moved - weighted.T @ np.linalg.lstsq(weighted @ groups.T, groups @ moved, rcond=None)[0]
+
+
 def smooth_shapes(
     n_ages: int, n_shapes: int, *, young: float = 4.5, old: float = 14.0
 ) -> np.ndarray:

@@ -64,6 +64,12 @@ class Grid:
     factors: tuple[Factor, ...] = field(repr=False)
 
 
+LARGEST_LOG_SCALE = 8.0
+"""Bound of the standardised log scales: a scale lies within a factor of 55 of its median.
+
+Beyond it the prior has 1e-15 of its mass, and scales would run away where figures are
+perfect or contradict the account grossly; the misfit then shows in the checks.
+"""
 KEPT_FACTORS = 80_000_000
 """Numbers that the factors of a grid may hold together, 0.6 GB."""
 KNOWN_TOTAL = 0.5
@@ -116,8 +122,9 @@ class GaussianPosterior:
         return len(self.model.scale_names)
 
     def squares(self, h: np.ndarray) -> np.ndarray:
-        """Squared scales at standardised log scales h."""
-        return (self.model.scale_medians * np.exp(self.model.log_sd * h)) ** 2
+        """Squared scales at standardised log scales h, within their bounds."""
+        within = np.clip(h, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
+        return (self.model.scale_medians * np.exp(self.model.log_sd * within)) ** 2
 
     def factor(self, h: np.ndarray) -> Factor:
         """Cholesky factor of C(h), the covariance of the rows in their standard errors."""
@@ -133,6 +140,8 @@ class GaussianPosterior:
         return np.array([self._log_density(h, f) for h, f in zip(points, factors, strict=True)])
 
     def _log_density(self, h: np.ndarray, factor: Factor) -> float:
+        if np.abs(h).max(initial=0.0) > LARGEST_LOG_SCALE:
+            return -np.inf
         half = factor.half(self.residual)
         return float(-0.5 * (half @ half + factor.log_determinant + h @ h))
 
@@ -159,7 +168,7 @@ class GaussianPosterior:
         return self.constants + half[:, 0] @ half[:, 1:], np.maximum(variance, 0.0)
 
     def mode(self, start: np.ndarray | None = None, max_steps: int = 40) -> np.ndarray:
-        """Most probable scales, by Newton steps on differences of the gradient (BFGS)."""
+        """Most probable scales, within their bounds, by a quasi-Newton search (L-BFGS-B)."""
         from scipy.optimize import minimize
 
         def negative(h: np.ndarray) -> tuple[float, np.ndarray]:
@@ -170,7 +179,8 @@ class GaussianPosterior:
             negative,
             np.zeros(self.n_scales) if start is None else start,
             jac=True,
-            method="BFGS",
+            method="L-BFGS-B",
+            bounds=[(-LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)] * self.n_scales,
             options={"gtol": 0.01, "maxiter": max_steps},
         )
         return found.x

@@ -24,7 +24,7 @@ from imps.project.parts import administrative_flows, total_of, with_known_sums
 from imps.project.registers import registers
 from imps.project.sections import Account
 from imps.project.stocks import COMPUTED, rolled_forward, starts_of_years, stock_of
-from imps.project.vital import births_of, deaths_of, intervals
+from imps.project.vital import births_of, born_before, deaths_of, intervals
 from imps.reading.findings import Collector, ImportLog
 from imps.reading.table import Table, escape_formula
 from imps.sources import Era, KnownChange, Sources
@@ -110,6 +110,7 @@ def _sources(
     deaths = deaths_of(tables, starts_of_years(stocks, first, last), account, log)
     parts, changes = administrative_flows(tables, surveys[0].basis, account, log)
     extra = registers(tables, coverage, stocks.open_age, account, log)
+    earlier = born_before(tables, account, log)
     table = survey_table(tables)
     rest = [without_included(s, parts, table, stocks.open_age + 1, log) for s in surveys]
     eras = _eras(account, log)
@@ -133,7 +134,7 @@ def _sources(
         known_sums=known,
         total_migration=totals,
         rolled_forward=_rolled(stocks, account, change, log),
-        extra=extra,
+        extra=(*earlier, *extra),
         known_changes=changes,
     )
 

@@ -15,7 +15,7 @@ from imps.project.sections import Account
 from imps.reading.findings import Collector, listed
 from imps.reading.options import AT_DEATH, AT_MID_YEAR, CALENDAR_YEAR, MID_YEAR
 from imps.reading.table import Table, of_kinds
-from imps.sources.vital import Births, Deaths, to_mid_years
+from imps.sources.vital import Births, BornBefore, Deaths, to_mid_years
 
 
 def births_of(tables: Sequence[Table], account: Account, log: Collector) -> Births | None:
@@ -75,6 +75,29 @@ def deaths_of(
     deaths = Deaths(count, *_origin(tables, "deaths"), counted=counted(first, account))
     totals = _totals(tables, "deaths", account, log)
     return deaths if totals is None else deaths.scaled_to(totals[0], reference=totals[1])
+
+
+def born_before(
+    tables: Sequence[Table], account: Account, log: Collector
+) -> tuple[BornBefore, ...]:
+    """Births and deaths behind the children of the base, where there is a table of them."""
+    same = of_kinds(tables, "born_before")
+    if not same:
+        return ()
+    rows = pd.concat([t.frame for t in same], ignore_index=True)
+    rows = rows.assign(**{AGE: account.first_mid_year - rows[YEAR]}).sort_values(AGE)
+    at = {"file": same[0].name, "column": YEAR}
+    if rows[AGE].tolist() != list(range(len(rows))):
+        log.add("PERIOD_GAP.before", **at, years=rows[YEAR], base=account.first_mid_year)
+        return ()
+    if "deaths" not in rows:
+        log.add("COLUMN_MISSING.deaths", **{**at, "column": "deaths"})
+        return ()
+    if not all(complete(rows, value, same[0], log) for value in ("births", "deaths")):
+        return ()
+    ages = {AGE: rows[AGE].tolist()}
+    born, died = (labelled(rows, value, ages) for value in ("births", "deaths"))
+    return (BornBefore(born, died, *_origin(tables, "born_before")),)
 
 
 def _totals(

@@ -165,6 +165,18 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 "births and deaths of mid-year intervals, all ages and both sexes",
             ),
             Schema(
+                "born_before",
+                ACCOUNT,
+                ("year",),
+                "births",
+                ("vintage", "area"),
+                ("deaths",),
+                _TEXTS,
+                _aliases("births", {"date": "year"}, _COUNT, _AREA),
+                "births of each year to mid-year before the base, and deaths of those born in it "
+                "up to the base",
+            ),
+            Schema(
                 "survey_flows",
                 FLOW_TABLE,
                 ("year", "flow", "sex", "age_group"),

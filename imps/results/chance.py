@@ -12,7 +12,7 @@ CHANCE = (
     "immigration_sampling",
     "emigration_sampling",
     "census_sampling",
-    "period_and_age_conversion",
+    "period_conversion",
     "date_change",
 )
 """Sources that are random error or arithmetic: what a gap holds when nothing is wrong."""

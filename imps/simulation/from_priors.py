@@ -261,7 +261,7 @@ class PriorSimulator(TrueAccount):
         out = {name: float(error.sum()) for name, error in lost.items()}
         out["births"] = float((self.births - births).sum())
         out["deaths"] = float((deaths - self.deaths).sum())
-        out["period_and_age_conversion"] = 0.0
+        out["period_conversion"] = 0.0
         for name, flow in flows.items():
             sign, years = FLOW_SIGN[name], self.survey_years[name]
             published = self.sources.survey_flows[name].estimate.values.sum(axis=(1, 2))
@@ -270,7 +270,7 @@ class PriorSimulator(TrueAccount):
             carried = self.mid_years(true, years).sum() - self.inner(name, flow.true).sum()
             out[f"{name}_bias"] = sign * float(self.mid_years(biased - true, years).sum())
             out[f"{name}_sampling"] = sign * float(self.mid_years(published - biased, years).sum())
-            out["period_and_age_conversion"] += sign * float(carried)
+            out["period_conversion"] += sign * float(carried)
         for part in self.sources.administrative:
             out[part.name] = out.get(part.name, 0.0) + float(parts[part.label][1].sum())
         out["flows_revised_since"] = self.revised

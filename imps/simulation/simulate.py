@@ -178,7 +178,7 @@ def simulate_account(
         **survey_errors[EMIGRATION],
         **part_errors,
         "census_coverage": float((true_last * missed).sum()),
-        "period_and_age_conversion": float(
+        "period_conversion": float(
             carried - sum(FLOW_SIGN[n] * f[:, :, 1:-1].sum() for n, f in flows.items())
         ),
     }

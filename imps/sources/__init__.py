@@ -18,7 +18,7 @@ from imps.sources.flows import Era, SurveyFlow
 from imps.sources.kinds import SourceKind
 from imps.sources.sources import Sources
 from imps.sources.stocks import BY_SEX, BY_SEX_AND_AGE, TOTAL, RolledForward, Stock
-from imps.sources.vital import Births, Deaths
+from imps.sources.vital import Births, BornBefore, Deaths
 
 __all__ = [
     "BY_SEX",
@@ -27,6 +27,7 @@ __all__ = [
     "TOTAL",
     "AdministrativeFlow",
     "Births",
+    "BornBefore",
     "Counted",
     "Deaths",
     "Era",

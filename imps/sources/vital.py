@@ -9,6 +9,7 @@ import xarray as xr
 
 from imps.demography.accounting import deaths_by_cohort
 from imps.demography.periods import mid_year_average, mid_year_interval
+from imps.errors import LabelError
 from imps.names import AGE, SEX, SEXES, YEAR
 from imps.sources.array_checks import check_ages, check_complete, check_dims, check_sexes
 from imps.sources.definitions import USUAL_RESIDENTS, Counted
@@ -172,3 +173,38 @@ def to_mid_years(
     data = np.tensordot(rule, values, axes=1)
     data[rule.sum(axis=1) < 1] = np.nan
     return xr.DataArray(data, dims=(YEAR, *dims), coords={YEAR: years, **labels})
+
+
+@dataclass(frozen=True)
+class BornBefore:
+    """Registered births behind the children of the base: what migration apart they must be.
+
+    Births less deaths of a cohort are known far better than any count of it, so that the
+    stock of the youngest is bounded by them; so is, a decade later, that of those born
+    since. How much net migration such cohorts have is the prior `children_net`.
+
+    Attributes
+    ----------
+    born, died : DataArray (age), persons
+        Of the cohorts at ages 0, 1, ... at the base: births, and deaths up to the base.
+    vintage, reference : str
+    """
+
+    born: xr.DataArray
+    died: xr.DataArray
+    vintage: str
+    reference: str
+    name: str = "born_before"
+
+    def __post_init__(self) -> None:
+        for array in (self.born, self.died):
+            check_dims(array, (AGE,), self.name)
+            check_complete(array, self.name)
+        ages = self.born[AGE].values
+        if not (
+            np.array_equal(ages, np.arange(ages.size)) and self.died[AGE].equals(self.born[AGE])
+        ):
+            raise LabelError(
+                f"source '{self.name}': births and deaths need the same ages 0, 1, 2, ... at the "
+                f"base, found {ages.tolist()} and {self.died[AGE].values.tolist()}."
+            )

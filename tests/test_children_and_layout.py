@@ -66,13 +66,39 @@ def test_the_stated_error_is_that_of_the_likelihood(case, stated):
     assert total == pytest.approx(stated * census.total)
 
 
-def test_the_prior_of_census_sampling_is_the_error_of_its_rows(case):
+def test_the_prior_of_census_sampling_is_the_stated_error_and_that_of_its_rows(case):
     model = case[0]
+    census = model.sources.census
     part = next(c for c in model.contributions if c.source == "census_sampling")
     rows = np.array(model.row_sources) == "census"
-    shared = model.account.census_sampling.sum().effects["census_sampling"].sum()
-    expected = np.sqrt((model.standard_error[rows] ** 2).sum() + shared**2)
-    assert model.prior_moments(part.prior.sum())[1] == pytest.approx(expected)
+    shared = model.account.census_sampling.sum()
+    expected = np.hypot(np.sqrt((model.standard_error[rows] ** 2).sum()), total_sd(shared))
+    stated = census.relative_standard_error * census.total
+    assert model.prior_moments(part.prior.sum())[1] == pytest.approx(stated)
+    assert expected == pytest.approx(stated)
+    assert part.prior.effects["census_ages_misstated"].any()
+
+
+def test_the_random_error_of_the_base_is_the_stated_one(case):
+    base = case[0].sources.base
+    error = case[0].account.base_error.sum()
+    random = ("base_sampling", "base_ages_misstated", "base_cells")
+    sd = np.sqrt(sum((error.effects[block] ** 2).sum() for block in random))
+    assert sd == pytest.approx(base.relative_standard_error * base.total)
+
+
+def test_people_between_neighbouring_cells_leave_every_total(case):
+    account = case[0].account
+    for error in (account.base_error, account.census_sampling, account.deaths_misplaced):
+        for block in ("base_ages_misstated", "census_ages_misstated", "deaths_misplaced"):
+            if block in error.effects:
+                by_sex = error.effects[block].sum(axis=1)
+                assert np.abs(by_sex).max() < 1e-9
+                assert np.abs(error.effects[block]).max() > 100
+
+
+def total_sd(quantity):
+    return np.sqrt(sum((effect**2).sum() for effect in quantity.effects.values()))
 
 
 def test_the_layout_within_groups_moves_no_published_figure():

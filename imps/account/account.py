@@ -7,7 +7,7 @@ everything is jointly normal. Arrays run over (sex, age reached, interval).
 The equations, with t the intervals from base to census and L the Lexis map:
 
     base      = published base - P0 (level + children + young + old + smooth over age
-                                     + stated error + cells)
+                                     + stated error + ages misstated + cells)
     x_k       = m_k (1 + level + era_t + years_t + age + age x years_t + children laid
                      + children unseen + layout within groups + cells_t) + schedule error
     p_k       = m_k (level + sex + young + era_t + drift_t - children unseen)      survey bias,
@@ -15,6 +15,7 @@ The equations, with t the intervals from base to census and L the Lexis map:
     true part = published part (1 - e_j)                  asylum, Irish, switchers
     true change = known change - m (e_j + drift_t)        cross-border, armed forces, if asked
     N_T       = L(base) + L(births - deaths) + L(x_imm - x_em) + sum_j L(part_j) + residual
+                - deaths put to the wrong cohort
 
 with m_k the pooled published flow by age and sex, constant over time. Where the
 roll-forward was published by sex and age in between, the net of its flows is known in
@@ -44,14 +45,15 @@ from imps.account.parts import administrative_parts, change_errors, known_change
 from imps.account.priors import FAMILIES, Prior, Priors, completed, default_priors
 from imps.account.stocks import (
     COUNTED_TWICE,
-    base_sampling,
-    census_sampling,
+    base_cells,
+    deaths_misplaced,
     missed_twice,
     registered_births,
     registered_deaths,
     registration_error,
     residual,
     stock_error,
+    stock_sampling,
 )
 from imps.demography.accounting import along_cohorts, carry
 from imps.errors import PriorError, some
@@ -84,8 +86,10 @@ class Account:
         Published minus true, of the known changes that have a prior.
     residual : Affine (sex, age), persons at the last mid-year
     census_undercount : Affine (sex, age), persons
+    deaths_misplaced : Affine (sex, age), persons at the last mid-year
+        True minus registered deaths of cohorts that were divided wrongly between neighbours.
     census_sampling : Affine (sex, age), persons
-        Sampling error that the cells of the census share, with the stated standard error.
+        Random error of the census beside that of single cells.
     resolution : Resolution
     form : Form
     """
@@ -103,6 +107,7 @@ class Account:
     change_errors: Mapping[str, Affine]
     residual: Affine
     census_undercount: Affine
+    deaths_misplaced: Affine
     census_sampling: Affine
     resolution: Resolution
     form: Form
@@ -137,14 +142,19 @@ class Account:
         return changes
 
     def population(self, year: int) -> Affine:
-        """True population at a mid-year, (sex, age), persons; the residual enters at the end."""
+        """True population at a mid-year, (sex, age), persons; the residual enters at the end.
+
+        So do deaths put to the wrong cohort.
+        """
         elapsed = year - self.sources.base.date.year
         stock = self.base.map(lambda x: carry(x, elapsed))
         if elapsed == 0:
             return stock
         change = self.natural + self.net_migration + self.other_changes
         stock = stock + change.map(lambda x: along_cohorts(x[:, :, :elapsed]))
-        return stock + self.residual if year == self.sources.last_year else stock
+        if year != self.sources.last_year:
+            return stock
+        return stock + self.residual - self.deaths_misplaced
 
 
 def build_account(
@@ -174,7 +184,8 @@ def build_account(
     }
     flows = erring_together(latents, flows)
     base_error = stock_error(latents, "base", sources.base.count.values, fine)
-    base_error = base_error + base_sampling(latents, sources.base)
+    base_error = base_error + stock_sampling(latents, sources.base, "base", "base")
+    base_error = base_error + base_cells(latents, sources.base)
     undercount = stock_error(latents, "census", sources.census.count.values, fine)
     return Account(
         sources=sources,
@@ -190,7 +201,8 @@ def build_account(
         change_errors=change_errors(latents, sources),
         residual=residual(latents, sources, fine),
         census_undercount=missed_twice(latents, undercount),
-        census_sampling=census_sampling(latents, sources.census),
+        deaths_misplaced=deaths_misplaced(latents, sources),
+        census_sampling=stock_sampling(latents, sources.census, "census", "census_sampling"),
         resolution=fine,
         form=form,
     )

@@ -67,7 +67,7 @@ def contributions(account: Account) -> tuple[Contribution, ...]:
     plain = {
         "base": account.base_error.map(lambda x: carry(x, years)),
         "births": (-account.births_error).map(lexis),
-        "deaths": account.deaths_error.map(lexis),
+        "deaths": account.deaths_error.map(lexis) + account.deaths_misplaced,
         "period_conversion": period,
         "ages_and_sexes_of_flows": ages,
         **{name: error.map(lexis) for name, error in account.part_errors.items()},

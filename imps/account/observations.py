@@ -15,7 +15,7 @@ import numpy as np
 
 from imps.account.account import Account
 from imps.account.affine import Affine, concatenate
-from imps.account.stocks import registered_deaths, stated_errors
+from imps.account.stocks import stated_errors
 from imps.demography.accounting import along_cohorts
 from imps.demography.schedules import autoregressive, smooth_shapes
 from imps.errors import LabelError, SourceError, some
@@ -148,32 +148,10 @@ def census_observation(account: Account) -> Observation:
         "census",
         expected.map(lambda x: x.reshape(len(labels), x.shape[-1])),
         count.ravel(),
-        census_standard_errors(account).ravel(),
+        stated_errors(account.latents, census)[0].ravel(),
         labels,
         ages=_single_ages(account.sources.ages, account.sources.ages[-1]),
     )
-
-
-def census_standard_errors(account: Account) -> np.ndarray:
-    """Independent error of each census cell, (sex, age), persons.
-
-    The root of the sum of squares of: the random error of the cell, a share of the
-    cohort's deaths, and a share of the jump to the neighbouring cohort (births jumped in
-    1919-20 and 1946-47, and ages stated a year wrong move people across the jump). The
-    sampling error that all cells share is a latent variable, and biases have priors.
-    """
-    sources, count = account.sources, account.sources.census.count.values
-
-    def share(name: str) -> float:
-        return account.latents.fixed(name, "census", 0.0, 1.0)
-
-    own = stated_errors(account.latents, sources.census)[0]
-    deaths = share("deaths_cell_error") * along_cohorts(registered_deaths(sources))
-    step = np.abs(np.diff(count, axis=1))
-    step = np.maximum(np.pad(step, ((0, 0), (1, 0))), np.pad(step, ((0, 0), (0, 1))))
-    step[:, -2:] = 0
-    moved = share("census_jump_error") * step
-    return np.sqrt(own**2 + deaths**2 + moved**2)
 
 
 @singledispatch

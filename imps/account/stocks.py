@@ -6,7 +6,7 @@ import numpy as np
 
 from imps.account.affine import Affine, zero
 from imps.account.latents import Latents, Resolution, correlated, each_sex
-from imps.demography.accounting import carry
+from imps.demography.accounting import along_cohorts, carry
 from imps.demography.schedules import (
     small_children,
     smooth_shapes,
@@ -72,28 +72,58 @@ def stated_errors(latents: Latents, stock: Stock) -> tuple[np.ndarray, float]:
     return cells, float(np.sqrt(stated**2 - own**2) / stock.total)
 
 
-def base_sampling(latents: Latents, base: Stock) -> Affine:
-    """Random error of the base, (sex, age), persons: what its cells share, and each cell's own."""
+def stock_sampling(latents: Latents, stock: Stock, name: str, source: str) -> Affine:
+    """Random error of a stock beside that of single cells, (sex, age), persons.
+
+    An error that all cells share, with the stated standard error of the total; and people
+    whose age is stated a year wrong, who move to a neighbouring cell across a jump (births
+    jumped in 1919-20 and 1946-47), so that the total stands. A census of which only totals
+    were published has the stated error in their rows.
+    """
+    count = stock.count.values
+    if stock.observed != BY_SEX_AND_AGE and name == "census":
+        return zero(count.shape)
+    detailed = stock.observed == BY_SEX_AND_AGE
+    share = stated_errors(latents, stock)[1] if detailed else stock.relative_standard_error
+    error = latents.field(f"{name}_sampling", share * count[..., None], source=source)
+    if not detailed:
+        return error
+    jumps = np.abs(np.diff(count, axis=1))
+    jumps[:, -1] = 0  # the open group is no neighbour
+    jumps *= latents.fixed("census_jump_error", name, 0.0, 1.0)
+    return error + latents.field(f"{name}_ages_misstated", _between_ages(jumps), source=source)
+
+
+def base_cells(latents: Latents, base: Stock) -> Affine:
+    """Random error of each cell of the base, (sex, age), persons; that of a census is its rows'."""
     count = base.count.values
     if base.observed != BY_SEX_AND_AGE:
-        shared = base.relative_standard_error * count[..., None]
-        return latents.field("base_sampling", shared, source="base")
-    cells, share = stated_errors(latents, base)
-    own = np.diag(cells.ravel()).reshape(*count.shape, -1)
-    error = latents.field("base_sampling", share * count[..., None], source="base")
-    return error + latents.field("base_cells", own, source="base")
-
-
-def census_sampling(latents: Latents, census: Stock) -> Affine:
-    """Random error of the census that its cells share, (sex, age), persons.
-
-    Where only totals were published, their rows have the stated error.
-    """
-    count = census.count.values
-    if census.observed != BY_SEX_AND_AGE:
         return zero(count.shape)
-    share = stated_errors(latents, census)[1]
-    return latents.field("census_sampling", share * count[..., None], source="census_sampling")
+    own = np.diag(stated_errors(latents, base)[0].ravel())
+    return latents.field("base_cells", own.reshape(*count.shape, -1), source="base")
+
+
+def deaths_misplaced(latents: Latents, sources: Sources) -> Affine:
+    """Deaths put to the wrong one of two neighbouring cohorts, (sex, age) at the end, persons."""
+    share = latents.fixed("deaths_cell_error", "deaths", 0.0, 1.0)
+    if sources.census.observed != BY_SEX_AND_AGE:
+        return zero(sources.census.count.shape)
+    died = share * along_cohorts(registered_deaths(sources))
+    moved = np.sqrt(0.5) * 0.5 * (died[:, 1:] + died[:, :-1])  # each cell has two neighbours
+    return latents.field("deaths_misplaced", _between_ages(moved), source="deaths")
+
+
+def _between_ages(size: np.ndarray) -> np.ndarray:
+    """Moves from each age to the next, (sex, age, move): they sum to zero over ages.
+
+    `size` (sex, age but the last) is the standard deviation of each move, persons.
+    """
+    n_sex, n = size.shape
+    out = np.zeros((n_sex, n + 1, n))
+    at = np.arange(n)
+    out[:, at + 1, at] = size
+    out[:, at, at] = -size
+    return each_sex(out)
 
 
 def missed_twice(latents: Latents, undercount: Affine) -> Affine:

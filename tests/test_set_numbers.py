@@ -1,20 +1,22 @@
 """Numbers that the likelihood takes as set stand in the table of priors and can be replaced."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import imps
-from imps.account.observations import census_standard_errors
 from imps.account.priors import Priors
+from imps.account.stocks import stated_errors
 from imps.errors import PriorError
 from imps.posterior.archive import pack, unpack
 
 SET = {
     "flow_persistence": 0.9, "bias_persistence": 0.8, "part_constant_share": 0.7,
-    "census_cell_error": 0.0045, "census_young_men_factor": 1.6, "base_cell_error": 0.003,
+    "stock_cell_error": 0.004, "stock_young_men_factor": 1.6, "stock_young_women": 0.4,
     "deaths_cell_error": 0.01, "census_jump_error": 0.15, "scale_log_sd": 0.5,
 }  # fmt: skip
-"""As they stood in the code before they were rows."""
+"""Rows of the table, with their values."""
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +36,11 @@ def test_they_are_rows_with_value_meaning_and_reason():
 def test_a_number_that_is_set_otherwise_is_used(detailed):
     priors = imps.default_priors()
     plain = imps.linear_model(detailed, priors)
-    twice = imps.linear_model(detailed, priors.replace(census_young_men_factor={"mean": 3.2}))
-    ratio = census_standard_errors(twice.account) / census_standard_errors(plain.account)
-    assert ratio[0, 20:36].min() > 1.2 and ratio[0, 20:36].max() <= 2.0
+    twice = imps.linear_model(detailed, priors.replace(stock_young_men_factor={"mean": 3.2}))
+    unstated = replace(detailed.census, relative_standard_error=0.0)
+    ours, doubled = (stated_errors(m.account.latents, unstated)[0] for m in (plain, twice))
+    ratio = doubled / ours
+    assert np.all(ratio[0, 20:36] == 2.0)
     assert np.all(np.delete(ratio[0], np.arange(20, 36)) == 1.0) and np.all(ratio[1] == 1.0)
     other = imps.linear_model(detailed, priors.replace(scale_log_sd={"mean": 1.0}))
     h = np.ones(len(plain.scale_names))
@@ -62,8 +66,8 @@ def test_what_cannot_be_or_is_used_nowhere_is_refused(sources, detailed):
         priors.replace(flow_persistence={"sd": 0.1})
     with pytest.raises(PriorError, match="is fixed and has no sd"):
         priors.widen("flow_persistence", 2)
-    with pytest.raises(PriorError, match="census_cell_error belongs to no source"):
-        imps.linear_model(sources, priors.replace(census_cell_error={"mean": 0.009}))
+    with pytest.raises(PriorError, match="stock_cell_error belongs to no source"):
+        imps.linear_model(sources, priors.replace(stock_cell_error={"mean": 0.009}))
     with pytest.raises(PriorError, match="must be above 0"):
         priors.replace(scale_log_sd={"mean": 0.0})
 

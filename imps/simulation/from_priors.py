@@ -30,11 +30,12 @@ from imps.simulation.true_account import (
     PriorRow,
     TrueAccount,
     TrueFlow,
-    aged,
 )
+from imps.simulation.true_stocks import cell_errors, shared_errors
 from imps.sources import (
     BY_SEX,
     TOTAL,
+    BornBefore,
     MirrorSeries,
     Register,
     Sources,
@@ -44,6 +45,8 @@ from imps.sources.kinds import KINDS
 RANDOM_ERRORS = ("immigration_sampling", "emigration_sampling", "census_sampling")
 """Sources of a gap that are known as published minus expected."""
 SYSTEMATIC_GAP = "gap without random errors"
+BIRTHS_AT_MID_YEARS = 0.003
+"""Relative error of births at mid-years that are halves of two calendar years."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +117,17 @@ class PriorSimulator(TrueAccount):
         parts = self.parts(draw)
         births, deaths = self.registered(draw)
         base_error, missed = self.stock_errors(draw)
-        base, missed = self.base * (1 - base_error), self.census * missed
+        base, missed = self.base * (1 - base_error) - self.base_random(draw), self.census * missed
         net = self.net_migration(flows, parts)
         changes = self.change_errors(draw)
         path = self.lived(base, births, deaths, net, changes)
         residual = self.residual(draw)
-        path[-1] = path[-1] + residual
-        expected, figures = self.published(draw, flows, births, deaths, net, path, missed)
+        path[-1] = path[-1] + residual - self.misplaced(draw)
+        counted = path[-1] - self.after_census_day(births, deaths, net) - missed
+        expected, figures = self.published(draw, flows, net, path, counted)
         lost = {"base": self.base - base, "residual": -residual, "census_coverage": missed}
         lost |= changes
-        truth = self.contributions(lost, flows, parts, births, deaths, net, expected)
+        truth = self.contributions(lost, flows, parts, births, deaths, net, counted)
         for t, year in enumerate(self.years):
             truth[f"net_migration[{year}]"] = float(net[:, :, t].sum())
         truth["net_migration[all years]"] = float(net.sum())
@@ -136,11 +140,9 @@ class PriorSimulator(TrueAccount):
         self,
         draw: Draw,
         flows: Mapping[str, TrueFlow],
-        births: np.ndarray,
-        deaths: np.ndarray,
         net: np.ndarray,
         path: list[np.ndarray],
-        missed: np.ndarray,
+        counted: np.ndarray,
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Expected rows of every source, and the rows with their random errors."""
         rows = {}
@@ -151,10 +153,10 @@ class PriorSimulator(TrueAccount):
                 rows[name] = (cells.sum(axis=(1, 2)), error)
             else:
                 rows[name] = (cells.ravel(), survey.standard_error.values.ravel())
-        day = path[-1] - self.after_census_day(births, deaths, net)
-        rows["census"] = self.counted(draw, day - missed)
+        shared = shared_errors(draw.rng, draw.priors, self.sources.census, rows=True)
+        rows["census"] = self.counted(draw, counted - shared)
         for own in self.sources.extra:
-            rows[own.name] = self._own(draw, own, flows, path)  # type: ignore[attr-defined]
+            rows[own.name] = self._own(draw, own, flows, path, net)  # type: ignore[attr-defined]
         expected = {name: mean for name, (mean, _) in rows.items()}
         figures = {
             name: mean + error * draw.rng.standard_normal(mean.size)
@@ -196,35 +198,19 @@ class PriorSimulator(TrueAccount):
         if census.observed == BY_SEX:
             error = census.relative_standard_error * self.census.sum(axis=1) * np.sqrt(2)
             return expected.sum(axis=1), error
-        return expected.ravel(), self._census_cell_errors(draw).ravel()
-
-    def _census_cell_errors(self, draw: Draw) -> np.ndarray:
-        """Random error of a census cell: a share of it (more for men of 20-35) or the root of
-        it, a share of the base cell it came from, of the cohort's deaths and of the larger
-        step to a neighbouring age."""
-        count = self.census
-        out = np.zeros_like(count)
-        carried = self.base**2 * draw.set("base_cell_error") ** 2
-        deaths = np.zeros_like(count)
-        for t in range(self.n_years):
-            carried, deaths = aged(carried), aged(deaths) + self.deaths[:, :, t]
-        last = self.ages - 1
-        for s in range(2):
-            for a in range(self.ages):
-                cell = max(draw.set("census_cell_error") * count[s, a], np.sqrt(count[s, a]))
-                if s == 0 and 20 <= a <= 35:
-                    cell *= draw.set("census_young_men_factor")
-                steps = [abs(count[s, b] - count[s, a]) for b in (a - 1, a + 1) if 0 <= b <= last]
-                step = max(steps) if a < last - 1 else 0.0
-                lost = draw.set("deaths_cell_error") * deaths[s, a]
-                moved = draw.set("census_jump_error") * step
-                out[s, a] = np.sqrt(cell**2 + carried[s, a] + lost**2 + moved**2)
-        return out
+        return expected.ravel(), cell_errors(draw.priors, census)[0].ravel()
 
     def _own(
-        self, draw: Draw, own: object, flows: Mapping[str, TrueFlow], path: list[np.ndarray]
+        self,
+        draw: Draw,
+        own: object,
+        flows: Mapping[str, TrueFlow],
+        path: list[np.ndarray],
+        net: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of a register or a mirror series, and their random errors."""
+        """Rows of a register, a mirror series or births before the base; their random errors."""
+        if isinstance(own, BornBefore):
+            return self._born_before(draw, own, self.base - path[0], net)
         if isinstance(own, Register):
             ages = own.count[AGE].values
             shapes = self.register_shapes[ages]
@@ -245,6 +231,27 @@ class PriorSimulator(TrueAccount):
             "series can. Leave the source out of the calibration."
         )
 
+    def _born_before(
+        self, draw: Draw, own: BornBefore, base_error: np.ndarray, net: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Published base less births and deaths, by age; net migration of those born since."""
+        born, row = own.born.values, draw.priors["children_net"]
+        n, same = born.size, draw.set("part_constant_share")
+        size = row.sd * born * (np.arange(n) + 0.5) / (n / 2)
+        along = draw.set("flow_persistence")
+        lag = along ** np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+        size *= row.sd * born.sum() / np.sqrt(size @ (same + (1 - same) * lag) @ size)
+        moved = np.sqrt(same) * draw.rng.standard_normal()
+        moved = size * (moved + np.sqrt(1 - same) * draw.years(n, along))
+        cells = base_error.sum(axis=0)[:n] + row.mean * born + moved
+        since = sum(
+            float(net[:, t - back, self.n_years - 1 - back].sum())
+            for t in range(min(n, self.n_years))
+            for back in range(t + 1)
+        )
+        registered = self.births[:, -n:].sum()
+        return np.r_[cells, since], np.r_[BIRTHS_AT_MID_YEARS * born, row.sd * registered]
+
     # what it does to the gap
 
     def contributions(
@@ -255,7 +262,7 @@ class PriorSimulator(TrueAccount):
         births: np.ndarray,
         deaths: np.ndarray,
         net: np.ndarray,
-        expected: Mapping[str, np.ndarray],
+        counted: np.ndarray,
     ) -> dict[str, float]:
         """True contribution of each source and group to the gap of the reference figures."""
         out = {name: float(error.sum()) for name, error in lost.items()}
@@ -275,7 +282,8 @@ class PriorSimulator(TrueAccount):
             out[part.name] = out.get(part.name, 0.0) + float(parts[part.label][1].sum())
         out["flows_revised_since"] = self.revised
         out["date_change"] = float(self.after_census_day(births, deaths, net).sum())
-        out["census_sampling"] = float(expected["census"].sum() - self.census.sum())
+        out["census_sampling"] = float(counted.sum() - self.census.sum())
+        out["ages_and_sexes_of_flows"] = 0.0
         systematic = sum(v for k, v in out.items() if k not in RANDOM_ERRORS)
         truth = {f"gap[{name}]": value for name, value in out.items()}
         group_of = {source.name: source.group for source in self.sources.beside_survey}

@@ -17,13 +17,18 @@ from imps.demography.schedules import (
     migration_schedule,
     pull_to_groups,
     smooth_shapes,
+    within_groups,
     young_adults,
 )
 from imps.names import AGE, EMIGRATION, FLOW_SIGN, IMMIGRATION, SEX, SEXES, YEAR
-from imps.sources import Era, Sources
+from imps.simulation.carried import carried_beyond
+from imps.simulation.true_stocks import cell_errors, coverage, misplaced_deaths, shared_errors
+from imps.sources import BY_SEX_AND_AGE, TOTAL, AdministrativeFlow, Era, Sources
 
 REGISTER_SHAPES = 8
 """Smooth shapes over age of the overcoverage of a register."""
+LAYOUT_SHAPES = 45
+"""Smooth shapes of the layout of a flow within its published age groups."""
 
 
 class PriorRow(Protocol):
@@ -109,24 +114,50 @@ class TrueAccount:
         self.register_shapes = smooth_shapes(self.ages, REGISTER_SHAPES)
         self.bell = young_adults(self.ages)
         self.emigrants = migration_schedule(self.ages, EMIGRATION)
-        self.reference = {
-            name: pull_to_groups(
-                migration_schedule(self.ages, name),
-                group_matrix(survey.lower_ages.values, self.ages),
-                survey.estimate.values.mean(axis=0),
-            )
-            for name, survey in sources.survey_flows.items()
-        }
         self.survey_years = {
             name: [int(year) for year in survey.years]
             for name, survey in sources.survey_flows.items()
         }
+        self.groups = {
+            name: group_matrix(survey.lower_ages.values, self.ages)
+            for name, survey in sources.survey_flows.items()
+        }
+        carried = carried_beyond(sources, self._laid_out(), self.emigrants).mean(axis=2)
+        self.reference = {name: self._reference(name, carried) for name in sources.survey_flows}
+        fine = smooth_shapes(self.ages, min(LAYOUT_SHAPES, self.ages), young=2.0, old=4.0)
+        self.within = {
+            name: [within_groups(self.groups[name][s], m[s], fine) for s in range(2)]
+            for name, m in self.reference.items()
+        }
+
+    def _laid_out(self) -> np.ndarray:
+        """Births, deaths, flows and changes as laid out by rule, (sex, age, interval)."""
+        laid = -self.deaths.copy()
+        laid[:, 0] += self.births
+        revised = self.sources.flows_revised_since.values
+        laid += self.emigrants[:, :, None] * (self.known_change + revised)
+        for name, survey in self.sources.survey_flows.items():
+            weight = self.groups[name] * migration_schedule(self.ages, name)[:, None, :]
+            weight = weight / weight.sum(axis=2, keepdims=True)
+            for t, cells in enumerate(self.mid_years(survey.estimate.values, survey.years)):
+                laid[:, :, t] += FLOW_SIGN[name] * (cells[:, :, None] * weight).sum(axis=1)
+        for part in self.sources.administrative:
+            laid += self._published_part(part)
+        return laid
+
+    def _reference(self, name: str, carried: np.ndarray) -> np.ndarray:
+        """Flow by (sex, age) that the unknowns are relative to, with what was carried on it."""
+        survey = self.sources.survey_flows[name]
+        mean = survey.estimate.values.mean(axis=0)
+        m = pull_to_groups(migration_schedule(self.ages, name), self.groups[name], mean)
+        if survey.observed != TOTAL:
+            return m
+        laid = np.maximum(m + FLOW_SIGN[name] * carried / 2, m / 5)
+        return laid * (m.sum() / laid.sum())
 
     def flow(self, draw: Draw, name: str) -> TrueFlow:
-        """m (1 + level + years + age + age x years) + schedule, and the bias.
-
-        The bias is m (level + young + eras + drift).
-        """
+        """m (1 + level + years + age + age x years + children + cells) + schedule + layout, and
+        the bias m (level + sex + young + eras + drift), less children who are not seen."""
         m = self.reference[name]
         n = len(self.survey_years[name]) + (1 if self.by_calendar_year else 0)
         persistence = draw.set("flow_persistence")
@@ -139,8 +170,11 @@ class TrueAccount:
         moving = draw.years(n, persistence, 2, self.flow_shapes.shape[1])
         moving = draw.scale(f"{name}_age_years") * (self.flow_shapes @ moving)
         true = m[:, :, None] * (1 + departure + age[:, :, None] + moving)
-        true += self._bent(draw, name, m)[:, :, None]
+        true += (self._bent(draw, name, m) + self._laid(draw, name))[:, :, None]
+        unseen, laid = self._children(draw, name, m)
+        true += (unseen + laid)[:, :, None] + self._cells(draw, name, m, n)
         level = self.bias_level(draw, name)
+        level = level + draw.normal(f"{name}_bias_sex") * np.array([1.0, -1.0])[:, None, None]
         young = np.outer(draw.normal(f"{name}_bias_young", 2), self.bell)
         row = draw.priors[f"{name}_bias_drift"]
         moving = row.mean + row.sd * draw.years(n, draw.set("bias_persistence"))
@@ -148,7 +182,42 @@ class TrueAccount:
             own = f"{name}_bias_era {era.first_year} to {era.last_year}"
             row_name = own if own in draw.priors else f"{name}_bias_era"
             moving = moving + draw.normal(row_name) * inside
-        return TrueFlow(true, m[:, :, None] * (level + young[:, :, None] + moving))
+        bias = m[:, :, None] * (level + young[:, :, None] + moving)
+        return TrueFlow(true, bias - unseen[:, :, None])
+
+    def _children(self, draw: Draw, name: str, m: np.ndarray) -> list[np.ndarray]:
+        """Children who are not seen, and children laid out wrongly: half of the variance each."""
+        scale, out = draw.scale(f"{name}_children"), []
+        for _ in range(2):
+            z = draw.rng.standard_normal(4)
+            at = np.zeros(self.ages)
+            for a in range(min(20, self.ages)):
+                knot, part = divmod(a, 5)
+                following = z[knot + 1] if knot < 3 else 0.0
+                at[a] = z[knot] * (1 - part / 5) + following * part / 5
+            out.append(m * at * scale / np.sqrt(2))
+        return out
+
+    def _laid(self, draw: Draw, name: str) -> np.ndarray:
+        """Departure of single ages from the layout of their published groups, (sex, age)."""
+        spread = draw.priors[f"{name}_layout"].sd
+        return np.stack(
+            [x @ (spread * draw.rng.standard_normal(x.shape[1])) for x in self.within[name]]
+        )
+
+    def _cells(self, draw: Draw, name: str, m: np.ndarray, n: int) -> np.ndarray:
+        """Departure of each published cell in each interval by itself; none behind totals."""
+        out = np.zeros((*m.shape, n))
+        if self.sources.survey_flows[name].observed == TOTAL:
+            return out
+        scale = draw.scale(f"{name}_cells")
+        lower = self.sources.survey_flows[name].lower_ages.values
+        for s in range(2):
+            z = draw.rng.standard_normal((lower.shape[1], n))
+            group = [int((lower[s] <= age).sum()) - 1 for age in range(self.ages)]
+            for a in range(self.ages):
+                out[s, a] = m[s, a] * scale * (z[group[max(a - 1, 0)]] + z[group[a]]) / 2
+        return out
 
     def bias_level(self, draw: Draw, name: str) -> float:
         """Level of the bias; in emigration it goes with that of immigration as far as asked."""
@@ -185,16 +254,19 @@ class TrueAccount:
         """Published net flow and its error, (sex, age, interval), by label."""
         out = {}
         for part in self.sources.administrative:
-            yearly = self.mid_years(part.count.values, part.count[YEAR].values.tolist())
-            ages = 2 * migration_schedule(self.ages, part.ages_of)
-            ages[0] *= part.male_share
-            ages[1] *= 1 - part.male_share
-            sign = FLOW_SIGN[part.flow] * (1 if part.adds else -1)
-            net = sign * ages[:, :, None] * yearly
+            net = self._published_part(part)
             row = draw.priors[part.name]
             error = row.mean + row.sd * draw.partly_constant(self.n_years)
             out[part.label] = (net, net * error)
         return out
+
+    def _published_part(self, part: AdministrativeFlow) -> np.ndarray:
+        """Net flow of a part as published, (sex, age, interval)."""
+        yearly = self.mid_years(part.count.values, part.count[YEAR].values.tolist())
+        ages = 2 * migration_schedule(self.ages, part.ages_of)
+        ages[0] *= part.male_share
+        ages[1] *= 1 - part.male_share
+        return FLOW_SIGN[part.flow] * (1 if part.adds else -1) * ages[:, :, None] * yearly
 
     def registered(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
         """True births (sex, interval) and deaths (sex, age, interval)."""
@@ -202,22 +274,38 @@ class TrueAccount:
         return births, self.deaths * (1 + draw.normal("deaths"))
 
     def stock_errors(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
-        """Relative errors of base and census, (sex, age): level, young adults, smooth over age.
+        """Relative errors of base and census, (sex, age), random error apart.
 
         Where they are correlated, who was missed at the start (the base too low) was
         missed at the end as well (the census too low).
         """
         asked = "census_correlation" in draw.priors
         missed_twice = draw.priors["census_correlation"].mean if asked else 0.0
-        base, own = draw.rng.standard_normal((2, 3))
+        base, own = draw.rng.standard_normal((2, 5))
         census = np.sqrt(1 - missed_twice**2) * own - missed_twice * base
         return self._stock_error(draw, "base", base), self._stock_error(draw, "census", census)
 
     def _stock_error(self, draw: Draw, name: str, z: np.ndarray) -> np.ndarray:
-        level, young = draw.priors[f"{name}_level"], draw.priors[f"{name}_young"]
-        bell = np.outer(young.mean + young.sd * z[1:], self.bell)
         smooth = draw.scale(f"{name}_age") * draw.over_age(self.stock_shapes)
-        return level.mean + level.sd * z[0] + bell + smooth
+        return coverage(draw.priors, name, z, self.bell) + smooth
+
+    def base_random(self, draw: Draw) -> np.ndarray:
+        """Random error of the base, (sex, age), persons: shared, and of each cell."""
+        base = self.sources.base
+        error = shared_errors(draw.rng, draw.priors, base, rows=False)
+        if base.observed == BY_SEX_AND_AGE:
+            own = cell_errors(draw.priors, base)[0]
+            error = error + own * draw.rng.standard_normal(own.shape)
+        return error
+
+    def misplaced(self, draw: Draw) -> np.ndarray:
+        """True minus registered deaths of cohorts at the end, (sex, age); their sum is nothing."""
+        died = np.zeros_like(self.base)
+        for t in range(self.n_years):
+            died = aged(died) + self.deaths[:, :, t]
+        if self.sources.census.observed != BY_SEX_AND_AGE:
+            return 0.0 * died
+        return misplaced_deaths(draw.rng, draw.priors, died)
 
     def residual(self, draw: Draw) -> np.ndarray:
         """What no source explains, (sex, age), persons, relative to the base carried on."""

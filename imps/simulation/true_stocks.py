@@ -1,0 +1,107 @@
+"""What is wrong with a count of people, drawn from the priors: told again, not imported.
+
+The story of :mod:`imps.simulation.from_priors`, which see: nothing here comes from the model.
+Arrays are by (sex, age), in persons unless said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from imps.sources import BY_SEX_AND_AGE, Stock
+
+
+class _Row(Protocol):
+    @property
+    def mean(self) -> float: ...
+    @property
+    def sd(self) -> float: ...
+
+
+def coverage(priors: Mapping[str, _Row], name: str, z: np.ndarray, bell: np.ndarray) -> np.ndarray:
+    """Relative error of a stock (sex, age) but its smooth part: adults, young, children, old.
+
+    `z` holds the level, young men, young women, children and the old. Children of up to nine
+    have an error of their own and none of the level; from ten to fifteen it fades over.
+    """
+    z_level, z_men, z_women, z_children, z_old = z
+    out = np.zeros((2, bell.size))
+
+    def drawn(part: str, at: float) -> float:
+        return priors[f"{name}_{part}"].mean + priors[f"{name}_{part}"].sd * at
+
+    level, children, old = (
+        drawn("level", z_level),
+        drawn("children", z_children),
+        drawn("old", z_old),
+    )
+    for s, (z_young, less) in enumerate(
+        ((z_men, 1.0), (z_women, priors["stock_young_women"].mean))
+    ):
+        for a in range(bell.size):
+            child = 1.0 if a <= 9 else max(0.0, (15 - a) / 6)
+            aged = 0.0 if a <= 70 else min(1.0, (a - 70) / 15)
+            out[s, a] = level * (1 - child) + children * child + old * aged
+            out[s, a] += less * bell[a] * drawn("young", z_young)
+    return out
+
+
+def cell_errors(priors: Mapping[str, _Row], stock: Stock) -> tuple[np.ndarray, float]:
+    """Standard errors of single cells, and of the error that all share as a share of them.
+
+    Together they have the standard error that is stated for the total; a stated one that the
+    cells exceed makes the cells smaller, and none stated leaves them as they are.
+    """
+    count = stock.count.values
+    out = np.zeros_like(count)
+    for s in range(2):
+        for a in range(count.shape[1]):
+            out[s, a] = max(
+                priors["stock_cell_error"].mean * count[s, a], np.sqrt(count[s, a]), 1.0
+            )
+            if s == 0 and 20 <= a <= 35:
+                out[s, a] *= priors["stock_young_men_factor"].mean
+    stated, own = stock.relative_standard_error * count.sum(), float(np.sqrt((out**2).sum()))
+    if stated == 0:
+        return out, 0.0
+    if own > stated:
+        return out * (stated / own), 0.0
+    return out, float(np.sqrt(stated**2 - own**2) / count.sum())
+
+
+def shared_errors(
+    rng: np.random.Generator, priors: Mapping[str, _Row], stock: Stock, *, rows: bool
+) -> np.ndarray:
+    """Random error that the cells of a stock share: of the total, and of ages misstated.
+
+    `rows` says that the stock is a census, whose totals have their error in their own rows.
+    """
+    count = stock.count.values
+    if stock.observed != BY_SEX_AND_AGE:
+        one = 0.0 if rows else stock.relative_standard_error
+        return one * rng.standard_normal() * count
+    out = cell_errors(priors, stock)[1] * rng.standard_normal() * count
+    for s in range(2):
+        for a in range(count.shape[1] - 2):  # nobody moves into the open group
+            jump = priors["census_jump_error"].mean * abs(count[s, a + 1] - count[s, a])
+            moved = jump * rng.standard_normal()
+            out[s, a + 1] += moved
+            out[s, a] -= moved
+    return out
+
+
+def misplaced_deaths(
+    rng: np.random.Generator, priors: Mapping[str, _Row], died: np.ndarray
+) -> np.ndarray:
+    """Deaths that belong to a cohort and were put to its neighbour, of those died in all."""
+    out = np.zeros_like(died)
+    for s in range(2):
+        for a in range(died.shape[1] - 1):
+            both = (died[s, a] + died[s, a + 1]) / 2
+            moved = priors["deaths_cell_error"].mean * both * rng.standard_normal() / np.sqrt(2)
+            out[s, a + 1] += moved
+            out[s, a] -= moved
+    return out

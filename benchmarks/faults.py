@@ -176,6 +176,17 @@ def bias_mean_forgotten() -> Fault:
         return Fault("mean of the emigration bias forgotten", right_model())
 
 
+def children_left_out() -> Fault:
+    """Migration of children has no error of its own."""
+    right = flows._children
+
+    def wrong(latents, flow, m, kind):  # type: ignore[no-untyped-def]
+        return right(latents, flow, m, kind) * 1e-9
+
+    with patch.object(flows, "_children", wrong):
+        return Fault("children's block left out", right_model())
+
+
 def date_change_left_out() -> Fault:
     """The census is taken to have been at mid-year; it was two months before."""
     right = data_models.census_day_population
@@ -220,5 +231,6 @@ FAULTS: tuple[Callable[[], Fault], ...] = (
     undercount_turned,
     bias_mean_forgotten,
     date_change_left_out,
+    children_left_out,
     directions_turned,
 )

@@ -185,7 +185,9 @@ def test_an_era_that_the_survey_has_not_is_refused(sources):
         imps.linear_model(sources, imps.default_priors("immigration_bias_era 2004 to 2008"))
 
 
-@pytest.mark.parametrize("name", ["immigration_bias_young", "emigration_bias_drift", "base_young"])
+@pytest.mark.parametrize(
+    "name", ["immigration_bias_young", "emigration_bias_drift", "emigration_bias_sex"]
+)
 def test_a_mean_where_none_is_taken_is_refused(sources, name):
     with pytest.raises(PriorError, match=f"prior '{name}' has mean -0.05, and it takes none"):
         imps.linear_model(sources, imps.default_priors().replace(**{name: {"mean": -0.05}}))

@@ -13,6 +13,9 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
+import numpy as np
+
+from imps.account.affine import Affine
 from imps.account.linear import LinearModel, linear_model
 from imps.account.priors import FAMILIES, Priors, default_priors, elicit
 from imps.errors import PriorError
@@ -166,8 +169,23 @@ def _with(statement: Statement, model: LinearModel, priors: Priors) -> Priors:
     family = _family(statement.source, model)
     level = FAMILIES[family][0]
     persons = float(total.effects[level].sum()) / model.priors[level].sd
-    factor = sd / float(model.prior_moments(total)[1])
-    return priors.widen(family, factor).replace(**{level: {"mean": mean / persons}})
+    other = float(total.constant) - persons * model.priors[level].mean
+    spread, chance = _spread(total, statement.source, model)
+    if sd <= chance:
+        raise PriorError(
+            f"a statement about '{statement.source}' has a standard deviation of {sd:,.0f} "
+            f"persons, and its random error alone has {chance:,.0f}: widen the range."
+        )
+    factor = float(np.sqrt(sd**2 - chance**2)) / spread
+    return priors.widen(family, factor).replace(**{level: {"mean": (mean - other) / persons}})
+
+
+def _spread(total: Affine, source: str, model: LinearModel) -> tuple[float, float]:
+    """Standard deviation of a total by its priors, and by random error that has none."""
+    own = model.account.latents.of_source(source)
+    by_prior = Affine(total.constant, {b: e for b, e in total.effects.items() if b in own})
+    spread = float(model.prior_moments(by_prior)[1])
+    return spread, float(np.sqrt(max(model.prior_moments(total)[1] ** 2 - spread**2, 0.0)))
 
 
 def _family(source: str, model: LinearModel) -> str:

@@ -6,6 +6,8 @@ out; what the next published stock has more of a cohort was carried, evenly over
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from imps.names import AGE, SEX, SEXES, YEAR
@@ -26,7 +28,7 @@ def carried_beyond(sources: Sources, laid: np.ndarray, emigrants: np.ndarray) ->
     out, published = np.zeros_like(laid), _published(sources)
     years = sorted(published)
     if len(years) > 1:
-        for start, end in zip(years[:-1], years[1:], strict=True):
+        for start, end in pairwise(years):
             stock, span = published[start], range(start - first, end - first)
             for t in span:
                 stock = _a_year_older(stock) + laid[:, :, t]

@@ -30,6 +30,7 @@ from imps.sources import (
     BY_SEX_AND_AGE,
     AdministrativeFlow,
     Births,
+    BornBefore,
     Deaths,
     Era,
     KnownChange,
@@ -60,8 +61,8 @@ def reference_account(*, n_ages: int = 36, n_years: int = 4, first_year: int = 1
 
     Two sexes, single years of age to the open group, a survey by calendar year, sex and
     age group, published and expected administrative flows within a known sum, a known
-    change, a census by sex and age two months before mid-year, later flows that differ
-    from those carried, a register of young people and a mirror series.
+    change, births behind the base, a census by sex and age two months before mid-year, later
+    flows that differ from those carried, a register of young people and a mirror series.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def reference_account(*, n_ages: int = 36, n_years: int = 4, first_year: int = 1
     cells = (YEAR, SEX, AGE)
     return Sources(
         area="an invented country",
-        base=_stock("base", base, dt.date(first_year, 6, 30), 0.0),
+        base=_stock("base", base, dt.date(first_year, 6, 30), 0.001),
         census=_stock("census", census, dt.date(int(years[-1]), 4, 29), 0.001),
         births=Births(_array(births.T, YEAR, SEX, year=years), **SAID),
         deaths=Deaths(_array(deaths.transpose(2, 0, 1), *cells, year=years), **SAID),
@@ -102,7 +103,7 @@ def reference_account(*, n_ages: int = 36, n_years: int = 4, first_year: int = 1
         rolled_forward=RolledForward(
             total=_array(rolled, YEAR, year=calendar), by_rule=(), rule="", **SAID
         ),
-        extra=_independent(census, int(years[-1]) - 1, surveys[EMIGRATION]),
+        extra=(_born_before(base), *_independent(census, int(years[-1]) - 1, surveys[EMIGRATION])),
         known_changes=(KnownChange("cross_border", _series(CROSS_BORDER, years), **SAID),),
     )
 
@@ -178,6 +179,12 @@ def _parts(calendar: np.ndarray) -> tuple[tuple[AdministrativeFlow, ...], KnownS
     shares = ((irish_flows, 0.6), (visitor_switchers, 0.8), (migrant_switchers, -0.4))
     published = (make(IMMIGRATION, _series(n, calendar), **SAID) for make, n in inward.items())
     return (*published, *expected_parts(known, shares, **SAID)), known
+
+
+def _born_before(base: np.ndarray) -> BornBefore:
+    """Births behind the ten youngest ages of the base, of whom half a per cent have died."""
+    born = 1.005 * base.sum(axis=0)[:10]
+    return BornBefore(_array(born, AGE), _array(0.005 * born, AGE), **SAID)
 
 
 def _independent(census: np.ndarray, year: int, survey: SurveyFlow) -> tuple[object, ...]:

@@ -72,6 +72,8 @@ def _read() -> tuple[Equation, ...]:
         "young_adult_width": f"{YOUNG_ADULT_WIDTH:g}",
         "flow_persistence": f"{given['flow_persistence']:g}",
         "bias_persistence": f"{given['bias_persistence']:g}",
+        "stock_young_women": f"{given['stock_young_women']:g}",
+        "census_jump_error": f"{given['census_jump_error']:g}",
         "constant_share": f"{same:g}",
         "moving_share": f"{1 - same:g}",
         "log_sd_of_scales": f"{given[LOG_SD]:g}",

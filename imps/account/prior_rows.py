@@ -270,11 +270,14 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "base": _names(*_BASE),
         "census": _names(*_CENSUS),
-        **{f"{flow}_bias": _names(*_BIAS[flow]) for flow in FLOWS},
+        **{f"{flow}_bias": (*_names(*_BIAS[flow]), f"{flow}_children") for flow in FLOWS},
         **{flow: _names(*_BIAS[flow], *_FLOW[flow]) for flow in FLOWS},
     }
 )
-"""Priors that may be widened together, by the name of all; the level stands first."""
+"""Priors that may be widened together, by the name of all; the level stands first.
+
+Children whom the survey does not see are part of its bias.
+"""
 OPTIONAL_PRIORS = tuple(kind.name for kind in KINDS.values() if kind.asked)
 """Priors of known changes, which are carried without error unless one of them is asked for."""
 

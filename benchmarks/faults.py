@@ -121,7 +121,7 @@ def bias_independent_each_year() -> Fault:
     def wrong(latents, flow, published, eras):  # type: ignore[no-untyped-def]
         bias = right(latents, flow, published, eras)
         level, n = f"{flow}_bias_level", published.shape[2]
-        latents.sizes[level] = n
+        latents.blocks[level] = dataclasses.replace(latents.blocks[level], size=n)
         sd = latents.priors[level].sd
         return Affine(bias.constant, {**bias.effects, level: sd * published[..., None] * np.eye(n)})
 

@@ -57,7 +57,9 @@ def test_misspelt_sets_and_sources_are_errors(sources):
 
 def test_a_mean_that_would_change_nothing_is_an_error(sources):
     priors = imps.default_priors().replace(immigration_bias_young=(0.01, 0.06))
-    with pytest.raises(PriorError, match="'immigration_bias_young' has mean 0.01, and it takes none"):
+    with pytest.raises(
+        PriorError, match="'immigration_bias_young' has mean 0.01, and it takes none"
+    ):
         imps.linear_model(sources, priors)
 
 

@@ -86,12 +86,12 @@ def born_before(
         return ()
     rows = pd.concat([t.frame for t in same], ignore_index=True)
     rows = rows.assign(**{AGE: account.first_mid_year - rows[YEAR]}).sort_values(AGE)
-    at = {"file": same[0].name, "column": YEAR}
+    file, base = same[0].name, account.first_mid_year
     if rows[AGE].tolist() != list(range(len(rows))):
-        log.add("PERIOD_GAP.before", **at, years=rows[YEAR], base=account.first_mid_year)
+        log.add("PERIOD_GAP.before", file=file, column=YEAR, years=rows[YEAR], base=base)
         return ()
     if "deaths" not in rows:
-        log.add("COLUMN_MISSING.deaths", **{**at, "column": "deaths"})
+        log.add("COLUMN_MISSING.deaths", file=file, column="deaths")
         return ()
     if not all(complete(rows, value, same[0], log) for value in ("births", "deaths")):
         return ()

@@ -139,7 +139,9 @@ class TrueAccount:
         for name, survey in self.sources.survey_flows.items():
             weight = self.groups[name] * migration_schedule(self.ages, name)[:, None, :]
             weight = weight / weight.sum(axis=2, keepdims=True)
-            for t, cells in enumerate(self.mid_years(survey.estimate.values, survey.years)):
+            for t, cells in enumerate(
+                self.mid_years(survey.estimate.values, survey.years.tolist())
+            ):
                 laid[:, :, t] += FLOW_SIGN[name] * (cells[:, :, None] * weight).sum(axis=1)
         for part in self.sources.administrative:
             laid += self._published_part(part)
@@ -174,7 +176,7 @@ class TrueAccount:
         unseen, laid = self._children(draw, name, m)
         true += (unseen + laid)[:, :, None] + self._cells(draw, name, m, n)
         level = self.bias_level(draw, name)
-        level = level + draw.normal(f"{name}_bias_sex") * np.array([1.0, -1.0])[:, None, None]
+        contrast = draw.normal(f"{name}_bias_sex") * np.array([1.0, -1.0])[:, None, None]
         young = np.outer(draw.normal(f"{name}_bias_young", 2), self.bell)
         row = draw.priors[f"{name}_bias_drift"]
         moving = row.mean + row.sd * draw.years(n, draw.set("bias_persistence"))
@@ -182,7 +184,7 @@ class TrueAccount:
             own = f"{name}_bias_era {era.first_year} to {era.last_year}"
             row_name = own if own in draw.priors else f"{name}_bias_era"
             moving = moving + draw.normal(row_name) * inside
-        bias = m[:, :, None] * (level + young[:, :, None] + moving)
+        bias = m[:, :, None] * (level + contrast + young[:, :, None] + moving)
         return TrueFlow(true, bias - unseen[:, :, None])
 
     def _children(self, draw: Draw, name: str, m: np.ndarray) -> list[np.ndarray]:

@@ -1,11 +1,14 @@
 """Children, the carried layout, stated errors of stocks, the layout within groups."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import imps
+import imps.shipped
 from imps.account.gap import rolled_forward_components
 from imps.account.latents import Latents
 from imps.account.parts import known_changes
@@ -18,6 +21,7 @@ from imps.demography.schedules import (
     smooth_shapes,
     within_groups,
 )
+from imps.errors import InputError
 from imps.names import AGE, FLOW_SIGN, SEX
 
 CASES = {"england-wales-2001-2011": 50.0, "england-wales-2011-2021": 1e-6}
@@ -95,6 +99,18 @@ def test_people_between_neighbouring_cells_leave_every_total(case):
                 by_sex = error.effects[block].sum(axis=1)
                 assert np.abs(by_sex).max() < 1e-9
                 assert np.abs(error.effects[block]).max() > 100
+
+
+def test_a_gap_in_births_before_the_base_and_missing_deaths_are_refused(tmp_path):
+    folder = shutil.copytree(imps.shipped._place("england-wales-2011-2021"), tmp_path / "case")
+    table = folder / "born_before.csv"
+    rows = pd.read_csv(table)
+    rows[rows["year"] != 2005].to_csv(table, index=False)
+    with pytest.raises(InputError, match="expected are the years to mid-2011 backwards"):
+        imps.load_case(folder)
+    rows.drop(columns="deaths").to_csv(table, index=False)
+    with pytest.raises(InputError, match="had died by then"):
+        imps.load_case(folder)
 
 
 def total_sd(quantity):

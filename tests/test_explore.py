@@ -86,7 +86,7 @@ def test_wrong_changes_are_refused(preview):
     with pytest.raises(PriorError, match="must be above zero"):
         preview(base_level=(0.0, 0.0))
     with pytest.raises(PriorError, match="has no mean in this account"):
-        preview(base_young=(0.1, 0.02))
+        preview(immigration_bias_young=(0.1, 0.02))
 
 
 def test_a_change_is_answered_in_time(fitted):

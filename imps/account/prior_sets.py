@@ -185,7 +185,7 @@ def _spread(total: Affine, source: str, model: LinearModel) -> tuple[float, floa
     own = model.account.latents.of_source(source)
     by_prior = Affine(total.constant, {b: e for b, e in total.effects.items() if b in own})
     spread = float(model.prior_moments(by_prior)[1])
-    return spread, float(np.sqrt(max(model.prior_moments(total)[1] ** 2 - spread**2, 0.0)))
+    return spread, float(np.sqrt(max(float(model.prior_moments(total)[1]) ** 2 - spread**2, 0.0)))
 
 
 def _family(source: str, model: LinearModel) -> str:

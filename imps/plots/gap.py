@@ -13,7 +13,7 @@ from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE
 from imps.notebook_cards import between, thousand
 from imps.plots.marks import SIGNED, THOUSAND, interval_bars, room_for_labels, zero_line
 from imps.plots.style import GREY, INK, open_page, styled
-from imps.results.attribution import AFTER_THE_FACT, KNOWN, PRIOR_DRIVEN, Attribution
+from imps.results.attribution import AFTER_THE_FACT, KNOWN, PRIOR_DRIVEN, Attribution, contributing
 from imps.sources.kinds import title
 
 AGE_STEP = 5
@@ -83,7 +83,9 @@ def plot_waterfall(
 
 
 def _largest_part(row: pd.Series, gap: float) -> str:
-    """A title that claims no more than the interval of the largest source allows."""
+    """A title that claims no more than the data do: it names no source that the prior decides."""
+    if row["contraction"] < PRIOR_DRIVEN:
+        return f"The {thousand(gap)} thousand gap by source: the largest part is prior-driven"
     name = title(str(row["source"])).replace(": ", " ")
     doubt = ", though it may be zero" if row["lower95"] <= 0 <= row["upper95"] else ""
     return f"{name}: largest part of the {thousand(gap)} thousand gap{doubt}"
@@ -95,7 +97,7 @@ def waterfall_data(attribution: Attribution) -> pd.DataFrame:
     Sources that are known to contribute nothing have no bar.
     """
     table = attribution.summary()
-    table = table[(table["sd"] >= KNOWN) | (table["mean"].abs() >= KNOWN)].reset_index(drop=True)
+    table = contributing(table)
     table["start"] = np.r_[0.0, np.cumsum(table["mean"])[:-1]]
     last = pd.DataFrame([{"source": "gap", "mean": attribution.total, "sd": 0.0, "start": 0.0,
                           "lower95": attribution.total, "upper95": attribution.total}])  # fmt: skip

@@ -30,6 +30,9 @@ WORDS = ("known", "prior-driven", "data-informed")
 AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
 """Sources of the gap that are no error of the roll-forward."""
 
+ALWAYS_SHOWN = "ages_and_sexes_of_flows"
+"""Source that sums to zero over ages and sexes, and is wrong at each of them."""
+
 COLUMNS = [
     "source",
     "group",
@@ -42,6 +45,14 @@ COLUMNS = [
     "contraction",
     "probability_positive",
 ]
+
+
+def contributing(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows that are known to contribute nothing, at any age or sex."""
+    shown = frame[["mean", "sd"]].abs().max(axis=1) >= KNOWN
+    if SOURCE in frame:
+        shown |= frame[SOURCE] == ALWAYS_SHOWN
+    return frame[shown].reset_index(drop=True)
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,7 @@ def _checked(fit: Fit) -> Checks:
     soft = [*stale, *_bad_fits(misfit), *_conflicts(stands)]
     soft += [*_tensions(fit, quantities), *_inseparable(quantities)]
     by_chance, causes = nothing_to_explain(fit.model, fit.latents()), (*hard, *soft)
+    by_chance = by_chance and not hard  # draws that must not be used say nothing
     step = "read imps.attribute beside imps.identifiability"
     if causes or by_chance:
         chance = "report the gap as chance, and blame no source for it"

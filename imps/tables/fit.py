@@ -13,7 +13,7 @@ from imps.demography.periods import spelt_out
 from imps.intervals import Z95
 from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX
 from imps.posterior.fit import Fit
-from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.results.attribution import PRIOR_DRIVEN, Attribution, contributing
 from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import response_table
@@ -29,7 +29,7 @@ PREVIEW = "Exact at the posterior mean scales, without a refit."
 
 def attribution_table(attribution: Attribution) -> PrintedTable:
     """One row a source, with prior, posterior, contraction and probability of its sign."""
-    frame = something(attribution.summary())
+    frame = contributing(attribution.summary())
     frame.insert(list(frame).index("upper95") + 1, "share", frame["mean"] / attribution.total)
     return PrintedTable(
         frame,
@@ -49,7 +49,7 @@ def attribution_table(attribution: Attribution) -> PrintedTable:
 def groups_table(attribution: Attribution) -> PrintedTable:
     """Headline groups of sources."""
     return PrintedTable(
-        something(attribution.groups()),
+        contributing(attribution.groups()),
         f"Headline groups of the gap, {attribution.area}, {attribution.period}",
         "tab:groups",
         _notes(attribution),
@@ -359,12 +359,6 @@ def computation_table(fit: Fit, checks: Checks) -> PrintedTable:
         "tab:computation",
         (*fit.notes, *map(str, checks.verdict.causes), fit_note(checks.verdict)),
     )
-
-
-def something(frame: pd.DataFrame) -> pd.DataFrame:
-    """Without the rows that are known to contribute nothing."""
-    least = frame[["mean", "sd"]].abs().max(axis=1)
-    return frame[least >= KNOWN].reset_index(drop=True)
 
 
 def prior_driven(attribution: Attribution) -> list[str]:

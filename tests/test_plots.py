@@ -176,6 +176,10 @@ def test_bars_and_labels_of_the_waterfall_equal_the_table(results):
 def test_titles_say_what_the_numbers_say():
     shares = made.attribution()
     assert plots.plot_waterfall(shares).title_text == (
+        "The +120 thousand gap by source: the largest part is prior-driven"
+    )
+    learnt = shares.prior.assign(prior_sd=10 * shares.prior["prior_sd"])
+    assert plots.plot_waterfall(replace(shares, prior=learnt)).title_text == (
         "Population base: largest part of the +120 thousand gap, though it may be zero"
     )
     sure = replace(shares, contributions=shares.contributions * 0 + 1e3)

@@ -232,7 +232,7 @@ def changed(tmp_path, name, file, old, new):
         (EW2011, "settings.toml", "first = 2004", "start = 2004",
          r"SETTING_UNKNOWN.*'start' is not a setting of \[account.eras\]"),
         (EW2011, "settings.toml", "first = 2004", "first = 20040",
-         "SETTING_RANGE.*'20040'.*a whole number from 0 to 2200"),
+         "SETTING_RANGE.*'20040'.*a whole number from 0 to 2,200"),
         (EW2021, "settings.toml", 'partly_published = ["cross_border", "other_changes"]', "",
          "CELLS_NEEDED.*'cross_border' has no rows for 2021"),
         (EW2021, "settings.toml", 'later_series = "later_series.csv"',

@@ -9,6 +9,7 @@ import pytest
 import imps
 from imps.errors import PriorError
 from imps.posterior.exact import GaussianPosterior
+from imps.posterior.variant import Variant
 from imps.results.attribution import PRIOR_DRIVEN
 from imps.results.identifiability import _condition_number, _groups
 from imps.tables.fit import prior_driven
@@ -151,7 +152,7 @@ def test_ages_at_both_ends_separate_what_totals_cannot():
 
 
 def test_variants_are_refused(fitted):
-    variant = dataclasses.replace(fitted, settings={**fitted.settings, "gaussian": False})
+    variant = dataclasses.replace(fitted, variant=Variant(likelihood="student_t"))
     for function in (imps.identifiability, imps.power_scaling):
         with pytest.raises(PriorError, match="works on the Gaussian model only"):
             function(variant)

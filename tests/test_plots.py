@@ -21,7 +21,9 @@ from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
 from imps.posterior.pymc_model import latent_names
 from imps.posterior.storage import dataset
+from imps.posterior.variant import Variant
 from imps.results.verdict import Verdict
+from imps.sampling import Sampling
 
 PIXEL = 1.0  # boxes of text may touch the edge of the page by rounding
 OVERLAP = 1.5  # pixels by which two boxes of text may share their white margins
@@ -264,7 +266,8 @@ def test_coverage_of_a_register(sources):
         list(model.scale_names),
         latent_names(model),
     )
-    fit = Fit(model, prior, xr.Dataset(), "exact", 1, {}, {"total": 0.0})  # draws of the prior
+    sampling, plain = Sampling(method="exact", seed=1), Variant()
+    fit = Fit(model, prior, xr.Dataset(), "exact", sampling, plain, {"total": 0.0})  # of the prior
     found = imps.coverage(fit, "patient register")
     truth = model.evaluate(model.account.population(2001), fit.latents())
     assert float(found.ratio.mean()) == pytest.approx(float((count.values / truth).mean()))
@@ -400,7 +403,7 @@ def test_diagnostics_of_a_sampled_fit(results):
 
 def test_prediction_of_a_variant_says_that_it_is_lenient(results):
     fit, checks = results[CASES[0]][1:3]
-    variant = replace(fit, settings={**fit.settings, "gaussian": False})
+    variant = replace(fit, variant=Variant(likelihood="student_t"))
     found = imps.posterior_predictive(variant, checks=checks)
     exact = imps.posterior_predictive(fit, checks=checks)
     assert not found.left_out

@@ -71,7 +71,8 @@ def test_tension_and_sources_that_trade_off_are_named(fitted):
     model = imps.linear_model(fitted.model.sources, shifted)
     checks = imps.check(imps.fit(model, seed=1))
     assert checks.verdict.level == WITH_CARE
-    assert "prior standard deviations off its prior mean" in str(checks.verdict)
+    said = " ".join(str(cause) for cause in checks.verdict.causes)
+    assert "prior standard deviations off its prior mean" in said
     assert checks.verdict.causes[0].source in str(checks.verdict)
     wide = fitted.model.priors.widen("base", 10).widen("census", 10)
     checks = imps.check(imps.fit(imps.linear_model(fitted.model.sources, wide), seed=1))

@@ -134,9 +134,9 @@ class InGroups:
 
 def test_pre_summed_ages_are_the_single_ages_summed(account, small):
     """A register in groups of four: rows summed before the model, or rows of the model summed."""
-    register, mirror = account.extra
+    register, mirror, *rest = account.extra
     width = 4
-    grouped = built(dataclasses.replace(account, extra=(InGroups(register, width), mirror)))
+    grouped = built(dataclasses.replace(account, extra=(InGroups(register, width), mirror, *rest)))
     own = np.flatnonzero([s == register.name for s in small.row_sources])
     ages = own.size // 2
     starts = np.concatenate([s * ages + np.arange(0, ages, width) for s in (0, 1)])
@@ -185,11 +185,15 @@ def test_units(sources):
 
 def test_relabelling(account, known):
     """Other names of sources and places change names only."""
-    register, mirror = account.extra
+    register, mirror, *rest = account.extra
     renamed = dataclasses.replace(
         account,
         area="another country",
-        extra=(dataclasses.replace(register, name="pupils"), dataclasses.replace(mirror, name="x")),
+        extra=(
+            dataclasses.replace(register, name="pupils"),
+            dataclasses.replace(mirror, name="x"),
+            *rest,
+        ),
     )
     same(moments(built(renamed)), known)
 
@@ -211,24 +215,25 @@ def test_a_source_with_a_huge_error_changes_nothing(small, source):
 
 def test_a_vague_register_is_as_good_as_none(account):
     """Through the sources: its own unknown coverage is there and moves nothing."""
-    register, mirror = account.extra
+    register, mirror, *rest = account.extra
     vague = dataclasses.replace(register, standard_error=0 * register.count + 1e12)
-    without = dataclasses.replace(account, extra=(mirror,))
+    without = dataclasses.replace(account, extra=(mirror, *rest))
     same(
-        moments(built(dataclasses.replace(account, extra=(vague, mirror)))), moments(built(without))
+        moments(built(dataclasses.replace(account, extra=(vague, mirror, *rest)))),
+        moments(built(without)),
     )
 
 
 @pytest.mark.parametrize("times", [2, 5])
 def test_a_source_repeated_acts_like_its_error_over_the_root(account, times):
     """Independent series with known coverage; unknown coverage would be shared by none."""
-    register, mirror = account.extra
+    register, mirror, *rest = account.extra
     mirror = dataclasses.replace(mirror, coverage_sd=0.0)
     repeated = [dataclasses.replace(mirror, name=f"mirror {i}") for i in range(times)]
     sharper = dataclasses.replace(mirror, standard_error=mirror.standard_error / np.sqrt(times))
-    left = moments(built(dataclasses.replace(account, extra=(register, *repeated))))
-    right = moments(built(dataclasses.replace(account, extra=(register, sharper))))
+    left = moments(built(dataclasses.replace(account, extra=(register, *repeated, *rest))))
+    right = moments(built(dataclasses.replace(account, extra=(register, sharper, *rest))))
     same(left, right)
-    one = moments(built(dataclasses.replace(account, extra=(register, mirror))))
+    one = moments(built(dataclasses.replace(account, extra=(register, mirror, *rest))))
     assert (right["sd"] < one["sd"] + 0.02).all()
     assert right.loc["gap[emigration_bias]", "sd"] < 0.99 * one.loc["gap[emigration_bias]", "sd"]

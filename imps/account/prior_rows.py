@@ -158,7 +158,7 @@ def _flow_rows(flow: str, years: float) -> list[Prior]:
         _row(f"{flow}_layout", "normal", 0.0, 0.25, true,
              "layout over single ages within published age groups, the same in all years",
              "England and Wales mid-2012 and 2013: single years depart from five-year groups laid "
-             "out by schedule by 10 % (immigration) and 26 % (emigration), root mean square; "
+             "out by schedule by 10 % (immigration) and 26 % (emigration), quadratic mean; "
              "judgement of the size"),
         _row(f"{flow}_cells", "scale", 0.0, 0.03, true,
              "departure of each published cell in each year by itself", _JUDGEMENT),
@@ -180,7 +180,7 @@ def _stock_rows(name: str, unit: str, sign: int) -> list[Prior]:
         _row(f"{name}_level", "normal", 0.0, 0.0035, unit,
              f"{said}, the same at all ages but those of children",
              "ONS (2003, 2004): estimates moved after publication, 1991 by .7 %, 2001 by .5 %; "
-             "root mean square, taken as 1.7 standard deviations", *moved),
+             "quadratic mean, taken as 1.7 standard deviations", *moved),
         _row(f"{name}_young", "normal", 0.0, 0.02, unit,
              f"{said}, further at young adult ages, each sex its own; women's is smaller",
              "Men: 5.4 % of those aged 20-29 without evidence from a survey in 1991 (OPCS), 4.2 % "
@@ -242,7 +242,7 @@ FIXED = tuple(
         ("part_constant_share", 0.7, "share of variance",
          "of a part's relative error that is the same in all years", _JUDGEMENT),
         ("stock_cell_error", 0.004, "share of a cell",
-         "random error of one sex and single year of age of a base or a census; at least its root",
+         "random error of one sex and single year of age of a base or a census; at least that of a Poisson count",
          "New Zealand: survey error of .15 to .8 % by age (Stats NZ 2002-2014); judgement"),
         ("stock_young_men_factor", 1.6, "times the error of a cell",
          "men aged 20-35 are counted that much less well",

@@ -242,7 +242,7 @@ FIXED = tuple(
         ("part_constant_share", 0.7, "share of variance",
          "of a part's relative error that is the same in all years", _JUDGEMENT),
         ("stock_cell_error", 0.004, "share of a cell",
-         "random error of one sex and single year of age of a base or a census; at least that of a Poisson count",
+         "random error of one sex and age of a base or census; at least that of a Poisson count",
          "New Zealand: survey error of .15 to .8 % by age (Stats NZ 2002-2014); judgement"),
         ("stock_young_men_factor", 1.6, "times the error of a cell",
          "men aged 20-35 are counted that much less well",

@@ -134,9 +134,9 @@ class InGroups:
 
 def test_pre_summed_ages_are_the_single_ages_summed(account, small):
     """A register in groups of four: rows summed before the model, or rows of the model summed."""
-    register, mirror, *rest = account.extra
+    before, register, mirror = account.extra
     width = 4
-    grouped = built(dataclasses.replace(account, extra=(InGroups(register, width), mirror, *rest)))
+    grouped = built(dataclasses.replace(account, extra=(before, InGroups(register, width), mirror)))
     own = np.flatnonzero([s == register.name for s in small.row_sources])
     ages = own.size // 2
     starts = np.concatenate([s * ages + np.arange(0, ages, width) for s in (0, 1)])
@@ -185,14 +185,14 @@ def test_units(sources):
 
 def test_relabelling(account, known):
     """Other names of sources and places change names only."""
-    register, mirror, *rest = account.extra
+    before, register, mirror = account.extra
     renamed = dataclasses.replace(
         account,
         area="another country",
         extra=(
+            before,
             dataclasses.replace(register, name="pupils"),
             dataclasses.replace(mirror, name="x"),
-            *rest,
         ),
     )
     same(moments(built(renamed)), known)
@@ -215,11 +215,11 @@ def test_a_source_with_a_huge_error_changes_nothing(small, source):
 
 def test_a_vague_register_is_as_good_as_none(account):
     """Through the sources: its own unknown coverage is there and moves nothing."""
-    register, mirror, *rest = account.extra
+    before, register, mirror = account.extra
     vague = dataclasses.replace(register, standard_error=0 * register.count + 1e12)
-    without = dataclasses.replace(account, extra=(mirror, *rest))
+    without = dataclasses.replace(account, extra=(before, mirror))
     same(
-        moments(built(dataclasses.replace(account, extra=(vague, mirror, *rest)))),
+        moments(built(dataclasses.replace(account, extra=(before, vague, mirror)))),
         moments(built(without)),
     )
 
@@ -227,13 +227,13 @@ def test_a_vague_register_is_as_good_as_none(account):
 @pytest.mark.parametrize("times", [2, 5])
 def test_a_source_repeated_acts_like_its_error_over_the_root(account, times):
     """Independent series with known coverage; unknown coverage would be shared by none."""
-    register, mirror, *rest = account.extra
+    before, register, mirror = account.extra
     mirror = dataclasses.replace(mirror, coverage_sd=0.0)
     repeated = [dataclasses.replace(mirror, name=f"mirror {i}") for i in range(times)]
     sharper = dataclasses.replace(mirror, standard_error=mirror.standard_error / np.sqrt(times))
-    left = moments(built(dataclasses.replace(account, extra=(register, *repeated, *rest))))
-    right = moments(built(dataclasses.replace(account, extra=(register, sharper, *rest))))
+    left = moments(built(dataclasses.replace(account, extra=(before, register, *repeated))))
+    right = moments(built(dataclasses.replace(account, extra=(before, register, sharper))))
     same(left, right)
-    one = moments(built(dataclasses.replace(account, extra=(register, mirror, *rest))))
+    one = moments(built(dataclasses.replace(account, extra=(before, register, mirror))))
     assert (right["sd"] < one["sd"] + 0.02).all()
     assert right.loc["gap[emigration_bias]", "sd"] < 0.99 * one.loc["gap[emigration_bias]", "sd"]

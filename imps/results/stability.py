@@ -36,6 +36,7 @@ import scipy.linalg as sl
 from imps.account.affine import Affine
 from imps.account.linear import LinearModel
 from imps.errors import LabelError, some
+from imps.names import AGE, SOURCE, YEAR
 
 AGE_BANDS = ((0, 9), (10, 19), (0, 19), (20, 39), (40, 64), (65, 84), (85, None))
 """Bands of age that are left out of the stocks in turn; the last is open."""
@@ -53,7 +54,6 @@ COLUMNS = [
     "shift_in_sd", "z", "conflict",
 ]  # fmt: skip
 HEADLINE = ("base", "migration", "census")
-AGE, SOURCE, YEAR = "age", "source", "year"
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,6 @@ class Stability:
         """Rows of the table in conflict, the strongest first."""
         found = self.table[self.table["conflict"]]
         return found.sort_values("z", key=abs, ascending=False, ignore_index=True)
-
-    @property
-    def moved(self) -> pd.DataFrame:
-        """Rows in which a group moves by more than one posterior sd, the farthest first."""
-        found = self.table[self.table["shift_in_sd"].abs() > MOVED]
-        return found.sort_values("shift_in_sd", key=abs, ascending=False, ignore_index=True)
 
 
 class LeaveOut:
@@ -252,13 +246,12 @@ def standing_sum(
     Of the pairs that hold the group that moves farthest, the one whose sum moves least.
     """
     sd = np.sqrt(np.diag(exact.covariance))
-    places = [names.index(name) for name in HEADLINE if name in names]
-    size = {(label, i): float(m[i] / sd[i]) for label, m in moves.items() for i in places}
-    if not size or max(map(abs, size.values())) <= MOVED or len(places) < 2:
+    size = {(label, i): float(x) for label, m in moves.items() for i, x in enumerate(m / sd)}
+    if not size or max(map(abs, size.values())) <= MOVED or len(names) < 2:
         return None
     label, worst = max(size, key=lambda key: abs(size[key]))
     sums = []
-    for other in places:
+    for other in range(len(names)):
         if other != worst:
             pair = np.ix_([worst, other], [worst, other])
             spread = float(np.sqrt(exact.covariance[pair].sum()))
@@ -266,7 +259,7 @@ def standing_sum(
             sums.append((farthest, other, spread))
     farthest, other, spread = min(sums)
     return StandingSum(
-        groups=tuple(names[i] for i in sorted((worst, other), key=places.index)),
+        groups=tuple(names[i] for i in sorted((worst, other))),
         mean=float(exact.mean[worst] + exact.mean[other]),
         sd=spread,
         left_out=label,

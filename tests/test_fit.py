@@ -77,7 +77,7 @@ def test_tension_and_sources_that_trade_off_are_named(fitted):
     wide = fitted.model.priors.widen("base", 10).widen("census", 10)
     checks = imps.check(imps.fit(imps.linear_model(fitted.model.sources, wide), seed=1))
     assert "base and census_coverage" in {cause.source for cause in checks.verdict.causes}
-    assert checks.next_step == "report them as one group"
+    assert checks.verdict.next_step == "report them as one group"
 
 
 def test_chains_that_disagree_are_not_used(fitted):

@@ -9,6 +9,7 @@ import statsmodels.api as sm
 import imps
 from imps.account.affine import Affine
 from imps.account.linear import LinearModel
+from imps.account.prior_rows import FAMILIES
 from imps.posterior.exact import GaussianPosterior
 
 EXACT = 1e-6  # relative: two ways through the same normal equations
@@ -36,7 +37,7 @@ def one_cell():
         account=None, observations=(), contributions=(), sizes={"e": 5}, scale_names=("none",),
         scale_medians=np.ones(1), scale_of=np.full(5, -1), design=SD[None], offset=np.zeros(1),
         observed=np.array([GAP]), standard_error=np.array([1e-3]), row_labels=("gap",),
-        row_sources=("gap",),
+        row_sources=("gap",), row_ages=np.full((1, 2), np.nan), row_years=np.full(1, np.nan),
     )  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def test_recovery_and_a_model_that_is_wrong_on_purpose(sources, model, rng):
     """Leaving the emigration bias out must break the intervals of net migration."""
     priors = imps.default_priors()
     without = priors.replace(
-        **{f"emigration_bias_{part}": (0.0, 1e-9) for part in ("level", "young", "drift")}
+        **{row: (0.0, 1e-9) for row in FAMILIES["emigration_bias"] if row in priors}
     )
     wrong = imps.linear_model(sources, without)
     quantity, n = "net_migration[all years]", 2000

@@ -13,6 +13,7 @@ CHANCE = (
     "emigration_sampling",
     "census_sampling",
     "period_conversion",
+    "ages_and_sexes_of_flows",
     "date_change",
 )
 """Sources that are random error or arithmetic: what a gap holds when nothing is wrong."""

@@ -110,6 +110,12 @@ class DesignError(ImpsError, ValueError):
     """A survey design does not support the variance that was asked for."""
 
 
+class DisclosureError(ImpsError, ValueError):
+    """A table would rest on so few interviews that it could tell of a person."""
+
+    code = "COUNT_TOO_SMALL"
+
+
 class InputError(ImpsError, ValueError):
     """Files or data frames that would give a wrong number, or none; all faults together.
 

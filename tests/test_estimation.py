@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from imps.errors import DesignError
-from imps.survey import estimation, variance_function
+from imps.survey import (
+    design,
+    estimation,
+    interviews,
+    replicates,
+    switchers,
+    variance_function,
+    weighting,
+)
 from imps.survey.estimation import (
     TRAFFIC,
     UNSAMPLED,
@@ -332,7 +340,10 @@ def test_bad_input_is_refused(edit: dict, options: dict, message: str) -> None:
         estimate_totals(records, **{"cells": ["cell"], "weight": "w", **DESIGN, **options})
 
 
-@pytest.mark.parametrize("module", [estimation, variance_function])
+@pytest.mark.parametrize(
+    "module",
+    [estimation, variance_function, replicates, interviews, design, weighting, switchers],
+)
 def test_examples_in_the_docstrings_run(module: object) -> None:
     found = doctest.testmod(module)
     assert found.attempted > 0 and found.failed == 0

@@ -225,6 +225,12 @@ STRATUM = r"port_group 'H' direction 'arrival' day_type 'weekday' time_of_day 'a
             np.nan,
             rf"shift stage: .*missing, zero or negative \({STRATUM}; rows 3\)",
         ),
+        (
+            "port_group",
+            None,
+            r"shift stage: 1 of 8 records have no port_group or .*rows 3\): an interview without "
+            "stratum",
+        ),
         ("shift", None, rf"shift stage: 1 records have no shift .*{STRATUM}; rows 3"),
         ("transport", "sea", "crossings, mixed with others"),
         ("transport", "rocket", r"port_group 'H' .*rows 3\); allowed are air, sea, tunnel"),
@@ -305,6 +311,27 @@ def test_a_record_whose_stratum_has_no_total_is_refused(name: str) -> None:
         r"\(port_group 'H' .*direction 'arrival'.*; rows 0, 1, 2, 3, 4 and 3 more\)",
     ):
         weight_records(small_records(), **totals)
+
+
+def test_weights_given_twice_are_refused() -> None:
+    records, _ = weight_records(small_records(), **small_totals())
+    with pytest.raises(WeightError, match=r"weights already \(shift_weight, .*a second time"):
+        weight_records(records, **small_totals())
+
+
+def test_periods_are_weighted_apart() -> None:
+    totals = small_totals()
+    later = {name: table.copy() for name, table in totals.items()}
+    later["traffic"]["passengers"] = 9000.0
+    both = [small_records().assign(year=2001), small_records().assign(year=2002)]
+    records = pd.concat(both, ignore_index=True).assign(interview=range(16))
+    joined = {
+        name: pd.concat([totals[name].assign(year=2001), later[name].assign(year=2002)])
+        for name in totals
+    }
+    got, _ = weight_records(records, **joined, by=["year"])
+    apart = [weight_records(small_records(), **t)[0]["final_weight"] for t in (totals, later)]
+    np.testing.assert_allclose(got["final_weight"], np.concatenate(apart), rtol=EXACT)
 
 
 def test_minimums_without_a_full_interview_are_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -46,6 +46,20 @@ TRAFFIC = Calibration(("port_group", "direction"), "traffic_prior", "unsampled_p
 UNSAMPLED = Calibration(
     ("port_group", "region", "direction"), "unsampled_prior", "imbalance_prior", True
 )
+
+
+def calibrations(by: Sequence[str] = ()) -> tuple[Calibration, Calibration]:
+    """The two calibrations of :func:`imps.survey.weight_records`, by the same periods.
+
+    Examples
+    --------
+    >>> [stage.strata for stage in calibrations(["year"])]
+    [('year', 'port_group', 'direction'), ('year', 'port_group', 'region', 'direction')]
+    """
+    traffic, unsampled = (
+        replace(stage, strata=(*by, *stage.strata)) for stage in (TRAFFIC, UNSAMPLED)
+    )
+    return traffic, unsampled
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,12 @@ from imps.survey.design import (
     label_index,
     words,
 )
+from imps.survey.replicates import (
+    ReplicateWeights,
+    covariance_of_given,
+    covariance_of_made,
+    refuse_other_weight,
+)
 from imps.survey.stage_weights import flags, positive, require_columns
 
 __all__ = [
@@ -58,6 +64,7 @@ __all__ = [
 ]
 
 Method = Literal["taylor", "jackknife", "bootstrap"]
+GIVEN = "replicate weights as given"
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class SurveyTotals:
         The label columns.
     method : str
     degrees_of_freedom : int
-        Sampling units minus strata.
+        Sampling units minus strata; replicates minus one where these were given.
     """
 
     table: pd.DataFrame
@@ -117,8 +124,8 @@ def estimate_totals(
     records: pd.DataFrame,
     *,
     cells: Sequence[str],
-    stratum: Sequence[str],
-    psu: str,
+    stratum: Sequence[str] = (),
+    psu: str = "",
     weight: str = "final_weight",
     counted: str | None = None,
     calibration: Sequence[Calibration] = (),
@@ -128,6 +135,7 @@ def estimate_totals(
     method: Method = "taylor",
     replicates: int = 500,
     seed: int | None = None,
+    replicate_weights: ReplicateWeights | None = None,
 ) -> SurveyTotals:
     """Weighted totals by cell, with design-based standard errors and covariance.
 
@@ -160,6 +168,9 @@ def estimate_totals(
         The replicate methods recalibrate every replicate.
     replicates, seed : int
         For the bootstrap; the seed is required there.
+    replicate_weights : ReplicateWeights, optional
+        As the survey's producer gave them, or from :func:`replicate_weights`; they hold the
+        design and the calibration, which are then not named.
 
     Notes
     -----
@@ -173,8 +184,9 @@ def estimate_totals(
     Raises
     ------
     DesignError
-        Missing columns or labels, negative weights, lonely units without a rule, or a cell
-        that was met and is not among those expected.
+        Missing columns or labels, an interview without stratum, negative weights, lonely
+        units without a rule, replicate weights beside a design (the same given twice), or a
+        cell that was met and is not among those expected.
 
     Examples
     --------
@@ -202,7 +214,9 @@ def estimate_totals(
     >>> totals.covariance.shape
     (20, 20)
     """
-    needed = [*cells, *stratum, psu, weight, *([counted] if counted else [])]
+    given = replicate_weights is not None
+    _refuse_twice_or_never(given, stratum, psu, calibration, sampled, method)
+    needed = [*cells, *stratum, *([psu] if psu else []), weight, *([counted] if counted else [])]
     require_columns(records, needed, "the records", error=DesignError)
     final = positive(records, weight, STAGE, stratum, zero=True, error=DesignError)
     use = final > 0
@@ -211,40 +225,39 @@ def estimate_totals(
     cell, labels = label_codes(records.loc[use], cells)
     if expected_cells is not None:
         cell, labels = _among(expected_cells, cell, labels)
-    design = Design.read(records, stratum, psu, sampled)
-    stages = [CalibrationStage.read(records, stage) for stage in calibration]
-    _refuse_other_weight(records, weight, final, use, calibration)
-    if method == "taylor":
-        units = _linearised(final, use, cell, len(labels), design, stages)
-        covariance = _between_units(units, design, lonely_psu)
+    if replicate_weights is not None:
+        covariance = covariance_of_given(replicate_weights, final, use, cell, len(labels))
+        freedom = len(replicate_weights.coefficients) - 1
     else:
-        factors, coefficients = _replicate_factors(method, design, lonely_psu, replicates, seed)
-        covariance = _replicated(
-            final, use, cell, len(labels), design, stages, factors, coefficients
-        )
+        design = Design.read(records, stratum, psu, sampled)
+        stages = [CalibrationStage.read(records, stage) for stage in calibration]
+        refuse_other_weight(records, weight, final, use, calibration)
+        if method == "taylor":
+            units = _linearised(final, use, cell, len(labels), design, stages)
+            covariance = _between_units(units, design, lonely_psu)
+        else:
+            parts = (final, use, cell, len(labels))
+            how = (method, lonely_psu, replicates, seed)
+            covariance = covariance_of_made(*parts, design, stages, how)
+        freedom = int(design.size.sum()) - len(design.size)
     estimate = np.bincount(cell, final[use], len(labels))
     contacts = np.bincount(cell, minlength=len(labels))
     table, covariance = _result_table(labels, contacts, estimate, covariance)
-    freedom = int(design.size.sum()) - len(design.size)
-    return SurveyTotals(table, covariance, tuple(cells), method, freedom)
+    return SurveyTotals(table, covariance, tuple(cells), GIVEN if given else method, freedom)
 
 
-def _refuse_other_weight(
-    records: pd.DataFrame,
-    weight: str,
-    final: NDArray,
-    use: NDArray,
-    calibration: Sequence[Calibration],
-) -> None:
-    """The last calibration must lead to the weight of the counted records."""
-    if not calibration:
-        return
-    last = calibration[-1].post
-    off = use & (np.abs(final - records[last].to_numpy(float)) > 1e-9 * final)
-    if off.any():
+def _refuse_twice_or_never(given: bool, stratum: Sequence[str], psu: str, *more: object) -> None:
+    """A design is named, or is in the replicate weights; never both, never neither."""
+    calibration, sampled, method = more
+    named = stratum or psu or calibration or sampled is not None or method != "taylor"
+    if given and named:
         raise DesignError(
-            f"{off.sum()} counted records have a {weight} other than {last}, where the last "
-            f"calibration ends (rows {some(records.index[off])}). List every stage, in order."
+            "replicate weights are given, and stratum, psu, calibration, sampled or method beside "
+            "them: that is the design twice. Leave the design out, or the replicate weights."
+        )
+    if not given and not (stratum and psu):
+        raise DesignError(
+            "neither a design nor replicate weights: name stratum= and psu=, or replicate_weights=."
         )
 
 
@@ -292,84 +305,6 @@ def _between_units(
     silent = size - np.asarray(member.sum(axis=1)).ravel()
     absent = mean * np.sqrt(silent * scale)[:, None]
     return centred.T @ centred + absent.T @ absent
-
-
-def _replicate_factors(
-    method: str, design: Design, lonely_psu: LonelyRule | None, replicates: int, seed: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Multipliers (unit, replicate) of the weights, and the replicates' coefficients."""
-    alone = design.lonely(lonely_psu)
-    if lonely_psu == "centre":
-        raise DesignError("lonely_psu='centre' has no replicate form; use method='taylor'.")
-    if method == "jackknife":
-        return _jackknife(design, alone)
-    if method != "bootstrap":
-        raise DesignError(f"method '{method}': allowed are taylor, jackknife and bootstrap.")
-    if seed is None:
-        raise DesignError("the bootstrap draws random replicates: pass seed= to fix them.")
-    rng = np.random.default_rng(seed)
-    factors = np.ones((len(design.stratum), replicates))
-    for h in np.flatnonzero(~alone):
-        n, members = int(design.size[h]), np.flatnonzero(design.stratum == h)
-        drawn = rng.multinomial(n - 1, np.full(n, 1 / n), size=replicates)[:, : len(members)]
-        factors[members] = drawn.T * n / (n - 1)
-    return factors, np.full(replicates, 1 / replicates)
-
-
-def _jackknife(design: Design, alone: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Delete one unit at a time; units that met nobody are deleted too."""
-    columns, coefficients = [], []
-    for h in np.flatnonzero(~alone):
-        n, members = design.size[h], np.flatnonzero(design.stratum == h)
-        for gone in [*members, *[-1] * int(n - len(members))]:
-            factor = np.ones(len(design.stratum))
-            factor[members] = n / (n - 1)
-            if gone >= 0:
-                factor[gone] = 0.0
-            columns.append(factor)
-            coefficients.append((n - 1) / n)
-    if not columns:
-        raise DesignError("jackknife: no stratum has two sampling units.")
-    return np.column_stack(columns), np.array(coefficients)
-
-
-def _replicated(
-    final: NDArray,
-    use: NDArray,
-    cell: NDArray,
-    n_cells: int,
-    design: Design,
-    stages: Sequence[CalibrationStage],
-    factors: NDArray,
-    coefficients: NDArray,
-) -> NDArray[np.float64]:
-    """Covariance from replicate totals around the full-sample totals."""
-    centre = np.bincount(cell, final[use], n_cells)
-    distance = np.empty((factors.shape[1], n_cells))
-    for r, column in enumerate(factors.T):
-        scale = column[design.unit]
-        for stage in stages:
-            scale = scale * _recalibrate(stage, scale)
-        distance[r] = np.bincount(cell, (final * scale)[use], n_cells) - centre
-    return (distance * coefficients[:, None]).T @ distance
-
-
-def _recalibrate(stage: CalibrationStage, scale: NDArray) -> NDArray[np.float64]:
-    """Change of each record's calibration factor when the prior weights are scaled."""
-    prior = np.bincount(stage.cell, stage.prior, stage.count)
-    changed = np.bincount(stage.cell, stage.prior * scale, stage.count)
-    target = np.bincount(stage.cell, stage.post, stage.count)
-    if stage.keeps_own_sum:
-        target = target - prior + changed
-    used = prior > 0
-    if (used & (changed <= 0)).any():
-        raise DesignError(
-            f"{(used & (changed <= 0)).sum()} calibration cells lose all their interviews in a "
-            "replicate, so that their total cannot be met. Merge cells, or use method='taylor'."
-        )
-    factor = np.where(used, target / np.where(used, changed, 1), 1.0)
-    before = np.where(used, np.bincount(stage.cell, stage.post, stage.count), 1.0)
-    return (factor * np.where(used, prior, 1.0) / before)[stage.cell]
 
 
 def _among(

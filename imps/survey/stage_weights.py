@@ -190,6 +190,7 @@ def stratum_codes(
     `used` marks the records that carry weight; with `strict` a positive total needs at
     least one of them.
     """
+    refuse_no_stratum(records, strata, stage)
     code = index_of(table, strata).get_indexer(index_of(records, strata))
     lost = code < 0
     if lost.any():
@@ -208,16 +209,22 @@ def own_strata(
     records: pd.DataFrame, strata: Sequence[str], stage: str
 ) -> tuple[NDArray[np.int64], pd.DataFrame]:
     """Strata as the records have them, for a stage without totals."""
-    missing = records[list(strata)].isna().any(axis=1).to_numpy()
-    if missing.any():
-        raise WeightError(
-            f"{stage} stage: {missing.sum()} records have no {' or '.join(strata)} "
-            f"({places(records, missing, strata)}). Give them a label of their own."
-        )
+    refuse_no_stratum(records, strata, stage)
     groups = records.groupby(list(strata), sort=False, observed=True)
     code = groups.ngroup().to_numpy()
     table = records[list(strata)].iloc[np.unique(code, return_index=True)[1]]
     return code, table.reset_index(drop=True)
+
+
+def refuse_no_stratum(records: pd.DataFrame, strata: Sequence[str], stage: str) -> None:
+    """Refuse interviews without a label of their stratum."""
+    missing = records[list(strata)].isna().any(axis=1).to_numpy()
+    if missing.any():
+        raise WeightError(
+            f"{stage} stage: {missing.sum()} of {len(records)} records have no "
+            f"{' or '.join(strata)} ({places(records, missing, strata)}): an interview without "
+            "stratum stands for nobody. Give it a label of its own, and that stratum a total."
+        )
 
 
 def transport_of(

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from imps.errors import DesignError, MissingCellError, SourceError, some
+from imps.names import FLOW, YEAR
 from imps.survey.composition import Component, ComponentKind
 from imps.survey.estimation import LonelyRule, estimate_totals
 from imps.survey.stage_weights import flags
@@ -133,6 +134,79 @@ def switchers(
         reference,
         common_error=True,
     )
+
+
+def switchers_of_stays(
+    kind: ComponentKind,
+    stays: pd.DataFrame,
+    stated: pd.DataFrame,
+    *,
+    by: Sequence[str],
+    turned: str,
+    weight: str,
+    stratum: Sequence[str],
+    psu: str,
+    drift: float,
+    reference: str,
+    lonely_psu: LonelyRule | None = None,
+) -> Component:
+    """Switchers from records: the shares of those met at the end of a stay, times people stated.
+
+    Parameters
+    ----------
+    kind : ComponentKind
+        VISITOR_SWITCHERS or MIGRANT_SWITCHERS.
+    stays : DataFrame
+        Interviews at the end of a stay: `year`, `by`, `turned`, `weight`, `stratum`, `psu`;
+        optional `flow`.
+    stated : DataFrame
+        `year`, `flow`, `by`, `estimate` and `standard_error` (persons a year): people by
+        stated intention, for instance the totals of
+        :func:`imps.survey.estimation.estimate_totals`.
+    by, turned, weight, stratum, psu, lonely_psu
+        As in :func:`turning_shares`.
+    drift, reference
+        As in :func:`switchers`.
+
+    Returns
+    -------
+    Component
+        Persons a year and their error, by year and flow.
+
+    Examples
+    --------
+    >>> from imps.survey.simulate import simulate_stays
+    >>> truth, stays = simulate_stays(seed=1)
+    >>> stated = truth.rename(columns={"visitors": "estimate"}).assign(
+    ...     year=2001, flow="immigration", standard_error=0.0
+    ... )
+    >>> found = switchers_of_stays(
+    ...     ComponentKind.VISITOR_SWITCHERS,
+    ...     stays.assign(year=2002),
+    ...     stated,
+    ...     by=["intended_stay"],
+    ...     turned="stayed_long",
+    ...     weight="weight",
+    ...     stratum=["stratum"],
+    ...     psu="sampling_unit",
+    ...     drift=0.15,
+    ...     reference="simulated",
+    ... )
+    >>> error = found.table["estimate"][0] - truth["switchers"].sum()
+    >>> bool(abs(error) < 2 * found.table["standard_error"][0])
+    True
+    """
+    labels = [*by, YEAR, *([FLOW] if FLOW in stays else [])]
+    shares = turning_shares(
+        stays,
+        by=labels,
+        turned=turned,
+        weight=weight,
+        stratum=stratum,
+        psu=psu,
+        lonely_psu=lonely_psu,
+    )
+    return switchers(kind, stated, shares, by=by, drift=drift, reference=reference)
 
 
 def _share(covariance: np.ndarray, group: pd.DataFrame, by: list[str]) -> tuple[object, ...]:

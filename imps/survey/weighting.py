@@ -34,8 +34,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from imps.errors import WeightError
-from imps.survey.imbalance import imbalance_weights
+from imps.errors import WeightError, some
+from imps.survey.imbalance import IMBALANCE_STRATA, imbalance_weights
 from imps.survey.stage_weights import (
     StageWeights,
     flags,
@@ -326,8 +326,19 @@ def weight_records(
     traffic: pd.DataFrame,
     unsampled: pd.DataFrame,
     imbalance: pd.DataFrame | None = None,
+    by: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, dict[str, StageWeights]]:
     """All six stages in order, with the default strata.
+
+    Parameters
+    ----------
+    records : DataFrame
+        One row per interview, with the columns that the stages name and no weights yet.
+    shifts, non_response, traffic, unsampled, imbalance : DataFrame
+        Totals of the stages.
+    by : columns
+        Periods that are weighted apart, for instance ``("year",)``: columns of records and
+        totals that stand before the strata of every stage.
 
     Returns
     -------
@@ -335,25 +346,52 @@ def weight_records(
         The records with the seven weight columns, `traffic_prior`, `unsampled_prior` and
         `imbalance_prior` (the products before these stages, for the variance), and the
         stages by name. Without `imbalance` that weight is 1, as it is for every migrant.
+
+    Raises
+    ------
+    WeightError
+        If the records bear weights already, or a stage cannot be computed.
+
+    Examples
+    --------
+    >>> from imps.survey.simulate import simulate_passengers, simulate_survey
+    >>> survey = simulate_survey(simulate_passengers(seed=1, ports=3), seed=1)
+    >>> records, stages = weight_records(survey.records, **survey.totals())
+    >>> passengers = survey.traffic["passengers"].sum() + survey.unsampled["passengers"].sum()
+    >>> bool(abs(records["final_weight"].sum() - passengers) < 1)
+    True
     """
-    out = records.copy(deep=False)
-    stages = {"shift": shift_weights(out, shifts)}
+    there = [name for name in (*FINAL_FACTORS, "final_weight") if name in records]
+    if there:
+        raise WeightError(
+            f"the records bear weights already ({some(there)}), and totals are given to make them "
+            "a second time. Drop these columns, or estimate from them and leave the totals out."
+        )
+    out, lead = records.copy(deep=False), tuple(by)
+    stages = {"shift": shift_weights(out, shifts, strata=(*lead, *SHIFT_STRATA))}
     out["shift_weight"] = stages["shift"].weights
-    stages["non_response"] = non_response_weights(out, non_response)
+    strata = (*lead, *NON_RESPONSE_STRATA)
+    stages["non_response"] = non_response_weights(out, non_response, strata=strata)
     out["non_response_weight"] = stages["non_response"].weights
     out["minimums_prior"] = out["shift_weight"] * out["non_response_weight"]
-    stages["minimums"] = minimums_weights(out, prior="minimums_prior")
+    strata = (*lead, *MINIMUMS_STRATA)
+    stages["minimums"] = minimums_weights(out, prior="minimums_prior", strata=strata)
     out["minimums_weight"] = stages["minimums"].weights
     out["traffic_prior"] = out["minimums_prior"] * out["minimums_weight"]
-    stages["traffic"] = traffic_weights(out, traffic, prior="traffic_prior")
+    strata = (*lead, *TRAFFIC_STRATA)
+    stages["traffic"] = traffic_weights(out, traffic, prior="traffic_prior", strata=strata)
     out["traffic_weight"] = stages["traffic"].weights
     out["unsampled_prior"] = out["traffic_prior"] * out["traffic_weight"]
-    stages["unsampled"] = unsampled_weights(out, unsampled, prior="unsampled_prior")
+    strata = (*lead, *UNSAMPLED_STRATA)
+    stages["unsampled"] = unsampled_weights(out, unsampled, prior="unsampled_prior", strata=strata)
     out["unsampled_weight"] = stages["unsampled"].weights
     out["imbalance_prior"] = out["unsampled_prior"] * out["unsampled_weight"]
     out["imbalance_weight"] = 1.0
     if imbalance is not None:
-        stages["imbalance"] = imbalance_weights(out, imbalance, prior="imbalance_prior")
+        strata = (*lead, *IMBALANCE_STRATA)
+        stages["imbalance"] = imbalance_weights(
+            out, imbalance, prior="imbalance_prior", strata=strata
+        )
         out["imbalance_weight"] = stages["imbalance"].weights
     stages["final"] = final_weights(out)
     out["final_weight"] = stages["final"].weights

@@ -1,7 +1,7 @@
 """What the site takes from the package and from the measurements when it is built.
 
-- ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- codes -->`` and ``<!-- options -->`` are
-  written from the package itself, as are ``<!-- evidence -->``, ``<!-- versions -->`` and
+- ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- codes -->``, ``<!-- options -->`` and
+  ``<!-- records -->``, settings of interviews, are written from the package itself, as are ``<!-- evidence -->``, ``<!-- versions -->`` and
   ``<!-- as of -->``, what priors rest on;
 - ``<!-- results NAME -->`` and ``<!-- other results -->`` are read from benchmarks/results;
 - ``<!-- in short NAME -->`` is a summary of the newest rows of such a file;
@@ -26,8 +26,8 @@ RESULTS, NOTEBOOKS = ROOT / "benchmarks" / "results", ROOT / "notebooks"
 LONG = 15
 """Rows of a table that is folded away."""
 MARK = re.compile(
-    r"<!-- (equations|priors|evidence|versions|as of|codes|options|course|results|other results"
-    r"|in short|include)"
+    r"<!-- (equations|priors|evidence|versions|as of|codes|options|records|course|results"
+    r"|other results|in short|include)"
     r" ?(.*?) -->"
 )
 shown: set[str] = set()
@@ -91,6 +91,15 @@ def written(kind: str, name: str) -> str:
         fields = ReadOptions.model_fields.items()
         rows = [(name, expected(field), field.description) for name, field in fields]
         return table(pd.DataFrame(rows, columns=["option", "value", "meaning"]))
+    if kind == "records":
+        from imps.project.sections import RECORDS
+
+        rows = [
+            (f"[[{section}]]", name, field.description)
+            for section, model in RECORDS.items()
+            for name, field in model.model_fields.items()
+        ]
+        return table(pd.DataFrame(rows, columns=["section", "setting", "meaning"]))
     if kind == "course":
         return course()
     if kind == "include":

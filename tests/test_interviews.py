@@ -19,7 +19,7 @@ CELLS = ["year", "direction", "sex", "age_group"]
 @pytest.fixture(scope="module")
 def totals() -> SurveyTotals:
     """Totals of three simulated years."""
-    records, tables, _ = interviews_of_years()
+    records, tables = interviews_of_years()
     weighted, _ = imps.survey.weight_records(records, by=["year"], **tables)
     return estimate_totals(
         weighted,

@@ -28,6 +28,7 @@ from imps.project.arithmetic import cell_population
 from imps.project.assemble import inspect_sources
 from imps.project.between import check_between
 from imps.project.case import COLUMNS, FOLDER, SHIPPED, Beside, Case, read_beside
+from imps.project.interviews import inspect_records
 from imps.project.settings import Settings, inspect_settings, shown_name
 from imps.reading.findings import CONVERT, WARN, Collector, Finding, ImportLog
 from imps.reading.table import Table, inspect_table, published_path
@@ -54,6 +55,8 @@ class ImportReport:
         The sources of the account; None if anything is refused or asked.
     beside : mapping of setting to Beside
         Tables that no likelihood holds.
+    totals : tuple of Beside
+        Files of totals behind the weights of interviews; the records are in `tables`, as cells.
     shipped : str
         Name of the case of the package that it is; empty for a folder of the user's.
     """
@@ -63,6 +66,7 @@ class ImportReport:
     log: ImportLog
     assembled: Sources | None = None
     beside: Mapping[str, Beside] = field(default_factory=dict)
+    totals: tuple[Beside, ...] = ()
     shipped: str = ""
 
     @property
@@ -163,7 +167,7 @@ class ImportReport:
                     "content_sha256": table.sha256,
                     "metadata": {},
                 }
-                for name, table in self.beside.items()
+                for name, table in [*self.beside.items(), *(("totals", t) for t in self.totals)]
             ],
             "findings": [f.record() for f in self._published_findings()],
         }
@@ -227,9 +231,14 @@ def check_project(
     if settings is None:
         return ImportReport(None, (), log)
     tables: list[Table] = []
+    behind: tuple[Beside, ...] = ()
     for entry in settings.tables:
-        table, found = inspect_table(settings.folder / entry.file, entry.kind, entry.options,
-                                     name=entry.file)  # fmt: skip
+        if entry.records is not None:
+            table, found, more = inspect_records(settings.folder, entry)
+            behind += more
+        else:
+            table, found = inspect_table(settings.folder / entry.file, entry.kind, entry.options,
+                                         name=entry.file)  # fmt: skip
         log += found
         if table is not None:
             tables.append(table)
@@ -244,7 +253,7 @@ def check_project(
         return ImportReport(settings, tuple(tables), log)
     coverage = {entry.file: entry.coverage for entry in settings.tables if entry.coverage}
     sources, found = inspect_sources(tables, settings.account, coverage)
-    return ImportReport(settings, tuple(tables), log + found, sources, beside)
+    return ImportReport(settings, tuple(tables), log + found, sources, beside, totals=behind)
 
 
 def load_project(
@@ -268,7 +277,7 @@ def _case_name(title: str) -> str:
 def _check_priors_used(settings: Settings, tables: list[Table], log: Collector) -> None:
     """A prior for a source that is not in the data changes nothing, and is refused."""
     administrative = [t for t in tables if t.kind == "administrative_flows"]
-    read = sum(t.kind == "administrative_flows" for t in settings.tables)
+    read = sum(t.kind in ("administrative_flows", "stays") for t in settings.tables)
     if len(administrative) < read:
         return  # a file that cannot be read may hold the source
     sources = {str(s) for t in administrative for s in t.frame["source"].unique()}

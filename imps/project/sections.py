@@ -237,6 +237,88 @@ class PriorChange(Section):
     sd: float | None = Field(None, gt=0, allow_inf_nan=False, description="its standard deviation")
 
 
+class RecordSettings(Section):
+    """A file of interviews: what the sections [[interviews]] and [[stays]] have in common."""
+
+    file: str = Field("", description="records, one row each: CSV or Parquet")
+    smallest_count: int | None = Field(
+        None, ge=1, le=1_000_000,
+        description="least interviews that a published cell may rest on; asked",
+    )  # fmt: skip
+    weight: str = Field("", description="column of final weights, where they are in the records")
+    stratum: tuple[str, ...] = Field(
+        (), strict=False,
+        description="columns of the design's strata; with totals year, port_group, direction, "
+        "day_type and time_of_day unless told",
+    )  # fmt: skip
+    psu: str = Field("", description="column of the sampling unit; sampling_unit unless told")
+    lonely_psu: Literal["certainty", "centre"] | None = Field(
+        None, description="what a stratum with one sampling unit adds to the variance"
+    )
+
+
+class InterviewSettings(RecordSettings):
+    """Interviews of a passenger survey that become the account's survey flows."""
+
+    months: int | None = Field(
+        None, ge=0, le=600,
+        description="months of stay from which an interview is a migrant's: 12 for the usual "
+        "residents of an account; asked",
+    )  # fmt: skip
+    counted: str = Field(
+        "long_term", description="column that is true for the interviews of migrants"
+    )
+    stay: str = Field(
+        "", description="column of intended months, in place of `counted`; months or more count"
+    )
+    shifts: str = Field("", description="file of possible shifts and crossings by stratum")
+    non_response: str = Field("", description="file of passengers not contacted by stratum")
+    traffic: str = Field("", description="file of passengers by port and direction")
+    unsampled: str = Field("", description="file of passengers on routes without survey")
+    imbalance: str = Field("", description="file of factors of the imbalance stage, if any")
+    replicates: str = Field("", description="how the columns of given replicate weights begin")
+    replicate_scale: float | None = Field(
+        None, gt=0, allow_inf_nan=False,
+        description="what squared distances of replicates are multiplied by: 1 / R for a "
+        "bootstrap of R; asked with replicates",
+    )  # fmt: skip
+    method: Literal["taylor", "jackknife", "bootstrap"] = Field(
+        "taylor", description="how variances are found"
+    )
+    bootstraps: int = Field(500, ge=2, le=100_000, description="replicates of the bootstrap")
+    seed: int = Field(1, ge=0, le=2**32 - 1, description="seed of the bootstrap")
+    smoothed: bool = Field(
+        True, description="standard errors by the size of a cell instead of its few interviews"
+    )
+
+
+class StaySettings(RecordSettings):
+    """Interviews at the end of a stay that become visitor or migrant switchers."""
+
+    kind: Literal["visitor_switchers", "migrant_switchers"] = Field(
+        "visitor_switchers", description="part of migration that they are"
+    )
+    stated: str = Field(
+        "", description="file of people by year, flow and class: estimate and standard_error"
+    )
+    by: tuple[str, ...] = Field(
+        ("intended_stay",), strict=False, description="columns of the classes of intention"
+    )
+    turned: str = Field(
+        "stayed_long", description="column that is true where the stay was not as intended"
+    )
+    drift: float | None = Field(
+        None, gt=0, allow_inf_nan=False,
+        description="relative standard deviation of a share's change over a year; asked",
+    )  # fmt: skip
+
+
+RECORDS: Final[Mapping[str, type[RecordSettings]]] = MappingProxyType(
+    {"interviews": InterviewSettings, "stays": StaySettings}
+)
+"""Sections of files of records, by name."""
+
+
 @dataclass(frozen=True)
 class TableSettings:
     """One file of the case.
@@ -250,12 +332,15 @@ class TableSettings:
     coverage : mapping
         Prior of the coverage of a stock: distribution "normal" with mean and sd, or
         "uniform" with lower and upper; empty if none.
+    records : RecordSettings or None
+        How records become a table, where the file holds interviews.
     """
 
     kind: str
     file: str
     options: Mapping[str, Any] = MappingProxyType({})
     coverage: Mapping[str, Any] = MappingProxyType({})
+    records: RecordSettings | None = None
 
 
 SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from imps.account.priors import OPTIONAL_PRIORS, as_of_expected, default_priors
 from imps.project.sections import (
+    RECORDS,
     SECTIONS,
     Account,
     CaseSettings,
@@ -26,6 +27,7 @@ from imps.project.sections import (
     NormalCoverage,
     OutputSettings,
     PriorChange,
+    RecordSettings,
     Section,
     TableSettings,
     UniformCoverage,
@@ -42,8 +44,8 @@ SETTINGS_FILE: Final = "settings.toml"
 MAX_SETTINGS_BYTES: Final = 1_000_000
 MAX_TABLES: Final = 200
 REQUIRED_KINDS: Final = ("population", "births", "deaths", "survey_flows")
-INSTEAD: Final = MappingProxyType({"survey_flows": "survey_totals"})
-"""A kind of table that may stand in the place of a required one."""
+INSTEAD: Final = MappingProxyType({"survey_flows": ("survey_totals", "interviews")})
+"""Kinds of table that may stand in the place of a required one."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,17 @@ class Settings:
             **{name: getattr(self, name).model_dump(mode="json") for name in SECTIONS},
             "priors": {**as_of, **{name: dict(row) for name, row in self.priors.items()}},
             "tables": [
-                {"kind": t.kind, "file": published_path(t.file), **t.options, **_coverage(t)}
+                {"kind": t.kind, "file": published_path(t.file), **t.options, **_beside_options(t)}
                 for t in self.tables
             ],
         }
 
 
-def _coverage(table: TableSettings) -> dict[str, Any]:
+def _beside_options(table: TableSettings) -> dict[str, Any]:
+    """Coverage of a stock, or how records become a table."""
+    if table.records is not None:
+        stated = table.records.model_dump(mode="json", exclude={"file"}, exclude_defaults=True)
+        return {k: published_path(v) if isinstance(v, str) else v for k, v in stated.items()}
     return {"coverage": dict(table.coverage)} if table.coverage else {}
 
 
@@ -160,7 +166,7 @@ class _Reader:
     def settings(self, folder: Path, prior_names: tuple[str, ...]) -> Settings:
         """All sections; faults go to the log."""
         self._version()
-        known = ("schema", *SECTIONS, *SCHEMAS, "priors")
+        known = ("schema", *SECTIONS, *SCHEMAS, *RECORDS, "priors")
         for key in self.content:
             if key not in known:
                 self._unknown(key, known, "a section of the settings")
@@ -243,12 +249,12 @@ class _Reader:
 
     def _tables(self) -> list[TableSettings]:
         tables: list[TableSettings] = []
-        for kind in SCHEMAS:
+        for kind in (*SCHEMAS, *RECORDS):
             entries = self.content.get(kind, [])
             for entry in entries if isinstance(entries, list) else [entries]:
                 if table := self._table(kind, entry):
                     tables.append(table)
-        lost = [k for k in REQUIRED_KINDS if not {k, INSTEAD.get(k, k)} & set(self.content)]
+        lost = [k for k in REQUIRED_KINDS if not {k, *INSTEAD.get(k, ())} & set(self.content)]
         if lost:
             self.log.add("TABLE_MISSING.settings", kinds=lost, first=lost[0])
         if len(tables) > MAX_TABLES:
@@ -263,6 +269,12 @@ class _Reader:
         if not isinstance(file, str) or not file:
             self.log.add("SETTING_MISSING.file", column=kind, rows=self._line(kind), kind=kind)
             return None
+        if kind in RECORDS:
+            options = {k: v for k, v in entry.items() if k in OPTION_NAMES}
+            own = {k: v for k, v in entry.items() if k not in OPTION_NAMES}
+            found = self._section(RECORDS[kind], own, kind)
+            assert isinstance(found, RecordSettings)
+            return TableSettings(kind, file, MappingProxyType(options), records=found)
         coverage = entry.get("coverage", {}) if kind == "stocks" else {}
         if coverage:
             coverage = self._coverage(coverage, file)

@@ -8,6 +8,8 @@ may be published.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -84,22 +86,26 @@ def published_table(totals: SurveyTotals, *, smallest_count: int) -> pd.DataFram
     ...     print(error)  # doctest: +ELLIPSIS
     COUNT_TOO_SMALL  1 of 2 cells rest on fewer than 5 interviews (female: 2), so that...
     """
+    refuse_small_counts(totals.table, totals.cells, smallest_count)
+    return totals.table
+
+
+def refuse_small_counts(table: pd.DataFrame, cells: Sequence[str], smallest_count: int) -> None:
+    """Refuse a table of `contacts` with a cell that rests on fewer than `smallest_count`."""
     if not smallest_count >= 1:
         raise DefinitionError(
             f"smallest_count is {smallest_count}; expected 1 or more interviews, as the rules of "
             "the survey's owner state it."
         )
-    table = totals.table
     small = table[(table["contacts"] > 0) & (table["contacts"] < smallest_count)]
     if len(small):
-        cells = small[[*totals.cells, "contacts"]].itertuples(index=False, name=None)
-        named = some(f"{' '.join(map(str, labels))}: {n}" for *labels, n in cells)
+        rows = small[[*cells, "contacts"]].itertuples(index=False, name=None)
+        named = some(f"{' '.join(map(str, labels))}: {n}" for *labels, n in rows)
         raise DisclosureError(
             f"{len(small)} of {len(table)} cells rest on fewer than {smallest_count} interviews "
-            f"({named}), so that the table could tell of a person. Merge age groups in the "
-            "records, or sum the totals with aggregate(), until every cell has as many."
+            f"({named}), so that the table could tell of a person. Merge age groups or classes in "
+            "the records, or sum the totals with aggregate(), until every cell has as many."
         )
-    return table
 
 
 def flow_rows(

@@ -22,6 +22,7 @@ from imps.errors import DesignError, MissingCellError, SourceError, some
 from imps.names import FLOW, YEAR
 from imps.survey.composition import Component, ComponentKind
 from imps.survey.estimation import LonelyRule, estimate_totals
+from imps.survey.interviews import refuse_small_counts
 from imps.survey.stage_weights import flags
 
 LAG = 1
@@ -148,6 +149,7 @@ def switchers_of_stays(
     psu: str,
     drift: float,
     reference: str,
+    smallest_count: int,
     lonely_psu: LonelyRule | None = None,
 ) -> Component:
     """Switchers from records: the shares of those met at the end of a stay, times people stated.
@@ -167,11 +169,18 @@ def switchers_of_stays(
         As in :func:`turning_shares`.
     drift, reference
         As in :func:`switchers`.
+    smallest_count : int, interviews
+        The least that a class, year and flow may rest on.
 
     Returns
     -------
     Component
         Persons a year and their error, by year and flow.
+
+    Raises
+    ------
+    DisclosureError
+        If a class rests on fewer interviews.
 
     Examples
     --------
@@ -191,6 +200,7 @@ def switchers_of_stays(
     ...     psu="sampling_unit",
     ...     drift=0.15,
     ...     reference="simulated",
+    ...     smallest_count=10,
     ... )
     >>> error = found.table["estimate"][0] - truth["switchers"].sum()
     >>> bool(abs(error) < 2 * found.table["standard_error"][0])
@@ -206,6 +216,7 @@ def switchers_of_stays(
         psu=psu,
         lonely_psu=lonely_psu,
     )
+    refuse_small_counts(shares, labels, smallest_count)
     return switchers(kind, stated, shares, by=by, drift=drift, reference=reference)
 
 

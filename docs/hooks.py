@@ -1,8 +1,8 @@
 """What the site takes from the package and from the measurements when it is built.
 
 - ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- codes -->``, ``<!-- options -->`` and
-  ``<!-- records -->``, settings of interviews, are written from the package itself, as are ``<!-- evidence -->``, ``<!-- versions -->`` and
-  ``<!-- as of -->``, what priors rest on;
+  ``<!-- records -->``, the settings of interviews, are written from the package itself, as are
+  ``<!-- evidence -->``, ``<!-- versions -->`` and ``<!-- as of -->``, what priors rest on;
 - ``<!-- results NAME -->`` and ``<!-- other results -->`` are read from benchmarks/results;
 - ``<!-- in short NAME -->`` is a summary of the newest rows of such a file;
 - ``<!-- include FILE -->`` takes a file of the project;

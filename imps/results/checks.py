@@ -8,6 +8,7 @@ alone explains the gap, the line says that there is nothing to explain.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,7 +19,7 @@ from imps.posterior.by_grid import LEAST_EFFECTIVE_SHARE
 from imps.posterior.fit import Fit, needs_fit
 from imps.posterior.storage import LOG_SCALE, diagnose
 from imps.results.chance import nothing_to_explain
-from imps.results.stability import Stability, stability
+from imps.results.stability import COUNTED, Stability, stability
 from imps.results.verdict import DO_NOT_USE, SAVED_FIT, USABLE, WITH_CARE, Cause, Verdict
 
 LARGEST_R_HAT = 1.01
@@ -176,12 +177,18 @@ def _conflicts(found: Stability | None) -> list[Cause]:
     return [
         Cause(
             f"ages {row.left_out}" if row.by == "age" else str(row.left_out),
-            f"contradict the rest: without them {row.group} moves by {row.shift_in_sd:+.1f} "
-            f"posterior sds (conflict z {row.z:+.1f}, {found.critical:.1f} is allowed)",
+            f"contradict the rest: {_moved(row)} (conflict z {row.z:+.1f}, "
+            f"{found.critical:.1f} is allowed)",
             advice,
         )
         for row in strongest.itertuples()
     ]
+
+
+def _moved(row: Any) -> str:
+    if row.group == COUNTED:
+        return f"all other figures predict {row.shift:+,.0f} persons there"
+    return f"without them {row.group} moves by {row.shift_in_sd:+.1f} posterior sds"
 
 
 def _in_words(table: pd.DataFrame, divergences: int, points: float | None, of: int | None) -> str:

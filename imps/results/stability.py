@@ -14,6 +14,8 @@ that
 
 is standard normal: a large shift with little added variance is a contradiction between
 those rows and all others; a large shift where the variance doubles is lost information.
+The same holds for the people of the left out ages themselves, x = C 1_R: known with their
+rows, predicted without them.
 All z of a table are jointly normal with a known correlation, from which the family-wise
 critical value is simulated.
 
@@ -54,6 +56,8 @@ COLUMNS = [
     "shift_in_sd", "z", "conflict",
 ]  # fmt: skip
 HEADLINE = ("base", "migration", "census")
+COUNTED = "counted"
+"""The people of the left out ages, as published against what all other rows predict."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ class Stability:
     ----------
     table : DataFrame, persons
         by, left_out, rows, group, mean, sd, mean_without, sd_without, shift, shift_in_sd (of
-        the posterior with all rows), z, conflict (|z| beyond the critical value).
+        the posterior with all rows), z, conflict (|z| beyond the critical value). The group
+        "counted" is the people of the left out ages: `mean` as published, with no sd.
     critical : float
         Family-wise critical value of |z| over the table.
     standing : StandingSum or None
@@ -129,13 +134,13 @@ class LeaveOut:
         self, model: LinearModel, scales: np.ndarray, quantities: Sequence[Affine]
     ) -> None:
         factors = model.scale_factors(scales)
+        self.size = model.standard_error
         rows = model.design / model.standard_error[:, None] * factors
         residual = (model.observed - model.offset) / model.standard_error
         effects = np.stack([model.matrix(q) for q in quantities]) * factors
         self.lower = np.linalg.cholesky(np.eye(residual.size) + rows @ rows.T)
         cross = rows @ effects.T
-        self.solved = sl.cho_solve((self.lower, True), cross, check_finite=False)
-        self.residual = sl.cho_solve((self.lower, True), residual, check_finite=False)
+        self.solved, self.residual = self.solve(cross), self.solve(residual)
         self.mean = np.array([float(q.constant) for q in quantities]) + cross.T @ self.residual
         self.covariance = effects @ effects.T - cross.T @ self.solved
 
@@ -143,17 +148,26 @@ class LeaveOut:
         """L^-1 x with C = L L': products of two halves are x' P y."""
         return sl.solve_triangular(self.lower, x, lower=True, check_finite=False)
 
-    def without(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def solve(self, x: np.ndarray) -> np.ndarray:
+        """P x."""
+        return sl.cho_solve((self.lower, True), x, check_finite=False)
+
+    def without(
+        self, rows: np.ndarray, *, counted: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Shift (quantity), added covariance (quantity, quantity), and the gain behind both.
 
         `gain` (row, quantity), zero outside `rows`: shift = -gain' P r, and the added
-        covariance is gain' P gain.
+        covariance is gain' P gain. With `counted` the sum of the rows' own figures is one
+        quantity more, the last.
         """
         unit = np.zeros((self.residual.size, rows.size))
         unit[rows, np.arange(rows.size)] = 1.0
-        half = self.half(unit)
-        solved = sl.solve(half.T @ half, self.solved[rows], assume_a="pos", check_finite=False)
-        return -solved.T @ self.residual[rows], self.solved[rows].T @ solved, unit @ solved
+        half, solved = self.half(unit), self.solved[rows]
+        if counted:
+            solved = np.column_stack([solved, self.size[rows]])
+        gain = sl.solve(half.T @ half, solved, assume_a="pos", check_finite=False)
+        return -gain.T @ self.residual[rows], solved.T @ gain, unit @ gain
 
 
 def stability(
@@ -185,26 +199,29 @@ def stability(
     sd = np.sqrt(np.diag(exact.covariance))
     frames, contrasts, moves = [], [], {}
     for kind, label, rows in parts:
-        shift, added, gain = exact.without(rows)
+        own = kind == AGE
+        shift, added, gain = exact.without(rows, counted=own)
+        before = np.append(sd, [0.0] * own)
+        mean = np.append(exact.mean, [model.observed[rows].sum()] * own)
         more = np.diag(added)
-        informed = more > NO_INFORMATION * sd**2
+        informed = more > NO_INFORMATION * before**2
         step = np.where(informed, np.sqrt(np.maximum(more, 0)), np.nan)
         contrasts.append(gain[:, informed] / step[informed])
-        if kind == AGE:
-            moves[label] = shift
+        if own:
+            moves[label] = shift[:-1]
         frames.append(
             pd.DataFrame(
                 {
                     "by": kind,
                     "left_out": label,
                     "rows": rows.size,
-                    "group": names,
-                    "mean": exact.mean,
-                    "sd": sd,
-                    "mean_without": exact.mean + shift,
-                    "sd_without": np.sqrt(sd**2 + more),
+                    "group": [*names, *[COUNTED] * own],
+                    "mean": mean,
+                    "sd": before,
+                    "mean_without": mean + shift,
+                    "sd_without": np.sqrt(before**2 + more),
                     "shift": shift,
-                    "shift_in_sd": shift / sd,
+                    "shift_in_sd": shift / np.where(before > 0, before, np.nan),
                     "z": shift / step,
                 }
             )

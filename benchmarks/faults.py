@@ -180,8 +180,8 @@ def children_left_out() -> Fault:
     """Migration of children has no error of its own."""
     right = flows._children
 
-    def wrong(latents, flow, m, kind):  # type: ignore[no-untyped-def]
-        return right(latents, flow, m, kind) * 1e-9
+    def wrong(m):  # type: ignore[no-untyped-def]
+        return 1e-9 * right(m)
 
     with patch.object(flows, "_children", wrong):
         return Fault("children's block left out", right_model())

@@ -153,7 +153,7 @@ def test_scores_with_optional_sources_and_priors_off_their_defaults():
         (faults.base_error_at_fixed_ages, "born_before", 80),
         (faults.bias_mean_forgotten, "block emigration_bias_level", 800),
         (faults.date_change_left_out, "census", 80),
-        (faults.children_left_out, "block immigration_children unseen", 80),
+        (faults.children_left_out, "block immigration_bias_children", 80),
         (faults.directions_turned, "block immigration_bias_level", 150),
     ],
     ids=lambda x: getattr(x, "__name__", ""),

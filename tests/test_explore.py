@@ -113,11 +113,11 @@ def test_controls(fitted):
     controls["mean"].value = -0.2
     assert "emigration_bias_level: mean -0.2" in controls["page"].value
     controls["prior"].value = "base_level"  # the first change stays
-    assert controls["sd"].value == pytest.approx(0.004)
+    assert controls["sd"].value == pytest.approx(fitted.model.priors["base_level"].sd)
     controls["sd"].value = 0.008
     assert "emigration_bias_level: mean -0.2" in controls["page"].value
     assert "base_level: mean 0, sd 0.008" in controls["page"].value
-    controls["prior"].value = "base_young"
+    controls["prior"].value = "immigration_bias_young"
     assert controls["mean"].disabled
     controls["back"].click()
     assert controls["page"].value == as_fitted

@@ -18,6 +18,8 @@ EXACT = 1e-6  # relative: two ways through the same normal equations
 class OneCell(LinearModel):
     """One gap, five sources with independent priors: the worked fixture of the field brief."""
 
+    log_sd = 0.5
+
     @cached_property
     def reported(self):
         names = ("base", "immigration", "emigration", "census", "residual")

@@ -287,7 +287,7 @@ def test_rerun_tells_identical_from_equal_from_different(folder, tmp_path, monke
     base["mean"] += 10 * base["sd"] / np.sqrt(base["ess"])
     manifest["inputs"], manifest["python"] = [], "3.11.0"
     copy.write_text(json.dumps(manifest))
-    monkeypatch.setattr(sys.modules["imps.rerun"], "run", lambda *_, **__: other.run)
+    monkeypatch.setattr(sys.modules["imps.runs.rerun"], "run", lambda *_, **__: other.run)
     outcome = CliRunner().invoke(app, ["rerun", str(copy)])
     assert outcome.exit_code == 4
     assert re.match(r"different: mean of gap\[base\] .* then, .* standard errors", outcome.stdout)
@@ -300,7 +300,7 @@ def test_rerun_tells_identical_from_equal_from_different(folder, tmp_path, monke
 
 
 def test_runs_side_by_side_hold_the_numbers_of_their_tables(folder, tmp_path, monkeypatch):
-    import imps.rerun
+    import imps.runs.rerun
 
     fit = tmp_path / "again.nc"
     shutil.copy(folder / "fit.nc", fit)
@@ -312,7 +312,7 @@ def test_runs_side_by_side_hold_the_numbers_of_their_tables(folder, tmp_path, mo
             np.testing.assert_allclose(found, table[column].loc[found.index], rtol=1e-12)
     alone = CliRunner().invoke(app, ["compare", str(folder)])
     assert alone.exit_code == 1
-    monkeypatch.setattr(sys.modules["imps.rerun"], "compare_runs", lambda *_: frame)
+    monkeypatch.setattr(sys.modules["imps.runs.rerun"], "compare_runs", lambda *_: frame)
     shown = CliRunner().invoke(app, ["compare", str(folder), str(fit)])
     assert shown.exit_code == 0
     assert f"{table.loc['base', 'mean'] / 1000:+,.0f} [" in shown.stdout

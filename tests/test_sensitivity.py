@@ -46,7 +46,7 @@ def test_with_ages_a_source_answers_mostly_for_itself():
     model = imps.linear_model(simulated.sources, imps.default_priors())
     table = imps.response_table(imps.fit(model, seed=1, draws=200))
     assert table.loc["base", "base"] > 2 * table.loc["emigration_bias", "base"]
-    assert table.loc["base", "base"] > 60_000
+    assert table.loc["base", "base"] > 50_000  # of 100 thousand; the census has the same rows
 
 
 def test_what_if_equals_a_new_model_at_the_same_scales(fitted, sources):

@@ -164,7 +164,7 @@ def test_rounding_is_set_once():
 def test_small_priors_are_not_rounded_to_nothing(every):
     printed = every[7].printed()
     row = printed[printed["name"] == "base_level"].iloc[0]
-    assert row["95 % interval"] == "[\u22120.00784, 0.00784]"
+    assert row["95 % interval"] == "[\u22120.00686, 0.00686]"
 
 
 def test_sources_are_counted_and_have_a_digest(every, fitted, case):

@@ -6,6 +6,7 @@ from scipy import stats
 
 import imps
 import imps.results.sensitivity
+from imps.account.linear import curve_sizes
 from imps.account.nonlinear import BetaShare, Form
 from imps.errors import PriorError, SourceError
 from imps.posterior import likelihoods
@@ -44,14 +45,21 @@ def expected_rows(linear, w, options):
     blocks = dict(
         zip(linear.sizes, np.split(w, np.cumsum(list(linear.sizes.values()))[:-1]), strict=True)
     )
-    account, column = linear.account, 0
+    account, sizes = linear.account, curve_sizes(linear.curves)
+    starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
+    taken = []
+
+    def columns(label):
+        block = f"{label} beyond its linear form"
+        taken.append(block)
+        return linear.curved_design[:, starts[block] : starts[block] + sizes[block]]
+
     if options.get("flows") == "log":
-        for flow in account.flows.values():
+        for name, flow in account.flows.items():
             m = flow.true.constant
             moved = sum(e @ blocks[b] for b, e in flow.true.effects.items() if b in blocks)
             beyond = m * np.exp(moved / m) - (m + moved)
-            mean = mean + linear.curved_design[:, column : column + m.size] @ beyond.ravel()
-            column += m.size
+            mean = mean + columns(name) @ beyond.ravel()
     if options.get("switchers") == "beta":
         for part in account.sources.administrative:
             if part.name not in SHARES:
@@ -65,9 +73,8 @@ def expected_rows(linear, w, options):
             size = centre * (1 - centre) / spread**2 - 1
             q = stats.beta.ppf(stats.norm.cdf(y), centre * size, (1 - centre) * size)
             beyond = (1 - q / p) - (prior.mean + prior.sd * y)
-            mean = mean + linear.curved_design[:, column : column + n] @ beyond
-            column += n
-    assert column == linear.curved_design.shape[1]
+            mean = mean + columns(part.label) @ beyond
+    assert sorted(taken) == sorted(sizes)
     return mean
 
 

@@ -8,7 +8,7 @@ The equations, with t the intervals from base to census and L the Lexis map:
 
     base      = published base - P0 (level + children + young + old + smooth over age
                                      + stated error + ages misstated + cells)
-    x_k       = m_k (1 + level + era_t + years_t + age + age x years_t + children laid
+    x_k       = m_k (1 + level + era_t + years_t + age + age x years_t + children
                      + children unseen + layout within groups + cells_t) + schedule error
     p_k       = m_k (level + sex + young + era_t + drift_t - children unseen)      survey bias,
                 the levels of the two directions correlated if asked

@@ -72,19 +72,25 @@ def _published_cells(sources: Sources) -> dict[int, np.ndarray]:
     if cells is None:
         return {}
     stocks = {int(y): cells.sel({YEAR: y}).transpose(SEX, AGE).values for y in cells[YEAR]}
-    if sources.base.observed == BY_SEX_AND_AGE:
+    if sources.base.observed == BY_SEX_AND_AGE or len(stocks) == 1:
         stocks[start] = sources.base.count.values
     return {year: stocks[year] for year in sorted(stocks) if year <= sources.last_year}
 
 
 def _evenly(lacks: np.ndarray, years: int) -> np.ndarray:
-    """A difference of stocks (sex, age) shared evenly by the years its cohorts lived through."""
+    """A difference of stocks (sex, age) shared evenly by the years its cohorts lived through.
+
+    Cohorts that lived through all of them even out what a year would otherwise gain or lose.
+    """
     ages = np.arange(lacks.shape[1])
     out = np.zeros((*lacks.shape, years))
     share = lacks / np.minimum(ages + 1, years)
     for ago in range(years):
         at = np.where(ages < ages[-1], ages - ago, ages[-1])  # who is in the open group stays
         out[:, at[at >= 0], years - 1 - ago] += share[:, at >= 0]
+    excess = (out.sum(axis=(0, 1)) - out.sum() / years) / (2 * (ages.size - years))
+    for ago in range(years):
+        out[:, ages[years - 1 : -1] - ago, years - 1 - ago] -= excess[years - 1 - ago]
     return out
 
 

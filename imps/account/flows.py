@@ -106,7 +106,7 @@ def survey_flow(
     first = outer.index(inner[0])
     eras = {str(era): _share_in_era(era, survey.basis, outer) for era in survey.eras}
     m = np.repeat(shape[:, :, None], len(outer), axis=2)
-    unseen = _children(latents, survey.flow, m, "unseen")
+    unseen = _children_unseen(latents, survey.flow, m)
     true = _true_flow(latents, survey.flow, shape, len(outer), fine, eras) + unseen
     true = true + _within_published(latents, survey, shape, groups, len(outer))
     return Flow(
@@ -127,15 +127,20 @@ def _laid_on(shape: np.ndarray, change: np.ndarray) -> np.ndarray:
     return laid * shape.sum() / laid.sum()
 
 
-def _children(latents: Latents, flow: str, m: np.ndarray, kind: str) -> Affine:
-    """Half of the variance of children's migration, (sex, age, interval), both sexes alike.
+def _children(m: np.ndarray) -> np.ndarray:
+    """Flow of children that errs with each of four ages, (sex, age, interval, age)."""
+    return m[..., None] * child_hats(m.shape[1])[None, :, None, :]
 
-    Children "laid" out wrongly are a share of a flow whose total is what the survey says;
-    children "unseen" are missing in it, or are none.
+
+def _children_unseen(latents: Latents, flow: str, m: np.ndarray) -> Affine:
+    """Children whom the survey does not see, (sex, age, interval), both sexes alike.
+
+    Their size has a prior and no learnt scale: what the survey shows of its children's
+    layout says nothing on those it does not see.
     """
-    name, source = f"{flow}_children", f"{flow}_bias" if kind == "unseen" else true_flow(flow)
-    hats = np.sqrt(0.5) * m[..., None] * child_hats(m.shape[1])[None, :, None, :]
-    return latents.field(f"{name} {kind}", hats, scale=name, source=source)
+    name = f"{flow}_bias_children"
+    effect = latents.spread(name, flow) * _children(m)
+    return latents.field(name, effect, source=f"{flow}_bias", prior=name)
 
 
 def _within_published(
@@ -185,14 +190,14 @@ def _true_flow(
     yearly, by_age = m[..., None] * time, each_sex(m[..., None] * ages[None, :, None, :])
     moving = ages[None, :, None, :, None] * time[None, None, :, None, :]
     moving = each_sex((m[..., None, None] * moving).reshape(*m.shape, -1))
-    for what, effect in (("years", yearly), ("age", by_age), ("age_years", moving)):
+    parts = {"children": _children(m), "years": yearly, "age": by_age, "age_years": moving}
+    for what, effect in parts.items():
         name = f"{flow}_{what}"
         true = true + latents.field(name, effect, scale=name, source=own)
     name = f"{flow}_schedule"
     bent = _schedule_errors(shape, latents.spread(name, flow))
     bent = each_sex(np.repeat(bent[:, :, None], n, axis=2))
-    true = true + latents.field(name, bent, source=own, prior=name)
-    return true + _children(latents, flow, m, "laid")
+    return true + latents.field(name, bent, source=own, prior=name)
 
 
 def _on_log_scale(latents: Latents, flow: str, linear: Affine) -> Affine:
@@ -227,7 +232,7 @@ def _share_in_era(era: Era, basis: str, intervals: list[Period]) -> np.ndarray:
 def _survey_bias(
     latents: Latents, flow: str, published: np.ndarray, eras: Mapping[str, np.ndarray]
 ) -> Affine:
-    """m (mean + level + sex + young + eras + drift): persistent error of the survey."""
+    """m (mean + level + sex + young + eras + drift): persistent error but for the children."""
     source = f"{flow}_bias"
     mean, level = latents.prior(f"{source}_level", flow)
     bell = young_adults(published.shape[1])[None, :, None]

@@ -89,6 +89,12 @@ class Prior:
 
 
 BIAS_CORRELATION = "bias_correlation"
+_CHILDREN = 0.57
+"""Standard deviation of half of the variance of 0.8: children laid out wrongly, or not seen."""
+_FEW_CHILDREN = (
+    "Passenger survey of the United Kingdom: 50-260 contacts with under-15s a year, whose share "
+    "of the inflow fell from 17.9 to 6.9 % between 1991 and 2000; judgement"
+)
 _JUDGEMENT = "Judgement of the package; show its sensitivity"
 
 
@@ -123,6 +129,10 @@ def _bias_rows(flow: str, mean: float, level: float, young: float, drift: float)
         _row(f"{flow}_bias_young", "normal", 0.0, young, published,
              "further bias at young adult ages (peak at 28), each sex its own",
              f"{survey_ref}; judgement of the part at these ages"),
+        _row(f"{flow}_bias_children", "normal", 0.0, _CHILDREN,
+             f"share of the mean {flow} of children",
+             "migrant children whom the survey does not see, or who are none; linear between ages "
+             "0, 5, 10, 15 and 20, both sexes alike", _FEW_CHILDREN),
         _row(f"{flow}_bias_era", "normal", 0.0, 0.06, published,
              "step of the bias in years whose coverage is known to differ, each era its own; "
              "a mean is that of every era without a row of its own",
@@ -150,11 +160,9 @@ def _flow_rows(flow: str, years: float) -> list[Prior]:
              "Judgement: chosen so that under 1 % of prior cells are negative"),
         _row(f"{flow}_age_years", "scale", 0.0, 0.10, true,
              "change of the age-sex shape over the years, AR(1) with 0.9", _JUDGEMENT),
-        _row(f"{flow}_children", "scale", 0.0, 0.8, f"share of the mean {flow} of children",
-             "migrant children whom the figures do not hold, or who are none; linear between ages "
-             "0, 5, 10, 15 and 20, both sexes alike",
-             "Passenger survey of the United Kingdom: 50-260 contacts with under-15s a year, whose "
-             "share of the inflow fell from 17.9 to 6.9 % between 1991 and 2000; judgement"),
+        _row(f"{flow}_children", "scale", 0.0, _CHILDREN, f"share of the mean {flow} of children",
+             "migrant children laid out wrongly over ages; linear between ages 0, 5, 10, 15 and "
+             "20, both sexes alike", _FEW_CHILDREN),
         _row(f"{flow}_layout", "normal", 0.0, 0.25, true,
              "layout over single ages within published age groups, the same in all years",
              "England and Wales mid-2012 and 2013: single years depart from five-year groups laid "
@@ -270,14 +278,11 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "base": _names(*_BASE),
         "census": _names(*_CENSUS),
-        **{f"{flow}_bias": (*_names(*_BIAS[flow]), f"{flow}_children") for flow in FLOWS},
+        **{f"{flow}_bias": (*_names(*_BIAS[flow]),) for flow in FLOWS},
         **{flow: _names(*_BIAS[flow], *_FLOW[flow]) for flow in FLOWS},
     }
 )
-"""Priors that may be widened together, by the name of all; the level stands first.
-
-Children whom the survey does not see are part of its bias.
-"""
+"""Priors that may be widened together, by the name of all; the level stands first."""
 OPTIONAL_PRIORS = tuple(kind.name for kind in KINDS.values() if kind.asked)
 """Priors of known changes, which are carried without error unless one of them is asked for."""
 

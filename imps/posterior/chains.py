@@ -15,7 +15,7 @@ from imps.errors import ImpsWarning, RunChangedError, SavedFileError
 from imps.names import CHAIN, DRAW
 from imps.posterior.archive import account_differences, account_record
 from imps.posterior.pymc_model import latent_names
-from imps.posterior.storage import dataset, load, save
+from imps.posterior.storage import dataset, load, save, shortened
 
 ACCOUNT_FILE = "account.nc"
 OWN = "own: "
@@ -100,7 +100,7 @@ class Chains:
 
 def one_chain(linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray) -> xr.Dataset:
     """Draws (1, draw, ...) of the free variables of an account under their public names."""
-    return dataset(log_scale, latent, list(linear.scale_names), latent_names(linear))
+    return dataset(log_scale, shortened(latent), list(linear.scale_names), latent_names(linear))
 
 
 def own_arrays(own: Mapping[str, np.ndarray]) -> dict[str, Any]:

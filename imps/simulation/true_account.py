@@ -173,7 +173,8 @@ class TrueAccount:
         moving = draw.scale(f"{name}_age_years") * (self.flow_shapes @ moving)
         true = m[:, :, None] * (1 + departure + age[:, :, None] + moving)
         true += (self._bent(draw, name, m) + self._laid(draw, name))[:, :, None]
-        unseen, laid = self._children(draw, name, m)
+        laid = draw.scale(f"{name}_children") * self._children(draw, m)
+        unseen = draw.priors[f"{name}_bias_children"].sd * self._children(draw, m)
         true += (unseen + laid)[:, :, None] + self._cells(draw, name, m, n)
         level = self.bias_level(draw, name)
         contrast = draw.normal(f"{name}_bias_sex") * np.array([1.0, -1.0])[:, None, None]
@@ -187,18 +188,15 @@ class TrueAccount:
         bias = m[:, :, None] * (level + contrast + young[:, :, None] + moving)
         return TrueFlow(true, bias - unseen[:, :, None])
 
-    def _children(self, draw: Draw, name: str, m: np.ndarray) -> list[np.ndarray]:
-        """Children who are not seen, and children laid out wrongly: half of the variance each."""
-        scale, out = draw.scale(f"{name}_children"), []
-        for _ in range(2):
-            z = draw.rng.standard_normal(4)
-            at = np.zeros(self.ages)
-            for a in range(min(20, self.ages)):
-                knot, part = divmod(a, 5)
-                following = z[knot + 1] if knot < 3 else 0.0
-                at[a] = z[knot] * (1 - part / 5) + following * part / 5
-            out.append(m * at * scale / np.sqrt(2))
-        return out
+    def _children(self, draw: Draw, m: np.ndarray) -> np.ndarray:
+        """A flow of children (sex, age) with an error that is linear between four ages."""
+        z = draw.rng.standard_normal(4)
+        at = np.zeros(self.ages)
+        for a in range(min(20, self.ages)):
+            knot, part = divmod(a, 5)
+            following = z[knot + 1] if knot < 3 else 0.0
+            at[a] = z[knot] * (1 - part / 5) + following * part / 5
+        return m * at
 
     def _laid(self, draw: Draw, name: str) -> np.ndarray:
         """Departure of single ages from the layout of their published groups, (sex, age)."""

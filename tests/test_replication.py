@@ -61,7 +61,12 @@ def test_folder_holds_what_journals_ask_for(package):
     for pin in pinned_versions():
         assert f'"{pin}"' in program
     assert any(pin.startswith("pymc==6.") for pin in pinned_versions())
-    for name in ("data/base.csv", "data/references.csv", "imps/posterior/pymc_model.py", "settings.json"):
+    for name in (
+        "data/base.csv",
+        "data/references.csv",
+        "imps/posterior/pymc_model.py",
+        "settings.json",
+    ):
         assert (package / name).is_file(), name
     case = imps.load_case("uk-1991-2001")
     assert pd.read_csv(package / "data/census.csv")["persons"].sum() == pytest.approx(

@@ -59,9 +59,7 @@ def test_conflict_is_standard_normal_and_its_family_level_holds(account, rng):
     parts = {**rows_by(model, "age"), **rows_by(model, "source")}
     totals = headline_totals(model)
     base = LeaveOut(model, scales, list(totals.values()))
-    gains = {
-        label: base.without(rows, counted=label in BANDS) for label, rows in parts.items()
-    }
+    gains = {label: base.without(rows, counted=label in BANDS) for label, rows in parts.items()}
     critical = stability(model, scales).critical
     z, beyond = [], 0
     for _ in range(400):

@@ -16,7 +16,7 @@ OF_LARGEST = 1e-13
 """A number that is a difference of large ones has their rounding, a share of the largest."""
 
 RANKS = {"r_hat": 1e-4, "ess_bulk": 0.02, "ess_tail": 0.02}
-"""Diagnostics made of ranks jump where two draws tie to their rounding, which machines differ in."""
+"""Diagnostics made of ranks jump where two draws tie to the rounding of a machine."""
 
 KEYS = {
     "attribution": ["source"],

@@ -195,8 +195,8 @@ def stability_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
             PREVIEW,
             "z = shift / sqrt(variance without - variance with), standard normal if the model is "
             f"right; beyond {found.critical:.1f} (5 % over the whole table) those rows contradict "
-            "all others. A large shift with a small z is lost information. Counted: people of these "
-            "ages as published, and as all other figures predict them.",
+            "all others. A large shift with a small z is lost information. Counted: people of "
+            "these ages as published, and as all other figures predict them.",
         ]
     persons = ("mean", "sd", "mean_without", "sd_without", "shift")
     return PrintedTable(

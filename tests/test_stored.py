@@ -34,6 +34,7 @@ KEYS = {
     "response": ["true error in"],
     "roll_forward": ["year"],
     "sources": ["source", "detail"],
+    "stability": ["by", "left_out", "group"],
 }
 
 

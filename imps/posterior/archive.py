@@ -24,6 +24,7 @@ from imps.project.case import Case
 from imps.sources import (
     AdministrativeFlow,
     Births,
+    BornBefore,
     Counted,
     Deaths,
     Era,
@@ -41,8 +42,8 @@ from imps.sources import (
 CLASSES = {
     kind.__name__: kind
     for kind in (
-        AdministrativeFlow, Births, Case, Counted, Deaths, Era, Form, KnownChange, KnownSum,
-        MirrorSeries, Prior, Priors, Register, Resolution, RolledForward, SourceKind,
+        AdministrativeFlow, Births, BornBefore, Case, Counted, Deaths, Era, Form, KnownChange,
+        KnownSum, MirrorSeries, Prior, Priors, Register, Resolution, RolledForward, SourceKind,
         Sources, Stock, SurveyFlow,
     )
 }  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +69,7 @@ def write_project_of_interviews(folder: Path) -> Path:
     stays.assign(year=2004).to_csv(folder / "stays.csv", index=False)
     stated.to_csv(folder / "stated.csv", index=False)
     settings = folder / "settings.toml"
-    text = re.sub(
-        r"\[\[survey_flows\]\].*?\n\n", INTERVIEWS + "\n", settings.read_text(), flags=re.S
-    )
+    before, _, after = settings.read_text().partition("[[survey_flows]]")
+    text = before + INTERVIEWS + "\n" + after[after.index("[[administrative_flows]]") :]
     settings.write_text(text + "\n" + STAYS)
     return folder

@@ -191,6 +191,35 @@ def test_an_interview_without_stratum_is_refused_with_its_row(folder, tmp_path, 
     assert re.search(words, str(told[0])), str(told[0])
 
 
+@pytest.mark.parametrize(
+    ("name", "edit", "code", "words"),
+    [
+        ("stated", {"estimate": "many"}, "INTERVIEWS_REFUSED", "15 of 15 rows lack a label"),
+        ("stated", {"estimate": -1}, "INTERVIEWS_REFUSED", "no number of 0 or more"),
+        ("stated", {"flow": None}, "INTERVIEWS_REFUSED", "15 of 15 rows lack a label"),
+        ("stays", {"stayed_long": "x"}, "INTERVIEWS_REFUSED", "neither True nor False"),
+        ("stays", {"stratum": None}, "INTERVIEWS_REFUSED", "records have no label"),
+    ],
+)
+def test_bad_stays_are_refused(folder, tmp_path, name, edit, code, words):
+    table = pd.read_csv(folder / f"{name}.csv").assign(**edit)
+    settings, _ = inspect_settings(variant(folder, tmp_path, INTERVIEWS, **{name: table}))
+    entry = next(t for t in settings.tables if t.kind == "stays")
+    found, log, _ = inspect_records(settings.folder, entry)
+    assert found is None
+    assert words in str(log.of(code)[0]), str(log)
+
+
+def test_totals_that_stand_there_twice_are_warned_about(folder, tmp_path):
+    traffic = pd.read_csv(folder / "traffic.csv")
+    twice = pd.concat([traffic, traffic.iloc[:1]])
+    settings, _ = inspect_settings(variant(folder, tmp_path, INTERVIEWS, traffic=twice))
+    entry = next(t for t in settings.tables if t.kind == "interviews")
+    _, log, _ = inspect_records(settings.folder, entry)
+    look = [f for f in log.of("INTERVIEWS_LOOK") if f.file == "traffic.csv"]
+    assert look[0].rows == (2, len(twice) + 1)
+
+
 def test_records_that_bear_weights_are_not_weighted_again(folder, weighted, tmp_path):
     found = told_of(folder, tmp_path, INTERVIEWS, interviews=weighted[0])
     assert "bear weights already" in str(found.of("INTERVIEWS_REFUSED")[0])

@@ -119,8 +119,9 @@ def test_sea_routes_count_pairs_of_shift_and_crossing() -> None:
 def test_sampled_shifts_that_met_nobody_are_counted_when_given() -> None:
     totals = small_totals()["shifts"].assign(sampled=[4, 1])
     assert shift_weights(small_records(), totals).weights.iloc[0] == 100.0
-    with pytest.raises(WeightError, match="fewer sampled shifts"):
-        shift_weights(small_records(), totals.assign(sampled=[1, 1]))
+    for sampled in ([1, 1], [4, 10]):
+        with pytest.raises(WeightError, match=r"fewer sampled shifts .*more than were possible"):
+            shift_weights(small_records(), totals.assign(sampled=sampled))
 
 
 def test_imbalance_moves_visitors_and_leaves_the_total_and_migrants() -> None:
@@ -265,6 +266,7 @@ def test_bad_records_are_refused(column: str, value: object, message: str) -> No
             {"passengers": [np.nan]},
             "traffic stage: 1 of 1 rows .*port_group 'H' direction 'arrival'; rows 0",
         ),
+        ("traffic", {"passengers": ["many"]}, "traffic stage: 1 of 1 rows .*no number"),
         (
             "traffic",
             {"passengers": [0.0]},

@@ -51,6 +51,8 @@ def inspect_records(
     if log.failed:
         return None, log.log(), ()
     read = {name: table for name, table in found.items() if table is not None}
+    for name in wanted:
+        _look_for_copies(read[name], log)
     behind = tuple(table for name, table in read.items() if name)
     frames = {name: table.frame for name, table in read.items()}
     try:
@@ -119,6 +121,13 @@ def _read(folder: Path, file: str, log: Collector) -> Beside | None:
     return Beside(published_path(file), frame, hashlib.sha256(data).hexdigest())
 
 
+def _look_for_copies(table: Beside, log: Collector) -> None:
+    """Totals of one stratum are added, so that a row that stands there twice counts twice."""
+    rows = table.frame.index[table.frame.duplicated(keep=False)]
+    if len(rows):
+        log.add("INTERVIEWS_LOOK.copies", file=table.file, rows=rows)
+
+
 def _flows(
     own: InterviewSettings, frames: Mapping[str, pd.DataFrame], log: Collector
 ) -> pd.DataFrame:
@@ -184,7 +193,7 @@ def _switchers(
         smallest_count=own.smallest_count,
         lonely_psu=own.lonely_psu,
     ).table
-    error = float(table["standard_error"].sum() / table["estimate"].sum())
+    error = float(table["standard_error"].sum() / max(table["estimate"].sum(), 1.0))
     log.add("INTERVIEWS_ESTIMATED.stays", total=len(table), records=len(stays), kind=own.kind,
             error=error)  # fmt: skip
     rows = table.rename(columns={"estimate": "count"})[[PERIOD, "flow", "count"]]

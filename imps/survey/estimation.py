@@ -218,6 +218,8 @@ def estimate_totals(
     _refuse_twice_or_never(given, stratum, psu, calibration, sampled, method)
     needed = [*cells, *stratum, *([psu] if psu else []), weight, *([counted] if counted else [])]
     require_columns(records, needed, "the records", error=DesignError)
+    if records.empty:
+        raise DesignError("there are no records: an estimate needs some.")
     final = positive(records, weight, STAGE, stratum, zero=True, error=DesignError)
     use = final > 0
     if counted is not None:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from imps.errors import DesignError, some
 from imps.survey.design import STAGE, Calibration, CalibrationStage, Design, LonelyRule
-from imps.survey.stage_weights import positive, require_columns
+from imps.survey.stage_weights import numbers, positive, require_columns
 
 How = tuple[str, LonelyRule | None, int, int | None]
 """Method, rule for lonely units, number of replicates, seed."""
@@ -60,9 +60,9 @@ class ReplicateWeights:
         DesignError
             If a weight is missing or negative, or coefficients are not one or as many.
         """
-        values = weights.to_numpy(float)
+        values = np.array([numbers(weights[name]) for name in weights]).T.reshape(len(weights), -1)
         bad = ~(values >= 0)
-        if bad.any() or values.ndim != 2 or values.shape[1] < 2:
+        if bad.any() or values.shape[1] < 2:
             raise DesignError(
                 f"replicate weights: {bad.sum()} of {values.size} in {values.shape[-1]} columns "
                 f"are missing or negative (rows {some(weights.index[bad.any(axis=1)])}); expected "

@@ -134,7 +134,7 @@ def positive(
     error: type[ImpsError] = WeightError,
 ) -> NDArray[np.float64]:
     """A numeric column, refused where missing, negative or (unless `zero`) zero."""
-    values = records[name].to_numpy(float)
+    values = numbers(records[name])
     good = (values >= 0) if zero else (values > 0)
     bad = ~(good & np.isfinite(values))
     if where is not None:
@@ -146,6 +146,14 @@ def positive(
             "Correct the records or the stage that made it."
         )
     return values
+
+
+def numbers(values: pd.Series) -> NDArray[np.float64]:
+    """A column as numbers; what is none is missing, and refused where a number is needed."""
+    plain = pd.to_numeric(values, errors="coerce").to_numpy(float)
+    if values.dtype == object:
+        return np.where([isinstance(value, bool) for value in values], np.nan, plain)
+    return np.full(len(values), np.nan) if values.dtype == bool else plain
 
 
 def totals_table(
@@ -162,12 +170,13 @@ def totals_table(
     if absent:
         raise WeightError(f"{stage} stage: the totals have no column {some(absent)}.")
     columns = [*values, *(name for name in optional if name in totals.columns)]
+    totals = totals.assign(**{name: numbers(totals[name]) for name in columns})
     bad = totals[[*strata, *columns]].isna().any(axis=1) | (totals[columns] < 0).any(axis=1)
     if bad.any():
         raise WeightError(
-            f"{stage} stage: {bad.sum()} of {len(totals)} rows of the totals are negative or "
-            f"missing ({places(totals, bad.to_numpy(), strata)}). Enter 0 where nobody passed, "
-            "and a label of its own for an unknown stratum."
+            f"{stage} stage: {bad.sum()} of {len(totals)} rows of the totals are negative, "
+            f"missing or no number ({places(totals, bad.to_numpy(), strata)}). Enter 0 where "
+            "nobody passed, and a label of its own for an unknown stratum."
         )
     if not add and totals.duplicated(list(strata)).any():
         raise WeightError(f"{stage} stage: a stratum has two rows in the table of {values[0]}s.")

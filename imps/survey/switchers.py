@@ -23,7 +23,7 @@ from imps.names import FLOW, YEAR
 from imps.survey.composition import Component, ComponentKind
 from imps.survey.estimation import LonelyRule, estimate_totals
 from imps.survey.interviews import refuse_small_counts
-from imps.survey.stage_weights import flags
+from imps.survey.stage_weights import flags, numbers, require_columns
 
 LAG = 1
 """Years from arrival to the first interviews that show a stay of 12 months."""
@@ -64,6 +64,7 @@ def turning_shares(
     which nobody, or everybody, turned has no spread to show; it gets the Jeffreys posterior
     of its contacts, mean (k + 1/2) / (n + 1), so that it never counts as known exactly.
     """
+    require_columns(interviews, [turned], "interviews at the end of a stay", error=DesignError)
     flag = flags(interviews, turned, "switchers", stratum, error=DesignError)
     table = interviews.assign(turned_=flag)
     found = estimate_totals(
@@ -117,6 +118,17 @@ def switchers(
         raise SourceError(
             f"switchers: drift is {drift:g}. Shares do change between years; state by how much "
             "(relative standard deviation a year, for instance 0.15)."
+        )
+    columns = [YEAR, FLOW, *by]
+    require_columns(stated, [*columns, "estimate", "standard_error"], "people by intention")
+    stated = stated.assign(**{k: numbers(stated[k]) for k in ("estimate", "standard_error")})
+    below = (stated[["estimate", "standard_error"]] < 0).any(axis=1)
+    bad = stated[stated.isna().any(axis=1) | below | stated.duplicated(columns, keep=False)]
+    if len(bad) or stated.empty:
+        raise SourceError(
+            f"people by intention: {len(bad)} of {len(stated)} rows lack a label, have no "
+            f"number of 0 or more, or stand there twice (rows {some(bad.index)}). Give one "
+            "row a year, flow and class."
         )
     keys = [*by, *(["flow"] if "flow" in shares.columns else [])]
     nearest = _nearest_year(stated, shares, keys)

@@ -117,11 +117,12 @@ def shift_weights(
     counted = sampled_units(records, code, table["transport"].to_numpy(), stage, strata)
     if "sampled" not in table:
         table["sampled"] = counted
-    if (table["sampled"] < counted).any():
-        bad = table[table["sampled"] < counted]
+    odd = (table["sampled"] < counted) | (table["sampled"] > table["possible"])
+    if "sampled" in totals and odd.any():
         raise WeightError(
-            f"{stage} stage: {len(bad)} strata report fewer sampled shifts than their records "
-            f"show ({labels(bad, strata)}). Correct `sampled` in the totals."
+            f"{stage} stage: {odd.sum()} strata report fewer sampled shifts than their records "
+            f"show, or more than were possible ({labels(table[odd], strata)}). Correct `sampled` "
+            "in the totals."
         )
     filled = table["interviews"] > 0
     factor = (table["possible"] / table["sampled"].where(filled)).to_numpy(float)

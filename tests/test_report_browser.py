@@ -124,6 +124,19 @@ def test_every_look_fits_its_screen(browser, report, pictures, size, scheme):
     assert picture.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_equations_break_into_lines_and_hats_stand_over_their_letters(browser, report, size):
+    page, _, _ = opened(browser, report, viewport=SIZES[size])
+    for equation in page.locator(".equation").all():
+        assert equation.evaluate("box => box.scrollWidth - box.clientWidth") == 0
+    hats = page.locator("mover:has(mo)").evaluate_all(
+        "all => all.map(m => [...m.children].map(x => x.getBoundingClientRect()))"
+        ".map(([x, hat]) => [(hat.left + hat.right - x.left - x.right) / 2, x.width])"
+    )
+    assert len(hats) > 10
+    assert all(abs(aside) < 0.3 * width for aside, width in hats)
+
+
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desktop", "dark")])
 def test_accessibility_checker_finds_nothing_serious(browser, report, size, scheme):
     from axe_playwright_python.sync_playwright import Axe

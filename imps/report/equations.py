@@ -7,6 +7,7 @@ uses them, and `tests/test_equations.py` evaluates the formulas beside the accou
 from __future__ import annotations
 
 import importlib.resources
+import re
 import tomllib
 from dataclasses import dataclass
 
@@ -54,13 +55,62 @@ class Equation:
         )
 
 
+_TOKEN = re.compile(
+    r"\\\\|\\Big[()]|\\[a-zA-Z]+|\\.| (?:[-+=]|\\approx|\\sim|\\propto) |.", re.DOTALL
+)
+_BEFORE = {" + ", " - ", " = ", r" \approx ", r" \sim ", r" \propto "}
+_OPERATORS = {"&#x0007E;": "&#x0223C;", "&#x000B1;": "&#x000B1;"}
+"""Read as letters by the converter: the relation and plus-minus."""
+_OPEN, _CLOSE = {"{", "(", r"\left"}, {"}", ")", r"\right"}
+_AFTER = {r"\quad", r"\qquad"}
+
+
 def mathml(latex: str, *, display: bool = False) -> str:
-    """LaTeX to MathML; `aligned` is taken as `align*`, which has the same columns."""
+    """LaTeX to MathML that a browser may break before a plus, minus or relation.
+
+    Each line of `aligned` is a row, each part of it between two breaks a row inside; a line
+    without a left side goes on with the one before. The style sheets of the report and of the
+    documentation lay rows out as lines. Within parentheses there is no break, unless they are
+    `\\Big`.
+    """
+    body = "".join(
+        f"<mrow>{''.join(_part(part) for part in parts)}</mrow>" for parts in _lines(latex)
+    )
+    return f'<math display="{"block" if display else "inline"}">{body}</math>'
+
+
+def _lines(latex: str) -> list[list[str]]:
+    """Lines of an equation, each as the parts between which it may be broken."""
+    text = latex.replace(r"\begin{aligned}", "").replace(r"\end{aligned}", "").strip()
+    text = text.replace("&&", r"\qquad ")
+    lines, depth = [[""]], 0
+    for token in _TOKEN.findall(text):
+        depth += (token in _OPEN) - (token in _CLOSE)
+        if token == r"\\":
+            lines.append([""])
+        elif depth == 0 and token in _BEFORE:
+            lines[-1].append(token)
+        elif token != "&":
+            lines[-1][-1] += token
+        elif not "".join(lines[-1]).strip():  # no left side
+            lines[-2:] = [[*lines[-2], ""]]
+        if depth == 0 and token in _AFTER:
+            lines[-1].append("")
+    return [[part for part in parts if part.strip()] for parts in lines]
+
+
+def _part(latex: str) -> str:
+    """A part of a line as a row of MathML; a sign it begins with joins it to the part before."""
     from latex2mathml.converter import convert
 
-    text = latex.replace("{aligned}", "{align*}")
-    made = convert(text, display="block" if display else "inline")
-    return made.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")  # HTML knows it
+    text = latex.strip()
+    made = re.sub(r"</?math[^>]*>", "", convert(text))
+    for said, meant in _OPERATORS.items():
+        made = made.replace(f"<mi>{said}</mi>", f"<mo>{meant}</mo>")
+    if any(text.startswith(sign.lstrip()) for sign in _BEFORE):
+        made = made.replace("<mo>", '<mo form="infix">', 1)
+    # a spacing circumflex, and no accent: fonts without a table of accents lay that on the letter
+    return made.replace('<mover accent="true">', "<mover>").replace("&#x0005E;", "&#x002C6;")
 
 
 def _read() -> tuple[Equation, ...]:

@@ -271,7 +271,7 @@ class IndependentPosterior:
                 int(y): published.sel(year=y).transpose("sex", "age").values
                 for y in published["year"].values
             }
-            if self.detailed[0]:
+            if self.detailed[0] or len(stocks) == 1:
                 stocks[start] = self.P
             self._differences(dict(sorted(stocks.items())), laid, out)
         sexes, left = sources.rolled_forward.by_sex, self.years[-1] - last_known
@@ -290,11 +290,18 @@ class IndependentPosterior:
         for one, two in itertools.pairwise(known):
             span = range(one - start, two - start)
             lacks = stocks[two] - later(stocks[one], two - one) - at_end(laid[:, :, span])
-            for a in self.ages:
-                lived = min(a + 1, two - one)
-                for ago in range(lived):
-                    then = a - ago if a < n - 1 else a
-                    out[:, then, span[-1] - ago] += lacks[:, a] / lived
+            cells = [  # of each cohort, in the years it lived through
+                (a, a - ago if a < n - 1 else a, span[-1] - ago)
+                for a in self.ages
+                for ago in range(min(a + 1, two - one))
+            ]
+            for a, then, t in cells:
+                out[:, then, t] += lacks[:, a] / min(a + 1, two - one)
+            gained = out[:, :, span].sum(axis=(0, 1))
+            whole = [(then, t) for a, then, t in cells if two - one - 1 <= a < n - 1]
+            each = (gained - gained.mean()) * len(span) / (2 * len(whole))
+            for then, t in whole:
+                out[:, then, t] -= each[t - span[0]]
         first, last = known[0] - start, known[-1] - start
         out[:, :, last:] = out[:, :, first:last].mean(axis=2, keepdims=True)
         out -= out.mean(axis=(0, 1))
@@ -331,9 +338,10 @@ class IndependentPosterior:
         self._add({x: by_sex(m * shapes)}, f"{flow}_age")
         moving = (shapes[..., None] * v[:, None, :]).reshape(1, *m.shape[1:3], -1)
         self._add({x: by_sex(m * moving)}, f"{flow}_age_years")
-        child = m * hats(self.ages.size)[None, :, None] / np.sqrt(2)
+        child = m * hats(self.ages.size)[None, :, None]
         self._add({x: child}, f"{flow}_children")
-        self._add({x: child, f"p {flow}": -child}, f"{flow}_children")
+        unseen = self.sd(f"{flow}_bias_children") * child
+        self._add({x: unseen, f"p {flow}": -unseen})
         if not d.total:
             cells = np.einsum("sa,sga,tu->satgu", d.m, d.G, np.eye(n)).reshape(*m.shape[:3], -1)
             self._add({x: by_sex(cells)}, f"{flow}_cells")

@@ -102,7 +102,8 @@ def test_every_source_agrees_at_every_sex_and_age(pair):
 
 
 def test_rules_that_no_shipped_case_needs_agree():
-    """Correlated errors, rows of their own, unpublished cells, stated errors of other sizes."""
+    """Correlated errors, rows of their own, unpublished cells, stated errors of other sizes,
+    a roll-forward by sex and age at the end only."""
     sources = figures("england-wales-2001-2011")
     asked = ("cross_border", "immigration_bias_era 2004 to 2008")
     priors = imps.default_priors(*asked).replace(
@@ -118,8 +119,11 @@ def test_rules_that_no_shipped_case_needs_agree():
     sources = figures("uk-1991-2001")
     hidden = xr.zeros_like(sources.emigration.estimate, dtype=bool)
     hidden[2, 1, 3] = hidden[5] = True
+    ended = sources.rolled_forward  # published by sex and age at the end, the base as a total
+    count = sources.census.count * (float(ended.total[-1]) / sources.census.total)
     changed = replace(
         sources,
+        rolled_forward=replace(ended, by_sex_and_age=count.expand_dims(year=[2001])),
         emigration=replace(sources.emigration, unobserved=hidden),
         immigration=replace(sources.immigration, unobserved=hidden, observed="total"),
         census=replace(sources.census, observed="sex"),

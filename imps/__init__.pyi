@@ -92,13 +92,17 @@ from .simulation.simulate import simulate_account as simulate_account
 from .sources import AdministrativeFlow as AdministrativeFlow
 from .sources import Births as Births
 from .sources import Deaths as Deaths
+from .sources import Evidence as Evidence
 from .sources import KnownChange as KnownChange
 from .sources import MirrorSeries as MirrorSeries
+from .sources import Misclassified as Misclassified
 from .sources import Register as Register
 from .sources import RolledForward as RolledForward
+from .sources import Shared as Shared
 from .sources import SourceKind as SourceKind
 from .sources import Sources as Sources
 from .sources import Stock as Stock
+from .sources import Stream as Stream
 from .sources import SurveyFlow as SurveyFlow
 from .survey.published import load_published_ips as load_published_ips
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import imps
+from imps.project.sections import StreamSettings
 from imps.reading.findings import CATALOGUE, CODES, OUTCOMES, Collector
 from imps.reading.options import OPTION_NAMES, ReadOptions, expected
 
@@ -22,7 +23,7 @@ SOURCES = [p for part in ("reading", "project") for p in
            sorted((Path(imps.__file__).parent / part).glob("*.py"))]  # fmt: skip
 PLACE = {"file", "column", "rows", "texts", "total", "instead"}
 SETTINGS = {"account", "coverage", "file", "first_mid_year", "folder", "last_mid_year", "schema",
-            "seed", "survey_eras"}  # fmt: skip
+            "seed", "survey_eras", *StreamSettings.model_fields}  # fmt: skip
 """Names before an equals sign in an advice that are no options of a table."""
 
 

@@ -172,7 +172,8 @@ def test_a_known_change_may_have_a_prior(tmp_path):
     project = load_project(file)
     model = imps.linear_model(project.sources, project.priors, resolution=Resolution(2, 2))
     assert (
-        project.priors["armed_forces"].sd == 0.3 and "armed_forces" in model.account.change_errors
+        project.priors["armed_forces"].sd == 0.3
+        and "armed_forces" in model.account.errors_of_carried
     )
 
 

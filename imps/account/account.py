@@ -14,6 +14,8 @@ The equations, with t the intervals from base to census and L the Lexis map:
                 the levels of the two directions correlated if asked
     true part = published part (1 - e_j)                  asylum, Irish, switchers
     true change = known change - m (e_j + drift_t)        cross-border, armed forces, if asked
+    true stream = published stream (1 - level - sex - children - young - drift_t - wrong class)
+                  - sampling - layout within published cells
     N_T       = L(base) + L(births - deaths) + L(x_imm - x_em) + sum_j L(part_j) + residual
                 - deaths put to the wrong cohort
 
@@ -41,7 +43,13 @@ from imps.account.carried import layout_of_carried
 from imps.account.flows import Flow, erring_together, survey_flow
 from imps.account.latents import Latents, Resolution
 from imps.account.nonlinear import Form
-from imps.account.parts import administrative_parts, change_errors, known_changes
+from imps.account.parts import (
+    Carried,
+    carried_changes,
+    carried_parts,
+    published_parts,
+    shared_block,
+)
 from imps.account.priors import FAMILIES, Prior, Priors, completed, default_priors
 from imps.account.stocks import (
     COUNTED_TWICE,
@@ -58,7 +66,7 @@ from imps.account.stocks import (
 from imps.demography.accounting import along_cohorts, carry
 from imps.errors import PriorError, some
 from imps.names import EMIGRATION, FLOW_SIGN, IMMIGRATION
-from imps.sources import Sources
+from imps.sources import Evidence, Sources, Stream
 
 
 @dataclass(frozen=True)
@@ -75,15 +83,11 @@ class Account:
     births_error, deaths_error : Affine (sex, age, interval), persons per year
         True minus registered.
     flows : mapping of Flow by direction
-    part_errors : mapping of Affine (sex, age, interval) by source name
-        Published minus true net flow of asylum, Irish and switcher flows.
-    parts : mapping of ndarray (sex, age, interval) by source name
-        Published net flow.
+    carried : tuple of Carried
+        Parts of migration, streams and known changes, each with its errors.
     layout : ndarray (sex, age, interval), persons per year
         What the official roll-forward carried in each cell beyond the flows and changes as
         they are laid out here; it sums to zero in every interval.
-    change_errors : mapping of Affine (sex, age, interval) by source name
-        Published minus true, of the known changes that have a prior.
     residual : Affine (sex, age), persons at the last mid-year
     census_undercount : Affine (sex, age), persons
     deaths_misplaced : Affine (sex, age), persons at the last mid-year
@@ -101,10 +105,8 @@ class Account:
     births_error: Affine
     deaths_error: Affine
     flows: Mapping[str, Flow]
-    part_errors: Mapping[str, Affine]
-    parts: Mapping[str, np.ndarray]
+    carried: tuple[Carried, ...]
     layout: np.ndarray
-    change_errors: Mapping[str, Affine]
     residual: Affine
     census_undercount: Affine
     deaths_misplaced: Affine
@@ -129,17 +131,46 @@ class Account:
         net = zero(self.natural.shape)
         for name, flow in self.flows.items():
             net = net + FLOW_SIGN[name] * flow.true[:, :, flow.inner]
-        for name, published in self.parts.items():
-            net = net + (published - self.part_errors[name])
+        for part in self.carried:
+            net = net + part.true if part.migration else net
         return net
 
     @property
     def other_changes(self) -> Affine:
         """True changes that are no migration of the series, (sex, age, interval), persons."""
-        changes = Affine(known_changes(self.sources), {})
-        for error in self.change_errors.values():
-            changes = changes - error
+        changes = zero(self.natural.shape)
+        for part in self.carried:
+            changes = changes if part.migration else changes + part.true
         return changes
+
+    @property
+    def parts(self) -> dict[str, np.ndarray]:
+        """Published net flow of the parts of migration beside the survey, by name."""
+        return published_parts(self.carried)
+
+    @property
+    def errors_of_carried(self) -> dict[str, Affine]:
+        """Published minus true of what is carried beside the survey, by source of the gap."""
+        out: dict[str, Affine] = {}
+        for part in self.carried:
+            for name, error in part.errors.items():
+                out[name] = out[name] + error if name in out else error
+        return out
+
+    def flow_of(self, name: str) -> str:
+        """Direction of a stream or of the survey: immigration, emigration or net."""
+        return name if name in self.flows else self._stream(name).flow
+
+    def _stream(self, name: str) -> Stream:
+        return next(stream for stream in self.sources.streams if stream.name == name)
+
+    def true_flow(self, name: str) -> Affine:
+        """True flow of a stream or of a direction of the survey, (sex, age, interval), unsigned."""
+        if name in self.flows:
+            flow = self.flows[name]
+            return flow.true[:, :, flow.inner]
+        part = next(part for part in self.carried if part.name == name)
+        return self._stream(name).sign * part.true
 
     def population(self, year: int) -> Affine:
         """True population at a mid-year, (sex, age), persons; the residual enters at the end.
@@ -176,8 +207,8 @@ def build_account(
     latents = Latents(priors)
     fine = resolution or Resolution.for_sources(sources)
     form = form or Form()
-    parts, errors = administrative_parts(latents, sources, form)
-    layout = layout_of_carried(sources, parts)
+    parts = carried_parts(latents, sources, form)
+    layout = layout_of_carried(sources, published_parts(parts))
     flows = {
         name: survey_flow(latents, survey, sources, fine, form, layout)
         for name, survey in sources.survey_flows.items()
@@ -195,10 +226,8 @@ def build_account(
         births_error=registration_error(latents, "births", registered_births(sources)),
         deaths_error=registration_error(latents, "deaths", registered_deaths(sources)),
         flows=flows,
-        part_errors=errors,
-        parts=parts,
+        carried=(*parts, *carried_changes(latents, sources)),
         layout=layout,
-        change_errors=change_errors(latents, sources),
         residual=residual(latents, sources, fine),
         census_undercount=missed_twice(latents, undercount),
         deaths_misplaced=deaths_misplaced(latents, sources),
@@ -216,6 +245,10 @@ def tied_blocks(account: Account) -> frozenset[str]:
     emigration = account.flows[EMIGRATION].bias if EMIGRATION in account.flows else None
     if emigration is not None and f"{IMMIGRATION}_bias_level" in emigration.effects:
         tied |= {f"{flow}_bias_level" for flow in (IMMIGRATION, EMIGRATION)}
+    both: tuple[Stream | Evidence, ...] = (*account.sources.streams, *account.sources.evidence)
+    for series in both:
+        if series.shared is not None:
+            tied |= {shared_block(series.shared.name), f"{series.name}_level"}
     return frozenset(tied)
 
 

@@ -11,6 +11,7 @@ from imps.account.affine import Affine
 from imps.account.carried import flows_as_laid_out
 from imps.account.latents import Latents, Resolution, correlated, each_sex, true_flow
 from imps.account.nonlinear import LOG, Form, LogFlow
+from imps.account.parts import LAYOUT_SHAPES, SEX_CONTRAST
 from imps.account.priors import BIAS_CORRELATION, Priors
 from imps.demography.periods import (
     Period,
@@ -35,12 +36,8 @@ from imps.errors import SourceError
 from imps.names import EMIGRATION, FLOW_SIGN, IMMIGRATION
 from imps.sources import TOTAL, Era, Sources, SurveyFlow
 
-SEX_CONTRAST = np.array([1.0, -1.0])
-"""Men and women, in the order of SEXES: what one sex has too many the other has too few."""
 LEAST_OF_SCHEDULE = 0.2
 """Share of its schedule that a flow keeps at any age when the carried net is laid on it."""
-LAYOUT_SHAPES = 45
-"""Smooth shapes of the layout within groups: finer than the two narrowest groups in use."""
 
 
 @dataclass(frozen=True)

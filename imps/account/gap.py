@@ -12,8 +12,8 @@ because the account is linear there is one decomposition and no interaction:
                     of a flow, minus that total
     ages and sexes  official ages and sexes of the flows, minus the true ones: they sum to
                     zero over ages and sexes, and not at any of them
-    parts           published minus true asylum, Irish and switcher flows
-    known changes   published minus true, of those that have a prior
+    parts, streams  published minus true, each by its bias, sampling and wrong classes; so
+                    are known changes that have a prior
     revised since   flows carried then minus the later published series: known
     date change     true change from census day to mid-year
     census coverage true undercount; census sampling: its random error
@@ -29,8 +29,8 @@ import numpy as np
 from imps.account.account import Account
 from imps.account.affine import Affine, zero
 from imps.account.observations import census_day_population, census_observation, date_change
-from imps.account.parts import known_changes
-from imps.account.stocks import registered_births, registered_deaths
+from imps.account.parts import FLOW_LAYOUT, known_changes
+from imps.account.stocks import random_error_of, registered_births, registered_deaths
 from imps.demography.accounting import along_cohorts, carry
 from imps.demography.schedules import migration_schedule
 from imps.names import EMIGRATION, FLOW_SIGN
@@ -64,14 +64,16 @@ def contributions(account: Account) -> tuple[Contribution, ...]:
     sources = account.sources
     years = len(sources.years)
     period, ages = _conversion(account)
+    carried = {n: error.map(lexis) for n, error in account.errors_of_carried.items()}
+    if FLOW_LAYOUT in carried:
+        ages = ages + carried[FLOW_LAYOUT]
     plain = {
         "base": account.base_error.map(lambda x: carry(x, years)),
         "births": (-account.births_error).map(lexis),
         "deaths": account.deaths_error.map(lexis) + account.deaths_misplaced,
-        "period_conversion": period,
-        "ages_and_sexes_of_flows": ages,
-        **{name: error.map(lexis) for name, error in account.part_errors.items()},
-        **{name: error.map(lexis) for name, error in account.change_errors.items()},
+        **carried,
+        **({"period_conversion": period} if account.flows else {}),
+        FLOW_LAYOUT: ages,
         "census_coverage": account.census_undercount,
         "flows_revised_since": Affine(_revised_since(account), {}),
         "date_change": date_change(account),
@@ -80,10 +82,13 @@ def contributions(account: Account) -> tuple[Contribution, ...]:
     both = {name: (value, value) for name, value in plain.items()}
     for flow in account.flows:
         both |= _survey_errors(account, flow)
-    both["census_sampling"] = _census_sampling(account)
+    both[random_error_of(sources.census)] = _census_sampling(account)
     order = {name: i for i, name in enumerate(KINDS)}
     names = sorted(both, key=lambda name: order.get(name, order[PARTS[-1]]))
-    groups = {s.name: s.group for s in sources.beside_survey}
+    groups = {s.name: s.group for s in (*sources.beside_survey, *sources.streams)}
+    for stream in sources.streams:
+        own = (f"{stream.name}_sampling", *(m.name for m in stream.misclassified))
+        groups |= dict.fromkeys(own, stream.group)
     groups = {name: kind.group for name, kind in KINDS.items()} | groups
     return tuple(Contribution(name, groups[name], *both[name]) for name in names)
 
@@ -105,23 +110,31 @@ def rolled_forward_components(account: Account) -> dict[str, np.ndarray]:
     -------
     dict of ndarray (sex, age)
         base (aged to the end), births, deaths (negative), immigration, emigration
-        (negative), other_migration (asylum, Irish and switcher flows, net), other_changes
-        (known changes, and the flows carried then that were revised since). They sum to
-        the roll-forward.
+        (negative) and other_migration (asylum, Irish and switcher flows, net) of a survey;
+        every stream that is migration; other_changes (known changes, and the flows carried
+        then that were revised since). They sum to the roll-forward.
     """
     sources = account.sources
     flows = {
         name: along_cohorts(FLOW_SIGN[name] * flow.published)
         for name, flow in account.flows.items()
     }
-    net = sum(account.parts.values(), np.zeros_like(registered_deaths(sources)))
+    streams = [s.name for s in sources.streams]
+    parts = {n: along_cohorts(x) for n, x in account.parts.items()}
+    if flows:
+        rest = [x for n, x in parts.items() if n not in streams]
+        flows["other_migration"] = sum(rest, np.zeros(sources.census.count.shape))
+    else:  # the layout of a survey's flows is half in each direction
+        flows["other_changes"] = along_cohorts(account.layout)
     return {
         "base": carry(sources.base.count.values, len(sources.years)),
         "births": along_cohorts(registered_births(sources)),
         "deaths": -along_cohorts(registered_deaths(sources)),
         **flows,
-        "other_migration": along_cohorts(net),
-        "other_changes": along_cohorts(known_changes(sources)) + _revised_since(account),
+        **{n: x for n, x in parts.items() if n in streams},
+        "other_changes": along_cohorts(known_changes(sources))
+        + _revised_since(account)
+        + flows.get("other_changes", 0.0),
     }
 
 

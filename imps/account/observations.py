@@ -10,17 +10,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import singledispatch
+from itertools import product
 
 import numpy as np
 
 from imps.account.account import Account
-from imps.account.affine import Affine, concatenate
+from imps.account.affine import Affine, concatenate, zero
+from imps.account.parts import counting, level_error
 from imps.account.stocks import stated_errors
 from imps.demography.accounting import along_cohorts
 from imps.demography.schedules import autoregressive, smooth_shapes
 from imps.errors import LabelError, SourceError, some
-from imps.names import AGE, AGE_GROUP, SEXES, YEAR
-from imps.sources import BY_SEX, TOTAL, BornBefore, MirrorSeries, Register, SurveyFlow
+from imps.names import AGE, AGE_GROUP, FLOW_SIGN, SEXES, YEAR
+from imps.sources import (
+    BY_SEX,
+    TOTAL,
+    BornBefore,
+    Evidence,
+    MirrorSeries,
+    Register,
+    SurveyFlow,
+)
 
 
 @dataclass(frozen=True)
@@ -262,6 +272,36 @@ def _mirror(source: MirrorSeries, account: Account) -> Observation:
         tuple(f"{source.name} {year}" for year in years),
         years=years,
     )
+
+
+@observe.register
+def _evidence(source: Evidence, account: Account) -> Observation:
+    """A further count of streams: an uncertain share of their true sum in each cell."""
+    flows = {name: account.flow_of(name) for name in source.of}
+    mixed = len(set(flows.values())) > 1
+    true = zero(account.natural.shape)
+    for name, flow in flows.items():
+        sign = FLOW_SIGN.get(flow, 1.0) if mixed else 1.0
+        true = true + sign * account.true_flow(name)
+    years = source.count[YEAR].values
+    at = np.searchsorted(account.sources.years, years)
+    rule = counting(source, account.sources.ages.size)
+    cells = true[:, :, at].einsum("csa,sat...->tc...", rule)
+    cells = cells.map(lambda x: x.reshape(source.count.size, x.shape[-1]))
+    mean = source.coverage_mean * cells
+    if source.coverage_sd > 0:
+        reference = source.coverage_sd * np.abs(cells.constant)
+        block = f"{source.name}_level"
+        mean = mean + level_error(
+            account.latents, block, reference[:, None], source.name, source.shared,
+            next(iter(flows.values())), prior="",
+        )  # fmt: skip
+    rest = [[str(x) for x in source.count[d].values] for d in source.count.dims[1:]]
+    labels = [" ".join([source.name, str(y), *cell]) for y in years for cell in product(*rest)]
+    return Observation(
+        source.name, mean, source.count.values.ravel(), source.standard_error.values.ravel(),
+        tuple(labels), years=np.repeat(years, source.count.size // years.size),
+    )  # fmt: skip
 
 
 def _single_ages(ages: np.ndarray, open_age: int) -> np.ndarray:

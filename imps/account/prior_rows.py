@@ -13,7 +13,9 @@ from types import MappingProxyType
 from imps.account.evidence import newest
 from imps.errors import PriorError
 from imps.names import EMIGRATION, FLOWS, IMMIGRATION
-from imps.sources.kinds import KINDS, PARTS, SourceKind
+from imps.sources import Stream
+from imps.sources.kinds import KINDS, PARTS, SourceKind, words_of
+from imps.sources.streams import EXACT
 
 LOG_SD = "scale_log_sd"
 """Row of the standard deviation of the logarithm of every unknown scale."""
@@ -114,6 +116,32 @@ def prior_of(kind: SourceKind) -> Prior:
     return Prior(kind.name, "normal", kind.mean, kind.sd, kind.unit, said, reason, *figures)
 
 
+LAYOUT_SD = 0.25
+"""Spread of the layout of a flow within published ages, a share of the flow."""
+_STREAM_ERRORS: Mapping[str, str] = MappingProxyType({
+    "level": "error that is the same at all ages and in all years",
+    "sex": "further error of one sign for men and the other for women, at all ages",
+    "children": "further error at ages 0-9, falling to nothing at 15",
+    "young": "further error at young adult ages (peak at 28)",
+    "drift": "slow change of the error over the years",
+    "layout": "layout over sexes and single ages within what was published, the same in all years",
+})  # fmt: skip
+
+
+def stream_rows(stream: Stream, open_age: int) -> tuple[Prior, ...]:
+    """Priors that a stream brings with it: its errors, in the order in which they are stated."""
+    unit = f"share of {words_of(stream.name).lower()}"
+    reason = stream.reason or "Stated with the stream"
+    said = {} if stream.quality == EXACT else {"layout": (0.0, LAYOUT_SD), **stream.errors}
+    if stream.fixes_cells(open_age):
+        said.pop("layout", None)
+    rows = [Prior(f"{stream.name}_{what}", "normal", mean, sd, unit, _STREAM_ERRORS[what], reason)
+            for what, (mean, sd) in said.items() if sd > 0]  # fmt: skip
+    rows += [Prior(m.name, "normal", m.mean, m.sd, unit, f"{words_of(m.name)}: counted in the "
+                   "wrong class", m.reason or reason) for m in stream.misclassified]  # fmt: skip
+    return tuple(rows)
+
+
 def _bias_rows(flow: str, mean: float, level: float, young: float, drift: float) -> list[Prior]:
     published = f"share of the mean published {flow}"
     survey_ref = (
@@ -164,7 +192,7 @@ def _flow_rows(flow: str, years: float) -> list[Prior]:
         _row(f"{flow}_children", "scale", 0.0, _CHILDREN, f"share of the mean {flow} of children",
              "migrant children laid out wrongly over ages; linear between ages 0, 5, 10, 15 and "
              "20, both sexes alike", _FEW_CHILDREN),
-        _row(f"{flow}_layout", "normal", 0.0, 0.25, true,
+        _row(f"{flow}_layout", "normal", 0.0, LAYOUT_SD, true,
              "layout over single ages within published age groups, the same in all years",
              "England and Wales mid-2012 and 2013: single years depart from five-year groups laid "
              "out by schedule by 10 % (immigration) and 26 % (emigration), quadratic mean; "
@@ -269,6 +297,13 @@ FIXED = tuple(
          "spread of every unknown scale: within a factor of 2.7 of its median, 95 %", _JUDGEMENT),
     )
 )  # fmt: skip
+
+
+REGISTER_CELLS = _row(
+    "register_cell_error", "fixed", 0.001, 0.0, "share of a cell",
+    "late and wrong entries of one sex and age of a register; at least one person", _JUDGEMENT,
+)  # fmt: skip
+"""Row that a stock from a register brings."""
 
 
 def _names(*rows: Prior) -> tuple[str, ...]:

@@ -38,12 +38,15 @@ from imps.account.prior_rows import (
     LOG_SD,
     OPTIONAL_PRIORS,
     PRIORS,
+    REGISTER_CELLS,
     Prior,
     prior_of,
+    stream_rows,
 )
 from imps.errors import PriorError, some
-from imps.sources import Sources
-from imps.sources.kinds import KINDS, SourceKind
+from imps.names import EMIGRATION, IMMIGRATION
+from imps.sources import REGISTER, Sources
+from imps.sources.kinds import KINDS, PARTS, SourceKind
 
 
 def elicit(low: float, high: float, probability: float = 0.9) -> tuple[float, float]:
@@ -256,12 +259,30 @@ def default_priors(*optional: str | SourceKind, as_of: int | None = None) -> Pri
 
 
 def completed(priors: Priors, sources: Sources) -> Priors:
-    """The table with the rows that kinds of the user's own bring, and with what is set.
+    """The table with the rows that streams and the user's own kinds bring, and what is set.
 
     A table that was saved before a number was set in it takes that of the package.
     """
     kinds = [k for k in sources.own_kinds if k.sd > 0 and not k.asked and k.name not in priors]
-    return with_fixed(priors).add(*(prior_of(kind) for kind in kinds))
+    top = int(sources.ages[-1])
+    rows = [row for stream in sources.streams for row in stream_rows(stream, top)]
+    if REGISTER in (sources.base.quality, sources.census.quality):
+        rows.append(REGISTER_CELLS)
+    rows = [row for row in rows if row.name not in priors]
+    table = with_fixed(priors).add(*(prior_of(kind) for kind in kinds), *rows)
+    return table if sources.survey_flows else _without_survey(table, sources)
+
+
+def _without_survey(priors: Priors, sources: Sources) -> Priors:
+    """The table without the package's rows on a survey, which the account does not have.
+
+    A row that the user changed stays, and is refused where it is of no source.
+    """
+    own = {source.name for source in sources.beside_survey}
+    survey = {*FAMILIES[IMMIGRATION], *FAMILIES[EMIGRATION], *PARTS, BIAS_CORRELATION} - own
+    defaults = default_priors(as_of=priors.as_of)
+    rows = tuple(r for r in priors.rows if r.name not in survey or r != defaults[r.name])
+    return replace(priors, rows=rows)
 
 
 def with_fixed(priors: Priors) -> Priors:

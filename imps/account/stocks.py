@@ -14,10 +14,12 @@ from imps.demography.schedules import (
     young_adults,
 )
 from imps.names import SEX, SEXES, YEAR
-from imps.sources import BY_SEX_AND_AGE, Sources, Stock
+from imps.sources import BY_SEX_AND_AGE, REGISTER, Sources, Stock
 
 COVERAGE = "census_coverage"
 """Source of the gap that the error of the census is."""
+REGISTER_CELL_ERROR = "register_cell_error"
+"""Row of the table of priors that a stock from a register brings with it."""
 COUNTED_TWICE = ("level", "children", "young", "old")
 """Parts of the error of a stock that may be correlated with those of the other."""
 YOUNG_MEN = slice(20, 36)
@@ -50,15 +52,24 @@ def stock_error(latents: Latents, name: str, count: np.ndarray, fine: Resolution
     return error + latents.field(f"{name}_age", smooth, scale=f"{name}_age", source=source)
 
 
+def random_error_of(census: Stock) -> str:
+    """Source of the gap that the random error of the last stock is: a register has no sample."""
+    return "register_cells" if census.quality == REGISTER else "census_sampling"
+
+
 def stated_errors(latents: Latents, stock: Stock) -> tuple[np.ndarray, float]:
     """Random error of a stock: of each cell, (sex, age) persons, and what all cells share.
 
     The cells have a relative error each (men aged 20-35 a larger one), at least the root of
     the count. Together with a relative error that all cells share they give the standard
     error that is stated for the total. A stated one that is smaller than theirs makes theirs
-    smaller; where none is stated (zero) the cells have theirs and share nothing.
+    smaller; where none is stated (zero) the cells have theirs and share nothing. A register
+    has late entries in its cells, and no sample.
     """
     count = stock.count.values
+    if stock.quality == REGISTER:
+        own_share = latents.fixed(REGISTER_CELL_ERROR, stock.name, 0.0, 1.0)
+        return np.maximum(own_share * count, 1.0), 0.0
     share = latents.fixed("stock_cell_error", stock.name, 0.0, 1.0)
     cells = np.maximum(share * count, np.sqrt(np.maximum(count, 1)))  # nobody: one
     cells[SEXES.index("male"), YOUNG_MEN] *= latents.fixed(
@@ -81,7 +92,7 @@ def stock_sampling(latents: Latents, stock: Stock, name: str, source: str) -> Af
     were published has the stated error in their rows.
     """
     count = stock.count.values
-    if stock.observed != BY_SEX_AND_AGE and name == "census":
+    if stock.quality == REGISTER or (stock.observed != BY_SEX_AND_AGE and name == "census"):
         return zero(count.shape)
     detailed = stock.observed == BY_SEX_AND_AGE
     share = stated_errors(latents, stock)[1] if detailed else stock.relative_standard_error

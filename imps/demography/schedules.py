@@ -84,6 +84,21 @@ def group_matrix(lower_ages: np.ndarray, n_ages: int) -> np.ndarray:
     return out
 
 
+def counted_at(lower_ages: np.ndarray, n_ages: int, *, at_move: bool) -> np.ndarray:
+    """Share of each age reached that is counted in each age group, (sex, age group, age).
+
+    By the age at the move as in :func:`group_matrix`; else by the age reached at the end of
+    the interval, which puts all of an age into one group.
+    """
+    if at_move:
+        return group_matrix(lower_ages, n_ages)
+    out = np.zeros((*lower_ages.shape, n_ages))
+    for s, lower in enumerate(lower_ages):
+        group = np.searchsorted(lower, np.arange(n_ages), side="right") - 1
+        out[s, group, np.arange(n_ages)] = 1.0
+    return out
+
+
 def pull_to_groups(schedule: np.ndarray, groups: np.ndarray, totals: np.ndarray) -> np.ndarray:
     """Bend a generic schedule so that its age groups reach given totals, smoothly.
 

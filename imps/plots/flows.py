@@ -42,26 +42,20 @@ def plot_net_migration(
     page = open_page(ax, (9.2, 4.3), theme)
     ax, years = page.ax, table["year"].to_numpy(float)
     _fan(page, years, table)
-    shown = table.set_index("year") / THOUSAND
-    later = style(page, 1, linestyle="--")
-    survey = style(page, 3, linestyle="none")
-    then = style(page, 2, marker="none")
-    for at, column, look in ((0.10, "tim_final", later), (-0.10, "ips", survey)):
-        ax.errorbar(years + at, shown[column], yerr=Z95 * shown["ips_se"], capsize=2.2,
-                    elinewidth=1.0, **look)  # fmt: skip
-    ax.plot(years, shown["implied_original"], **then)
+    beside = _series(page, table)
     span = _years(page, years, 0.56, 0.80)
     ax.set_ylabel("thousand persons a year")
-    last = shown.iloc[-1]
     main = {"color": page.colour(0), "linewidth": 2.2, "marker": "none"}
     direct_labels(
         ax,
         years[-1] + 0.06 * span,
         [
-            (last["mean"], "Posterior mean, all migration\n(bands 50, 80, 95 %)", main),
-            (last["ips"], "Survey alone, narrower definition\n(bars: 95 % sampling)", survey),
-            (last["tim_final"], "Later official: survey and parts\n(bars: survey's 95 %)", later),
-            (last["implied_original"], "Official as carried then\n(no error published)", then),
+            (
+                float(table["mean"].iloc[-1]) / THOUSAND,
+                "Posterior mean, all migration\n(bands 50, 80, 95 %)",
+                main,
+            ),
+            *beside,
         ],
         page.font,
         key=0.055 * span,
@@ -69,16 +63,50 @@ def plot_net_migration(
     total = reconciliation.net_migration.sum((YEAR, SEX, AGE)).values
     low, high = ends(total)
     said = f"{between(total.mean(), low, high)} thousand"
+    surveyed = "ips" in table
     return page.finish(
-        f"Net migration was {_against(total, float(table['tim_final'].sum()))} the official series",
+        f"Net migration was {_against(total, float(table[reconciliation.official].sum()))} the "
+        f"{'official' if surveyed else 'published'} series",
         f"{reconciliation.area}, years to 30 June, thousand persons; arrivals minus departures.",
-        f"All years together: {said}, 95 % interval. "
-        "The survey alone leaves out asylum seekers, Irish flows and switchers.",
-        alt=f"Fan of net migration, {years[0]:.0f} to {years[-1]:.0f}, beside the survey, the "
-        f"later official series and the series carried then. All years together {said}.",
+        f"All years together: {said}, 95 % interval."
+        + (
+            " The survey alone leaves out asylum seekers, Irish flows and switchers."
+            if surveyed
+            else ""
+        ),
+        alt=f"Fan of net migration, {years[0]:.0f} to {years[-1]:.0f}, beside "
+        + (
+            "the survey, the later official series and the series carried then."
+            if surveyed
+            else "the published series."
+        )
+        + f" All years together {said}.",
         data=table,
         verdict=reconciliation.verdict,
     )
+
+
+def _series(page: Page, table: pd.DataFrame) -> list[tuple[float, str, dict[str, object]]]:
+    """Draw the published series, each with its own bars; last value, label and look of each."""
+    shown, years = table.set_index("year") / THOUSAND, table["year"].to_numpy(float)
+    looks = {
+        "ips": ("Survey alone, narrower definition\n(bars: 95 % sampling)",
+                style(page, 3, linestyle="none")),
+        "tim_final": ("Later official: survey and parts\n(bars: survey's 95 %)",
+                      style(page, 1, linestyle="--")),
+        "published": ("As published", style(page, 1, linestyle="--")),
+        "implied_original": ("Official as carried then\n(no error published)",
+                             style(page, 2, marker="none")),
+    }  # fmt: skip
+    looks = {name: look for name, look in looks.items() if name in shown}
+    for at, column in ((0.10, "tim_final"), (-0.10, "ips")):
+        if column in shown:
+            page.ax.errorbar(years + at, shown[column], yerr=Z95 * shown["ips_se"], capsize=2.2,
+                             elinewidth=1.0, **looks[column][1])  # fmt: skip
+    for column in ("published", "implied_original"):
+        if column in shown:
+            page.ax.plot(years, shown[column], **looks[column][1])
+    return [(float(shown[name].iloc[-1]), *look) for name, look in looks.items()]
 
 
 def _against(total: np.ndarray, official: float) -> str:
@@ -99,7 +127,9 @@ def net_migration_data(reconciliation: Reconciliation) -> pd.DataFrame:
     """Net migration by year with 50, 80 and 95 % intervals, and the published series, persons."""
     frame = _fan_data(reconciliation.net_migration.sum((SEX, AGE)))
     published = reconciliation.published.set_index("year").loc[frame["year"]]
-    for column in ("ips", "ips_se", "tim_final", "implied_original"):
+    for column in ("ips", "ips_se", "tim_final", "published", "implied_original"):
+        if column not in published:
+            continue
         frame[column] = published[column].to_numpy()
     return frame
 

@@ -13,7 +13,7 @@ from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE
 from imps.notebook_cards import between, thousand
 from imps.plots.marks import SIGNED, THOUSAND, interval_bars, room_for_labels, zero_line
 from imps.plots.style import GREY, INK, open_page, styled
-from imps.results.attribution import AFTER_THE_FACT, KNOWN, PRIOR_DRIVEN, Attribution, contributing
+from imps.results.attribution import KNOWN, OF_LAST_STOCK, PRIOR_DRIVEN, Attribution, contributing
 from imps.sources.kinds import title
 
 AGE_STEP = 5
@@ -194,7 +194,7 @@ def gap_pyramid_data(attribution: Attribution) -> pd.DataFrame:
     DataFrame
         sex, age_group, gap, mean, sd, lower95, upper95.
     """
-    own = [s for s in attribution.contributions[SOURCE].values if s not in AFTER_THE_FACT]
+    own = [s for s in attribution.contributions[SOURCE].values if s not in OF_LAST_STOCK]
     error = _by_age_group(attribution.contributions.sel({SOURCE: own}).sum(SOURCE))
     gap = _by_age_group(attribution.gap)
     draws = error.transpose(SEX, "age_group", CHAIN, DRAW).values

@@ -28,23 +28,27 @@ from imps.sources import (
     Counted,
     Deaths,
     Era,
+    Evidence,
     KnownChange,
     KnownSum,
     MirrorSeries,
+    Misclassified,
     Register,
     RolledForward,
+    Shared,
     SourceKind,
     Sources,
     Stock,
+    Stream,
     SurveyFlow,
 )
 
 CLASSES = {
     kind.__name__: kind
     for kind in (
-        AdministrativeFlow, Births, BornBefore, Case, Counted, Deaths, Era, Form, KnownChange,
-        KnownSum, MirrorSeries, Prior, Priors, Register, Resolution, RolledForward, SourceKind,
-        Sources, Stock, SurveyFlow,
+        AdministrativeFlow, Births, BornBefore, Case, Counted, Deaths, Era, Evidence, Form,
+        KnownChange, KnownSum, MirrorSeries, Misclassified, Prior, Priors, Register, Resolution,
+        RolledForward, Shared, SourceKind, Sources, Stock, Stream, SurveyFlow,
     )
 }  # fmt: skip
 """What a file may hold."""

@@ -19,6 +19,7 @@ FLOW_KINDS: Final = (
     "flow_schedule",
     "total_migration",
     "administrative_flows",
+    "streams",
 )
 HIGHEST_BIRTH_RATE: Final = 0.1
 """Births per person and year above which the units must differ (highest recorded: about 0.06)."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import xarray as xr
 
+from imps.demography.periods import MID_YEARS
 from imps.errors import ImpsError
 from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
 from imps.project.between import check_between
@@ -22,17 +24,29 @@ from imps.project.choice import ChosenStocks, choose_stocks
 from imps.project.flows import survey_flows, survey_table, without_included
 from imps.project.parts import administrative_flows, total_of, with_known_sums
 from imps.project.registers import registers
-from imps.project.sections import Account
+from imps.project.sections import Account, StreamSettings
 from imps.project.stocks import COMPUTED, rolled_forward, starts_of_years, stock_of
+from imps.project.streams import check_anchored, streams_of
 from imps.project.vital import births_of, born_before, deaths_of, intervals
 from imps.reading.findings import Collector, ImportLog
-from imps.reading.table import Table, escape_formula
-from imps.sources import Era, KnownChange, Sources
+from imps.reading.table import Table, escape_formula, of_kinds
+from imps.sources import (
+    REGISTER,
+    AdministrativeFlow,
+    Era,
+    KnownChange,
+    KnownSum,
+    Sources,
+    SurveyFlow,
+)
 from imps.sources.vital import to_mid_years
 
 
 def sources_from_tables(
-    *tables: Table, coverage: Mapping[str, Mapping[str, Any]] | None = None, **account: Any
+    *tables: Table,
+    coverage: Mapping[str, Mapping[str, Any]] | None = None,
+    streams: Mapping[str, Mapping[str, Any]] | None = None,
+    **account: Any,
 ) -> Sources:
     """Join checked tables into the sources of one account.
 
@@ -45,6 +59,9 @@ def sources_from_tables(
     coverage : mapping of table name to prior, optional
         Persons that a stock counts for each resident:
         ``{"register.csv": {"distribution": "normal", "mean": 1.03, "sd": 0.02}}``.
+    streams : mapping of table name to what its streams are, optional
+        The keys of a section [[streams]] of a settings file:
+        ``{"moves.csv": {"quality": "complete count", "level": {"sd": 0.02}}}``.
     **account
         Fields of the section [account] of a settings file: geography,
         first_mid_year, last_mid_year, census_standard_error, census_vintage and so on.
@@ -67,7 +84,8 @@ def sources_from_tables(
     declared = Account(**account)
     log = check_between(tables, declared)
     log.raise_faults()
-    sources, found = inspect_sources(tables, declared, coverage or {})
+    stated = {n: StreamSettings.model_validate(s) for n, s in (streams or {}).items()}
+    sources, found = inspect_sources(tables, declared, coverage or {}, stated)
     log += found
     log.raise_faults()
     log.warn()
@@ -76,7 +94,10 @@ def sources_from_tables(
 
 
 def inspect_sources(
-    tables: Sequence[Table], account: Account, coverage: Mapping[str, Mapping[str, Any]]
+    tables: Sequence[Table],
+    account: Account,
+    coverage: Mapping[str, Mapping[str, Any]],
+    streams: Mapping[str, StreamSettings] = MappingProxyType({}),
 ) -> tuple[Sources | None, ImportLog]:
     """Join tables without raising: the sources, if there are any, and the log.
 
@@ -85,7 +106,7 @@ def inspect_sources(
     log = Collector()
     try:
         _ = account.own_kinds  # refused before any table is joined
-        sources = _sources(tables, account, coverage, log)
+        sources = _sources(tables, account, coverage, streams, log)
     except ImpsError as error:
         log.add("SOURCES_REFUSED", file="the account", reason=str(error).rstrip("."))
         sources = None
@@ -96,47 +117,95 @@ def _sources(
     tables: Sequence[Table],
     account: Account,
     coverage: Mapping[str, Mapping[str, Any]],
+    stated: Mapping[str, StreamSettings],
     log: Collector,
 ) -> Sources | None:
-    if not account.census_standard_error:
+    if account.census_quality != REGISTER and not account.census_standard_error:
         log.add("SE_MISSING.census", file="the account", column="census_standard_error")
     _check_names(tables, log)
     stocks = choose_stocks(tables, account, log)
     births = births_of(tables, account, log)
-    surveys = survey_flows(tables, account, log)
-    if stocks is None or births is None or surveys is None:
+    streams, evidence = streams_of(tables, stated, account, log)
+    survey = _Survey.of(tables, account, bool(of_kinds(tables, "streams")), log)
+    if stocks is None or births is None or survey is None:
         return None
+    vintages = {"census": stocks.census.vintage, "base": stocks.base.vintage}
+    check_anchored(tables, vintages, log)
     first, last = account.first_mid_year, account.last_mid_year
     deaths = deaths_of(tables, starts_of_years(stocks, first, last), account, log)
-    parts, changes = administrative_flows(tables, surveys[0].basis, account, log)
+    parts, changes = administrative_flows(tables, survey.basis, account, log)
     extra = registers(tables, coverage, stocks.open_age, account, log)
     earlier = born_before(tables, account, log)
-    table = survey_table(tables)
-    rest = [without_included(s, parts, table, stocks.open_age + 1, log) for s in surveys]
-    eras = _eras(account, log)
-    if deaths is None or rest[0] is None or rest[1] is None or log.failed:
+    survey = survey.beside(parts, tables, stocks.open_age + 1, account, log)
+    if deaths is None or survey is None or log.failed:
         return None
-    given, known, parts = with_known_sums(tables, [rest[0], rest[1]], parts, account, log)
-    if log.failed:
-        return None
-    totals = total_of([rest[0], rest[1]], parts) if given is None else given
     natural = births.count.sum(SEX) - deaths.count.sum((SEX, AGE))
-    change = natural + _net(totals, rest[0].basis, account) + _sum(changes, natural)
+    change = natural + sum((s.net for s in streams), 0.0 * natural) + _sum(changes, natural)
+    if survey.total is not None:
+        change = change + _net(survey.total, survey.basis, account)
     return Sources(
         area=account.geography or account.name or "the area of the account",
         base=stock_of(stocks.base, "base", account),
         census=stock_of(stocks.census, "census", account),
         births=births,
         deaths=deaths,
-        immigration=replace(rest[0], eras=eras[IMMIGRATION]),
-        emigration=replace(rest[1], eras=eras[EMIGRATION]),
-        administrative=parts,
-        known_sums=known,
-        total_migration=totals,
+        immigration=survey.flows.get(IMMIGRATION),
+        emigration=survey.flows.get(EMIGRATION),
+        administrative=survey.parts,
+        known_sums=survey.known,
+        total_migration=survey.total,
         rolled_forward=_rolled(stocks, account, change, log),
-        extra=(*earlier, *extra),
+        extra=(*earlier, *extra, *evidence),
         known_changes=changes,
+        streams=streams,
     )
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """The survey of migration with its administrative parts; empty where there is none."""
+
+    flows: Mapping[str, SurveyFlow]
+    total: xr.DataArray | None = None
+    parts: tuple[AdministrativeFlow, ...] = ()
+    known: tuple[KnownSum, ...] = ()
+
+    @classmethod
+    def of(
+        cls, tables: Sequence[Table], account: Account, streams: bool, log: Collector
+    ) -> _Survey | None:
+        """Both directions as published; an account of streams needs none."""
+        if streams and not of_kinds(tables, "survey_flows", "survey_totals"):
+            return cls({})
+        found = survey_flows(tables, account, log)
+        return cls({flow.flow: flow for flow in found}) if found else None
+
+    @property
+    def basis(self) -> str:
+        """Period of the flows."""
+        return self.flows[IMMIGRATION].basis if self.flows else MID_YEARS
+
+    def beside(
+        self,
+        parts: tuple[AdministrativeFlow, ...],
+        tables: Sequence[Table],
+        n_ages: int,
+        account: Account,
+        log: Collector,
+    ) -> _Survey | None:
+        """The survey without what stands beside it, with total migration and known sums."""
+        eras = _eras(account, log)
+        if not self.flows:
+            return replace(self, parts=parts)
+        table = survey_table(tables)
+        rest = [without_included(s, parts, table, n_ages, log) for s in self.flows.values()]
+        found = [s for s in rest if s is not None]
+        if len(found) < len(rest) or log.failed:
+            return None
+        given, known, parts = with_known_sums(tables, found, parts, account, log)
+        total = total_of(found, parts) if given is None else given
+        flows = {s.flow: replace(s, eras=eras[s.flow]) for s in found}
+        return None if log.failed else _Survey(flows, total, parts, known)
 
 
 def _eras(account: Account, log: Collector) -> dict[str, tuple[Era, ...]]:
@@ -181,7 +250,7 @@ def _net(totals: xr.DataArray, basis: str, account: Account) -> xr.DataArray:
     """Net migration of the tables at mid-years, (year), persons per year."""
     net = totals.sel({FLOW: IMMIGRATION}, drop=True) - totals.sel({FLOW: EMIGRATION}, drop=True)
     years = intervals(account)
-    if basis == "mid-year":
+    if basis == MID_YEARS:
         return net.sel({YEAR: list(years)})
     return to_mid_years(net.values, net[YEAR].values, years, (), {})
 

@@ -279,11 +279,11 @@ def _check_ages(tables: Sequence[Table], _: Account, log: Collector) -> None:
         return
     top = stocks[0].open_age
     for table in of_kinds(
-        tables, "population", "deaths", "survey_flows", "flow_schedule", "stocks"
+        tables, "population", "deaths", "survey_flows", "flow_schedule", "stocks", "streams"
     ):
         age = table.open_age
         coarser = (
-            table.kind in ("survey_flows", "flow_schedule", "stocks")
+            table.kind in ("survey_flows", "flow_schedule", "stocks", "streams")
             and age is not None
             and age < top
         )

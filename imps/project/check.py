@@ -252,7 +252,8 @@ def check_project(
     if not log.passed:
         return ImportReport(settings, tuple(tables), log)
     coverage = {entry.file: entry.coverage for entry in settings.tables if entry.coverage}
-    sources, found = inspect_sources(tables, settings.account, coverage)
+    streams = {entry.file: entry.stream for entry in settings.tables if entry.stream}
+    sources, found = inspect_sources(tables, settings.account, coverage, streams)
     return ImportReport(settings, tuple(tables), log + found, sources, beside, totals=behind)
 
 

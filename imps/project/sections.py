@@ -93,6 +93,12 @@ class Account(Section):
         None, ge=0, le=0.1, allow_inf_nan=False,
         description="the same of the base; that of the census unless stated, 0 if it is exact",
     )  # fmt: skip
+    base_quality: Literal["census", "register"] = Field(
+        "census", description="a register is a complete count: it has no sampling error"
+    )
+    census_quality: Literal["census", "register"] = Field(
+        "census", description="the same of the population at the other end"
+    )
     calendar_to_mid_year: Literal["", "mean-of-two-calendar-years"] = Field(
         "", description="conversion of calendar years that is allowed"
     )
@@ -319,6 +325,73 @@ RECORDS: Final[Mapping[str, type[RecordSettings]]] = MappingProxyType(
 """Sections of files of records, by name."""
 
 
+class LevelSettings(Section):
+    """Error of the level of a stream, or its coverage: shares of the stream."""
+
+    mean: float = Field(0.0, allow_inf_nan=False, description="published minus true, on average")
+    sd: float = Field(gt=0, allow_inf_nan=False, description="its standard deviation")
+
+
+class CoverageSettings(Section):
+    """Share of the true flow that a further count of it holds."""
+
+    mean: float = Field(gt=0, allow_inf_nan=False, description="on average")
+    sd: float = Field(ge=0, allow_inf_nan=False, description="its standard deviation")
+
+
+class MisclassifiedSettings(Section):
+    """People whom the stream counts, or does not, because of a wrong class."""
+
+    name: str = Field(description="source of the gap: lower-case letters, digits, underscores")
+    stream: str = Field(description="the stream that counts them, by name")
+    mean: float = Field(0.0, allow_inf_nan=False, description="share of the stream, on average")
+    sd: float = Field(gt=0, allow_inf_nan=False, description="its standard deviation")
+    first_age: int = Field(0, ge=0, le=200, description="first age concerned")
+    last_age: int = Field(200, ge=0, le=200, description="last age concerned")
+    reason: str = Field("", description="why it is so large")
+
+
+class StreamSettings(Section):
+    """What the streams of one file are and how they err; part of a section [[streams]]."""
+
+    quality: Literal["complete count", "survey", "exact", "sum", "mirror"] | None = Field(
+        None, description="how it was made; a sum or a mirror is evidence on other streams and is "
+        "not carried"
+    )  # fmt: skip
+    role: Literal["migration", "known"] = Field(
+        "migration", description="a part of migration, or a change beside it"
+    )
+    ages: Literal["at-move", "at-year-end"] | None = Field(
+        None, description="what an age is; asked where there are ages"
+    )
+    of: tuple[str, ...] = Field(
+        (), strict=False, description="streams that a sum or a mirror counts, by name"
+    )
+    level: LevelSettings | None = Field(
+        None, description="error of the level as a share of the stream, published minus true"
+    )
+    sex: float | None = Field(None, gt=0, description="sd of a further error of opposite signs")
+    children: float | None = Field(None, gt=0, description="sd of a further error at ages 0-9")
+    young: float | None = Field(None, gt=0, description="sd of a further error of young adults")
+    drift: float | None = Field(None, gt=0, description="sd of a slow change of the error")
+    layout: float | None = Field(
+        None, gt=0, description="sd of the layout within published sexes and ages; 0.25 unless told"
+    )
+    reason: str = Field("", description="why the errors are so large")
+    shared_error: str = Field("", description="system whose error several series have in common")
+    correlation: float | None = Field(
+        None, gt=-1, lt=1, allow_inf_nan=False,
+        description="of the level errors of two series of that system; below zero it is that of "
+        "arrivals with departures",
+    )  # fmt: skip
+    coverage: CoverageSettings | None = Field(
+        None, description="share of the true flow that a mirror counts"
+    )
+    misclassified: tuple[MisclassifiedSettings, ...] = Field(
+        (), strict=False, description="named misclassifications, each a source of the gap"
+    )
+
+
 @dataclass(frozen=True)
 class TableSettings:
     """One file of the case.
@@ -334,6 +407,8 @@ class TableSettings:
         "uniform" with lower and upper; empty if none.
     records : RecordSettings or None
         How records become a table, where the file holds interviews.
+    stream : StreamSettings or None
+        Of a file of streams.
     """
 
     kind: str
@@ -341,6 +416,7 @@ class TableSettings:
     options: Mapping[str, Any] = MappingProxyType({})
     coverage: Mapping[str, Any] = MappingProxyType({})
     records: RecordSettings | None = None
+    stream: StreamSettings | None = None
 
 
 SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(

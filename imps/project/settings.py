@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -27,8 +27,8 @@ from imps.project.sections import (
     NormalCoverage,
     OutputSettings,
     PriorChange,
-    RecordSettings,
     Section,
+    StreamSettings,
     TableSettings,
     UniformCoverage,
 )
@@ -44,8 +44,10 @@ SETTINGS_FILE: Final = "settings.toml"
 MAX_SETTINGS_BYTES: Final = 1_000_000
 MAX_TABLES: Final = 200
 REQUIRED_KINDS: Final = ("population", "births", "deaths", "survey_flows")
-INSTEAD: Final = MappingProxyType({"survey_flows": ("survey_totals", "interviews")})
+INSTEAD: Final = MappingProxyType({"survey_flows": ("survey_totals", "interviews", "streams")})
 """Kinds of table that may stand in the place of a required one."""
+NOT_OF_STREAMS: Final = ("age_counted", "observed", "includes", "cv_unit", "sex_ratio", "basis")
+"""Options of tables that a stream states in another way, or has not."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,12 @@ class Settings:
 
 
 def _beside_options(table: TableSettings) -> dict[str, Any]:
-    """Coverage of a stock, or how records become a table."""
+    """Coverage of a stock, what a stream is, or how records become a table."""
     if table.records is not None:
         stated = table.records.model_dump(mode="json", exclude={"file"}, exclude_defaults=True)
         return {k: published_path(v) if isinstance(v, str) else v for k, v in stated.items()}
+    if table.stream is not None:
+        return table.stream.model_dump(mode="json", exclude_unset=True)
     return {"coverage": dict(table.coverage)} if table.coverage else {}
 
 
@@ -155,6 +159,9 @@ def _parsed(text: str, log: Collector) -> dict[str, Any] | None:
     return None
 
 
+S = TypeVar("S", bound=Section)
+
+
 class _Reader:
     """Checks the content of a settings file section by section."""
 
@@ -199,7 +206,7 @@ class _Reader:
                 version=SCHEMA_VERSION,
             )
 
-    def _section(self, model: type[Section], given: Any, name: str) -> Section:
+    def _section(self, model: type[S], given: Any, name: str) -> S:
         """A section as its model; its faults go to the log, and defaults take their place."""
         if not isinstance(given, dict):
             self._range(name, given, f"a section [{name}]")
@@ -271,19 +278,27 @@ class _Reader:
             return None
         if kind in RECORDS:
             options = {k: v for k, v in entry.items() if k in OPTION_NAMES}
-            own = {k: v for k, v in entry.items() if k not in OPTION_NAMES}
-            found = self._section(RECORDS[kind], own, kind)
-            assert isinstance(found, RecordSettings)
+            rest = {k: v for k, v in entry.items() if k not in OPTION_NAMES}
+            found = self._section(RECORDS[kind], rest, kind)
             return TableSettings(kind, file, MappingProxyType(options), records=found)
-        coverage = entry.get("coverage", {}) if kind == "stocks" else {}
+        coverage, stream = entry.get("coverage", {}) if kind == "stocks" else {}, None
         if coverage:
             coverage = self._coverage(coverage, file)
-        names = (*OPTION_NAMES, "file", *(("coverage",) if kind == "stocks" else ()))
+        known = OPTION_NAMES
+        own: tuple[str, ...] = ("coverage",) if kind == "stocks" else ()
+        if kind == "streams":
+            own = tuple(StreamSettings.model_fields)
+            known = tuple(name for name in OPTION_NAMES if name not in NOT_OF_STREAMS)
+            stated = {k: v for k, v in entry.items() if k in own}
+            stream = self._section(StreamSettings, stated, kind)
+        names = (*known, "file", *own)
         for key in entry:
             if key not in names:
                 self._unknown(key, names, f"a setting of [[{kind}]]")
-        options = {k: v for k, v in entry.items() if k in OPTION_NAMES}
-        return TableSettings(kind, file, MappingProxyType(options), MappingProxyType(coverage))
+        options = {k: v for k, v in entry.items() if k in known}
+        return TableSettings(
+            kind, file, MappingProxyType(options), MappingProxyType(coverage), stream=stream
+        )
 
     def _coverage(self, given: Any, file: str) -> dict[str, Any]:
         models: dict[str, type[Section]] = {"normal": NormalCoverage, "uniform": UniformCoverage}

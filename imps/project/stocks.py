@@ -11,22 +11,24 @@ from imps.names import AGE, SEX, YEAR
 from imps.project.arrays import counted
 from imps.project.choice import ChosenStocks, PublishedStock
 from imps.project.sections import Account
-from imps.sources.stocks import BY_SEX_AND_AGE, TOTAL, RolledForward, Stock
+from imps.sources.stocks import BY_SEX_AND_AGE, REGISTER, TOTAL, RolledForward, Stock
 
 COMPUTED = "base plus births, deaths and the flows of the tables; no roll-forward was given"
 
 
 def stock_of(published: PublishedStock, name: str, account: Account) -> Stock:
     """A base or census as a source of the account."""
+    quality = account.base_quality if name == "base" else account.census_quality
     return Stock(
         published.count,
         published.observed,
         published.date,
-        _relative_error(name, account),
+        0.0 if quality == REGISTER else _relative_error(name, account),
         published.vintage,
         published.table.references(published.rows),
         name,
         counted(published.table, account),
+        quality,
     )
 
 

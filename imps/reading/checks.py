@@ -22,6 +22,8 @@ from imps.reading.totals import (
     use_totals_as_checks,
 )
 
+AS_PUBLISHED = "streams"
+"""Kind that may come for both sexes together, and in which a zero is a zero."""
 MANY_VINTAGES = ("population", "population_totals")
 """Kinds of which base, census and roll-forward may stand in one file."""
 
@@ -175,7 +177,8 @@ def _check_sexes(draft: Draft) -> None:
     if "sex" not in frame or frame.empty or "age_group" not in frame:
         return
     alone = frame["sex"] == "persons"
-    draft.find(alone, "SEX_NEEDED", column="sex")
+    if draft.schema.kind != AS_PUBLISHED:
+        draft.find(alone, "SEX_NEEDED", column="sex")
     value = draft.schema.value
     by = key_columns(draft, "sex")
     # Joined on the label, so that bands that differ by sex still meet.

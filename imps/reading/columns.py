@@ -40,6 +40,10 @@ FLOW_WORDS: Final = MappingProxyType(
         "net_migration": "net",
         "inflow": "immigration",
         "outflow": "emigration",
+        "in": "immigration",
+        "out": "emigration",
+        "arrivals": "immigration",
+        "departures": "emigration",
     }
 )
 _UNSCALED: Final = ("contacts", "cv", "share")

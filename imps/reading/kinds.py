@@ -232,6 +232,26 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 "asylum seekers, Irish flows, switchers and other adjustments by year",
             ),
             Schema(
+                "streams",
+                FLOW_TABLE,
+                ("source", "year", "flow"),
+                "count",
+                ("sex", "age_group", "vintage", "area"),
+                ("standard_error",),
+                (*_TEXTS, "period", "definition"),
+                _aliases(
+                    "count",
+                    {"date": "year", "stream": "source", "estimate": "count"},
+                    _GROUP,
+                    _SEX,
+                    _COUNT,
+                    _ERROR,
+                    _AREA,
+                ),
+                "named flows of people, such as a register or internal moves, in the detail in "
+                "which they were published",
+            ),
+            Schema(
                 "stocks",
                 STOCK,
                 ("source", "year", "sex", "age"),

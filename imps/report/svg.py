@@ -16,7 +16,7 @@ import xarray as xr
 from imps.intervals import ends
 from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, YEAR
 from imps.posterior.fit import Fit
-from imps.results.attribution import AFTER_THE_FACT, Attribution
+from imps.results.attribution import OF_LAST_STOCK, Attribution
 from imps.results.predictive import official_net_migration
 from imps.results.reconciliation import Reconciliation
 
@@ -36,7 +36,7 @@ def gap_by_age(attribution: Attribution) -> pd.DataFrame:
         sex, age, gap, mean, lower95, upper95. The gap is rolled-forward minus census as
         counted; the error is rolled-forward minus true population at mid-year.
     """
-    own = [s for s in attribution.contributions[SOURCE].values if s not in AFTER_THE_FACT]
+    own = [s for s in attribution.contributions[SOURCE].values if s not in OF_LAST_STOCK]
     frame = _by_cell(attribution.contributions.sel({SOURCE: own}).sum(SOURCE))
     frame.insert(2, "gap", attribution.gap.transpose(SEX, AGE).values.ravel())
     return frame

@@ -28,7 +28,8 @@ PRIOR_DRIVEN = 0.5
 """Contraction below which a source is called prior-driven; data-informed from there."""
 WORDS = ("known", "prior-driven", "data-informed")
 AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
-"""Sources of the gap that are no error of the roll-forward."""
+OF_LAST_STOCK = (*AFTER_THE_FACT, "register_cells")
+"""Sources of the gap that are no error of the roll-forward; the last is that of a register."""
 
 ALWAYS_SHOWN = "ages_and_sexes_of_flows"
 """Source that sums to zero over ages and sexes, and is wrong at each of them."""

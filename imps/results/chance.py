@@ -12,6 +12,7 @@ CHANCE = (
     "immigration_sampling",
     "emigration_sampling",
     "census_sampling",
+    "register_cells",
     "period_conversion",
     "ages_and_sexes_of_flows",
     "date_change",
@@ -19,6 +20,11 @@ CHANCE = (
 """Sources that are random error or arithmetic: what a gap holds when nothing is wrong."""
 LARGEST_BY_CHANCE = Z99
 """Standard errors (99 per cent) up to which chance alone explains a gap."""
+
+
+def _by_chance(source: str) -> bool:
+    """Whether a source is chance, that of a stream from a survey among them."""
+    return source in CHANCE or source.endswith("_sampling")
 
 
 def nothing_to_explain(model: LinearModel, latents: np.ndarray) -> bool:
@@ -46,7 +52,7 @@ def gap_by_chance(model: LinearModel) -> float:
     """
     known, variance = 0.0, 0.0
     for part in model.contributions:
-        if part.source in CHANCE or not part.value.effects:
+        if _by_chance(part.source) or not part.value.effects:
             mean, sd = model.prior_moments(part.prior.sum())
             known, variance = known + float(mean), variance + float(sd) ** 2
     return abs(model.sources.gap - known) / max(variance, 1.0) ** 0.5
@@ -57,7 +63,7 @@ def _standing_out(model: LinearModel, latents: np.ndarray) -> list[str]:
     by_sex = model.sources.census.observed != TOTAL
     found = []
     for part in model.contributions:
-        if part.source in CHANCE or not part.value.effects:
+        if _by_chance(part.source) or not part.value.effects:
             continue
         sexes = model.evaluate(part.value.sum((1,)), latents)
         clear = [_leaves_out_zero(sexes.sum(axis=1), 0.90)]

@@ -18,10 +18,8 @@ from imps.names import (
     AGE_GROUP,
     CHAIN,
     DRAW,
-    EMIGRATION,
     FLOW,
     FLOWS,
-    IMMIGRATION,
     SEX,
     SEXES,
     YEAR,
@@ -32,6 +30,8 @@ from imps.results.checks import Checks, check
 from imps.results.verdict import Verdict
 
 NET_COLUMNS = ["year", "mean", "sd", "lower95", "upper95", "ips", "tim_final", "implied_original"]
+SERIES = ("published", *NET_COLUMNS[5:])
+"""Published series of net migration, as far as an account has them."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,11 @@ class Reconciliation:
     residual : DataArray (chain, draw, sex, age), persons
         Unexplained, entering at the last mid-year.
     survey_flows : DataArray (chain, draw, flow, year), persons per year
-        True flows of the kind that the survey measures.
-    published : DataFrame
-        year, ips, ips_se, tim_final, implied_original, rolled_forward, persons.
+        True flows of the kind that the survey measures, and of the streams with a direction.
+    published : DataFrame, persons
+        year, ips, ips_se, tim_final, implied_original, rolled_forward; without a survey
+        published in place of the first three, and implied_original where the roll-forward was
+        published.
     gap : DataArray (sex, age), persons
         Rolled-forward minus census at the last mid-year; by age it is the account's
         own reconstruction as far as it was not published.
@@ -82,9 +84,18 @@ class Reconciliation:
         """Net migration of each year to mid-year beside the published series, persons."""
         frame = summary_table(self.net_migration.sum((SEX, AGE)), prob)
         published = self.published.set_index("year").loc[frame["year"]]
-        for column in ("ips", "tim_final", "implied_original"):
-            frame[column] = published[column].to_numpy()
-        return frame[[level(c, prob) for c in NET_COLUMNS]]
+        frame = frame[[level(c, prob) for c in NET_COLUMNS[:5]]]
+        return frame.assign(**{name: published[name].to_numpy() for name in self.series})
+
+    @property
+    def series(self) -> list[str]:
+        """Published series of net migration that this account has."""
+        return [name for name in SERIES if name in self.published]
+
+    @property
+    def official(self) -> str:
+        """The series that the account is written with: later official, or as published."""
+        return "tim_final" if "tim_final" in self.published else "published"
 
     def population_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
         """Back-series: true population at each mid-year beside published and apportioned ones.
@@ -154,14 +165,15 @@ class Reconciliation:
         least, most = ends(last)
         values = yearly.transpose(YEAR, CHAIN, DRAW).values.reshape(years.size, -1)
         bands = [ends(values, prob, axis=1) for prob in (0.95, 0.5)]
-        official = self.published.set_index("year")["tim_final"].loc[years]
+        official = self.published.set_index("year")[self.official].loc[years]
         main = f"Net migration {between(float(total.mean()), float(low), float(high))} thousand"
         return card(
             f"Reconciliation of {self.area}, mid-{years[0] - 1} to mid-{years[-1]}",
             f"{main}, 95 % interval",
             (
                 f"Population mid-{years[-1]}: {last.mean():,.0f} [{least:,.0f}, {most:,.0f}].",
-                "By year, thousand: posterior with 50 and 95 % bands; dots: later official series.",
+                "By year, thousand: posterior with 50 and 95 % bands; dots: "
+                f"{'later official series' if self.official == 'tim_final' else 'as published'}.",
             ),
             picture=fan(
                 [str(y) for y in years],
@@ -230,18 +242,23 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
 def published_series(fit: Fit) -> pd.DataFrame:
     """Published series at mid-years beside each other, persons per year."""
     sources = fit.model.sources
-    variance = (sources.immigration.standard_error**2).sum((SEX, AGE_GROUP)) + (
-        sources.emigration.standard_error**2
-    ).sum((SEX, AGE_GROUP))
-    rule = sources.at_mid_years(variance)  # mean of two variances = 2 x variance of the mean
     frame = pd.DataFrame({"year": sources.mid_years})
-    series: dict[str, xr.DataArray] = {
-        "ips": sources.survey_net_migration,
-        "ips_se": rule.copy(data=np.sqrt(rule.values / 2)),
-        "tim_final": sources.later_net_migration,
-        "implied_original": sources.rolled_forward.implied_net_migration(sources.natural_change),
-        "rolled_forward": sources.rolled_forward.total,
-    }
+    later, rolled = sources.later_net_migration, sources.rolled_forward
+    implied = {"implied_original": rolled.implied_net_migration(sources.natural_change)}
+    if sources.survey_flows:
+        squares = [(s.standard_error**2).sum((SEX, AGE_GROUP)) for s in
+                   sources.survey_flows.values()]  # fmt: skip
+        rule = sources.at_mid_years(squares[0] + squares[1])  # half of it: of a mean of two years
+        series: dict[str, xr.DataArray] = {
+            "ips": sources.survey_net_migration,
+            "ips_se": rule.copy(data=np.sqrt(rule.values / 2)),
+            "tim_final": later,
+            **implied,
+        }
+    else:
+        by_rule = len(rolled.by_rule) == sources.years.size
+        series = {"published": later, **({} if by_rule else implied)}
+    series["rolled_forward"] = rolled.total
     for name, values in series.items():
         frame[name] = values.reindex({YEAR: sources.mid_years}).values
     return frame
@@ -260,22 +277,22 @@ def _share_along_cohorts(n_ages: int, elapsed: int, years: int) -> np.ndarray:
 
 
 def _survey_flows(fit: Fit, w: np.ndarray) -> tuple[xr.DataArray, float]:
-    """Totals of the true survey flows by year, and the share of negative cells."""
+    """Totals of the true survey flows and streams by year, and the share of negative cells."""
     model = fit.model
     lead = (fit.n_chains, fit.n_draws)
     totals, negative = [], []
-    for name in FLOWS:
-        flow = model.account.flows[name]
-        values = model.evaluate(flow.true[:, :, flow.inner], w)
+    names = [*model.account.flows, *(s.name for s in model.sources.streams if s.flow in FLOWS)]
+    for name in names:
+        values = model.evaluate(model.account.true_flow(name), w)
         negative.append(float((values < 0).mean()))
         totals.append(values.sum(axis=(1, 2)).reshape(*lead, -1))
     return (
         xr.DataArray(
-            np.stack(totals, axis=2),
+            np.stack(totals, axis=2) if totals else np.zeros((*lead, 0, model.sources.years.size)),
             dims=(CHAIN, DRAW, FLOW, YEAR),
-            coords={FLOW: [IMMIGRATION, EMIGRATION], YEAR: model.sources.years},
+            coords={FLOW: names, YEAR: model.sources.years},
         ),
-        float(np.mean(negative)),
+        float(np.mean(negative)) if negative else 0.0,
     )
 
 

@@ -266,7 +266,10 @@ def _figures(sources: Sources) -> Iterator[tuple[str, xr.DataArray]]:
     yield "births", sources.births.count
     yield "deaths", sources.deaths.count
     yield "rolled_forward", sources.rolled_forward.total
-    yield "total_migration", sources.total_migration
+    if sources.total_migration is not None:
+        yield "total_migration", sources.total_migration
+    for stream in sources.streams:
+        yield stream.name, stream.count
     for name, survey in sources.survey_flows.items():
         yield f"{name}_survey", survey.estimate
         yield f"{name}_survey_standard_error", survey.standard_error

@@ -17,13 +17,15 @@ from imps.sources.definitions import Counted
 from imps.sources.flows import Era, SurveyFlow
 from imps.sources.kinds import SourceKind
 from imps.sources.sources import Sources
-from imps.sources.stocks import BY_SEX, BY_SEX_AND_AGE, TOTAL, RolledForward, Stock
+from imps.sources.stocks import BY_SEX, BY_SEX_AND_AGE, REGISTER, TOTAL, RolledForward, Stock
+from imps.sources.streams import Evidence, Misclassified, Shared, Stream
 from imps.sources.vital import Births, BornBefore, Deaths
 
 __all__ = [
     "BY_SEX",
     "BY_SEX_AND_AGE",
     "EXPECTED",
+    "REGISTER",
     "TOTAL",
     "AdministrativeFlow",
     "Births",
@@ -31,14 +33,18 @@ __all__ = [
     "Counted",
     "Deaths",
     "Era",
+    "Evidence",
     "KnownChange",
     "KnownSum",
     "MirrorSeries",
+    "Misclassified",
     "Register",
     "RolledForward",
+    "Shared",
     "SourceKind",
     "Sources",
     "Stock",
+    "Stream",
     "SurveyFlow",
     "asylum_seekers",
     "expected_parts",

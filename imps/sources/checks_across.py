@@ -10,6 +10,7 @@ from imps.demography.periods import CALENDAR_YEARS, MID_YEARS
 from imps.errors import DefinitionError, LabelError, SourceError, some
 from imps.names import SEX, YEAR
 from imps.sources.administrative import EXPECTED, AdministrativeFlow, KnownSum
+from imps.sources.array_checks import check_years
 from imps.sources.definitions import (
     LARGEST_BIRTH_RATE,
     LEAST_BIRTH_RATE,
@@ -24,6 +25,7 @@ from imps.sources.definitions import (
     explained,
 )
 from imps.sources.flows import SurveyFlow
+from imps.sources.streams import Evidence, Stream, check_anchors
 
 if TYPE_CHECKING:
     from imps.sources.sources import Sources
@@ -49,7 +51,7 @@ def everything(sources: Sources) -> tuple[Any, ...]:
     """Every source with a definition of what it counts."""
     s = sources
     own = tuple(x for x in s.extra if isinstance(getattr(x, "counted", None), Counted))
-    flows = (s.immigration, s.emigration, *s.administrative, *s.known_sums)
+    flows = (*s.survey_flows.values(), *s.administrative, *s.known_sums, *s.streams)
     return (
         *(s.base, s.census, s.births, s.deaths),
         *flows,
@@ -72,6 +74,8 @@ def check_counted(sources: Sources) -> None:
                     f"'{wanted}'{explained(value, wanted)}. Figures of two definitions are "
                     "never combined: bring it to that of the account, or leave it out."
                 )
+    if sources.immigration is None or sources.emigration is None:
+        return
     one, other = sources.immigration.counted.measure, sources.emigration.counted.measure
     if one != other:
         raise DefinitionError(
@@ -89,7 +93,8 @@ def check_counted(sources: Sources) -> None:
 def check_units(sources: Sources) -> None:
     """Thousands beside persons show in the births per person, whatever is stated."""
     arrays = (sources.base.count, sources.census.count, sources.births.count, sources.deaths.count,
-              sources.immigration.estimate, sources.emigration.estimate)  # fmt: skip
+              *(flow.estimate for flow in sources.survey_flows.values()),
+              *(stream.count for stream in sources.streams))  # fmt: skip
     stated = {str(a.attrs["units"]) for a in arrays if "units" in a.attrs} - {PERSONS}
     if stated:
         raise DefinitionError(
@@ -108,8 +113,9 @@ def check_units(sources: Sources) -> None:
 
 
 def check_vintages(sources: Sources) -> None:
-    one, other = sources.immigration.vintage, sources.emigration.vintage
-    if one != other:
+    vintages = {name: flow.vintage for name, flow in sources.survey_flows.items()}
+    if len(set(vintages.values())) > 1:
+        one, other = vintages.values()
         raise DefinitionError(
             f"immigration is of vintage '{one}', emigration of '{other}': {VINTAGES_DIFFER}. "
             "Use one vintage for both."
@@ -118,7 +124,7 @@ def check_vintages(sources: Sources) -> None:
 
 def check_basis(sources: Sources) -> None:
     flows: tuple[SurveyFlow | AdministrativeFlow | KnownSum, ...] = (
-        sources.emigration,
+        *sources.survey_flows.values(),
         *sources.administrative,
         *sources.known_sums,
     )
@@ -133,9 +139,10 @@ def check_basis(sources: Sources) -> None:
 
 def check_flow_years(sources: Sources) -> None:
     needed = sources.years if sources.flow_basis == MID_YEARS else sources.mid_years
-    series = {s.name: s.years for s in (sources.immigration, sources.emigration)}
+    series = {s.name: s.years for s in sources.survey_flows.values()}
     series |= {part.label: part.count[YEAR].values for part in sources.administrative}
-    series["total_migration"] = sources.total_migration[YEAR].values
+    if sources.total_migration is not None:
+        series["total_migration"] = sources.total_migration[YEAR].values
     for name, years in series.items():
         missing = [int(y) for y in needed if y not in years]
         if missing:
@@ -165,6 +172,7 @@ def check_parts(sources: Sources) -> None:
     ]
     gap: list[object] = [*{p.name for p in sources.administrative}]
     gap += [change.name for change in sources.known_changes]
+    gap += [name for s in sources.streams for name in (s.name, *(m.name for m in s.misclassified))]
     kinds: list[object] = [f"kind {kind.name}" for kind in sources.own_kinds]
     for names in (rows, gap, kinds):
         double += sorted({str(x) for x in names if names.count(x) > 1})
@@ -179,7 +187,52 @@ def check_parts(sources: Sources) -> None:
         )
 
 
+def check_streams(sources: Sources) -> None:
+    """Migration is measured, years and names agree, and no stock is counted twice."""
+    flows = sources.survey_flows
+    if len(flows) == 1 or (flows and sources.total_migration is None):
+        raise SourceError(
+            "a survey of migration needs immigration, emigration and total_migration: give all "
+            "three. What measures one direction alone is a stream."
+        )
+    if not flows and not sources.streams:
+        raise SourceError(
+            "nothing measures migration: give a survey, or streams such as a register or border "
+            "cards, also where they are zero."
+        )
+    if sources.administrative and not flows:
+        raise SourceError(
+            f"'{sources.administrative[0].name}' is a part of migration beside a survey, and the "
+            "account has none. Give it as a stream."
+        )
+    for stream in sources.streams:
+        check_years(stream.count, f"stream '{stream.name}'", sources.years)
+    known = (*flows, *(s.name for s in sources.streams))
+    for own in sources.evidence:
+        lost = [name for name in own.of if name not in known]
+        outside = [int(y) for y in own.count[YEAR].values if y not in sources.years]
+        if lost or outside:
+            what = f"stream {some(lost)} that is not there" if lost else f"years {some(outside)}"
+            raise SourceError(
+                f"evidence '{own.name}' counts {what}; the account has {some(known)}, years "
+                f"{sources.years[0]} to {sources.years[-1]}. Correct it, or add the stream."
+            )
+    series: tuple[Stream | Evidence, ...] = (*sources.streams, *sources.evidence)
+    check_anchors(series, {"census": sources.census.vintage, "base": sources.base.vintage})
+    stated: dict[str, float] = {}
+    for one in series:
+        if one.shared and stated.setdefault(one.shared.name, one.shared.correlation) != (
+            one.shared.correlation
+        ):
+            raise SourceError(
+                f"shared error '{one.shared.name}' has correlation {one.shared.correlation:g} in "
+                f"'{one.name}' and {stated[one.shared.name]:g} before: state one."
+            )
+
+
 def check_composition(sources: Sources) -> None:
+    if not sources.survey_flows:
+        return
     table = sources.composition()
     off = table[table["difference"].abs() > COMPOSITION_TOLERANCE]
     if len(off):
@@ -201,6 +254,7 @@ ACROSS = (
     check_vintages,
     check_flow_years,
     check_known_changes,
+    check_streams,
     check_parts,
     check_composition,
 )

@@ -49,7 +49,7 @@ _GROUP_TITLES: Final = MappingProxyType(
         "date": "Census day to mid-year",
     }
 )
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+NAME_FORM: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class SourceKind:
         given["unit"] = self.unit or f"share of the {noun}"
         for field, value in given.items():
             object.__setattr__(self, field, value)
-        if not _NAME.fullmatch(self.name):
+        if not NAME_FORM.fullmatch(self.name):
             self._refuse("name", self.name, "lower-case letters, digits and underscores")
         if self.group not in GROUPS:
             self._refuse("group", self.group, f"one of {', '.join(GROUPS)}")
@@ -184,6 +184,7 @@ _ROWS: Final = (
                reference="Judgement of the package; show its sensitivity"),
     SourceKind("census_coverage", "Census coverage", "census", NO_FLOW),
     SourceKind("census_sampling", "Census sampling error", "census", NO_FLOW),
+    SourceKind("register_cells", "Late entries of the register", "census", NO_FLOW),
     SourceKind("flows_revised_since", "Flows revised since", "revisions", NO_FLOW),
     SourceKind("date_change", "Census day to mid-year", "date", NO_FLOW),
     SourceKind("residual", "Residual", "residual", NO_FLOW),
@@ -197,7 +198,9 @@ PARTS: Final = tuple(kind.name for kind in _ROWS if kind.is_part)
 
 def words_of(label: str) -> str:
     """A label in words: "irish_flows" is "Irish flows"."""
-    return label.replace("_", " ").capitalize()
+    stem = label.removesuffix("_sampling")
+    words = stem.replace("_", " ").capitalize()
+    return words if stem == label else f"{words}: sampling error"
 
 
 def title(label: str) -> str:

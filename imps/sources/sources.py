@@ -37,6 +37,7 @@ from imps.sources.checks_across import ACROSS
 from imps.sources.flows import SurveyFlow
 from imps.sources.kinds import SourceKind
 from imps.sources.stocks import RolledForward, Stock
+from imps.sources.streams import KNOWN, MIGRATION, Evidence, Stream
 from imps.sources.vital import Births, Deaths, to_mid_years
 
 
@@ -54,15 +55,16 @@ class Sources:
         The census at the other end, on its own date.
     births, deaths : Births, Deaths
         Registered counts of the mid-year intervals between.
-    immigration, emigration : SurveyFlow
-        Survey estimates by year, sex and age group; their `basis` is that of all flows.
+    immigration, emigration : SurveyFlow or None
+        Survey estimates by year, sex and age group; their `basis` is that of all flows. None
+        where no survey measures migration: its streams then do.
     administrative : tuple of AdministrativeFlow
         Irish flows, asylum, visitor and migrant switchers, by direction.
     known_sums : tuple of KnownSum
         Published sums of the parts with status "expected".
-    total_migration : DataArray (flow, year), persons per year
+    total_migration : DataArray (flow, year), persons per year, or None
         TIM or LTIM as published later than the roll-forward, by calendar year; or as
-        carried in it, by mid-year. Its basis is the survey's.
+        carried in it, by mid-year. Its basis is the survey's; None where there is none.
     rolled_forward : RolledForward
         Official totals as carried at the time.
     extra : tuple
@@ -70,6 +72,8 @@ class Sources:
         `name` and a method `observe(account)` (see :mod:`imps.account.observations`).
     known_changes : tuple of KnownChange
         Cross-border moves and other changes that the roll-forward carries.
+    streams : tuple of Stream
+        Named flows by mid-year intervals that the roll-forward carries as well.
     """
 
     area: str
@@ -77,14 +81,15 @@ class Sources:
     census: Stock
     births: Births
     deaths: Deaths
-    immigration: SurveyFlow
-    emigration: SurveyFlow
-    administrative: tuple[AdministrativeFlow, ...]
-    known_sums: tuple[KnownSum, ...]
-    total_migration: xr.DataArray
     rolled_forward: RolledForward
+    immigration: SurveyFlow | None = None
+    emigration: SurveyFlow | None = None
+    administrative: tuple[AdministrativeFlow, ...] = ()
+    known_sums: tuple[KnownSum, ...] = ()
+    total_migration: xr.DataArray | None = None
     extra: tuple[object, ...] = ()
     known_changes: tuple[KnownChange, ...] = ()
+    streams: tuple[Stream, ...] = ()
 
     def __post_init__(self) -> None:
         ages, years = self.ages, self.years
@@ -124,20 +129,28 @@ class Sources:
 
     @property
     def survey_flows(self) -> dict[str, SurveyFlow]:
-        """The two directions of the survey by name."""
-        return {IMMIGRATION: self.immigration, EMIGRATION: self.emigration}
+        """The two directions of the survey by name; empty without a survey."""
+        flows = (self.immigration, self.emigration)
+        return {flow.flow: flow for flow in flows if flow is not None}
 
     @property
     def flow_basis(self) -> str:
         """Period over which the flows were published: "calendar year" or "mid-year"."""
-        return self.immigration.basis
+        return self.immigration.basis if self.immigration is not None else MID_YEARS
 
     @property
     def known_change(self) -> xr.DataArray:
         """Sum of the known changes, (year), persons per year; zero where none was published."""
-        total = xr.zeros_like(self.natural_change)
+        total = self._streams_of(KNOWN)
         for change in self.known_changes:
             total = total + change.count.reindex({YEAR: self.years}, fill_value=0.0)
+        return total
+
+    def _streams_of(self, role: str) -> xr.DataArray:
+        """What the streams of a role add to the population, (year), persons per year."""
+        total = xr.zeros_like(self.natural_change)
+        for stream in self.streams:
+            total = total + stream.net if stream.role == role else total
         return total
 
     @property
@@ -167,6 +180,11 @@ class Sources:
         """Parts of migration and known changes."""
         return (*self.administrative, *self.known_changes)
 
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Further counts of the streams."""
+        return tuple(own for own in self.extra if isinstance(own, Evidence))
+
     def at_mid_years(self, flow: xr.DataArray) -> xr.DataArray:
         """Flow of the mid-year intervals, (year, ...), persons per year.
 
@@ -183,15 +201,26 @@ class Sources:
 
     @property
     def later_net_migration(self) -> xr.DataArray:
-        """Net migration of the later series at mid-years, (year), persons per year."""
-        total = self.total_migration
-        return self.at_mid_years(
+        """Net migration of the later series at mid-years, (year), persons per year.
+
+        Streams that are migration are part of it.
+        """
+        streams, total = self._streams_of(MIGRATION), self.total_migration
+        if total is None:
+            return streams
+        later = self.at_mid_years(
             total.sel({FLOW: IMMIGRATION}, drop=True) - total.sel({FLOW: EMIGRATION}, drop=True)
         )
+        return later + streams if self.streams else later
 
     @property
     def survey_net_migration(self) -> xr.DataArray:
-        """Net migration of the survey alone at mid-years, (year), persons per year."""
+        """Net migration of the survey alone at mid-years, (year), persons per year.
+
+        Not a number where there is no survey.
+        """
+        if self.immigration is None or self.emigration is None:
+            return self.natural_change * np.nan
         net = self.immigration.estimate.sum((SEX, AGE_GROUP)) - self.emigration.estimate.sum(
             (SEX, AGE_GROUP)
         )
@@ -218,8 +247,8 @@ class Sources:
             One row a flow and year: survey, each part with its sign and
             status, their sum, the published total and the difference, in persons.
         """
-        rows = []
-        for flow, survey in self.survey_flows.items():
+        rows, total = [], self.total_migration
+        for flow, survey in self.survey_flows.items() if total is not None else ():
             parts = [part for part in self.administrative if part.flow == flow]
             for year in survey.years:
                 row: dict[str, object] = {"flow": flow, "year": int(year)}
@@ -227,7 +256,7 @@ class Sources:
                 for part in parts:
                     row[part.name] = part.sign * float(part.count.sel({YEAR: year}))
                 row["sum"] = sum(v for v in row.values() if isinstance(v, float))
-                row["published"] = float(self.total_migration.sel({FLOW: flow, YEAR: year}))
+                row["published"] = float(total.sel({FLOW: flow, YEAR: year}))  # type: ignore[union-attr]
                 row["difference"] = float(row["published"]) - float(row["sum"])  # type: ignore[arg-type]
                 row["split_known"] = not any(part.status == EXPECTED for part in parts)
                 rows.append(row)
@@ -253,7 +282,7 @@ class Sources:
         with_later = published[0] + np.r_[0, np.cumsum(natural + later + known)]
         survey = self.survey_net_migration.values
         with_survey = published[0] + np.r_[0, np.cumsum(natural + survey + known)]
-        return pd.DataFrame(
+        frame = pd.DataFrame(
             {
                 "year": self.mid_years,
                 "published": published,
@@ -270,6 +299,9 @@ class Sources:
                 "by_rule": [y in self.rolled_forward.by_rule for y in self.mid_years],
             }
         )
+        if self.survey_flows:
+            return frame
+        return frame.drop(columns=["with_survey_flows", "difference_survey"])
 
     def add(self, *sources: object) -> Sources:
         """The same sources with others of the user's own beside them."""
@@ -289,8 +321,9 @@ class Sources:
                 self.deaths.reference,
             )
         ]
-        for survey in (self.immigration, self.emigration):
-            rows.append((survey.name, survey.detail, survey.vintage, survey.reference))
+        series: tuple[SurveyFlow | Stream, ...] = (*self.survey_flows.values(), *self.streams)
+        for carried in series:
+            rows.append((carried.name, carried.detail, carried.vintage, carried.reference))
         for part in self.administrative:
             rows.append((part.label, f"{part.basis}s, {part.status}", part.vintage, part.reference))
         for known in self.known_sums:

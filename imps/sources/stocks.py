@@ -17,6 +17,8 @@ from imps.sources.definitions import USUAL_RESIDENTS, Counted
 TOTAL = "total"
 BY_SEX = "sex"
 BY_SEX_AND_AGE = "sex and age"
+CENSUS = "census"
+REGISTER = "register"
 DETAILS = (TOTAL, BY_SEX, BY_SEX_AND_AGE)
 
 
@@ -38,6 +40,8 @@ class Stock:
     vintage, reference, name : str
     counted : Counted
         Geography, unit and residents of the figures.
+    quality : {"census", "register"}
+        A register is a complete count: no sampling error, but late entries in its cells.
     """
 
     count: xr.DataArray
@@ -48,9 +52,17 @@ class Stock:
     reference: str
     name: str
     counted: Counted = USUAL_RESIDENTS
+    quality: str = CENSUS
 
     def __post_init__(self) -> None:
         check_dims(self.count, (SEX, AGE), self.name)
+        if self.quality not in (CENSUS, REGISTER) or (
+            self.quality == REGISTER and self.relative_standard_error
+        ):
+            raise SourceError(
+                f"source '{self.name}': quality is '{self.quality}' with relative standard error "
+                f"{self.relative_standard_error:g}; allowed is '{CENSUS}', or '{REGISTER}' with 0."
+            )
         check_sexes(self.count, self.name)
         check_ages(self.count, self.name)
         check_complete(self.count, self.name)

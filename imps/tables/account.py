@@ -12,6 +12,8 @@ estimated resident population from the census count).
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -20,7 +22,7 @@ from imps.account.gap import rolled_forward_components
 from imps.intervals import ends
 from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE, YEAR
 from imps.posterior.fit import Fit
-from imps.results.attribution import AFTER_THE_FACT, KNOWN, Attribution
+from imps.results.attribution import KNOWN, OF_LAST_STOCK, Attribution
 from imps.results.reconciliation import Reconciliation
 from imps.tables.fit import ADD_UP, INTERVAL, fit_note
 from imps.tables.printed import PrintedTable
@@ -67,12 +69,19 @@ def closure_by_age_table(fit: Fit, attribution: Attribution) -> PrintedTable:
             RECONSTRUCTED[attribution.observed],
             "Published figures laid out by the official rules, without an error of their own; the "
             "posterior error of the roll-forward by age stands in the pyramid.",
-            "Other migration: asylum seekers, Irish flows and switchers, net. Other changes: known "
-            "ones, and flows carried then that were revised since.",
+            *_what_other_is(parts),
             fit_note(attribution.verdict),
         ),
         tuple(parts),
     )
+
+
+def _what_other_is(parts: Collection[str]) -> tuple[str, ...]:
+    """What the columns of other migration and other changes hold."""
+    changes = "Other changes: known ones, and flows carried then that were revised since."
+    if "other_migration" not in parts:
+        return (changes,)
+    return (f"Other migration: asylum seekers, Irish flows and switchers, net. {changes}",)
 
 
 def _bands(ages: np.ndarray) -> np.ndarray:
@@ -132,7 +141,7 @@ def net_and_gross_table(attribution: Attribution) -> PrintedTable:
         [totals.sel({SOURCE: list(names)}).sum(SOURCE) for _, names in groups.groupby(groups).groups
          .items()], dim=SOURCE,
     )  # fmt: skip
-    own = [s for s in totals[SOURCE].values if s not in AFTER_THE_FACT]
+    own = [s for s in totals[SOURCE].values if s not in OF_LAST_STOCK]
     error = attribution.contributions.sel({SOURCE: own}).sum(SOURCE)
     gap = attribution.gap
     rows = [
@@ -234,7 +243,8 @@ def new_base_table(fit: Fit, attribution: Attribution) -> PrintedTable:
     """
     count = fit.model.sources.census.total
     totals, summary = attribution.totals(), attribution.summary().set_index(SOURCE)
-    steps = [s for s in AFTER_THE_FACT if summary.loc[s, ["mean", "sd"]].abs().max() >= KNOWN]
+    steps = [s for s in OF_LAST_STOCK if s in summary.index]
+    steps = [s for s in steps if summary.loc[s, ["mean", "sd"]].abs().max() >= KNOWN]
     new = count + totals.sel({SOURCE: steps}).sum(SOURCE).values
     rolled = float(fit.model.sources.rolled_forward.total[-1])
     limits = ["lower95", "upper95"]
@@ -258,8 +268,9 @@ def new_base_table(fit: Fit, attribution: Attribution) -> PrintedTable:
 BUILD_UP = {
     "census_coverage": "people missed by the census, less those counted twice",
     "census_sampling": "random error of the census",
+    "register_cells": "late entries of the register",
     "date_change": "change from census day to mid-year",
 }
 """Steps of the build-up in words, by source of the gap."""
 
-assert set(BUILD_UP) == set(AFTER_THE_FACT)
+assert set(BUILD_UP) == set(OF_LAST_STOCK)

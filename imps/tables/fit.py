@@ -24,6 +24,11 @@ from imps.tables.printed import PrintedTable, interval_end
 ADD_UP = "Means add up; interval ends do not."
 INTERVAL = "Intervals are equal-tailed 95 % credible intervals."
 SAMPLING = "Intervals of the survey are 95 % sampling intervals, estimate plus or minus 1.96 se."
+SURVEY_ALONE = (
+    "The survey alone leaves out asylum seekers, Irish flows and switchers; the later official "
+    "series holds them. What was carried in the roll-forward holds other changes too. Neither was "
+    "published with an error."
+)
 PREVIEW = "Exact at the posterior mean scales, without a refit."
 
 
@@ -61,10 +66,13 @@ def groups_table(attribution: Attribution) -> PrintedTable:
 def net_migration_table(reconciliation: Reconciliation) -> PrintedTable:
     """Net migration by year beside the survey, the later and the original official series."""
     frame = reconciliation.net_migration_by_year()
-    error = reconciliation.published.set_index("year")["ips_se"].loc[frame["year"]].to_numpy()
-    after = list(frame).index("ips") + 1
-    frame.insert(after, "ips_lower95", frame["ips"] - Z95 * error)
-    frame.insert(after + 1, "ips_upper95", frame["ips"] + Z95 * error)
+    said: tuple[str, ...] = ()
+    if "ips" in frame:
+        error = reconciliation.published.set_index("year")["ips_se"].loc[frame["year"]].to_numpy()
+        after = list(frame).index("ips") + 1
+        frame.insert(after, "ips_lower95", frame["ips"] - Z95 * error)
+        frame.insert(after + 1, "ips_upper95", frame["ips"] + Z95 * error)
+        said = (SAMPLING, SURVEY_ALONE)
     return PrintedTable(
         frame,
         f"Net migration by year to 30 June, {reconciliation.area}",
@@ -72,10 +80,7 @@ def net_migration_table(reconciliation: Reconciliation) -> PrintedTable:
         (
             "Arrivals minus departures.",
             INTERVAL,
-            SAMPLING,
-            "The survey alone leaves out asylum seekers, Irish flows and switchers; the later "
-            "official series holds them. What was carried in the roll-forward holds other changes "
-            "too. Neither was published with an error.",
+            *said,
             fit_note(reconciliation.verdict),
         ),
         tuple(c for c in frame if c != "year"),
@@ -257,8 +262,9 @@ def sources_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     sources = fit.model.sources
     frame = sources.table()
     own = [
-        sources.base, sources.census, sources.births, sources.deaths, sources.immigration,
-        sources.emigration, *sources.administrative, *sources.known_sums,
+        sources.base, sources.census, sources.births, sources.deaths,
+        *sources.survey_flows.values(), *sources.streams, *sources.administrative,
+        *sources.known_sums,
         *sources.known_changes, sources.rolled_forward, *sources.extra,
     ]  # fmt: skip
     frame["figures"] = [_published(source) for source in own]

@@ -47,6 +47,7 @@ from imps.account.parts import (
     Carried,
     carried_changes,
     carried_parts,
+    known_changes,
     published_parts,
     shared_block,
 )
@@ -131,17 +132,22 @@ class Account:
         net = zero(self.natural.shape)
         for name, flow in self.flows.items():
             net = net + FLOW_SIGN[name] * flow.true[:, :, flow.inner]
-        for part in self.carried:
-            net = net + part.true if part.migration else net
+        for name, published in self.parts.items():
+            net = net + (published - self._error_of(name))
         return net
 
     @property
     def other_changes(self) -> Affine:
         """True changes that are no migration of the series, (sex, age, interval), persons."""
-        changes = zero(self.natural.shape)
+        changes = Affine(known_changes(self.sources), {})
         for part in self.carried:
-            changes = changes if part.migration else changes + part.true
+            changes = changes if part.migration else changes - part.error
         return changes
+
+    def _error_of(self, name: str) -> Affine:
+        """Published minus true of all directions of a part of migration."""
+        found = [part.error for part in self.carried if part.name == name]
+        return sum(found[1:], found[0])
 
     @property
     def parts(self) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from imps.account.affine import Affine
+from imps.account.affine import Affine, zero
 from imps.account.latents import Latents, each_sex
 from imps.account.nonlinear import BETA, SWITCHERS, BetaShare, Form
 from imps.demography.schedules import (
@@ -61,12 +61,15 @@ class Carried:
     migration: bool = True
 
     @property
+    def error(self) -> Affine:
+        """Published minus true, (sex, age, interval), persons per year."""
+        first, *rest = self.errors.values() or (zero(self.published.shape),)
+        return sum(rest, first)
+
+    @property
     def true(self) -> Affine:
         """What it truly added, (sex, age, interval), persons per year."""
-        out = Affine(self.published, {})
-        for error in self.errors.values():
-            out = out - error
-        return out
+        return self.published - self.error
 
 
 def carried_parts(latents: Latents, sources: Sources, form: Form) -> tuple[Carried, ...]:
@@ -98,7 +101,7 @@ def carried_changes(latents: Latents, sources: Sources) -> tuple[Carried, ...]:
     n, found = len(sources.years), []
     shape = migration_schedule(sources.ages.size, EMIGRATION)[:, :, None]
     for change in sources.known_changes:
-        errors: dict[str, Affine] = {}
+        errors = {}
         if change.name in latents.priors:
             size = np.abs(change.count.values).mean() * np.repeat(shape, n, axis=2)
             errors = {change.name: _share_of(latents, change.name, change.name, size)}

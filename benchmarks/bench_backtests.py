@@ -11,10 +11,10 @@
    as the size of which coverage error is a share, and in the standard error of cells.
    Bands of age say where single years are missed. As errors of neighbouring ages go
    together, so do misses: the chance that the model itself gives to no more cells inside
-   its intervals stands beside them, in the columns of coverage. For 2011-2021 the model
-   is also given the scales that its full fit of the decade before has found; and the net
-   migration of children that the roll-forward carried stands against what births, deaths and
-   both stocks imply.
+   its intervals stands beside them, in the columns of coverage. Each decade is
+   also predicted with the priors whose figures were known in the year before its census, and
+   scales fixed at what a full fit of the other decade has found; and the net migration of
+   children that the roll-forward carried stands against what births, deaths and both stocks imply.
 2. The posterior attribution of the full fit is set against what ONS published later
    (`case.published_afterwards`; no likelihood holds it, but the default priors name some of
    it as reasons), beside three rivals: the gap less
@@ -42,14 +42,18 @@ from imps.results.sensitivity import without_rows
 
 SEED, DRAWS = 1, 1000
 MODEL = "model without the census"
-LEARNT = "model without the census, scales of the decade before"
+LEARNT = "model without the census, priors of the time, scales of the other decade"
 CHANCE = "model without the census, chance of no more inside"
 PUBLISHED = "roll-forward as published"
 BANDS = {"0-9": (0, 10), "10-19": (10, 20), "20-39": (20, 40), "40-64": (40, 65), "65+": (65, 91)}
 PROBS = (50, 90, 95)
 STATED_FOR_STOCKS = 0.001
 """Relative standard error of a stock that states none: that of the 2001 Census."""
+KNOWN_SCALE = 0.01
+"""Spread of the logarithm of a scale that is fixed."""
 CASES = ("uk-1991-2001", "england-wales-2001-2011", "england-wales-2011-2021")
+DECADES = dict(zip(CASES[1:], CASES[:0:-1], strict=True))
+"""Each case with stocks by age, and the other one."""
 LATER = {
     "uk-1991-2001": {
         "base": ("mid-1991 base lowered",),
@@ -111,15 +115,15 @@ def chance(case: str, target: str, draws: np.ndarray, actual: np.ndarray) -> dic
     return row
 
 
-def learnt_scales(case: str) -> imps.Priors:
-    """Default priors with the scales at what a full fit of this case has found."""
-    priors = imps.default_priors()
-    model = imps.linear_model(imps.load_case(case).sources, priors)
+def known_before(year: int, other: str) -> imps.Priors:
+    """Priors known the year before a census, with the scales that a fit of another case finds."""
+    priors = imps.default_priors(as_of=year - 1)
+    model = imps.linear_model(imps.load_case(other).sources, priors)
     found = imps.fit(model, seed=SEED, method="exact", draws=DRAWS, progress=False)
     means = found.draws["log_scale"].mean(("chain", "draw")).values
     for name, h in zip(model.scale_names, means, strict=True):
-        priors = priors.widen(name, float(np.exp(0.5 * h)))
-    return priors
+        priors = priors.widen(name, float(np.exp(model.log_sd * h)))
+    return priors.replace(scale_log_sd=(KNOWN_SCALE, 0.0))
 
 
 def predicted_census(model: LinearModel) -> np.ndarray:
@@ -173,9 +177,9 @@ def predictions(case: str, model: LinearModel) -> list[dict]:
         "stated standard errors only": account_with_stated_errors(model),
         "pro rata to the base": (published.sum() * ages / ages.sum())[None],
     }
-    before = CASES[CASES.index(case) - 1]
-    if sources.base.observed == imps.load_case(before).sources.base.observed != "total":
-        methods[LEARNT] = predicted_census(imps.linear_model(sources, learnt_scales(before)))
+    if case in DECADES:
+        priors = known_before(sources.last_year, DECADES[case])
+        methods[LEARNT] = predicted_census(imps.linear_model(sources, priors))
     count = sources.census.count.values
     rows = []
     for method, cells in methods.items():

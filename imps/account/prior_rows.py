@@ -91,12 +91,11 @@ class Prior:
 
 
 BIAS_CORRELATION = "bias_correlation"
-_CHILDREN = 0.4
-"""Share of a flow of children that errs; with 0.57 over 1 % of drawn flows are negative."""
+_CHILDREN = 0.57
+"""Standard deviation of half of the variance of 0.8: children laid out wrongly, or not seen."""
 _FEW_CHILDREN = (
     "Passenger survey of the United Kingdom: 50-260 contacts with under-15s a year, whose share "
-    "of the inflow fell from 17.9 to 6.9 % between 1991 and 2000; size by judgement, so that in "
-    "draws for the United Kingdom under 1 % of the cells of flows are negative"
+    "of the inflow fell from 17.9 to 6.9 % between 1991 and 2000; judgement of the size"
 )
 _JUDGEMENT = "Judgement of the package; show its sensitivity"
 

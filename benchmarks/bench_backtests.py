@@ -120,9 +120,9 @@ def known_before(year: int, other: str) -> imps.Priors:
     priors = imps.default_priors(as_of=year - 1)
     model = imps.linear_model(imps.load_case(other).sources, priors)
     found = imps.fit(model, seed=SEED, method="exact", draws=DRAWS, progress=False)
-    means = found.draws["log_scale"].mean(("chain", "draw")).values
-    for name, h in zip(model.scale_names, means, strict=True):
-        priors = priors.widen(name, float(np.exp(model.log_sd * h)))
+    squares = np.exp(2 * model.log_sd * found.draws["log_scale"]).mean(("chain", "draw")).values
+    for name, square in zip(model.scale_names, squares, strict=True):  # the variance found there
+        priors = priors.widen(name, float(np.sqrt(square)))
     return priors.replace(scale_log_sd=(KNOWN_SCALE, 0.0))
 
 

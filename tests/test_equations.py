@@ -79,8 +79,7 @@ def test_true_flow_and_bias(model, unknowns, flow):
     slow, quick = autoregressive(n, 0.9), autoregressive(n, 0.8)
     hats = np.stack([np.interp(np.arange(91), 5 * np.arange(5), k) for k in np.eye(5)[:4]], axis=1)
     laid = (hats @ z[f"{flow}_children"])[None, :, None]  # the scale is in w already
-    unseen = priors[f"{flow}_bias_children"].sd * hats @ z[f"{flow}_bias_children"]
-    unseen = unseen[None, :, None]
+    unseen = (hats @ z[f"{flow}_bias_children"])[None, :, None]
     alone = z[f"{flow}_cells"].reshape(2, n, -1)  # by sex, interval and group
     v_moving = np.einsum("tv,skv->skt", slow, z[f"{flow}_age_years"].reshape(2, -1, n))
     relative = (

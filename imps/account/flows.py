@@ -132,12 +132,11 @@ def _children(m: np.ndarray) -> np.ndarray:
 def _children_unseen(latents: Latents, flow: str, m: np.ndarray) -> Affine:
     """Children whom the survey does not see, (sex, age, interval), both sexes alike.
 
-    Their size has a prior and no learnt scale: what the survey shows of its children's
-    layout says nothing on those it does not see.
+    Their scale is not that of the layout: what the survey shows of its children says nothing
+    on those it does not see. Stocks and births teach it, here or in another decade.
     """
     name = f"{flow}_bias_children"
-    effect = latents.spread(name, flow) * _children(m)
-    return latents.field(name, effect, source=f"{flow}_bias", prior=name)
+    return latents.field(name, _children(m), scale=name, source=f"{flow}_bias")
 
 
 def _within_published(

@@ -157,7 +157,7 @@ def _bias_rows(flow: str, mean: float, level: float, young: float, drift: float)
         _row(f"{flow}_bias_young", "normal", 0.0, young, published,
              "further bias at young adult ages (peak at 28), each sex its own",
              f"{survey_ref}; judgement of the part at these ages"),
-        _row(f"{flow}_bias_children", "normal", 0.0, _CHILDREN,
+        _row(f"{flow}_bias_children", "scale", 0.0, _CHILDREN,
              f"share of the mean {flow} of children",
              "migrant children whom the survey does not see, or who are none; linear between ages "
              "0, 5, 10, 15 and 20, both sexes alike", _FEW_CHILDREN),

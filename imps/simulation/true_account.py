@@ -174,7 +174,7 @@ class TrueAccount:
         true = m[:, :, None] * (1 + departure + age[:, :, None] + moving)
         true += (self._bent(draw, name, m) + self._laid(draw, name))[:, :, None]
         laid = draw.scale(f"{name}_children") * self._children(draw, m)
-        unseen = draw.priors[f"{name}_bias_children"].sd * self._children(draw, m)
+        unseen = draw.scale(f"{name}_bias_children") * self._children(draw, m)
         true += (unseen + laid)[:, :, None] + self._cells(draw, name, m, n)
         level = self.bias_level(draw, name)
         contrast = draw.normal(f"{name}_bias_sex") * np.array([1.0, -1.0])[:, None, None]

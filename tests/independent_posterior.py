@@ -340,8 +340,7 @@ class IndependentPosterior:
         self._add({x: by_sex(m * moving)}, f"{flow}_age_years")
         child = m * hats(self.ages.size)[None, :, None]
         self._add({x: child}, f"{flow}_children")
-        unseen = self.sd(f"{flow}_bias_children") * child
-        self._add({x: unseen, f"p {flow}": -unseen})
+        self._add({x: child, f"p {flow}": -child}, f"{flow}_bias_children")
         if not d.total:
             cells = np.einsum("sa,sga,tu->satgu", d.m, d.G, np.eye(n)).reshape(*m.shape[:3], -1)
             self._add({x: by_sex(cells)}, f"{flow}_cells")

@@ -154,7 +154,7 @@ def test_scores_with_optional_sources_and_priors_off_their_defaults():
         (faults.bias_mean_forgotten, "block emigration_bias_level", 800),
         (faults.date_change_left_out, "census", 80),
         (faults.children_left_out, "block immigration_bias_children", 80),
-        (faults.directions_turned, "block immigration_bias_level", 150),
+        (faults.directions_turned, "block immigration_bias_level", 300),
     ],
     ids=lambda x: getattr(x, "__name__", ""),
 )

@@ -1,0 +1,93 @@
+"""Conflict of rows left out: its family-wise level under the model, and what a wrong census shows.
+
+Data sets are drawn from the model itself, latent variables and random errors at the most
+probable scales of each account. "right": the share of them in which any band of age or source
+is in conflict (5 per cent if the critical value is right). "children 3 % short": the census
+counts 3 per cent fewer at ages 0-9; the share in which those ages are in conflict. "children
+missed" rows are no data sets but exact: what each headline group answers, in thousand, to 100
+thousand migrant children whom the survey missed and the census counted (at fixed scales).
+
+Appends to results/stability.csv. Run as
+
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_stability.py [data sets]
+"""
+
+import sys
+
+import numpy as np
+from results_file import append
+
+import imps
+from imps.posterior.exact import GaussianPosterior
+from imps.results.stability import (
+    AGE_BANDS,
+    LeaveOut,
+    band_label,
+    headline_totals,
+    rows_by,
+    stability,
+)
+
+SHORT = 0.97
+MISSED = 100_000.0
+CHILDREN = ("0-9", "10-19")
+
+
+def accounts() -> dict[str, imps.Sources]:
+    """The two cases with stocks by age, and a simulated account without births before the base."""
+    cases = ("england-wales-2001-2011", "england-wales-2011-2021")
+    return {
+        **{name: imps.load_case(name).sources for name in cases},
+        "simulated, null": imps.simulate_account("null", seed=3).sources,
+    }
+
+
+def measure(name: str, sources: imps.Sources, sets: int) -> list[dict[str, object]]:
+    """Rows of one account."""
+    model = imps.linear_model(sources, imps.default_priors())
+    scales = GaussianPosterior(model).mode()
+    factors, rng = model.scale_factors(scales), np.random.default_rng(1)
+    totals = headline_totals(model)
+    exact = LeaveOut(model, scales, list(totals.values()))
+    parts = {**rows_by(model, "age"), **rows_by(model, "source")}
+    bands = {band_label(*band) for band in AGE_BANDS}
+    gains = {label: exact.without(rows, counted=label in bands) for label, rows in parts.items()}
+    critical = {by: stability(model, scales, by).critical for by in (("age", "source"), ("age",))}
+    children = parts["0-9"]
+
+    def strongest(observed: np.ndarray, label: str) -> float:
+        _, added, gain = gains[label]
+        more = np.diag(added)
+        before = np.append(np.diag(exact.covariance), 0.0)[: more.size]
+        informed = more > 1e-6 * before
+        z = gain.T @ exact.solve((observed - model.offset) / model.standard_error)
+        return float(np.abs(z[informed] / np.sqrt(more[informed])).max(initial=0.0))
+
+    right, found = [], []
+    for _ in range(sets):
+        noise = model.standard_error * rng.standard_normal(model.observed.size)
+        drawn = model.expected((factors * rng.standard_normal(model.n_latent))[None])[0] + noise
+        right.append(max(strongest(drawn, label) for label in parts) > critical["age", "source"])
+        drawn[children] *= SHORT
+        found.append(strongest(drawn, "0-9") > critical[("age",)])
+    rows = [
+        {"account": name, "what": "right", "sets": sets, "value": round(np.mean(right), 3)},
+        {"account": name, "what": "children 3 % short", "sets": sets,
+         "value": round(np.mean(found), 3)},
+    ]  # fmt: skip
+    for band in CHILDREN:
+        more = np.zeros(model.observed.size)
+        at = parts[band]
+        more[at] = MISSED * model.observed[at] / model.observed[at].sum()
+        answer = exact.solved.T @ (more / model.standard_error)
+        rows += [
+            {"account": name, "what": f"children missed at {band}: {group}", "sets": "",
+             "value": round(float(x) / 1000, 1)}
+            for group, x in zip(totals, answer, strict=True)
+        ]  # fmt: skip
+    return rows
+
+
+if __name__ == "__main__":
+    many = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    append("stability", (row for name, s in accounts().items() for row in measure(name, s, many)))

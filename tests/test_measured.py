@@ -67,11 +67,11 @@ def test_nuts_passed_its_gate_on_every_unseen_data_set():
 def test_words_that_stand_for_numbers_of_the_back_tests():
     """None, two of 20, in its interval, outside of it."""
     early, late = CASES[1:]
-    learnt = f"{MODEL}, scales of the decade before"
-    assert band("cells", early, "10-19") == band("cells", late, "0-9") == 20
-    assert band("coverage90", early, "10-19") == 0
-    assert band("coverage90", late, "0-9") == 2 / 20
-    assert back("coverage90", late, f"{AGES}, ages 0-9", learnt) == 2 / 20
+    assert band("coverage90", early, "10-19") < 0.8 <= band("coverage90", early, "0-9")
+    assert min(band("coverage90", late, ages) for ages in ("0-9", "10-19")) >= 0.8
+    sexes = [(early, "female"), (late, "male"), (early, "male"), (late, "female")]
+    better = [back("crps", *x, MODEL) < back("crps", *x, PUBLISHED) for x in sexes]
+    assert better == [True, True, True, False]
     for case in CASES:
         assert back("coverage90", case, "total", MODEL) == 1
         assert back("coverage95", case, "total", "stated standard errors only") == 0

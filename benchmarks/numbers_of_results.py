@@ -524,8 +524,8 @@ def cost_claims():
 
 
 CLAIMS = [
-    *planted_claims(), *accuracy_claims(), *prediction_claims(), *stability_claims(), *calibration_claims(),
-    *cost_claims(),
+    *planted_claims(), *accuracy_claims(), *prediction_claims(), *stability_claims(),
+    *calibration_claims(), *cost_claims(),
 ]  # fmt: skip
 
 

@@ -11,7 +11,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from numbers_of_results import (
-    AGES,
     CASES,
     MODEL,
     OWN,

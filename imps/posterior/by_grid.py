@@ -19,7 +19,8 @@ from imps.sampling import DRAWS, Sampling
 
 GRID_POINTS = 256
 MORE_GRID_POINTS = 1024
-"""Taken by a chain whose first grid is too uneven: one far point is diluted, a bad proposal not."""
+EVEN_SHARE = 0.5
+"""A chain whose grid has a smaller share of effective points takes more: a far point is diluted."""
 LEAST_EFFECTIVE_SHARE = 0.25
 """Share of effective grid points under which the exact way is given up for NUTS."""
 
@@ -53,7 +54,7 @@ def _grid_chain(
 ) -> xr.Dataset:
     seeds = [stream_seed(sampling.seed, f"chain {chain}: {part}") for part in ("grid", "draws")]
     grid = posterior.grid(proposal, GRID_POINTS, seed=seeds[0])
-    if grid.effective < LEAST_EFFECTIVE_SHARE * GRID_POINTS:
+    if grid.effective < EVEN_SHARE * GRID_POINTS:
         grid = posterior.grid(proposal, MORE_GRID_POINTS, seed=seeds[0])
     h, z = posterior.draw(grid, sampling.draws or DRAWS["exact"], seed=seeds[1])
     stats = {

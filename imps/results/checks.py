@@ -24,8 +24,8 @@ from imps.results.verdict import DO_NOT_USE, SAVED_FIT, USABLE, WITH_CARE, Cause
 
 LARGEST_R_HAT = 1.01
 LEAST_ESS = 400
-LARGEST_LOG_SCALE = 3.0
-"""A standardised log scale beyond this is a misfit, not a scale."""
+RUNAWAY = 6.0
+"""A scale that many prior deviations out has run away to its bound and is a misfit."""
 LARGEST_MEAN_SQUARE = 2.0
 """Mean square of standardised residuals above which a source of 20 rows or more fits badly."""
 TENSION = 2.0
@@ -106,10 +106,10 @@ _MADE: WeakKeyDictionary[Fit, Checks] = WeakKeyDictionary()
 def check(fit: Fit) -> Checks:
     """Check a fit: computation, misfit, tension with the priors, separability.
 
-    R-hat at most 1.01, effective sizes at least 400, no divergences, an even grid,
-    no scale beyond three prior deviations: a fit that fails these must not be used.
-    A source that fits badly, one that stands two prior standard deviations off its
-    prior mean, and two that cannot be told apart ask for care.
+    R-hat at most 1.01, effective sizes at least 400, no divergences, an even grid, no
+    scale that has run away: a fit that fails these must not be used. A source that fits
+    badly, a source or scale that stands two prior standard deviations off, rows that
+    contradict all others, and two sources that cannot be told apart ask for care.
 
     Raises
     ------
@@ -129,11 +129,12 @@ def _checked(fit: Fit) -> Checks:
     points, of = _least_even_grid(fit)
     scales = fit.draws[LOG_SCALE].mean(("chain", "draw"))
     misfit = _misfit(fit)
-    hard = [*_computation(table, divergences, points, of), *_scales(fit)]
+    hard = [*_computation(table, divergences, points, of), *_scales(fit, RUNAWAY)]
     stale = [Cause(SAVED_FIT, f"STALE: {reason}", "fit again") for reason in fit.stale]
     stands = _stability(fit)
     soft = [*stale, *_bad_fits(misfit), *_conflicts(stands)]
     soft += [*_tensions(fit, quantities), *_inseparable(quantities)]
+    soft += [cause for cause in _scales(fit, TENSION) if cause not in hard]
     by_chance, causes = nothing_to_explain(fit.model, fit.latents()), (*hard, *soft)
     by_chance = by_chance and not hard  # draws that must not be used say nothing
     step = "read imps.attribute beside imps.identifiability"
@@ -255,17 +256,17 @@ def _least_even_grid(fit: Fit) -> tuple[float | None, int | None]:
     return float(points[least]), int(of[least])
 
 
-def _scales(fit: Fit) -> list[Cause]:
-    """Scales that ran away: single ages or cells are wrong or misplaced."""
+def _scales(fit: Fit, limit: float) -> list[Cause]:
+    """Scales far off their median: figures that vary more, or less, than the prior expects."""
     scales = fit.draws[LOG_SCALE].mean(("chain", "draw"))
+    steps = (
+        "ask whether these figures are smoothed, or one year copied",
+        "look for wrong or misplaced single ages or cells in this source",
+    )
     return [
-        Cause(
-            name,
-            f"the scale is {value:+.1f} prior deviations out",
-            "look for wrong or misplaced single ages or cells in this source",
-        )
+        Cause(name, f"the scale is {value:+.1f} prior deviations out", steps[int(value > 0)])
         for name, value in zip(fit.model.scale_names, scales.values, strict=True)
-        if abs(value) > LARGEST_LOG_SCALE
+        if abs(value) > limit
     ]
 
 

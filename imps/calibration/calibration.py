@@ -293,7 +293,7 @@ def _log_likelihood(figures: np.ndarray, expected: np.ndarray, se: np.ndarray) -
 
 def _share(draws: np.ndarray, truth: float, rng: np.random.Generator) -> float:
     """Rank of a truth among draws as a share, made continuous by a uniform number."""
-    near = 1e-9 * max(1.0, abs(truth))
+    near = KNOWN * max(1.0, abs(truth))
     if np.ptp(draws) <= near and abs(draws[0] - truth) <= 1e3 * near:
         return float("nan")  # known, not inferred
     return float(((draws < truth).sum() + rng.random()) / (draws.size + 1))

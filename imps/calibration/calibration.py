@@ -42,6 +42,7 @@ from imps.calibration.work_file import WorkFile, fingerprint
 from imps.errors import some
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.pymc_model import linear_part
+from imps.posterior.storage import KNOWN
 from imps.simulation.from_priors import (
     RANDOM_ERRORS,
     SYSTEMATIC_GAP,

@@ -63,8 +63,9 @@ def check_ages(draft: Draft) -> None:
     """Check nested bands against their parts; refuse overlaps, gaps and unclear open groups."""
     series = _series(draft)
     kinds = {bands: classify(bands) for bands in set(series["_bands"])}
+    whole = draft.frame
     _check_nested(draft, series, kinds)
-    _check_shape(draft)
+    _check_shape(draft, series if draft.frame is whole else _series(draft))
     if not draft.log.failed:
         _check_open_age(draft)
 
@@ -73,16 +74,14 @@ def _series(draft: Draft) -> pd.DataFrame:
     """The set of bands of each series, with the position of its rows."""
     by = key_columns(draft, "age_group")
     group = draft.frame.groupby(by, sort=False, dropna=False).ngroup().to_numpy()
-    order = np.argsort(group, kind="stable")
+    codes = draft.frame.groupby([FIRST, END]).ngroup().to_numpy()
+    pairs = sorted(set(zip(draft.frame[FIRST], draft.frame[END], strict=True)))
+    order = np.lexsort((codes, group))
     cuts = np.flatnonzero(np.diff(group[order])) + 1
-    pairs = list(zip(draft.frame[FIRST], draft.frame[END], strict=True))
-    members = np.split(order, cuts)
-    return pd.DataFrame(
-        {
-            "_rows": members,
-            "_bands": [frozenset(pairs[i] for i in rows) - {(-1, -1)} for rows in members],
-        }
-    )
+    members, bands = np.split(order, cuts), np.split(codes[order], cuts)
+    sets = {c.tobytes(): c for c in bands}  # most series have the same bands
+    distinct = {key: frozenset(pairs[i] for i in c) - {(-1, -1)} for key, c in sets.items()}
+    return pd.DataFrame({"_rows": members, "_bands": [distinct[c.tobytes()] for c in bands]})
 
 
 def _check_nested(draft: Draft, series: pd.DataFrame, kinds: dict[frozenset[Band], Bands]) -> None:
@@ -106,12 +105,11 @@ def _check_nested(draft: Draft, series: pd.DataFrame, kinds: dict[frozenset[Band
     draft.frame = frame.drop(index=drop).reset_index(drop=True)
 
 
-def _check_shape(draft: Draft) -> None:
+def _check_shape(draft: Draft, series: pd.DataFrame) -> None:
     """Refuse overlaps and gaps, each pair of bands once with all its rows."""
     places: dict[tuple[str, Band, Band], list[int]] = {}
     shapes: dict[frozenset[Band], Bands] = {}
     firsts, ends = draft.frame[FIRST].to_numpy(), draft.frame[END].to_numpy()
-    series = _series(draft)
     for rows, bands in zip(series["_rows"], series["_bands"], strict=True):
         if bands not in shapes:
             shapes[bands] = classify(bands)

@@ -16,6 +16,7 @@ import pandas as pd
 
 from imps.reading.draft import END, FIRST, ROW, Draft
 from imps.reading.findings import Collector
+from imps.reading.grid import object_array
 from imps.reading.header import TITLE, Cells
 from imps.reading.kinds import ACCOUNT, EVENTS, FLOW_TABLE, SHARES, STOCK, Schema
 from imps.reading.labels import (
@@ -59,7 +60,8 @@ def read_columns(cells: Cells, schema: Schema, options: ReadOptions, log: Collec
     if "flow" in cells.columns:
         _read_flow(draft, cells)
     if "sex" in cells.columns:
-        _set(draft, "sex", _each(draft, cells, "sex", lambda t: read_sex(t, options.sex_codes)))
+        sexes = _each(draft, cells, "sex", lambda t: read_sex(t, options.sex_codes))
+        _set(draft, "sex", _spread(*sexes))
     _read_ages(draft, cells)
     _read_periods(draft, cells)
     for name in schema.values:
@@ -73,19 +75,18 @@ def _set(draft: Draft, name: str, values: np.ndarray) -> None:
     draft.frame[name] = pd.Series(values, index=draft.frame.index, dtype=object)
 
 
-def _each(draft: Draft, cells: Cells, name: str, read: Callable[[str], Reading]) -> np.ndarray:
-    """Read each distinct text of a column; the values, None where unreadable."""
+def _each(
+    draft: Draft, cells: Cells, name: str, read: Callable[[str], Reading]
+) -> tuple[list[Any], np.ndarray]:
+    """Read each distinct text of a column: its value, None if unreadable, and its place by row."""
     codes, texts = pd.factorize(cells.columns[name])
     readings = [read(str(text)) for text in texts]
     _report(draft, cells, name, codes, readings)
-    return _spread([r.value for r in readings], codes)
+    return [r.value for r in readings], codes
 
 
 def _spread(values: list[Any], codes: np.ndarray) -> np.ndarray:
-    distinct = np.empty(len(values), dtype=object)
-    for i, value in enumerate(values):
-        distinct[i] = value
-    return distinct[codes]
+    return object_array(values)[codes]
 
 
 def _report(
@@ -178,7 +179,7 @@ def _read_flow(draft: Draft, cells: Cells) -> None:
             return Reading(None, "LABEL_UNKNOWN" if text.strip() else "LABEL_EMPTY")
         return Reading(word, "" if text == word else "LABEL_FORMAT")
 
-    _set(draft, "flow", _each(draft, cells, "flow", read))
+    _set(draft, "flow", _spread(*_each(draft, cells, "flow", read)))
 
 
 # Ages and periods
@@ -188,16 +189,17 @@ def _read_ages(draft: Draft, cells: Cells) -> None:
     name = next((n for n in ("age", "age_group") if n in cells.columns), "")
     if not name:
         return
-    values = _each(draft, cells, name, read_age)
-    sexes = draft.frame.get("sex", pd.Series("persons", index=draft.frame.index))
-    bounds = {
-        pair: ages_for(*pair) if pair[1] is not None else (-9, -9)
-        for pair in set(zip(sexes, values, strict=True))
-    }
-    pairs = [bounds[pair] for pair in zip(sexes, values, strict=True)]
-    draft.frame[[FIRST, END]] = np.array(pairs, dtype=int).reshape(-1, 2)
-    labels = {v: age_label(v) if v is not None else "" for v in set(values)}
-    draft.frame["age_group"] = pd.Series([labels[v] for v in values], dtype=object)
+    values, codes = _each(draft, cells, name, read_age)
+    bounds = np.array(
+        [
+            [ages_for(sex, v) if v is not None else (-9, -9) for v in values]
+            for sex in ("persons", "male")
+        ]
+    )
+    male = draft.frame["sex"].eq("male").to_numpy(int) if "sex" in draft.frame else 0
+    draft.frame[[FIRST, END]] = bounds[male, codes]
+    labels = [age_label(v) if v is not None else "" for v in values]
+    _set(draft, "age_group", _spread(labels, codes))
     draft.headers.setdefault("age_group", draft.headers.get(name, name))
 
 
@@ -208,20 +210,26 @@ def is_all_ages(frame: pd.DataFrame) -> pd.Series:
 
 def _read_periods(draft: Draft, cells: Cells) -> None:
     o = draft.options
-    moments = _each(
+    moments, codes = _each(
         draft, cells, "year", lambda t: read_period(t, split_year=o.split_year, century=o.century)
     )
-    read = np.array([m is not None for m in moments])
-    draft.frame["year"] = [m.year if m is not None else -1 for m in moments]
+    read = np.array([m is not None for m in moments])[codes]
+    draft.frame["year"] = np.array([m.year if m is not None else -1 for m in moments])[codes]
     if draft.schema.nature == STOCK:
-        _stock_dates(draft, cells, moments, read)
+        _stock_dates(draft, cells, moments, codes, read)
     elif draft.schema.nature in (EVENTS, FLOW_TABLE):
-        _flow_periods(draft, cells, moments, read)
+        _flow_periods(draft, cells, moments, codes, read)
     elif draft.schema.nature in (ACCOUNT, SHARES):
         draft.metadata["period"] = o.period or MID_YEAR
 
 
-def _stock_dates(draft: Draft, cells: Cells, moments: np.ndarray, read: np.ndarray) -> None:
+def _stock_dates(
+    draft: Draft,
+    cells: Cells,
+    moments: list[Moment | None],
+    codes: np.ndarray,
+    read: np.ndarray,
+) -> None:
     """Stocks stand at 30 June, or on a declared census day."""
 
     def day(moment: Moment | None) -> str:
@@ -229,24 +237,29 @@ def _stock_dates(draft: Draft, cells: Cells, moments: np.ndarray, read: np.ndarr
             return ""
         return f"{moment.year:04d}-06-30" if moment.kind == "year" else moment.day
 
-    days = {m: day(m) for m in set(moments)}
-    draft.frame["date"] = pd.Series([days[m] for m in moments], dtype=object)
-    span = np.array([m is not None and m.kind not in ("year", "date") for m in moments])
+    days = [day(m) for m in moments]
+    _set(draft, "date", _spread(days, codes))
+    span = np.array([m is not None and m.kind not in ("year", "date") for m in moments])[codes]
     texts = cells.columns["year"]
     draft.find(span, "PERIOD_UNREADABLE.stock", column="year", texts=texts[span])
-    middle = np.array([d.endswith("-06-30") for d in draft.frame["date"]])
-    declared = np.isin(draft.frame["date"].to_numpy(dtype=str), list(draft.options.census_days))
-    other = read & ~span & ~middle & ~declared
+    allowed = [d.endswith("-06-30") or d in draft.options.census_days for d in days]
+    other = read & ~span & ~np.array(allowed)[codes]
     dates = sorted(set(draft.frame["date"].to_numpy()[other]))
     at_year_end = {date[5:] for date in dates} & {"12-31", "01-01"}
     code = "STOCK_DATE.year_end" if at_year_end else "STOCK_DATE"
     draft.find(other, code, column="year", texts=texts[other], dates=dates)
 
 
-def _flow_periods(draft: Draft, cells: Cells, moments: np.ndarray, read: np.ndarray) -> None:
+def _flow_periods(
+    draft: Draft,
+    cells: Cells,
+    moments: list[Moment | None],
+    codes: np.ndarray,
+    read: np.ndarray,
+) -> None:
     """Flows need a period of twelve months; a bare year does not say which."""
     stated = _stated_period(draft, cells)
-    kinds = np.array([m.kind if m is not None else "" for m in moments], dtype=object)
+    kinds = _spread([m.kind if m is not None else "" for m in moments], codes)
     texts = cells.columns["year"]
     dated = kinds == "date"
     draft.find(dated, "PERIOD_UNREADABLE.date", column="year", texts=texts[dated])
@@ -260,7 +273,7 @@ def _flow_periods(draft: Draft, cells: Cells, moments: np.ndarray, read: np.ndar
         draft.find(
             first & read, "PERIOD_MIXED", column="year", texts=texts[first & read], periods=found
         )
-    draft.frame["period"] = pd.Series(kinds, dtype=object)
+    _set(draft, "period", kinds)
     draft.metadata["period"] = found[0] if found else ""
 
 

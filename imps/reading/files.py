@@ -25,8 +25,10 @@ from imps.reading.grid import (
     MAX_ROWS,
     MAX_TEXT,
     Grid,
-    cell_text,
+    blank_rows,
+    column_texts,
     is_missing,
+    object_array,
     too_large,
 )
 from imps.reading.options import ENCODINGS, ReadOptions
@@ -215,15 +217,12 @@ def _delimiter(text: str, options: ReadOptions, log: Collector) -> str | None:
 
 def _split(text: str, delimiter: str, log: Collector) -> Grid | None:
     """Cut a text into rows and cells; blank rows are counted and left out."""
-    cells: list[list[str]] = []
-    rows: list[Any] = []
+    records: list[list[str]] = []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     row = 0
     try:
         for row, record in enumerate(reader, start=1):
-            if any(map(str.strip, record)):
-                cells.append(record)
-                rows.append(row)
+            records.append(record)
             if row > MAX_ROWS:
                 too_large(log, f"more than {MAX_ROWS:,} rows")
                 return None
@@ -236,10 +235,12 @@ def _split(text: str, delimiter: str, log: Collector) -> Grid | None:
             return None
         log.add("QUOTES_UNBALANCED", rows=[row + 1])
         return None
-    if not cells:
+    blank = blank_rows(records)
+    if len(blank) == len(records):
         log.add("FILE_EMPTY.blank")
         return None
-    return Grid(cells, rows, False, row - len(rows))
+    rows = [i for i in range(len(records)) if i not in blank]
+    return Grid([records[i] for i in rows], [i + 1 for i in rows], False, len(blank))
 
 
 # Parquet and data frames
@@ -269,7 +270,7 @@ def _parquet_grid(content: bytes, log: Collector) -> Grid | None:
         if _longest_text(table) > MAX_TEXT:
             too_large(log, f"a cell of more than {MAX_TEXT:,} bytes")
             return None
-        columns = [column.to_pylist() for column in table.columns]
+        columns = [_unpacked(column) for column in table.columns]
     except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError):
         _unreadable(log, "the Parquet file is damaged")
         return None
@@ -289,6 +290,18 @@ def _longest_text(table: Any) -> int:
             if texts is not None and len(texts):
                 longest = max(longest, pc.max(pc.binary_length(texts)).as_py() or 0)
     return longest
+
+
+def _unpacked(column: Any) -> list[Any]:
+    """The cells of a column; each distinct one is unpacked once."""
+    import pyarrow as pa
+
+    try:
+        coded = column.dictionary_encode().combine_chunks()
+    except pa.ArrowNotImplementedError:  # lists and the like
+        return column.to_pylist()
+    distinct = object_array([*coded.dictionary.to_pylist(), None])
+    return distinct[coded.indices.fill_null(len(distinct) - 1).to_numpy()].tolist()
 
 
 def frame_grid(frame: pd.DataFrame, log: Collector) -> Grid | None:
@@ -319,11 +332,13 @@ def _typed_grid(
     texts = []
     for name, column in zip(names, columns, strict=True):
         try:
-            texts.append([cell_text(value) for value in column])
+            texts.append(column_texts(column))
         except TypeError:
             log.add("CELL_NOT_PLAIN", column=name)
     if log.failed:
         return None
-    kept = [(list(cells), row) for *cells, row in zip(*texts, rows, strict=True) if any(cells)]
-    cells = [names, *(cells for cells, _ in kept)]
-    return Grid(cells, [top, *(row for _, row in kept)], True, len(rows) - len(kept))
+    cells = list(map(list, zip(*texts, strict=True)))
+    kept = [i for i, row in enumerate(cells) if any(row)]
+    if len(kept) < len(cells):
+        cells, rows = [cells[i] for i in kept], [rows[i] for i in kept]
+    return Grid([names, *cells], [top, *rows], True, len(texts[0]) - len(kept))

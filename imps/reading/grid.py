@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,9 +50,36 @@ def too_large(log: Collector, what: str) -> None:
     log.add("TOO_LARGE", size=what)
 
 
+def is_blank(cells: Sequence[str]) -> bool:
+    """Whether no cell of a row or column has text in it."""
+    return not any(map(str.strip, cells))
+
+
+def blank_rows(cells: Sequence[Sequence[str]]) -> set[int]:
+    """Positions of the blank rows; the first cell of most shows that they are none."""
+    unclear = (i for i, row in enumerate(cells) if not row or not row[0].strip())
+    return {i for i in unclear if is_blank(cells[i])}
+
+
+def object_array(items: Sequence[Any]) -> np.ndarray:
+    """A flat array of the items as they are, tuples among them."""
+    return np.fromiter(items, dtype=object, count=len(items))
+
+
 def is_missing(value: Any) -> bool:
     """Whether a typed cell holds nothing: None, NaN, NaT or NA."""
     return value is None or value is pd.NA or value is pd.NaT or (value != value) is True
+
+
+def column_texts(column: Sequence[Any]) -> Sequence[str]:
+    """A column as text; of one kind, as in long tables, each distinct cell is written once."""
+    kinds = set(map(type, column))
+    if kinds == {str}:
+        return column
+    if kinds in ({float}, {int}):
+        texts = {value: cell_text(value) for value in set(column)}
+        return [texts[value] for value in column]
+    return list(map(cell_text, column))
 
 
 def cell_text(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from imps.reading.findings import Collector
-from imps.reading.grid import Grid
+from imps.reading.grid import Grid, object_array
 from imps.reading.kinds import Schema, column_name
 from imps.reading.labels import read_age, read_period, read_sex
 from imps.reading.numbers import read_number
@@ -227,7 +227,7 @@ def _named(
     _check_twins(header, extra, log)
     texts = {name: np.array(columns[j], dtype=object) for name, j in names.items()}
     headers = {name: header[j] for name, j in names.items()}
-    places = _object_array(rows)
+    places = object_array(rows)
     extra = _without_nameless(extra, header, columns, log)
     melted = _wide(texts, headers, places, extra, header, columns, schema, options, log)
     if melted is None:
@@ -247,13 +247,6 @@ def _sex_columns(header: list[str], schema: Schema) -> list[int]:
         return []
     sexes = {j: read_sex(text).value for j, text in enumerate(header)}
     return [j for j, sex in sexes.items() if sex] if {"male", "female"} <= {*sexes.values()} else []
-
-
-def _object_array(items: Sequence[Any]) -> np.ndarray:
-    array = np.empty(len(items), dtype=object)
-    for i, item in enumerate(items):
-        array[i] = item
-    return array
 
 
 def _canonical(name: str, schema: Schema, header: list[str]) -> str:
@@ -337,7 +330,7 @@ def _wide(
     long[key] = np.tile(np.array([header[j] for j in spread], dtype=object), len(rows))
     block = np.array([columns[j] for j in spread], dtype=object)
     long[schema.value] = block.T.reshape(-1)
-    places = _object_array([f"{row}, column '{header[j]}'" for row in rows for j in spread])
+    places = object_array([f"{row}, column '{header[j]}'" for row in rows for j in spread])
     rest = [j for j in extra if j not in spread]
     return long, {**headers, key: "", schema.value: ""}, places, rest
 

@@ -69,8 +69,8 @@ def _check_zeros(draft: Draft, frame: pd.DataFrame, series: pd.Series) -> None:
 def _check_outliers(draft: Draft, frame: pd.DataFrame, series: pd.Series) -> None:
     """Codes such as 9999999 stand far above everything else."""
     value = frame[draft.schema.value]
-    text = value.map(lambda v: f"{v:.15g}")
-    nines = text.str.fullmatch("9{5,}")
+    high = value[value > 99_998].map(lambda v: f"{v:.15g}")
+    nines = high.astype(str).str.fullmatch("9{5,}").reindex(value.index, fill_value=False)
     typical = value.median()
     highest = _second_highest(value, series)
     far = (value > OUTLIER_RATIO * highest) & (highest > 0) & (value > 10_000)

@@ -244,19 +244,23 @@ def _tidy(draft: Draft) -> pd.DataFrame:
 def content_hash(frame: pd.DataFrame, kind: str) -> str:
     """SHA-256 of labels and figures, independent of container, row order and flags."""
     columns = [c for c in sorted(frame.columns) if not c.endswith("_flag") and c != "reference"]
-    ordered = frame.sort_values([c for c in _ORDER if c in frame], kind="stable")
+    labels = {
+        c: pd.factorize(frame[c].to_numpy(), sort=True)
+        for c in columns
+        if not pd.api.types.is_float_dtype(frame[c])
+    }
+    order = np.lexsort([labels[c][0] for c in reversed(_ORDER) if c in labels])
     digest = hashlib.sha256(kind.encode())
     for name in columns:
-        values = ordered[name]
         digest.update(f"\n{name}\n".encode())
-        if pd.api.types.is_float_dtype(values):
-            array = values.to_numpy(dtype="<f8", copy=True)
+        if name in labels:
+            codes, distinct = labels[name]
+            digest.update("\x1f".join(map(str, distinct)).encode())
+            digest.update(codes[order].astype("<i8").tobytes())
+        else:
+            array = frame[name].to_numpy(dtype="<f8", copy=True)[order]
             array[np.isnan(array)] = np.nan
             digest.update((array + 0.0).tobytes())
-        else:
-            codes, distinct = pd.factorize(values.to_numpy(), sort=True)
-            digest.update("\x1f".join(map(str, distinct)).encode())
-            digest.update(codes.astype("<i8").tobytes())
     return digest.hexdigest()
 
 

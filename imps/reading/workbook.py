@@ -6,7 +6,6 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
 from typing import Any, Final
 
 from imps.reading.findings import Collector
@@ -15,7 +14,9 @@ from imps.reading.grid import (
     MAX_COLUMNS,
     MAX_ROWS,
     Grid,
-    cell_text,
+    blank_rows,
+    column_texts,
+    is_blank,
     too_large,
 )
 from imps.reading.options import ReadOptions, nearest
@@ -23,6 +24,13 @@ from imps.reading.options import ReadOptions, nearest
 MAX_CELLS: Final = 20_000_000
 _COLUMN_LETTERS: Final = re.compile(rb"""<c[^>]*? r=["']([A-Z]{1,3})[0-9]+["']""")
 _ROW_NUMBERS: Final = re.compile(rb""" r=["'][A-Z]{0,3}([0-9]{5,})["']""")
+_FAR: Final = re.compile(rb""" r=["'](?:[A-Z]{2,3}[0-9]+|[A-Z]?(?:[7-9][0-9]{5}|[0-9]{7,}))["']""")
+"""A cell or row outside A1:Z699999; what lies inside is within the bounds."""
+
+_MARKS: Final = {
+    "errors": re.compile(rb"""t=["']e["']"""),
+    "formulas": re.compile(rb"<f[ >]"),
+}
 
 
 def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid | None:
@@ -32,7 +40,8 @@ def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid 
     if _is_text(content):
         log.add("FILE_NOT_READABLE.not_workbook")
         return None
-    if not _bounded(content, log):
+    marks = _marks(content, log)
+    if marks is None:
         return None
     try:
         book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
@@ -45,8 +54,9 @@ def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid 
     except (calamine.CalamineError, OSError, ValueError, zipfile.BadZipFile):
         log.add("FILE_NOT_READABLE.workbook")
         return None
-    _restore_errors(content, sheet, raw)
-    if _formulas_without_value(content, sheet, raw, log):
+    if "errors" in marks:
+        _restore_errors(content, sheet, raw)
+    if "formulas" in marks and _formulas_without_value(content, sheet, raw, log):
         return None
     return _grid(raw, log)
 
@@ -77,29 +87,34 @@ def _sheet(names: list[str], hidden: list[str], options: ReadOptions, log: Colle
     return None
 
 
-def _bounded(content: bytes, log: Collector) -> bool:
-    """Whether a workbook stays within the bounds once it is unpacked."""
+def _marks(content: bytes, log: Collector) -> set[str] | None:
+    """Whether errors and formulas stand on the sheets of a workbook; None if out of bounds."""
+    found: set[str] = set()
     if not content.startswith(b"PK"):
-        return True
+        return found
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as parts:
             sizes = {part.filename: part.file_size for part in parts.infolist()}
             if sum(sizes.values()) > 2 * MAX_BYTES:
                 too_large(log, f"{sum(sizes.values()):,} bytes when unpacked")
-                return False
+                return None
             for name in sizes:  # reading also finds a part that is longer than it says
-                content_of = parts.read(name)
-                if name.startswith("xl/worksheets/") and not _sheet_bounded(content_of, log):
-                    return False
-            return True
+                xml = parts.read(name)
+                if name.startswith("xl/worksheets/"):
+                    if not _sheet_bounded(xml, log):
+                        return None
+                    found |= {what for what, mark in _MARKS.items() if mark.search(xml)}
     except (zipfile.BadZipFile, EOFError, zlib.error):
         log.add("FILE_NOT_READABLE.damaged", what="workbook")
-        return False
+        return None
     except (OSError, NotImplementedError, RuntimeError, ValueError):
-        return True  # the reader says what is wrong with it
+        pass  # the reader says what is wrong with it
+    return found
 
 
 def _sheet_bounded(xml: bytes, log: Collector) -> bool:
+    if not _FAR.search(xml):
+        return True
     letters = set(_COLUMN_LETTERS.findall(xml))
     width = max((_column_number(name) for name in letters), default=0)
     height = max(map(int, set(_ROW_NUMBERS.findall(xml))), default=0)
@@ -118,8 +133,6 @@ def _column_number(letters: bytes) -> int:
 
 def _restore_errors(content: bytes, sheet: str, raw: list[list[Any]]) -> None:
     """Put back the errors of a spreadsheet, such as #REF!, which the reader takes for empty."""
-    if not content.startswith(b"PK") or not _sheets_hold(content, b't="e"', b"t='e'"):
-        return
     import openpyxl
 
     book = openpyxl.load_workbook(
@@ -136,8 +149,6 @@ def _formulas_without_value(
     content: bytes, sheet: str, raw: list[list[Any]], log: Collector
 ) -> bool:
     """Record formulas that were never calculated: their cells have no value to read."""
-    if not content.startswith(b"PK") or not _sheets_hold(content, b"<f>", b"<f "):
-        return False
     import openpyxl
 
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
@@ -157,49 +168,23 @@ def _formulas_without_value(
     return bool(bare)
 
 
-def _sheets_hold(content: bytes, *marks: bytes) -> bool:
-    """Whether the XML of any sheet of a workbook holds one of these."""
-    with zipfile.ZipFile(io.BytesIO(content)) as parts:
-        names = [
-            n for n in parts.namelist() if n.startswith("xl/worksheets/") and n.endswith(".xml")
-        ]
-        return any(mark in xml for xml in map(parts.read, names) for mark in marks)
-
-
 def _has_value(raw: list[list[Any]], cell: Any) -> bool:
     row, column = cell.row - 1, cell.column - 1
     return row < len(raw) and column < len(raw[row]) and raw[row][column] not in ("", None)
 
 
-class _Numbers(dict[float, str]):
-    """Texts of numbers, each made once."""
-
-    def __missing__(self, value: float) -> str:
-        text = self[value] = cell_text(value)
-        return text
-
-
 def _grid(raw: list[list[Any]], log: Collector) -> Grid | None:
     """The cells of a sheet as text; columns and rows without any text are left out."""
-    columns = [_texts(column) for column in zip(*raw, strict=True)]
-    while columns and not any(map(str.strip, columns[-1])):
+    columns = [column_texts(column) for column in zip(*raw, strict=True)]
+    while columns and is_blank(columns[-1]):
         columns.pop()
     texts = list(map(list, zip(*columns, strict=True)))
-    rows = [i for i, row in enumerate(texts) if any(map(str.strip, row))]
+    blank = blank_rows(texts)
+    rows = [i for i in range(len(texts)) if i not in blank]
     if not rows:
         log.add("FILE_EMPTY.sheet")
         return None
     return Grid([texts[i] for i in rows], [i + 1 for i in rows], False, _blank(rows))
-
-
-def _texts(column: Sequence[Any]) -> Sequence[str]:
-    """A column as text; columns of one kind, which long tables have, take the short way."""
-    kinds = set(map(type, column))
-    if kinds == {str}:
-        return column
-    if kinds == {float}:
-        return list(map(_Numbers().__getitem__, column))
-    return list(map(cell_text, column))
 
 
 def _blank(rows: list[int]) -> int:

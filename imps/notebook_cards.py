@@ -120,6 +120,7 @@ def fan(
     bands: Sequence[tuple[Sequence[float], Sequence[float]]],
     alt: str,
     marks: Sequence[float] = (),
+    unit: Unit | None = None,
 ) -> str:
     """Inline SVG: a line with bands around it, widest first, and marks of a published series."""
     values = [v for low, high in bands for v in (*low, *high)] + [*mean, *marks, 0.0]
@@ -150,36 +151,72 @@ def fan(
         px = float(at(i, 0.0).split(",")[0])
         out.append(_text(px, height - 7, labels[i], anchor))
     for value in (low, high):
-        out.append(_text(left - 6, float(at(0, value).split(",")[1]) + 1, _plain(value), "end"))
+        out.append(
+            _text(
+                left - 6,
+                float(at(0, value).split(",")[1]) + 1,
+                _plain(value, unit or THOUSANDS),
+                "end",
+            )
+        )
     return _svg(width, height, alt, out)
 
 
-def thousand(value: float, places: int | None = None) -> str:
-    """Signed thousands with a true minus sign; a small country's with decimals."""
-    text = f"{value / 1000:+,.{_places(value) if places is None else places}f}"
-    return "0" if float(text.replace(",", "")) == 0 else text.replace("-", "\u2212")
+SMALL = 100_000
+"""Residents under whom figures are printed in persons."""
 
 
-def _places(*values: float) -> int:
-    """Decimals of thousands: none from ten thousand, one from a thousand, else two."""
-    largest = max(abs(v) for v in values)
-    return 0 if largest >= 10_000 else 1 if largest >= 1_000 else 2
+@dataclass(frozen=True)
+class Unit:
+    """The unit in which numbers of persons are printed.
+
+    Attributes
+    ----------
+    size : float
+        Persons that it stands for.
+    name : str
+        After a number: "thousand" or "persons".
+    """
+
+    size: float
+    name: str
+
+    @classmethod
+    def of(cls, population: float) -> Unit:
+        """Thousands, but persons for a population of less than 100 thousand."""
+        return PERSONS if population < SMALL else THOUSANDS
+
+    @property
+    def persons(self) -> str:
+        """As the unit of a column or an axis: "thousand persons" or "persons"."""
+        return "persons" if self.name == "persons" else f"{self.name} persons"
+
+    def said(self, value: float, places: int | None = None) -> str:
+        """A signed number with a true minus sign; small thousands with decimals."""
+        text = f"{value / self.size:+,.{self._places(value) if places is None else places}f}"
+        return "0" if float(text.replace(",", "")) == 0 else text.replace("-", "\u2212")
+
+    def mean_and_ends(self, mean: float, lower: float, upper: float) -> tuple[str, str, str]:
+        """Mean and ends of its interval with the same decimals."""
+        places = self._places(mean, lower, upper)
+        return self.said(mean, places), self.said(lower, places), self.said(upper, places)
+
+    def between(self, mean: float, lower: float, upper: float) -> str:
+        """Mean with its interval."""
+        said, low, high = self.mean_and_ends(mean, lower, upper)
+        return f"{said} [{low}, {high}]"
+
+    def _places(self, *values: float) -> int:
+        """Decimals of thousands: none from ten thousand, one from a thousand, else two."""
+        largest = max(abs(v) for v in values)
+        return 0 if largest >= 10_000 or self.size == 1 else 1 if largest >= 1_000 else 2
 
 
-def mean_and_ends(mean: float, lower: float, upper: float) -> tuple[str, str, str]:
-    """Mean and ends of its interval, thousand persons, with the same decimals."""
-    places = _places(mean, lower, upper)
-    return thousand(mean, places), thousand(lower, places), thousand(upper, places)
+PERSONS, THOUSANDS = Unit(1.0, "persons"), Unit(1000.0, "thousand")
 
 
-def between(mean: float, lower: float, upper: float) -> str:
-    """Mean with its interval, thousand persons."""
-    said, low, high = mean_and_ends(mean, lower, upper)
-    return f"{said} [{low}, {high}]"
-
-
-def _plain(value: float) -> str:
-    return f"{value / 1000:,.0f}".replace("-", "\u2212")
+def _plain(value: float, unit: Unit) -> str:
+    return f"{value / unit.size:,.0f}".replace("-", "\u2212")
 
 
 def _line(x0: float, y0: float, x1: float, y1: float, colour: str) -> str:

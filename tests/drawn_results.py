@@ -90,10 +90,10 @@ def reconciliation(verdict=VERDICT):
     published = pd.DataFrame(
         {
             "year": np.r_[2001, YEARS],
-            "ips": missing + [24e3 + 7e3 * t for t in range(years)],
-            "ips_se": missing + [5e3] * years,
-            "tim_final": missing + [33e3 + 7e3 * t for t in range(years)],
-            "implied_original": missing + [41e3 + 6e3 * t for t in range(years)],
+            "survey": missing + [24e3 + 7e3 * t for t in range(years)],
+            "survey_se": missing + [5e3] * years,
+            "published_flows": missing + [33e3 + 7e3 * t for t in range(years)],
+            "carried": missing + [41e3 + 6e3 * t for t in range(years)],
             "rolled_forward": rolled,
         }
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import imps
-from imps.notebook_cards import Bar, bars, between, card, thousand
+from imps.notebook_cards import THOUSANDS, Bar, bars, card
 from imps.results.verdict import Verdict
 
 TERMINAL_LINES = 10  # "in a terminal in at most ten lines"
@@ -71,10 +71,11 @@ def test_numbers_of_the_cards_are_those_of_the_results(shown):
     groups = shown["Attribution"].groups().set_index("group")
     row = groups.loc["migration"]
     assert (
-        between(row["mean"], row["lower95"], row["upper95"]) in shown["Attribution"]._repr_html_()
+        THOUSANDS.between(row["mean"], row["lower95"], row["upper95"])
+        in shown["Attribution"]._repr_html_()
     )
     total = shown["Reconciliation"].net_migration.sum(("year", "sex", "age")).values
-    said = between(total.mean(), *np.quantile(total, [0.025, 0.975]))
+    said = THOUSANDS.between(total.mean(), *np.quantile(total, [0.025, 0.975]))
     assert said in shown["Reconciliation"]._repr_html_()
     assert said in shown["Fit"]._repr_html_()
 
@@ -103,8 +104,8 @@ def test_a_picture_of_nothing_is_empty_and_flat_values_do_not_divide_by_zero():
 
 
 def test_thousands_of_a_small_country_keep_their_digits():
-    assert between(1_243_460, -5, 2e6) == "+1,243 [0, +2,000]"
-    assert between(2_066, -2_255, 6_213) == "+2.1 [\u22122.3, +6.2]"
-    assert between(93, -20, 40) == "+0.09 [\u22120.02, +0.04]"
-    assert thousand(-0.2) == thousand(0.0) == "0"
-    assert thousand(931) == "+0.93"
+    assert THOUSANDS.between(1_243_460, -5, 2e6) == "+1,243 [0, +2,000]"
+    assert THOUSANDS.between(2_066, -2_255, 6_213) == "+2.1 [\u22122.3, +6.2]"
+    assert THOUSANDS.between(93, -20, 40) == "+0.09 [\u22120.02, +0.04]"
+    assert THOUSANDS.said(-0.2) == THOUSANDS.said(0.0) == "0"
+    assert THOUSANDS.said(931) == "+0.93"

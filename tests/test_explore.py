@@ -71,12 +71,12 @@ def test_preview_says_its_error_against_the_full_posterior(preview, fitted):
 
 
 def test_waterfall_of_the_preview_holds_the_numbers_of_the_table(preview):
-    from imps.notebook_cards import between
+    from imps.notebook_cards import THOUSANDS
 
     changes = {"emigration_bias_level": (-0.1, 0.2)}
     row = preview(**changes).set_index("quantity").loc["gap[emigration_bias]"]
     text = preview.picture(**changes)
-    assert between(row["mean"], row["lower95"], row["upper95"]) in text
+    assert THOUSANDS.between(row["mean"], row["lower95"], row["upper95"]) in text
     assert "emigration_bias_level: mean -0.1, sd 0.2 (fit: -0.05, 0.12)" in text
 
 

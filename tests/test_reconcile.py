@@ -30,7 +30,7 @@ def test_net_migration_table(reconciliation, sources):
     table = reconciliation.net_migration_by_year()
     assert list(table.columns) == NET_COLUMNS
     assert table["year"].tolist() == list(range(1992, 2002))
-    assert table["implied_original"].sum() == pytest.approx(
+    assert table["carried"].sum() == pytest.approx(
         float(sources.rolled_forward.total[-1] - sources.rolled_forward.total[0])
         - float(sources.natural_change.sum())
     )

@@ -88,8 +88,8 @@ def test_tables_have_their_columns_and_close(folder):
     assert "gap" not in set(table["source"])
     net = pd.read_csv(folder / "tables/net_migration.csv")
     assert list(net.columns) == [
-        "year", "mean", "sd", "lower95", "upper95", "ips", "ips_lower95", "ips_upper95",
-        "tim_final", "implied_original",
+        "year", "mean", "sd", "lower95", "upper95", "survey", "survey_lower95", "survey_upper95",
+        "published_flows", "carried",
     ]  # fmt: skip
 
 

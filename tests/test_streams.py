@@ -124,7 +124,7 @@ def test_a_register_that_closes_has_nothing_to_explain(register, priors):
     assert max(-row["lower95"], row["upper95"]) < 0.002 * register.census.total
     assert not [s for s in shares.totals()["source"].values if "sampling" in s]
     net = imps.reconcile(fit).net_migration_by_year()
-    assert list(net)[5:] == ["published"]
+    assert list(net)[5:] == ["published_flows"]
     assert fit.model.priors["register_arrivals_level"].reference == "invented"
     assert not {"immigration_bias_level", "asylum_seekers"} & set(fit.model.priors)
 

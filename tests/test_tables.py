@@ -147,7 +147,7 @@ def test_every_table_made_from_a_fit_carries_its_verdict(every, fitted):
 
 def test_no_published_or_estimated_number_stands_without_its_interval(every):
     for table in every:
-        for column in ("mean", "ips"):
+        for column in ("mean", "survey"):
             if column in table.frame:
                 assert any("interval" in c for c in table.printed()), table.label
 

@@ -36,7 +36,9 @@ BASES: Final = (CALENDAR_YEARS, MID_YEARS)
 
 
 def spelt_out(day: dt.date) -> str:
-    """A date in words for readers, such as "29 April 2001"."""
+    """A date in words for readers, such as "29 April 2001", or "mid-2001" for a mid-year."""
+    if (day.month, day.day) == (6, 30):
+        return f"mid-{day.year}"
     return f"{day:%d %B %Y}".lstrip("0")
 
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from imps.intervals import Z95, ends
 from imps.names import AGE, CHAIN, DRAW, SEX, YEAR
-from imps.notebook_cards import between
-from imps.plots.marks import SIGNED, THOUSAND, direct_labels, room_for_labels, style
+from imps.notebook_cards import Unit
+from imps.plots.marks import SIGNED, direct_labels, room_for_labels, style
 from imps.plots.style import Page, open_page, styled
 from imps.results.reconciliation import Reconciliation
 
@@ -40,18 +40,18 @@ def plot_net_migration(
     """
     table = net_migration_data(reconciliation)
     page = open_page(ax, (9.2, 4.3), theme)
-    ax, years = page.ax, table["year"].to_numpy(float)
-    _fan(page, years, table)
-    beside = _series(page, table)
+    ax, years, unit = page.ax, table["year"].to_numpy(float), reconciliation.words.unit
+    _fan(page, years, table, unit)
+    beside = _series(page, table, unit)
     span = _years(page, years, 0.56, 0.80)
-    ax.set_ylabel("thousand persons a year")
+    ax.set_ylabel(f"{unit.persons} a year")
     main = {"color": page.colour(0), "linewidth": 2.2, "marker": "none"}
     direct_labels(
         ax,
         years[-1] + 0.06 * span,
         [
             (
-                float(table["mean"].iloc[-1]) / THOUSAND,
+                float(table["mean"].iloc[-1]) / unit.size,
                 "Posterior mean, all migration\n(bands 50, 80, 95 %)",
                 main,
             ),
@@ -62,48 +62,42 @@ def plot_net_migration(
     )
     total = reconciliation.net_migration.sum((YEAR, SEX, AGE)).values
     low, high = ends(total)
-    said = f"{between(total.mean(), low, high)} thousand"
-    surveyed = "ips" in table
+    published = float(table["published_flows"].sum())
+    said = f"{unit.between(total.mean(), low, high)} {unit.name}"
+    beside_it = "the survey, the published flows" if "survey" in table else "the published flows"
     return page.finish(
-        f"Net migration was {_against(total, float(table[reconciliation.official].sum()))} the "
-        f"{'official' if surveyed else 'published'} series",
-        f"{reconciliation.area}, years to 30 June, thousand persons; arrivals minus departures.",
-        f"All years together: {said}, 95 % interval."
-        + (
-            " The survey alone leaves out asylum seekers, Irish flows and switchers."
-            if surveyed
-            else ""
-        ),
-        alt=f"Fan of net migration, {years[0]:.0f} to {years[-1]:.0f}, beside "
-        + (
-            "the survey, the later official series and the series carried then."
-            if surveyed
-            else "the published series."
-        )
-        + f" All years together {said}.",
+        f"Net migration was {_against(total, published)} what was published",
+        f"{reconciliation.area}, years to mid-year, {unit.persons}; arrivals minus departures.",
+        f"All years together: {said}, 95 % interval.",
+        reconciliation.words.outside_survey,
+        alt=f"Fan of net migration, {years[0]:.0f} to {years[-1]:.0f}, beside {beside_it} and those "
+        f"carried in the roll-forward. All years together {said}.",
         data=table,
         verdict=reconciliation.verdict,
     )
 
 
-def _series(page: Page, table: pd.DataFrame) -> list[tuple[float, str, dict[str, object]]]:
+def _series(
+    page: Page, table: pd.DataFrame, unit: Unit
+) -> list[tuple[float, str, dict[str, object]]]:
     """Draw the published series, each with its own bars; last value, label and look of each."""
-    shown, years = table.set_index("year") / THOUSAND, table["year"].to_numpy(float)
+    shown, years = table.set_index("year") / unit.size, table["year"].to_numpy(float)
     looks = {
-        "ips": ("Survey alone, narrower definition\n(bars: 95 % sampling)",
+        "survey": ("Survey alone, narrower definition\n(bars: 95 % sampling)",
                 style(page, 3, linestyle="none")),
-        "tim_final": ("Later official: survey and parts\n(bars: survey's 95 %)",
-                      style(page, 1, linestyle="--")),
-        "published": ("As published", style(page, 1, linestyle="--")),
-        "implied_original": ("Official as carried then\n(no error published)",
-                             style(page, 2, marker="none")),
+        "published_flows": ("Published: survey and parts\n(bars: survey's 95 %)"
+                            if "survey" in shown else "As published",
+                            style(page, 1, linestyle="--")),
+        "carried": ("Carried in the roll-forward\n(no error published)",
+                    style(page, 2, marker="none")),
     }  # fmt: skip
     looks = {name: look for name, look in looks.items() if name in shown}
-    for at, column in ((0.10, "tim_final"), (-0.10, "ips")):
+    bars = (("published_flows", 0.10), ("survey", -0.10)) if "survey" in shown else ()
+    for column, at in bars:
         if column in shown:
-            page.ax.errorbar(years + at, shown[column], yerr=Z95 * shown["ips_se"], capsize=2.2,
+            page.ax.errorbar(years + at, shown[column], yerr=Z95 * shown["survey_se"], capsize=2.2,
                              elinewidth=1.0, **looks[column][1])  # fmt: skip
-    for column in ("published", "implied_original"):
+    for column in ("carried",) if bars else ("published_flows", "carried"):
         if column in shown:
             page.ax.plot(years, shown[column], **looks[column][1])
     return [(float(shown[name].iloc[-1]), *look) for name, look in looks.items()]
@@ -127,7 +121,7 @@ def net_migration_data(reconciliation: Reconciliation) -> pd.DataFrame:
     """Net migration by year with 50, 80 and 95 % intervals, and the published series, persons."""
     frame = _fan_data(reconciliation.net_migration.sum((SEX, AGE)))
     published = reconciliation.published.set_index("year").loc[frame["year"]]
-    for column in ("ips", "ips_se", "tim_final", "published", "implied_original"):
+    for column in ("survey", "survey_se", "published_flows", "carried"):
         if column not in published:
             continue
         frame[column] = published[column].to_numpy()
@@ -158,9 +152,9 @@ def plot_back_series(
     """
     table = back_series_data(reconciliation, later=later)
     page = open_page(ax, (9.2, 4.1), theme)
-    ax, years = page.ax, table["year"].to_numpy(float)
-    _fan(page, years, table)
-    shown = table.set_index("year") / THOUSAND
+    ax, years, unit = page.ax, table["year"].to_numpy(float), reconciliation.words.unit
+    _fan(page, years, table, unit)
+    shown = table.set_index("year") / unit.size
     by_cohort = style(page, 2, marker="none")
     ax.plot(years, shown["cohort_apportionment"], **by_cohort)
     main = {"color": page.colour(0), "linewidth": 2.2, "marker": "none"}
@@ -169,7 +163,7 @@ def plot_back_series(
         (shown["mean"].iloc[-1], "Posterior mean\n(bands 50, 80, 95 %)", main),
         (shown["cohort_apportionment"].iloc[-1], "Gap taken off along cohorts\n(no error)",
          by_cohort),
-        (0.0, "Rolled forward, as carried then\n(no error published)", carried),
+        (0.0, "Rolled forward, as published\n(no error published)", carried),
     ]  # fmt: skip
     revised = shown["later_series"].dropna()
     if len(revised):
@@ -177,14 +171,14 @@ def plot_back_series(
         ax.plot(revised.index.to_numpy(float), revised, **look)
         ends.append((revised.iloc[-1], "Official, revised since\n(no error published)", look))
     span = _years(page, years, 0.50, 0.72)
-    ax.set_ylabel("thousand persons")
+    ax.set_ylabel(unit.persons)
     direct_labels(ax, years[-1] + 0.06 * span, ends, page.font, key=0.055 * span)
     last = table.iloc[-1]
-    said = f"{between(*last[['mean', 'lower95', 'upper95']])} thousand"
+    said = f"{unit.between(*last[['mean', 'lower95', 'upper95']])} {unit.name}"
     return page.finish(
         f"The roll-forward ended {_ended(last)}",
-        f"{reconciliation.area}, 30 June of each year; thousand persons, each series minus the "
-        "rolled-forward estimate as carried then; negative: the roll-forward was too high.",
+        f"{reconciliation.area}, mid-years; {unit.persons}, each series minus the "
+        "rolled-forward estimate; negative: the roll-forward was too high.",
         f"Posterior at mid-{years[-1]:.0f}: {said}, 95 % interval.",
         alt=f"Fan of the population at mid-years {years[0]:.0f} to {years[-1]:.0f} as a difference "
         f"from the roll-forward, beside the published vintages. At the end {said}.",
@@ -239,10 +233,10 @@ def _years(page: Page, years: np.ndarray, official: float, paper: float) -> floa
     return span
 
 
-def _fan(page: Page, years: np.ndarray, table: Mapping[str, pd.Series]) -> None:
+def _fan(page: Page, years: np.ndarray, table: Mapping[str, pd.Series], unit: Unit) -> None:
     """Bands of the intervals, darkest in the middle, and the mean."""
     for prob, colour in zip(FAN, page.theme.bands, strict=True):
         level = f"{prob * 100:.0f}"
-        low, high = (table[f"{end}{level}"] / THOUSAND for end in ("lower", "upper"))
+        low, high = (table[f"{end}{level}"] / unit.size for end in ("lower", "upper"))
         page.ax.fill_between(years, low, high, color=colour, linewidth=0, gid=f"fan:{level}")
-    page.ax.plot(years, table["mean"] / THOUSAND, color=page.colour(0), linewidth=2.2)
+    page.ax.plot(years, table["mean"] / unit.size, color=page.colour(0), linewidth=2.2)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from imps.intervals import ends
 from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE
-from imps.notebook_cards import between, thousand
-from imps.plots.marks import SIGNED, THOUSAND, interval_bars, room_for_labels, zero_line
+from imps.notebook_cards import Unit
+from imps.plots.marks import SIGNED, interval_bars, room_for_labels, zero_line
 from imps.plots.style import GREY, INK, open_page, styled
 from imps.results.attribution import KNOWN, OF_LAST_STOCK, PRIOR_DRIVEN, Attribution, contributing
 from imps.sources.kinds import title
@@ -38,13 +38,13 @@ def plot_waterfall(
     """
     table = waterfall_data(attribution)
     page = open_page(ax, (9.2, 0.33 * len(table) + 0.8), theme)
-    ax = page.ax
+    ax, unit = page.ax, attribution.words.unit
     y = np.arange(len(table))[::-1]
     known = table["sd"].to_numpy() < KNOWN
     total = table["source"].to_numpy() == "gap"
     up = table["mean"].to_numpy() >= 0
     colours = np.where(total, GREY, np.where(up, page.colour(0), page.colour(3)))
-    lengths, starts = table["mean"].to_numpy() / THOUSAND, table["start"].to_numpy() / THOUSAND
+    lengths, starts = (table[c].to_numpy() / unit.size for c in ("mean", "start"))
     for i in range(len(table)):
         hatch = "//" if known[i] and not total[i] else None
         ax.barh(y[i], lengths[i], left=starts[i], height=0.62, color=colours[i], hatch=hatch,
@@ -52,13 +52,13 @@ def plot_waterfall(
     for end, upper, lower in zip((starts + lengths)[:-1], y[:-1], y[1:], strict=True):
         ax.vlines(end, lower, upper, color=GREY, linewidth=0.7, zorder=0.5)  # where the next begins
     left, right = table["start"] + table["lower95"], table["start"] + table["upper95"]
-    left, right = left[~known] / THOUSAND, right[~known] / THOUSAND
+    left, right = left[~known] / unit.size, right[~known] / unit.size
     interval_bars(ax, left, right, y[~known])
     reach = np.r_[0.0, left, right, starts + lengths]
     lowest, edge = reach.min(), reach.max()
     span = edge - lowest
     for i, row in table.iterrows():
-        label = _label(row, bool(known[i]), bool(total[i]))
+        label = _label(row, bool(known[i]), bool(total[i]), unit)
         ax.text(edge + 0.03 * span, y[i], label, fontsize=page.font - 0.5, va="center",
                 color=INK, gid=f"label:{row['source']}")  # fmt: skip
     ax.set_yticks(y, [title(s) if s != "gap" else "Gap" for s in table["source"]])
@@ -67,28 +67,29 @@ def plot_waterfall(
     room_for_labels(ax, lowest - 0.02 * span, edge + 0.02 * span, right_end)
     ax.xaxis.set_major_formatter(SIGNED)
     ax.set_ylim(-0.8, len(table) - 0.2)
-    ax.set_xlabel("thousand persons, running sum")
+    ax.set_xlabel(f"{unit.persons}, running sum")
     largest = table[~total].iloc[table[~total]["mean"].abs().argmax()]
     return page.finish(
-        _largest_part(largest, attribution.total),
-        f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census; "
+        _largest_part(largest, attribution.total, unit),
+        f"{attribution.area}, {attribution.period}; {unit.persons}, rolled-forward minus census; "
         "positive: made the roll-forward too high.",
         "Line: 95 % interval of the bar's own length. Hatched: known. Star: prior-driven, the data "
         "say little. Causes are correlated: means add up, intervals do not.",
         alt=f"Waterfall of {len(table) - 1} sources with 95 per cent intervals. The largest is "
-        f"{title(str(largest['source'])).lower()} with {_interval(largest)} thousand.",
+        f"{title(str(largest['source'])).lower()} with {_interval(largest, unit)} {unit.name}.",
         data=table,
         verdict=attribution.verdict,
     )
 
 
-def _largest_part(row: pd.Series, gap: float) -> str:
+def _largest_part(row: pd.Series, total: float, unit: Unit) -> str:
     """A title that claims no more than the data do: it names no source that the prior decides."""
+    gap = f"{unit.said(total)} {unit.name} gap"
     if row["contraction"] < PRIOR_DRIVEN:
-        return f"The {thousand(gap)} thousand gap by source: the largest part is prior-driven"
+        return f"The {gap} by source: the largest part is prior-driven"
     name = title(str(row["source"])).replace(": ", " ")
     doubt = ", though it may be zero" if row["lower95"] <= 0 <= row["upper95"] else ""
-    return f"{name}: largest part of the {thousand(gap)} thousand gap{doubt}"
+    return f"{name}: largest part of the {gap}{doubt}"
 
 
 def waterfall_data(attribution: Attribution) -> pd.DataFrame:
@@ -104,16 +105,16 @@ def waterfall_data(attribution: Attribution) -> pd.DataFrame:
     return pd.concat([table, last], ignore_index=True)
 
 
-def _label(row: pd.Series, known: bool, total: bool) -> str:
+def _label(row: pd.Series, known: bool, total: bool, unit: Unit) -> str:
     if known:
-        mean = thousand(row["mean"])
+        mean = unit.said(row["mean"])
         return mean if total else f"{mean}  known"
     star = " *" if row["contraction"] < PRIOR_DRIVEN else ""
-    return _interval(row).replace(" [", "  [") + star
+    return _interval(row, unit).replace(" [", "  [") + star
 
 
-def _interval(row: pd.Series) -> str:
-    return between(row["mean"], row["lower95"], row["upper95"])
+def _interval(row: pd.Series, unit: Unit) -> str:
+    return unit.between(row["mean"], row["lower95"], row["upper95"])
 
 
 @styled
@@ -136,17 +137,17 @@ def plot_gap_pyramid(
     table = gap_pyramid_data(attribution)
     page = open_page(ax, (9.2, 4.9), theme, panels=(1, 2), sharey=True, sharex=True)
     labels = list(dict.fromkeys(table["age_group"]))
-    y = np.arange(len(labels))
+    y, unit = np.arange(len(labels)), attribution.words.unit
     for panel, sex, colour in zip(page.panels, SEXES, (0, 1), strict=True):
         rows = table[table["sex"] == sex]
-        panel.barh(y, rows["gap"] / THOUSAND, height=0.7, color=page.colour(colour), alpha=0.55,
+        panel.barh(y, rows["gap"] / unit.size, height=0.7, color=page.colour(colour), alpha=0.55,
                    hatch=(None, "//")[colour], edgecolor="white", gid=f"gap:{sex}")  # fmt: skip
-        interval_bars(panel, rows["lower95"] / THOUSAND, rows["upper95"] / THOUSAND, y, 0.2)
-        panel.plot(rows["mean"] / THOUSAND, y, "o", color=INK, markersize=3.8)
+        interval_bars(panel, rows["lower95"] / unit.size, rows["upper95"] / unit.size, y, 0.2)
+        panel.plot(rows["mean"] / unit.size, y, "o", color=INK, markersize=3.8)
         zero_line(panel, vertical=True)
         panel.set_title({"male": "Men", "female": "Women"}[sex], fontsize=page.font + 0.5,
                         fontweight="bold", color=INK)  # fmt: skip
-        panel.set_xlabel("thousand persons")
+        panel.set_xlabel(unit.persons)
         panel.xaxis.set_major_formatter(SIGNED)
     page.ax.set_yticks(y, labels)
     page.ax.set_ylabel("age at the end; last group open")
@@ -158,12 +159,12 @@ def plot_gap_pyramid(
     worst = table.loc[table["mean"].abs().idxmax()]
     return page.finish(
         _clearest(table),
-        f"{attribution.area}, {attribution.period}; thousand persons, rolled-forward minus census; "
+        f"{attribution.area}, {attribution.period}; {unit.persons}, rolled-forward minus census; "
         f"positive: the roll-forward was too high. {source}",
         "Bar: gap to the census as counted. Dot and line: error of the roll-forward against the "
         "true population, posterior mean and 95 % interval.",
         alt=f"Two panels of {len(labels)} age groups. The largest mean error is "
-        f"{_interval(worst)} thousand among {_people(worst)}.",
+        f"{_interval(worst, unit)} {unit.name} among {_people(worst)}.",
         data=table,
         verdict=attribution.verdict,
     )

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 from imps.plots.style import GREY, INK, Page
 
-THOUSAND = 1_000.0
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "D", "^")
 

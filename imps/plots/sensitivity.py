@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from imps.intervals import Z95
-from imps.notebook_cards import thousand
-from imps.plots.marks import SIGNED, THOUSAND, zero_line
+from imps.notebook_cards import Unit
+from imps.plots.marks import SIGNED, zero_line
 from imps.plots.style import INK, open_page, styled
 from imps.project.case import Case
 from imps.results.identifiability import SENSITIVE
@@ -46,15 +46,15 @@ def plot_prior_sets(
     indexed = table.set_index(["group", "prior_set"])
     groups = [g for g in SHOWN_GROUPS if g in set(table["group"])]
     page = open_page(ax, (9.2, 0.30 * len(groups) * (len(sets) + 0.6) + 0.6), theme)
-    ax, labels, places, y = page.ax, [], [], 0.0
+    ax, unit, labels, places, y = page.ax, comparison.unit, [], [], 0.0
     for group in groups[::-1]:
         for name in sets[::-1]:
             row = indexed.loc[(group, name)]
-            prior = row[["prior_lower95", "prior_upper95"]].to_numpy(float) / THOUSAND
-            ends = row[["lower95", "upper95"]].to_numpy(float) / THOUSAND
+            prior = row[["prior_lower95", "prior_upper95"]].to_numpy(float) / unit.size
+            ends = row[["lower95", "upper95"]].to_numpy(float) / unit.size
             ax.hlines(y + 0.16, *prior, color=page.theme.quiet, linewidth=6)
             ax.hlines(y - 0.16, *ends, color=page.colour(0), linewidth=3)
-            ax.plot(row["mean"] / THOUSAND, y - 0.16, "o", color=page.colour(0), markersize=5)
+            ax.plot(row["mean"] / unit.size, y - 0.16, "o", color=page.colour(0), markersize=5)
             labels.append(f"{title(group)}: {name}")
             places.append(y)
             y += 1.0
@@ -63,28 +63,28 @@ def plot_prior_sets(
     ax.set_yticks(places, labels)
     ax.set_ylim(-0.8, y - 0.8)
     ax.xaxis.set_major_formatter(SIGNED)
-    ax.set_xlabel("contribution to the gap, thousand persons")
+    ax.set_xlabel(f"contribution to the gap, {unit.persons}")
     means = "; ".join(
-        f"{title(g)} {', '.join(f'{n} {thousand(indexed.loc[(g, n), "mean"])}' for n in sets)}"
+        f"{title(g)} {', '.join(f'{n} {unit.said(indexed.loc[(g, n), "mean"])}' for n in sets)}"
         for g in groups
     )
     return page.finish(
-        _apart(table),
-        f"{comparison.area}, {comparison.period}; gap {thousand(comparison.gap)} thousand persons;"
+        _apart(table, unit),
+        f"{comparison.area}, {comparison.period}; gap {unit.said(comparison.gap)} {unit.persons};"
         " positive: made the roll-forward too high.",
         "Thick and pale: prior 95 %. Dark with dot: posterior mean and 95 % interval.",
-        alt=f"Paired intervals by group and set of priors. Posterior means, thousands: {means}.",
+        alt=f"Paired intervals by group and set of priors. Means, {unit.persons}: {means}.",
         data=table,
         verdict=together(comparison.verdicts),
     )
 
 
-def _apart(table: pd.DataFrame) -> str:
+def _apart(table: pd.DataFrame, unit: Unit) -> str:
     """The group that the positions place furthest apart, in a title."""
     ends = table.groupby("group")["mean"].agg(["min", "max"])
     widest = str((ends["max"] - ends["min"]).idxmax())
-    low, high = (thousand(ends.loc[widest, end]) for end in ("min", "max"))
-    return f"{title(widest)}: {low} to {high} thousand, by the position one starts from"
+    low, high = (unit.said(ends.loc[widest, end]) for end in ("min", "max"))
+    return f"{title(widest)}: {low} to {high} {unit.name}, by the position one starts from"
 
 
 @styled

@@ -12,8 +12,8 @@ from scipy.stats import chi2
 from imps.errors import LabelError
 from imps.intervals import Z95
 from imps.names import CHAIN, DRAW, SOURCE, within_sentence
-from imps.notebook_cards import between, mean_and_ends
-from imps.plots.marks import SIGNED, THOUSAND, room_for_labels, zero_line
+from imps.notebook_cards import THOUSANDS, Unit
+from imps.plots.marks import SIGNED, room_for_labels, zero_line
 from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
@@ -48,19 +48,19 @@ def plot_prior_posterior(
     table = attribution.summary()
     table = table[table["prior_sd"] > 0].iloc[::-1].reset_index(drop=True)
     page = open_page(ax, (9.2, 0.37 * len(table) + 0.8), theme)
-    ax = page.ax
+    ax, unit = page.ax, attribution.words.unit
     y = np.arange(len(table))
-    prior, half = table["prior_mean"] / THOUSAND, Z95 * table["prior_sd"] / THOUSAND
+    prior, half = table["prior_mean"] / unit.size, Z95 * table["prior_sd"] / unit.size
     ax.hlines(y + 0.16, prior - half, prior + half, color=page.theme.quiet, linewidth=6)
     ax.plot(prior, y + 0.16, "|", color=GREY, markersize=8)
-    low, high = table["lower95"] / THOUSAND, table["upper95"] / THOUSAND
+    low, high = table["lower95"] / unit.size, table["upper95"] / unit.size
     ax.hlines(y - 0.16, low, high, color=page.colour(0), linewidth=2.6)
-    ax.plot(table["mean"] / THOUSAND, y - 0.16, "o", color=page.colour(0), markersize=5)
+    ax.plot(table["mean"] / unit.size, y - 0.16, "o", color=page.colour(0), markersize=5)
     edge, lowest = float(np.max(np.r_[high, prior + half])), float(np.min(np.r_[low, prior - half]))
     span = edge - lowest
     for i, row in enumerate(table.itertuples()):
         star = " *" if row.contraction < PRIOR_DRIVEN else ""
-        sd, prior_sd, _ = mean_and_ends(row.sd, row.prior_sd, 0.0)
+        sd, prior_sd, _ = unit.mean_and_ends(row.sd, row.prior_sd, 0.0)
         said = (
             f"sd {sd} of {prior_sd}".replace("+", "")
             + f", {max(row.contraction, 0):.0%} learnt{star}"
@@ -72,14 +72,15 @@ def plot_prior_posterior(
     room_for_labels(ax, lowest - 0.02 * span, edge + 0.02 * span, right_end)
     ax.xaxis.set_major_formatter(SIGNED)
     ax.set_ylim(-0.8, len(table) - 0.2)
-    ax.set_xlabel("contribution to the gap, thousand persons")
+    ax.set_xlabel(f"contribution to the gap, {unit.persons}")
     led = int((table["contraction"] < PRIOR_DRIVEN).sum())
     return page.finish(
         _mostly_data(len(table) - led, len(table)),
-        f"{attribution.area}, {attribution.period}; contribution to the gap, thousand persons; "
+        f"{attribution.area}, {attribution.period}; contribution to the gap, {unit.persons}; "
         "positive: it made the roll-forward too high.",
         "Grey, thick: prior 95 %, tick at its mean. Thin with dot: posterior mean and 95 %. Sd: "
-        "posterior of prior, thousand. Learnt: one minus their squared ratio; star: under 50 %.",
+        f"posterior of prior, {unit.name}. "
+        "Learnt: one minus their squared ratio; star: under 50 %.",
         alt=f"Paired prior and posterior intervals of {len(table)} sources, {led} of them "
         "prior-driven.",
         data=table,
@@ -122,7 +123,7 @@ def plot_joint(
     unknown = [s for s in names if s not in totals[SOURCE].values]
     if unknown:
         raise LabelError(f"sources {unknown} are not in this attribution: see its summary().")
-    values = totals.sel({SOURCE: list(names)}).values / THOUSAND
+    values = totals.sel({SOURCE: list(names)}).values / attribution.words.unit.size
     n = len(names)
     page = open_page(ax, (9.2, 6.6), theme, panels=(n, n), sharex="col" if ax is None else False)
     _pairs(page, values, [_broken(title(name)) for name in names])
@@ -132,7 +133,8 @@ def plot_joint(
     strongest = f"{worst['correlation']:+.2f}".replace("-", "\u2212")
     return page.finish(
         f"Strongest trade-off: {first} with {second} ({strongest})".replace(": survey", ""),
-        f"{attribution.area}, {attribution.period}; contribution to the gap, thousand persons; "
+        f"{attribution.area}, {attribution.period}; "
+        f"contribution to the gap, {attribution.words.unit.persons}; "
         "positive: it made the roll-forward too high.",
         "Points: draws; ellipses: 50 and 95 %; numbers: posterior correlation. A correlation near "
         "\u22121 means that only the sum is known.",
@@ -287,8 +289,9 @@ def plot_tornado(
     ax : Axes, optional
     theme : {"official", "paper"}
     """
-    area = ""
+    area, unit = "", THOUSANDS
     if isinstance(sensitivity, Fit):
+        unit = Unit.of(sensitivity.model.sources.census.total)
         area = f"{sensitivity.model.sources.area}; "
         table = tornado_data(sensitivity, quantity, checks=checks)
     else:
@@ -298,45 +301,45 @@ def plot_tornado(
     swing = rest.groupby("change")["swing"].agg(lambda s: s.abs().max())
     order = [str(c) for c in swing[swing >= NOTHING].nlargest(MOST_BARS).index[::-1]]
     page = open_page(ax, (9.2, 0.34 * len(order) + 0.9), theme)
-    _swings(page, rest, order)
+    _swings(page, rest, order, unit)
     sign = "; positive: made the roll-forward too high" if quantity.startswith("g") else ""
     return page.finish(
         _hangs_on(_named(quantity), order),
-        f"{area}posterior mean as it is {_said(base)} thousand, 95 % interval; bars: change of the "
-        f"mean, thousand persons{sign}.",
+        f"{area}posterior mean as it is {_said(base, unit)} {unit.name}, 95 % interval; "
+        f"bars: change of the mean, {unit.persons}{sign}.",
         "Zero line: as it is. Plain: prior sd doubled. Striped: halved. Crossed: source removed. "
         "Numbers: mean and 95 % interval after the largest change. Exact at fixed scales.",
-        alt=f"Sorted bars of {len(order)} changes. As it is {_said(base)} thousand; the largest "
-        f"change: {order[-1].lower() if order else 'none'}.",
+        alt=f"Sorted bars of {len(order)} changes. As it is {_said(base, unit)} {unit.name}; the "
+        f"largest change: {order[-1].lower() if order else 'none'}.",
         data=table,
         verdict=verdict,
     )
 
 
-def _swings(page: Page, rest: pd.DataFrame, order: list[str]) -> None:
+def _swings(page: Page, rest: pd.DataFrame, order: list[str], unit: Unit) -> None:
     """Bars of each change from the fit as it is, with the largest of them in numbers."""
     ax = page.ax
     looks = {"halved": (1, "//"), "doubled": (0, None), "removed": (3, "xx")}
-    reach = max(float(rest["swing"].abs().max()), NOTHING) / THOUSAND
+    reach = max(float(rest["swing"].abs().max()), NOTHING) / unit.size
     for i, change in enumerate(order):
         rows = rest[rest["change"] == change]
         for row in rows.itertuples():
             colour, hatch = looks[str(row.variant)]
-            ax.barh(i, row.swing / THOUSAND, height=0.6, color=page.colour(colour), hatch=hatch,
+            ax.barh(i, row.swing / unit.size, height=0.6, color=page.colour(colour), hatch=hatch,
                     edgecolor="white", linewidth=0.8, gid=f"{row.variant}:{change}")  # fmt: skip
         largest = rows.loc[rows["swing"].abs().idxmax()]
-        ax.text(1.08 * reach, i, f"{largest['variant']}: {_said(largest)}", va="center",
+        ax.text(1.08 * reach, i, f"{largest['variant']}: {_said(largest, unit)}", va="center",
                 fontsize=page.font - 0.5, color=INK)  # fmt: skip
     zero_line(ax, vertical=True)
     ax.set_yticks(np.arange(len(order)), order)
     room_for_labels(ax, -1.05 * reach, 1.05 * reach, (2.35 if page.wide else 3.1) * reach)
     ax.xaxis.set_major_formatter(SIGNED)
     ax.set_ylim(-0.7, len(order) - 0.3)
-    ax.set_xlabel("change of the posterior mean, thousand persons")
+    ax.set_xlabel(f"change of the posterior mean, {unit.persons}")
 
 
-def _said(row: pd.Series) -> str:
-    return between(row["mean"], row["lower95"], row["upper95"])
+def _said(row: pd.Series, unit: Unit) -> str:
+    return unit.between(row["mean"], row["lower95"], row["upper95"])
 
 
 def _hangs_on(what: str, order: list[str]) -> str:

@@ -23,7 +23,7 @@ from imps.account.linear import LinearModel
 from imps.errors import NotFittedError, PriorError
 from imps.intervals import ends
 from imps.names import CHAIN, DRAW
-from imps.notebook_cards import between, card, fan
+from imps.notebook_cards import Unit, card, fan
 from imps.posterior.agreement import cross_checked
 from imps.posterior.archive import account_record, pack
 from imps.posterior.by_grid import (
@@ -212,13 +212,15 @@ class Fit:
         low, high = ends(total)
         yearly = np.stack([quantities[name].ravel() for name in names])
         bands = [ends(yearly, prob, axis=1) for prob in (0.95, 0.5)]
-        main = f"Net migration {between(float(total.mean()), float(low), float(high))} thousand"
+        unit = Unit.of(self.model.sources.census.total)
+        said = unit.between(float(total.mean()), float(low), float(high))
+        main = f"Net migration {said} {unit.name}"
         return card(
             f"Fit of {self.model.sources.area}, {self.n_chains} x {self.n_draws} draws",
             f"{main}, 95 % interval",
             (
                 *repr(self).splitlines()[:1],
-                "By year, thousand, with 50 and 95 % bands.",
+                f"By year, {unit.persons}, with 50 and 95 % bands.",
                 *self.notes,
             ),
             picture=fan(
@@ -226,6 +228,7 @@ class Fit:
                 yearly.mean(axis=1).tolist(),
                 [(b[0].tolist(), b[1].tolist()) for b in bands],
                 f"{main}, by year",
+                unit=unit,
             ),
             verdict=imps.check(self).verdict,
         )

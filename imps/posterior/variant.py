@@ -69,7 +69,9 @@ class Variant:
         words = [f"likelihood {self.likelihood}"]
         if self.student_t:
             words.append(f"Student-t rows of {', '.join(self.student_t)}")
-        words += [f"flows {self.flows}", f"switchers {self.switchers}"]
+        words.append(f"flows {self.flows}")
+        if self.switchers != NORMAL:
+            words.append(f"switchers {self.switchers}")
         if self.switcher_shares:
             shares = ", ".join(f"{k} {v:g}" for k, v in self.switcher_shares.items())
             words.append(f"published shares {shares}")

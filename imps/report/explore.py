@@ -18,7 +18,7 @@ from imps.account.linear import linear_model
 from imps.account.priors import Prior
 from imps.errors import ImpsError, PriorError, some
 from imps.intervals import Z95
-from imps.notebook_cards import Bar, bars, between, card, fan, thousand
+from imps.notebook_cards import Bar, Unit, bars, card, fan
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN
 from imps.results.checks import Checks, check
@@ -59,7 +59,7 @@ class PreviewError:
     def __str__(self) -> str:
         return (
             "Preview at fixed scales, not a refit. At the priors of the fit its means are within "
-            f"{self.mean / 1000:,.1f} thousand persons of the full posterior (largest: "
+            f"{self.mean:,.0f} persons of the full posterior (largest: "
             f"{_spelt(self.quantity)}) and its standard deviations within {self.sd_ratio:.0%} "
             f"(largest: {_spelt(self.sd_quantity)})."
         )
@@ -79,6 +79,7 @@ class Preview:
     def __init__(self, fit: Fit, checks: Checks | None = None) -> None:
         self.what_if: WhatIf = what_if(fit)
         self.fit = fit
+        self.unit = Unit.of(fit.model.sources.census.total)
         self.verdict = (checks or check(fit)).verdict
         self.names = self.what_if.posterior.names
         self.blocks = {name: b for name in fit.model.priors if (b := self._blocks_of(name))}
@@ -133,18 +134,24 @@ class Preview:
             for name, (m, s) in changes.items()
             if (old := self.fit.model.priors[name])
         )
-        net = between(total["mean"], total["lower95"], total["upper95"])
+        net = self.unit.between(total["mean"], total["lower95"], total["upper95"])
         return card(
             f"What if: {self.fit.model.sources.area}",
-            f"Net migration {net} thousand, 95 % interval",
+            f"Net migration {net} {self.unit.name}, 95 % interval",
             (
                 f"Changed priors: {changed or 'none'}.",
                 str(self.error),
-                "Sources of the gap, thousand persons, mean and 95 % interval:",
+                f"Sources of the gap, {self.unit.persons}, mean and 95 % interval:",
             ),
             picture=bars(rows, "; ".join(f"{r.name} {r.text}" for r in rows))
-            + "<div>Net migration by year, thousand, with 50 and 95 % bands:</div>"
-            + fan(years, mean.tolist(), bands, f"Net migration {net} thousand, by year"),
+            + f"<div>Net migration by year, {self.unit.persons}, with 50 and 95 % bands:</div>"
+            + fan(
+                years,
+                mean.tolist(),
+                bands,
+                f"Net migration {net} {self.unit.name}, by year",
+                unit=self.unit,
+            ),
             verdict=self.verdict,
         )
 
@@ -157,7 +164,7 @@ class Preview:
             known = float(row["sd"]) < KNOWN
             if known and abs(mean) < KNOWN:
                 continue
-            text = f"{thousand(mean)} known" if known else between(mean, low, high)
+            text = f"{self.unit.said(mean)} known" if known else self.unit.between(mean, low, high)
             rows.append(Bar(title(part.source), start, mean, low, high, text))
             start += mean
         return rows

@@ -111,7 +111,7 @@ def html_report(
             version=__version__,
             style=style,
             script=script,
-            title=f"Census gap: {attribution.area}, {attribution.period}",
+            title=f"Census gap: {named(attribution, case)}",
             convention=GAP_CONVENTION.capitalize(),
             verdict=str(found.verdict),
             verdict_class={USABLE: "", DO_NOT_USE: "stop"}.get(found.verdict.level, "care"),
@@ -135,6 +135,11 @@ def html_report(
     )
 
 
+def named(attribution: Attribution, case: Case | None) -> str:
+    """The name that its author gave the account; area and period where there is none."""
+    return case.title if case is not None else f"{attribution.area}, {attribution.period}"
+
+
 def _pyramid(attribution: Attribution) -> dict[str, str]:
     frame = gap_by_age(attribution)
     label = (
@@ -142,7 +147,7 @@ def _pyramid(attribution: Attribution) -> dict[str, str]:
         f"its 95 per cent interval. {extremes(frame)}"
     )
     return {
-        "svg": pyramid_svg(frame, label=label),
+        "svg": pyramid_svg(frame, label=label, unit=attribution.words.unit),
         "hint": "Point at an age, tap it, or use the arrow keys, to read its numbers.",
         "caption": "Bar: rolled-forward minus census as counted, right of zero where the "
         "roll-forward was too high. Dot and line: rolled-forward minus true population at "
@@ -159,7 +164,7 @@ def _lexis(fit: Fit, reconciliation: Reconciliation) -> dict[str, str]:
     return {
         "svg": lexis_svg(frame, label=label),
         "hint": "Point at a cell, tap it, or use the arrow keys, to read its numbers.",
-        "caption": "Later official series, laid out over ages by the official rule, minus true net "
+        "caption": "Published flows, laid out over ages by the official rule, minus true net "
         "migration: persons a year and single year of age, posterior mean; blue where the official "
         "figure was too high, orange with a dash where it was too low. Dashed lines: cohorts. "
         f"{extremes(frame)}",

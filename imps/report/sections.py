@@ -113,6 +113,7 @@ def prior_sds_in_persons(attribution: Attribution) -> PrintedTable:
             f"Fit: {attribution.verdict}.",
         ),
         ("prior_mean", "prior_sd"),
+        unit=attribution.words.unit,
     )
 
 

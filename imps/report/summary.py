@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from imps.intervals import Z95
 from imps.names import within_sentence
-from imps.notebook_cards import mean_and_ends, thousand
+from imps.notebook_cards import Unit
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
 from imps.results.checks import check
@@ -17,38 +15,35 @@ from imps.results.sensitivity import correlation_warnings
 from imps.results.stability import Stability
 from imps.sources import TOTAL
 from imps.sources.kinds import title
-from imps.tables.fit import (
-    prior_driven,
-)
-
-if TYPE_CHECKING:
-    pass
+from imps.tables.fit import prior_driven
 
 MAIN_GROUPS = ("base", "migration", "census")
 
 
 def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconciliation) -> list[str]:
     """The result in sentences that a reader without statistics can quote."""
-    groups = attribution.groups().set_index("group")
+    groups, unit = attribution.groups().set_index("group"), attribution.words.unit
     net = reconciliation.net_migration.sum(("year", "sex", "age"))
     low, high = net.quantile([0.025, 0.975]).values
     side = "above" if attribution.total > 0 else "below"
-    base, migration, census = (_said(groups.loc[g]) for g in MAIN_GROUPS)
+    base, migration, census = (_said(groups.loc[g], unit) for g in MAIN_GROUPS)
     sentences = [
         f"{attribution.area}, {attribution.period}: the rolled-forward estimate stood "
         f"{abs(attribution.total):,.0f} persons {side} the census as counted"
-        f"{_what_stands(check(fit).stability)}.",
+        f"{_what_stands(check(fit).stability, unit)}.",
         f"Of this the population base accounts for {base}, all migration sources for {migration}, "
         f"and the census itself for {census}.",
         _clear_signs(groups),
     ]
     known = groups["mean"].get("revisions", 0.0)
-    if abs(known) >= 500:
+    if abs(known) >= unit.size / 2:
         sentences.append(
-            f"{thousand(known)} thousand is known arithmetic: the flows carried at the time "
-            "minus the later published series."
+            f"{unit.said(known)} {unit.name} is known arithmetic: the flows carried in the "
+            "roll-forward minus those published."
         )
-    sentences.append(f"Net migration over the period was {_said_of(float(net.mean()), low, high)}.")
+    sentences.append(
+        f"Net migration over the period was {_said_of(float(net.mean()), low, high, unit)}."
+    )
     led = ", ".join(within_sentence(title(name)) for name in prior_driven(attribution))
     if led:
         sentences.append(
@@ -66,7 +61,7 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
     return sentences
 
 
-def _what_stands(found: Stability | None) -> str:
+def _what_stands(found: Stability | None, unit: Unit) -> str:
     """The sum that stands, where a headline group by itself does not; empty where all do."""
     if found is None or found.standing is None:
         return ""
@@ -79,17 +74,17 @@ def _what_stands(found: Stability | None) -> str:
     if not best.stands:
         return f"; the split does not stand, nor does the sum of any two groups: {moved}"
     half = Z95 * best.sd
-    said = _said_of(best.mean, best.mean - half, best.mean + half)
+    said = _said_of(best.mean, best.mean - half, best.mean + half, unit)
     return f"; what stands is {names} together, {said}, and not their split: {moved}"
 
 
-def _said(row: pd.Series) -> str:
-    return _said_of(row["mean"], row["lower95"], row["upper95"])
+def _said(row: pd.Series, unit: Unit) -> str:
+    return _said_of(row["mean"], row["lower95"], row["upper95"], unit)
 
 
-def _said_of(mean: float, lower: float, upper: float) -> str:
-    mid, low, high = mean_and_ends(mean, lower, upper)
-    return f"{mid} thousand (95 % interval {low} to {high})"
+def _said_of(mean: float, lower: float, upper: float, unit: Unit) -> str:
+    mid, low, high = unit.mean_and_ends(mean, lower, upper)
+    return f"{mid} {unit.name} (95 % interval {low} to {high})"
 
 
 def _clear_signs(groups: pd.DataFrame) -> str:
@@ -114,24 +109,27 @@ def _inseparable(attribution: Attribution) -> list[str]:
 
 def headline_cards(attribution: Attribution) -> list[dict[str, str]]:
     """The gap and its headline groups: number, interval, how much of it is prior."""
+    unit = attribution.words.unit
     cards = [
         {
             "name": "The gap",
-            "number": thousand(attribution.total),
-            "interval": "thousand persons",
+            "number": unit.said(attribution.total),
+            "interval": unit.persons,
             "learnt": "published",
         }
     ]
     groups = attribution.groups()
     for row in groups[groups["group"].isin(MAIN_GROUPS)].to_dict("records"):
         known = row["sd"] < KNOWN
-        mean, low, high = mean_and_ends(row["mean"], row["lower95"], row["upper95"])
+        mean, low, high = unit.mean_and_ends(row["mean"], row["lower95"], row["upper95"])
         driven = "; prior-driven" if row["contraction"] < PRIOR_DRIVEN else ""
         cards.append(
             {
                 "name": title(row["group"]),
                 "number": mean,
-                "interval": "thousand, known" if known else f"thousand; 95 %: {low} to {high}",
+                "interval": f"{unit.name}, known"
+                if known
+                else f"{unit.name}; 95 %: {low} to {high}",
                 "learnt": "" if known else f"contraction {max(row['contraction'], 0):.2f}{driven}",
             }
         )

@@ -15,6 +15,7 @@ import xarray as xr
 
 from imps.intervals import ends
 from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, YEAR
+from imps.notebook_cards import THOUSANDS, Unit
 from imps.posterior.fit import Fit
 from imps.results.attribution import OF_LAST_STOCK, Attribution
 from imps.results.predictive import official_net_migration
@@ -69,7 +70,7 @@ def _by_cell(draws: xr.DataArray) -> pd.DataFrame:
     return pd.DataFrame({k: v.ravel() for k, v in columns.items()}, index=index).reset_index()
 
 
-def pyramid_svg(frame: pd.DataFrame, *, label: str) -> str:
+def pyramid_svg(frame: pd.DataFrame, *, label: str, unit: Unit = THOUSANDS) -> str:
     """The gap by age as bars, one panel a sex, with the error of the roll-forward as lines.
 
     Parameters
@@ -78,6 +79,8 @@ def pyramid_svg(frame: pd.DataFrame, *, label: str) -> str:
         As from :func:`gap_by_age`.
     label : str
         Text alternative.
+    unit : Unit
+        Of the axis.
     """
     ages = frame[AGE].unique()
     panel = (WIDTH - LEFT - BETWEEN) / 2
@@ -94,7 +97,7 @@ def pyramid_svg(frame: pd.DataFrame, *, label: str) -> str:
         for tick in _ticks(low, high):
             x = zero + tick * scale
             parts.append(_line(x, TOP, x, bottom, "zero" if tick == 0 else "rule"))
-            parts.append(_text(x, bottom + 14, _thousands(tick), "tick"))
+            parts.append(_text(x, bottom + 14, _tick(tick, unit), "tick"))
         rows = frame[frame[SEX] == sex].to_dict("records")
         for j, row in enumerate(rows):
             y = TOP + ROW * (ages.size - 1 - j)
@@ -113,7 +116,7 @@ def pyramid_svg(frame: pd.DataFrame, *, label: str) -> str:
                 f'<path class="bar" d="M{a:.1f} {y + ROW / 2}H{b:.1f}"/>'
                 f'<circle class="dot" cx="{m:.1f}" cy="{y + ROW / 2}" r="1.3"/></g>'
             )
-    parts.append(_text(WIDTH / 2, height - 4, "thousand persons", "tick"))
+    parts.append(_text(WIDTH / 2, height - 4, unit.persons, "tick"))
     return _svg("".join(parts), height, 1, label)
 
 
@@ -246,8 +249,8 @@ def _age(age: int, ages: np.ndarray) -> str:
     return f"{age}+" if age == ages[-1] else f"{age}"
 
 
-def _thousands(value: float) -> str:
-    return "0" if value == 0 else f"{value / 1000:+,.3g}".replace("-", "\u2212")
+def _tick(value: float, unit: Unit) -> str:
+    return "0" if value == 0 else f"{value / unit.size:+,.5g}".replace("-", "\u2212")
 
 
 def _text(x: float, y: float, text: str, kind: str) -> str:

@@ -15,10 +15,11 @@ from imps.account.gap import rolled_forward_cells
 from imps.errors import LabelError
 from imps.intervals import level, summary_table
 from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE
-from imps.notebook_cards import Bar, bars, between, card, mean_and_ends, thousand
+from imps.notebook_cards import Bar, Unit, bars, card
 from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import Checks, check
 from imps.results.verdict import Verdict
+from imps.results.words import PLAIN, Words
 from imps.sources import TOTAL
 from imps.sources.kinds import GROUPS, title
 
@@ -79,6 +80,8 @@ class Attribution:
     verdict : str
         Line of the checks of the fit behind it.
     passed : bool
+    words : Words
+        Unit and names for what is printed.
     """
 
     contributions: xr.DataArray
@@ -91,6 +94,7 @@ class Attribution:
     period: str
     verdict: Verdict
     passed: bool
+    words: Words = PLAIN
 
     @property
     def total(self) -> float:
@@ -173,26 +177,27 @@ class Attribution:
             f"({GAP_CONVENTION})",
         ]
         for row in self.groups().head(5).itertuples():
-            lines.append(f"  {title(str(row.group)):24s} {_in_words(row)}{_mark(row.contraction)}")
+            said = _in_words(row, self.words.unit)
+            lines.append(f"  {title(str(row.group)):24s} {said}{_mark(row.contraction)}")
         lines.append(str(self.verdict))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         """Compact card for a notebook: gap, headline groups with their intervals, verdict."""
-        rows, start = [], 0.0
+        rows, start, unit = [], 0.0, self.words.unit
         for row in self.groups().itertuples():
             group, mean = title(str(row.group)), float(row.mean)
             low, high = float(row.lower95), float(row.upper95)
             known = np.isnan(float(row.contraction))
             if known and abs(mean) < KNOWN:
                 continue
-            text = thousand(mean) if known else between(mean, low, high)
+            text = unit.said(mean) if known else unit.between(mean, low, high)
             rows.append(Bar(group, start, mean, low, high, text + _mark(float(row.contraction))))
             start += mean
         return card(
             f"Where the gap of {self.area} comes from, {self.period}",
-            f"Gap {thousand(self.total)} thousand persons",
-            (f"{GAP_CONVENTION}; thousand persons, mean and 95 % interval of each group.",),
+            f"Gap {unit.said(self.total)} {unit.persons}",
+            (f"{GAP_CONVENTION}; {unit.persons}, mean and 95 % interval of each group.",),
             picture=bars(
                 rows, "Groups of sources: " + "; ".join(f"{r.name} {r.text}" for r in rows)
             ),
@@ -230,6 +235,7 @@ def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
         period=model.sources.period,
         verdict=found.verdict,
         passed=found.passed,
+        words=Words.of(model.sources),
     )
 
 
@@ -293,11 +299,11 @@ def _beside_prior(frame: pd.DataFrame, prior: pd.DataFrame, keys: list[str]) -> 
     return beside
 
 
-def _in_words(row: Any) -> str:
+def _in_words(row: Any, unit: Unit) -> str:
     """Mean and interval of a group for a terminal; only the mean where it is known."""
-    mean, low, high = mean_and_ends(row.mean, row.lower95, row.upper95)
+    mean, low, high = unit.mean_and_ends(row.mean, row.lower95, row.upper95)
     known = np.isnan(row.contraction)
-    return f"{mean:>8s} thousand" + ("" if known else f", 95 % [{low}, {high}]")
+    return f"{mean:>8s} {unit.name}" + ("" if known else f", 95 % [{low}, {high}]")
 
 
 def informed(contraction: float) -> str:

@@ -24,14 +24,15 @@ from imps.names import (
     SEXES,
     YEAR,
 )
-from imps.notebook_cards import between, card, fan
+from imps.notebook_cards import card, fan
 from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import Checks, check
 from imps.results.verdict import Verdict
+from imps.results.words import PLAIN, Words
 
-NET_COLUMNS = ["year", "mean", "sd", "lower95", "upper95", "ips", "tim_final", "implied_original"]
-SERIES = ("published", *NET_COLUMNS[5:])
+SERIES = ("survey", "published_flows", "carried")
 """Published series of net migration, as far as an account has them."""
+NET_COLUMNS = ["year", "mean", "sd", "lower95", "upper95", *SERIES]
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,8 @@ class Reconciliation:
     survey_flows : DataArray (chain, draw, flow, year), persons per year
         True flows of the kind that the survey measures, and of the streams with a direction.
     published : DataFrame, persons
-        year, ips, ips_se, tim_final, implied_original, rolled_forward; without a survey
-        published in place of the first three, and implied_original where the roll-forward was
-        published.
+        year, survey, survey_se, published_flows, carried, rolled_forward; the first two where
+        there is a survey, carried where the roll-forward was published.
     gap : DataArray (sex, age), persons
         Rolled-forward minus census at the last mid-year; by age it is the account's
         own reconstruction as far as it was not published.
@@ -64,6 +64,8 @@ class Reconciliation:
     area : str
     verdict : str
     passed : bool
+    words : Words
+        Unit and names for what is printed.
     """
 
     population: xr.DataArray
@@ -79,6 +81,7 @@ class Reconciliation:
     area: str
     verdict: Verdict
     passed: bool
+    words: Words = PLAIN
 
     def net_migration_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
         """Net migration of each year to mid-year beside the published series, persons."""
@@ -91,11 +94,6 @@ class Reconciliation:
     def series(self) -> list[str]:
         """Published series of net migration that this account has."""
         return [name for name in SERIES if name in self.published]
-
-    @property
-    def official(self) -> str:
-        """The series that the account is written with: later official, or as published."""
-        return "tim_final" if "tim_final" in self.published else "published"
 
     def population_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
         """Back-series: true population at each mid-year beside published and apportioned ones.
@@ -161,19 +159,19 @@ class Reconciliation:
         yearly = self.net_migration.sum((SEX, AGE))
         total, years = yearly.sum(YEAR).values, self.net_migration[YEAR].values
         low, high = ends(total)
-        last = self.population.isel({YEAR: -1}).sum((SEX, AGE)).values
+        last, unit = self.population.isel({YEAR: -1}).sum((SEX, AGE)).values, self.words.unit
         least, most = ends(last)
         values = yearly.transpose(YEAR, CHAIN, DRAW).values.reshape(years.size, -1)
         bands = [ends(values, prob, axis=1) for prob in (0.95, 0.5)]
-        official = self.published.set_index("year")[self.official].loc[years]
-        main = f"Net migration {between(float(total.mean()), float(low), float(high))} thousand"
+        official = self.published.set_index("year")["published_flows"].loc[years]
+        said = unit.between(float(total.mean()), float(low), float(high))
+        main = f"Net migration {said} {unit.name}"
         return card(
             f"Reconciliation of {self.area}, mid-{years[0] - 1} to mid-{years[-1]}",
             f"{main}, 95 % interval",
             (
                 f"Population mid-{years[-1]}: {last.mean():,.0f} [{least:,.0f}, {most:,.0f}].",
-                "By year, thousand: posterior with 50 and 95 % bands; dots: "
-                f"{'later official series' if self.official == 'tim_final' else 'as published'}.",
+                f"By year, {unit.persons}: posterior with 50 and 95 % bands; dots: published.",
             ),
             picture=fan(
                 [str(y) for y in years],
@@ -181,6 +179,7 @@ class Reconciliation:
                 [(b[0].tolist(), b[1].tolist()) for b in bands],
                 f"{main}, by year from {years[0]} to {years[-1]}",
                 official.tolist(),
+                unit,
             ),
             verdict=self.verdict,
         )
@@ -236,6 +235,7 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
         area=sources.area,
         verdict=found.verdict,
         passed=found.passed,
+        words=Words.of(sources),
     )
 
 
@@ -244,20 +244,15 @@ def published_series(fit: Fit) -> pd.DataFrame:
     sources = fit.model.sources
     frame = pd.DataFrame({"year": sources.mid_years})
     later, rolled = sources.later_net_migration, sources.rolled_forward
-    implied = {"implied_original": rolled.implied_net_migration(sources.natural_change)}
+    series: dict[str, xr.DataArray] = {"published_flows": later}
     if sources.survey_flows:
         squares = [(s.standard_error**2).sum((SEX, AGE_GROUP)) for s in
                    sources.survey_flows.values()]  # fmt: skip
         rule = sources.at_mid_years(squares[0] + squares[1])  # half of it: of a mean of two years
-        series: dict[str, xr.DataArray] = {
-            "ips": sources.survey_net_migration,
-            "ips_se": rule.copy(data=np.sqrt(rule.values / 2)),
-            "tim_final": later,
-            **implied,
-        }
-    else:
-        by_rule = len(rolled.by_rule) == sources.years.size
-        series = {"published": later, **({} if by_rule else implied)}
+        series["survey"] = sources.survey_net_migration
+        series["survey_se"] = rule.copy(data=np.sqrt(rule.values / 2))
+    if sources.survey_flows or len(rolled.by_rule) != sources.years.size:
+        series["carried"] = rolled.implied_net_migration(sources.natural_change)
     series["rolled_forward"] = rolled.total
     for name, values in series.items():
         frame[name] = values.reindex({YEAR: sources.mid_years}).values

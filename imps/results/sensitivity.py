@@ -19,6 +19,7 @@ from imps.account.prior_sets import PRIOR_SETS, prior_set
 from imps.account.priors import FAMILIES, Priors
 from imps.errors import PriorError, SourceError, some
 from imps.names import SOURCE
+from imps.notebook_cards import THOUSANDS, Unit
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, fit, needs_fit
 from imps.project.case import Case
@@ -337,6 +338,8 @@ class PriorComparison:
     gap : float, persons
     area, period : str
     verdicts : mapping from set of priors to the verdict of its fit
+    unit : Unit
+        In which numbers are printed.
     """
 
     table: pd.DataFrame
@@ -345,11 +348,14 @@ class PriorComparison:
     area: str
     period: str
     verdicts: Mapping[str, Verdict]
+    unit: Unit = THOUSANDS
 
     def __repr__(self) -> str:
-        thousands = self.table.pivot(index="prior_set", columns="group", values="mean") / 1000
-        shown = thousands[list(dict.fromkeys(self.table["group"]))].round(0)
-        lines = [f"Gap of {self.gap:+,.0f} persons, {self.area}: posterior means, thousands"]
+        means = self.table.pivot(index="prior_set", columns="group", values="mean")
+        shown = (means / self.unit.size)[list(dict.fromkeys(self.table["group"]))].round(0)
+        lines = [
+            f"Gap of {self.gap:+,.0f} persons, {self.area}: posterior means, {self.unit.persons}"
+        ]
         lines.append(shown.loc[list(self.surprise.index)].to_string())
         lines += [f"{name}: {line}" for name, line in self.verdicts.items()]
         return "\n".join(lines)
@@ -404,6 +410,7 @@ def compare_priors(
         area=found.area,
         period=found.period,
         verdicts=verdicts,
+        unit=Unit.of(loaded.sources.census.total),
     )
 
 

@@ -151,8 +151,9 @@ def prior(
     """Print the table of priors, and what they alone say about the gap."""
     with _refusals():
         from imps.account.linear import linear_model
-        from imps.notebook_cards import thousand
+        from imps.notebook_cards import Unit
         from imps.posterior.prior_predictive import prior_predictive
+        from imps.results.words import priors_in_words
         from imps.shipped import project_of
 
         project = project_of(case)
@@ -160,11 +161,12 @@ def prior(
         model = linear_model(project.sources, project.priors)
         found = prior_predictive(model, seed=seed, draws=draws)
     columns = ["name", "distribution", "unit", "meaning"]
-    _show(model.priors.table()[columns], "Priors (shares per one)")
+    _show(priors_in_words(model)[columns], "Priors (shares per one)")
     said = found.summary()
     numbers = said.columns.drop("quantity")
-    said[numbers] = said[numbers].map(thousand)
-    _show(said, "What the priors alone say, thousand persons")
+    unit = Unit.of(model.sources.census.total)
+    said[numbers] = said[numbers].map(unit.said)
+    _show(said, f"What the priors alone say, {unit.persons}")
     typer.echo(repr(found))
 
 
@@ -276,7 +278,6 @@ def compare(
 ) -> None:
     """Set the attributions of runs side by side."""
     with _refusals():
-        from imps.notebook_cards import between
         from imps.runs.rerun import compare_runs
 
         found = compare_runs(*runs)
@@ -285,12 +286,13 @@ def compare(
         flat.columns = [f"{run}: {column}" for run, column in found.columns]
         typer.echo(flat.reset_index().to_csv(index=False), nl=False)
         return
+    unit = found.attrs["unit"]
     names = list(dict.fromkeys(found.columns.get_level_values(0)))
     shown = found.index.to_frame(index=False)
     for name in names:
         rows = found[name].to_numpy()
-        shown[name] = ["-" if r[0] != r[0] else between(r[0], r[1], r[2]) for r in rows]
-    _show(shown, "Sources of the gap, thousand persons: mean [95 % interval]")
+        shown[name] = ["-" if r[0] != r[0] else unit.between(r[0], r[1], r[2]) for r in rows]
+    _show(shown, f"Sources of the gap, {unit.persons}: mean [95 % interval]")
 
 
 @app.command()

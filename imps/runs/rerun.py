@@ -18,10 +18,11 @@ from imps.errors import SavedFileError
 from imps.posterior.saved_fits import FIT_FILE, load_fit, load_saved_case
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case
-from imps.results.attribution import attribute
+from imps.report.report import named
+from imps.results.attribution import Attribution, attribute
 from imps.results.checks import check
 from imps.runs.manifest import account_digest, draws_digest, environment, quantities, read_manifest
-from imps.runs.run import Run, changed_inputs, run
+from imps.runs.run import RESULTS_FOLDER, Run, changed_inputs, run
 from imps.runs.working_folder import other_parts
 from imps.shipped import cases, find_case
 
@@ -210,33 +211,45 @@ def compare_runs(*runs: str | Path | Run, prob: float = 0.95) -> pd.DataFrame:
     -------
     DataFrame
         One row a source, then the headline groups and the gap; of each run the mean and the
-        interval, with the name of the run as the upper label of the columns. A source that a
-        run does not have is missing, not zero.
+        interval, with the title of its account as the upper label of the columns, and its folder
+        where two are of one account. A source that a run does not have is missing, not zero.
     """
     if len(runs) < 2:
         raise SavedFileError("compare needs at least two runs.")
+    found = [_attribution_of(one) for one in runs]
+    titles = [title for _, title in found]
     frames = {}
-    for i, one in enumerate(runs):
-        name = _name_of(one)
-        frames[name if name not in frames else f"{name} ({i + 1})"] = _attributed(one, prob)
+    for i, (one, (attribution, title)) in enumerate(zip(runs, found, strict=True)):
+        name = title if titles.count(title) == 1 else f"{title}: {_folder_of(one)}"
+        frames[name if name not in frames else f"{name} ({i + 1})"] = _attributed(attribution, prob)
     order = dict.fromkeys(label for frame in frames.values() for label in frame.index)
     joined = pd.concat({k: f.reindex(list(order)) for k, f in frames.items()}, axis=1)
-    return joined.rename_axis(["kind", "name"])
+    joined = joined.rename_axis(["kind", "name"])
+    joined.attrs["unit"] = max((a.words.unit for a, _ in found), key=lambda unit: unit.size)
+    return joined
 
 
-def _name_of(one: str | Path | Run) -> str:
+def _folder_of(one: str | Path | Run) -> str:
+    """Folder of a run, with the project around it where that is what tells it apart."""
     if isinstance(one, Run):
         return one.case.name if one.folder is None else one.folder.name
-    return Path(one).resolve().name
+    place = Path(one).resolve()
+    return f"{place.parent.name}/{place.name}" if place.name == RESULTS_FOLDER else place.name
 
 
-def _attributed(one: str | Path | Run, prob: float) -> pd.DataFrame:
-    """Mean and interval by kind (source, group, gap) and name."""
+def _attribution_of(one: str | Path | Run) -> tuple[Attribution, str]:
+    """The gap of a run by source, and the title of its account."""
     if isinstance(one, Run):
-        found = one.attribution
-    else:
-        fit = load_fit(one)
-        found = attribute(fit, checks=check(fit))
+        return one.attribution, one.case.title
+    fit = load_fit(one)
+    place = Path(one)
+    case = load_saved_case(place / FIT_FILE if place.is_dir() else place)
+    found = attribute(fit, checks=check(fit))
+    return found, named(found, case)
+
+
+def _attributed(found: Attribution, prob: float) -> pd.DataFrame:
+    """Mean and interval by kind (source, group, gap) and name."""
     level = f"{prob * 100:g}"
     columns = ["mean", f"lower{level}", f"upper{level}"]
     sources, groups = found.summary(prob=prob), found.groups(prob=prob)

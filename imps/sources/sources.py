@@ -25,7 +25,7 @@ from imps.names import (
     SEX,
     YEAR,
 )
-from imps.notebook_cards import between, card, fan
+from imps.notebook_cards import Unit, card, fan
 from imps.sources.administrative import (
     EXPECTED,
     AdministrativeFlow,
@@ -364,19 +364,20 @@ class Sources:
     def _repr_html_(self) -> str:
         """Compact card for a notebook: the gap, what was published, net migration by year."""
         half = Z95 * self.census.relative_standard_error * self.census.total
+        unit = Unit.of(self.census.total)
         later, survey = self.later_net_migration.values, self.survey_net_migration.values
         return card(
             f"Sources of {self.area}, {self.period}",
-            f"Gap {between(self.gap, self.gap - half, self.gap + half)} thousand persons",
+            f"Gap {unit.between(self.gap, self.gap - half, self.gap + half)} {unit.persons}",
             (
                 f"{GAP_CONVENTION}. The interval is the random error of the census alone, 95 %.",
                 f"Published detail: base {self.base.observed}, census {self.census.observed}; "
                 f"{len(self.table())} sources, ages 0-{self.ages[-1]}+. Labels, periods and sums "
                 "agree. Not fitted yet: no verdict.",
-                "Net migration by year, thousand: later official series; dots: the survey alone.",
+                f"Net migration by year, {unit.persons}: all that was published; dots: survey.",
             ),
             picture=fan(
                 [str(y) for y in self.years], later.tolist(), [],
-                "Net migration by year, later official series and survey", survey.tolist(),
+                "Net migration by year, all published flows and survey", survey.tolist(), unit,
             ),
         )  # fmt: skip

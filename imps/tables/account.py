@@ -24,6 +24,7 @@ from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE, YEA
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, OF_LAST_STOCK, Attribution
 from imps.results.reconciliation import Reconciliation
+from imps.results.words import Words
 from imps.tables.fit import ADD_UP, INTERVAL, fit_note
 from imps.tables.printed import PrintedTable
 
@@ -43,7 +44,7 @@ def closure_by_age_table(fit: Fit, attribution: Attribution) -> PrintedTable:
 
     Ages are those at the end; a cohort is followed back to its base or its birth.
     """
-    sources = fit.model.sources
+    sources, words = fit.model.sources, attribution.words
     parts = rolled_forward_components(fit.model.account)
     parts["rolled_forward"] = np.sum(list(parts.values()), axis=0)
     parts["census"] = sources.census.count.transpose(SEX, AGE).values
@@ -69,19 +70,20 @@ def closure_by_age_table(fit: Fit, attribution: Attribution) -> PrintedTable:
             RECONSTRUCTED[attribution.observed],
             "Published figures laid out by the official rules, without an error of their own; the "
             "posterior error of the roll-forward by age stands in the pyramid.",
-            *_what_other_is(parts),
+            *_what_other_is(parts, words),
             fit_note(attribution.verdict),
         ),
         tuple(parts),
+        unit=words.unit,
     )
 
 
-def _what_other_is(parts: Collection[str]) -> tuple[str, ...]:
+def _what_other_is(parts: Collection[str], words: Words) -> tuple[str, ...]:
     """What the columns of other migration and other changes hold."""
-    changes = "Other changes: known ones, and flows carried then that were revised since."
-    if "other_migration" not in parts:
+    changes = "Other changes: known ones, and flows carried that differ from those published."
+    if "other_migration" not in parts or not words.left_out:
         return (changes,)
-    return (f"Other migration: asylum seekers, Irish flows and switchers, net. {changes}",)
+    return (f"Other migration: {words.left_out}, net. {changes}",)
 
 
 def _bands(ages: np.ndarray) -> np.ndarray:
@@ -122,6 +124,7 @@ def by_sex_table(attribution: Attribution) -> PrintedTable:
             fit_note(attribution.verdict),
         ),
         persons,
+        unit=attribution.words.unit,
     )
 
 
@@ -168,6 +171,7 @@ def net_and_gross_table(attribution: Attribution) -> PrintedTable:
             fit_note(attribution.verdict),
         ),
         tuple(columns[1:]),
+        unit=attribution.words.unit,
     )
 
 
@@ -222,10 +226,10 @@ def back_series_table(
             frame[label] = np.r_[np.nan, found]
     return PrintedTable(
         frame,
-        f"Back-series of the population at 30 June, {reconciliation.area}",
+        f"Back-series of the population at mid-year, {reconciliation.area}",
         "tab:back-series",
         (
-            "Rolled forward: as carried then. Revision: revised minus rolled forward.",
+            "Rolled forward: as published. Revision: revised minus rolled forward.",
             "Births, deaths, net migration and other changes: of the year to that mid-year, "
             "posterior. In the last year the population also takes in the residual.",
             PUBLISHED,
@@ -233,6 +237,7 @@ def back_series_table(
             fit_note(reconciliation.verdict),
         ),
         tuple(c for c in frame if c != "year"),
+        unit=reconciliation.words.unit,
     )
 
 
@@ -262,6 +267,7 @@ def new_base_table(fit: Fit, attribution: Attribution) -> PrintedTable:
         "tab:new-base",
         (PUBLISHED, INTERVAL, ADD_UP, fit_note(attribution.verdict)),
         ("persons", "persons_lower95", "persons_upper95"),
+        unit=attribution.words.unit,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,22 +13,23 @@ from imps.account.priors import Priors
 from imps.demography.periods import spelt_out
 from imps.intervals import Z95
 from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX
+from imps.notebook_cards import Unit
 from imps.posterior.fit import Fit
 from imps.results.attribution import PRIOR_DRIVEN, Attribution, contributing
 from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation
-from imps.results.sensitivity import response_table
+from imps.results.sensitivity import TRUE_ERROR, response_table
 from imps.results.verdict import Verdict
+from imps.results.words import priors_in_words
 from imps.sources import BY_SEX, TOTAL
 from imps.tables.printed import PrintedTable, interval_end
 
 ADD_UP = "Means add up; interval ends do not."
 INTERVAL = "Intervals are equal-tailed 95 % credible intervals."
 SAMPLING = "Intervals of the survey are 95 % sampling intervals, estimate plus or minus 1.96 se."
-SURVEY_ALONE = (
-    "The survey alone leaves out asylum seekers, Irish flows and switchers; the later official "
-    "series holds them. What was carried in the roll-forward holds other changes too. Neither was "
-    "published with an error."
+CARRIED = (
+    "What was carried in the roll-forward holds other changes too. It was published without an "
+    "error, and so were the flows beside the survey."
 )
 PREVIEW = "Exact at the posterior mean scales, without a refit."
 
@@ -48,6 +50,7 @@ def attribution_table(attribution: Attribution) -> PrintedTable:
         ),
         ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
         csv_only=("group", "sd"),
+        unit=attribution.words.unit,
     )
 
 
@@ -60,22 +63,24 @@ def groups_table(attribution: Attribution) -> PrintedTable:
         _notes(attribution),
         ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
         csv_only=("sd",),
+        unit=attribution.words.unit,
     )
 
 
 def net_migration_table(reconciliation: Reconciliation) -> PrintedTable:
-    """Net migration by year beside the survey, the later and the original official series."""
+    """Net migration by year beside the survey, all published flows and those carried."""
     frame = reconciliation.net_migration_by_year()
     said: tuple[str, ...] = ()
-    if "ips" in frame:
-        error = reconciliation.published.set_index("year")["ips_se"].loc[frame["year"]].to_numpy()
-        after = list(frame).index("ips") + 1
-        frame.insert(after, "ips_lower95", frame["ips"] - Z95 * error)
-        frame.insert(after + 1, "ips_upper95", frame["ips"] + Z95 * error)
-        said = (SAMPLING, SURVEY_ALONE)
+    if "survey" in frame:
+        error = reconciliation.published.set_index("year")["survey_se"].loc[frame["year"]]
+        half = Z95 * error.to_numpy()
+        after = list(frame).index("survey") + 1
+        frame.insert(after, "survey_lower95", frame["survey"] - half)
+        frame.insert(after + 1, "survey_upper95", frame["survey"] + half)
+        said = (SAMPLING, reconciliation.words.outside_survey, CARRIED)
     return PrintedTable(
         frame,
-        f"Net migration by year to 30 June, {reconciliation.area}",
+        f"Net migration by year to mid-year, {reconciliation.area}",
         "tab:net-migration",
         (
             "Arrivals minus departures.",
@@ -85,6 +90,7 @@ def net_migration_table(reconciliation: Reconciliation) -> PrintedTable:
         ),
         tuple(c for c in frame if c != "year"),
         csv_only=("sd",),
+        unit=reconciliation.words.unit,
     )
 
 
@@ -123,6 +129,7 @@ def gap_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
             _checked(fit, checks),
         ),
         ("rolled_forward", "census_based", "gap"),
+        unit=Unit.of(census.total),
     )
 
 
@@ -151,15 +158,18 @@ def closure_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
             _checked(fit, checks),
         ),
         ("persons",),
+        unit=Unit.of(sources.census.total),
     )
 
 
 def response_table_of(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
-    """How every source answers 100 thousand of true error in each."""
+    """How every source answers 100 thousand, or 100, of true error in each."""
     frame = response_table(fit, checks=checks)
+    own = Unit.of(fit.model.sources.census.total)
     return PrintedTable(
         frame.reset_index(),
-        "Response: movement of each source's posterior mean for 100 thousand of true error in one",
+        f"Response: movement of each source's posterior mean for 100 {own.name} of true error "
+        "in one",
         "tab:response",
         (
             "Exact at the posterior mean scales; it depends on design and priors, not on the data.",
@@ -167,6 +177,7 @@ def response_table_of(fit: Fit, *, checks: Checks | None = None) -> PrintedTable
             fit_note(Verdict.of(frame)),
         ),
         tuple(frame.columns),
+        unit=replace(own, size=TRUE_ERROR / 100),
     )
 
 
@@ -186,6 +197,7 @@ def roll_forward_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTabl
             _checked(fit, checks),
         ),
         tuple(persons),
+        unit=Unit.of(sources.census.total),
     )
 
 
@@ -211,6 +223,7 @@ def stability_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
         (*notes, f"Fit: {checks.verdict}."),
         persons,
         csv_only=("by", "rows", "mean", "sd"),
+        unit=Unit.of(fit.model.sources.census.total),
     )
 
 
@@ -220,7 +233,7 @@ def priors_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     The range of a scale is that of the standard deviation itself.
     """
     priors = fit.model.priors
-    frame = priors.table()
+    frame = priors_in_words(fit.model)
     scale = frame["distribution"].str.startswith("Normal(0, s)")
     half, spread = Z95 * frame["sd"], np.exp(Z95 * fit.model.log_sd)
     lower = np.where(scale, frame["sd"] / spread, frame["mean"] - half)

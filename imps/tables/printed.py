@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from imps.errors import ImpsError
+from imps.notebook_cards import THOUSANDS, Unit
 from imps.sources.kinds import title
 
 if TYPE_CHECKING:
@@ -54,13 +55,16 @@ class PrintedTable:
     caption, label : str
     notes : tuple of str
     in_thousands : tuple of str
-        Columns in persons that are printed in thousands.
+        Columns in persons that are printed in thousands, or in whole persons for a small
+        population, see `unit`.
     csv_only : tuple of str
         Columns that stand in the frame and in the CSV but are not printed.
     significant : tuple of str
         Columns of small numbers that are printed to three significant digits.
     rounding : float
-        Persons to which those columns are rounded when printed.
+        Persons to which those columns are rounded when printed in thousands.
+    unit : Unit
+        In which those columns are printed.
     """
 
     frame: pd.DataFrame
@@ -71,20 +75,26 @@ class PrintedTable:
     csv_only: tuple[str, ...] = ()
     significant: tuple[str, ...] = ()
     rounding: float = ROUNDING
+    unit: Unit = THOUSANDS
 
     @property
     def heading(self) -> str:
         """The caption, with the unit where the headers are too many to say it."""
         many = len(self.in_thousands) > MANY
-        return f"{self.caption}, thousand persons" if many else self.caption
+        return f"{self.caption}, {self.unit.persons}" if many else self.caption
 
     @property
     def note(self) -> str:
         """Everything under the table: unit and rounding, interval, sign, verdict."""
-        unit = f"Thousand persons, rounded to {self.rounding:,.0f} persons."
+        step = self._step / self.unit.size if self.unit.name == "persons" else self._step
+        unit = f"{self.unit.persons.capitalize()}, rounded to {step:,.3g} persons."
         notes = (unit, *self.notes) if self.in_thousands else self.notes
         sentences = [n if n[-1:] in ".:;" else f"{n}." for n in notes if n]
         return " ".join(sentences)
+
+    @property
+    def _step(self) -> float:
+        return self.rounding if self.unit.size > 1 else 1.0
 
     def to_frame(self) -> pd.DataFrame:
         """The numbers as they are; a copy."""
@@ -127,14 +137,14 @@ class PrintedTable:
         found = re.fullmatch(r"(.*?)_?(?:lower|upper)(\d+(?:\.\d+)?)", column)
         name = f"{found[1]} {found[2]} % interval".strip() if found else column
         many = len(self.in_thousands) > MANY  # then the caption says the unit once for all
-        unit = " (thousand)" if column in self.in_thousands and not many else ""
+        unit = f" ({self.unit.name})" if column in self.in_thousands and not many else ""
         return f"{HEADERS.get(name, name.replace('_', ' '))}{unit}"
 
     def _texts(self, column: str) -> list[str]:
         values = self.frame[column]
         if column in self.in_thousands:
-            digits = max(0, round(3 - np.log10(self.rounding)))
-            return [_number(_rounded(v, self.rounding) / 1000, digits) for v in values]
+            digits = max(0, round(np.log10(self.unit.size / self._step)))
+            return [_number(_rounded(v, self._step) / self.unit.size, digits) for v in values]
         if column in self.significant:
             return [f"{v:.3g}".replace("-", MINUS) for v in values]
         if pd.api.types.is_float_dtype(values):
@@ -242,10 +252,8 @@ HEADERS = {
     "probability_positive": "P(> 0)",
     "share": "share of gap",
     "gap_per_cent": "gap, % of census",
-    "ips": "survey alone",
-    "ips 95 % interval": "survey 95 % interval",
-    "tim_final": "later official",
-    "implied_original": "carried then",
+    "survey": "survey alone",
+    "carried": "carried in the roll-forward",
     "r_hat": "R-hat",
 }
 """Printed names of columns where the plain name would not be understood."""

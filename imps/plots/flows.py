@@ -60,7 +60,7 @@ def plot_net_migration(
         page.font,
         key=0.055 * span,
     )
-    total = reconciliation.net_migration.sum((YEAR, SEX, AGE)).values
+    total = reconciliation.net_migration.sum((YEAR, SEX, AGE), skipna=False).values
     low, high = ends(total)
     published = float(table["published_flows"].sum())
     said = f"{unit.between(total.mean(), low, high)} {unit.name}"
@@ -119,7 +119,7 @@ def _ended(row: pd.Series) -> str:
 
 def net_migration_data(reconciliation: Reconciliation) -> pd.DataFrame:
     """Net migration by year with 50, 80 and 95 % intervals, and the published series, persons."""
-    frame = _fan_data(reconciliation.net_migration.sum((SEX, AGE)))
+    frame = _fan_data(reconciliation.net_migration.sum((SEX, AGE), skipna=False))
     published = reconciliation.published.set_index("year").loc[frame["year"]]
     for column in ("survey", "survey_se", "published_flows", "carried"):
         if column not in published:
@@ -198,7 +198,7 @@ def back_series_data(
         year, mean, the ends of the 50, 80 and 95 % intervals, cohort_apportionment and
         later_series (missing where none was published), and rolled_forward itself.
     """
-    frame = _fan_data(reconciliation.population.sum((SEX, AGE)))
+    frame = _fan_data(reconciliation.population.sum((SEX, AGE), skipna=False))
     apart = reconciliation.population_by_year()
     carried = apart["rolled_forward"].to_numpy()
     drawn = [c for c in frame if c != "year"]

@@ -196,7 +196,7 @@ def gap_pyramid_data(attribution: Attribution) -> pd.DataFrame:
         sex, age_group, gap, mean, sd, lower95, upper95.
     """
     own = [s for s in attribution.contributions[SOURCE].values if s not in OF_LAST_STOCK]
-    error = _by_age_group(attribution.contributions.sel({SOURCE: own}).sum(SOURCE))
+    error = _by_age_group(attribution.contributions.sel({SOURCE: own}).sum(SOURCE, skipna=False))
     gap = _by_age_group(attribution.gap)
     draws = error.transpose(SEX, "age_group", CHAIN, DRAW).values
     draws = draws.reshape(*draws.shape[:2], -1)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -338,16 +339,26 @@ def _plain(ax: Axes, font: float) -> None:
 
 def _wrapped(text: str, inches: float, size: float, weight: str = "normal") -> list[str]:
     """Text in lines that are no wider than the page, measured and not guessed."""
-    font = FontProperties(family=SETTINGS["font.family"], size=size, weight=weight)
     lines: list[str] = []
+    room, used, space = 72 * inches / size, 0.0, _width(" ", weight)
     for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        points, _, _ = text_to_path.get_text_width_height_descent(longer, font, ismath=False)
-        if lines and points <= 72 * inches:
-            lines[-1] = longer
+        wide = _width(word, weight)
+        if lines and used + space + wide <= room:
+            lines[-1] += f" {word}"
+            used += space + wide
         else:
             lines.append(word)
+            used = wide
     return lines
+
+
+@cache
+def _width(text: str, weight: str) -> float:
+    """Width of a word as a share of the size of its letters; each word is measured once."""
+    font = FontProperties(family=SETTINGS["font.family"], size=1.0, weight=weight)
+    drawn = (text_to_path.get_text_width_height_descent(t, font, ismath=False)[0]
+             for t in (f"x{text}x", "xx"))  # fmt: skip
+    return next(drawn) - next(drawn)
 
 
 def _verdict_line(verdict: Verdict | None) -> str:

@@ -67,7 +67,7 @@ def diagnose(quantities: Mapping[str, np.ndarray]) -> pd.DataFrame:
     ----------
     Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), Bayesian Analysis 16(2).
     """
-    import arviz as az
+    import arviz_stats as az  # without its figures
 
     moving = {
         name: values

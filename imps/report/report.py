@@ -36,11 +36,13 @@ from imps.results.attribution import Attribution, attribute
 from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation, reconcile
 from imps.results.verdict import DO_NOT_USE, USABLE
+from imps.results.words import account_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from imps.project.case import Case
+    from imps.tables.printed import PrintedTable
 
 
 def write_report(
@@ -93,8 +95,12 @@ def html_report(
     case: Case | None,
     computation: Iterable[tuple[str, str]],
     checks: Checks | None = None,
+    tables: dict[str, PrintedTable] | None = None,
 ) -> str:
-    """The report as text of one HTML file without any address outside it."""
+    """The report as text of one HTML file without any address outside it.
+
+    Tables of the run that are given are not made again.
+    """
     from jinja2 import Environment
 
     found = checks or check(fit)
@@ -111,7 +117,7 @@ def html_report(
             version=__version__,
             style=style,
             script=script,
-            title=f"Census gap: {named(attribution, case)}",
+            title=f"Census gap: {account_title(attribution, case)}",
             convention=GAP_CONVENTION.capitalize(),
             verdict=str(found.verdict),
             verdict_class={USABLE: "", DO_NOT_USE: "stop"}.get(found.verdict.level, "care"),
@@ -119,7 +125,7 @@ def html_report(
             cards=headline_cards(attribution),
             summary=plain_summary(fit, attribution, reconciliation),
             figures=placed,
-            tables=report_tables(fit, attribution, reconciliation, found, case),
+            tables=report_tables(fit, attribution, reconciliation, found, case, tables),
             detail=WORDS["detail"][attribution.observed],
             pyramid=_pyramid(attribution),
             lexis=_lexis(fit, reconciliation),
@@ -133,11 +139,6 @@ def html_report(
             licence="" if case is None else f"Data: {case.licence}.",
         )
     )
-
-
-def named(attribution: Attribution, case: Case | None) -> str:
-    """The name that its author gave the account; area and period where there is none."""
-    return case.title if case is not None else f"{attribution.area}, {attribution.period}"
 
 
 def _pyramid(attribution: Attribution) -> dict[str, str]:

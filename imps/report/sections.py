@@ -123,9 +123,12 @@ def report_tables(
     reconciliation: Reconciliation,
     checks: Checks,
     case: Case | None,
+    made: dict[str, PrintedTable] | None = None,
 ) -> dict[str, PrintedTable]:
+    """The tables of the report; those of a run that are `made` are not made again."""
     later = None if case is None else case.later_series
-    tables = run_tables(fit, attribution, reconciliation, checks, later=later) | {
+    made = made or run_tables(fit, attribution, reconciliation, checks, later=later)
+    tables = made | {
         "prior_persons": prior_sds_in_persons(attribution),
         "computation": computation_table(fit, checks),
         "misfit": _misfit_table(checks),

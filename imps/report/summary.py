@@ -23,7 +23,7 @@ MAIN_GROUPS = ("base", "migration", "census")
 def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconciliation) -> list[str]:
     """The result in sentences that a reader without statistics can quote."""
     groups, unit = attribution.groups().set_index("group"), attribution.words.unit
-    net = reconciliation.net_migration.sum(("year", "sex", "age"))
+    net = reconciliation.net_migration.sum(("year", "sex", "age"), skipna=False)
     low, high = net.quantile([0.025, 0.975]).values
     side = "above" if attribution.total > 0 else "below"
     base, migration, census = (_said(groups.loc[g], unit) for g in MAIN_GROUPS)

@@ -38,7 +38,7 @@ def gap_by_age(attribution: Attribution) -> pd.DataFrame:
         counted; the error is rolled-forward minus true population at mid-year.
     """
     own = [s for s in attribution.contributions[SOURCE].values if s not in OF_LAST_STOCK]
-    frame = _by_cell(attribution.contributions.sel({SOURCE: own}).sum(SOURCE))
+    frame = _by_cell(attribution.contributions.sel({SOURCE: own}).sum(SOURCE, skipna=False))
     frame.insert(2, "gap", attribution.gap.transpose(SEX, AGE).values.ravel())
     return frame
 

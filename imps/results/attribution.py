@@ -103,7 +103,7 @@ class Attribution:
 
     def totals(self) -> xr.DataArray:
         """Contribution of each source to the whole gap, (chain, draw, source), persons."""
-        return self.contributions.sum((SEX, AGE))
+        return self.contributions.sum((SEX, AGE), skipna=False)
 
     def summary(self, *, by: Sequence[str] = (SOURCE,), prob: float = 0.95) -> pd.DataFrame:
         """Mean and equal-tailed credible interval, one row per label of `by`.
@@ -127,7 +127,7 @@ class Attribution:
         if unknown or SOURCE not in by:
             raise LabelError(f"by={tuple(by)}: expected 'source' and optionally 'sex' and 'age'.")
         drop = [dim for dim in (SEX, AGE) if dim not in extra]
-        draws = self.contributions.sum(drop) if drop else self.contributions
+        draws = self.contributions.sum(drop, skipna=False) if drop else self.contributions
         frame = summary_table(draws, prob, positive=True)
         groups = self.prior.set_index(SOURCE)["group"]
         frame.insert(1, "group", [groups[s] for s in frame[SOURCE]])
@@ -145,7 +145,8 @@ class Attribution:
         totals = self.totals()
         labels = [g for g in GROUPS if g in set(group_of)]
         draws = xr.concat(
-            [totals.sel({SOURCE: [s for s in group_of.index if group_of[s] == g]}).sum(SOURCE)
+            [totals.sel({SOURCE: [s for s in group_of.index if group_of[s] == g]})
+             .sum(SOURCE, skipna=False)
              for g in labels],
             dim=pd.Index(labels, name="group"),
         )  # fmt: skip

@@ -85,7 +85,7 @@ class Reconciliation:
 
     def net_migration_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
         """Net migration of each year to mid-year beside the published series, persons."""
-        frame = summary_table(self.net_migration.sum((SEX, AGE)), prob)
+        frame = summary_table(self.net_migration.sum((SEX, AGE), skipna=False), prob)
         published = self.published.set_index("year").loc[frame["year"]]
         frame = frame[[level(c, prob) for c in NET_COLUMNS[:5]]]
         return frame.assign(**{name: published[name].to_numpy() for name in self.series})
@@ -111,7 +111,7 @@ class Reconciliation:
         Littlefield and Fulton (2005), Population Trends 122 (simple period and
         simple cohort methods).
         """
-        frame = summary_table(self.population.sum((SEX, AGE)), prob)
+        frame = summary_table(self.population.sum((SEX, AGE), skipna=False), prob)
         rolled = self.published.set_index("year")["rolled_forward"]
         frame["rolled_forward"] = rolled.loc[frame["year"]].to_numpy()
         elapsed = (frame["year"] - frame["year"].iloc[0]).to_numpy()
@@ -141,7 +141,7 @@ class Reconciliation:
         return float(np.abs(rebuilt - self.population.values).max())
 
     def __repr__(self) -> str:
-        net = self.net_migration.sum((YEAR, SEX, AGE)).values
+        net = self.net_migration.sum((YEAR, SEX, AGE), skipna=False).values
         last = self.population.isel({YEAR: -1}).sum((SEX, AGE)).values
         years = self.net_migration[YEAR].values
         return "\n".join(
@@ -156,7 +156,7 @@ class Reconciliation:
 
     def _repr_html_(self) -> str:
         """Compact card for a notebook: net migration with its interval and its years, verdict."""
-        yearly = self.net_migration.sum((SEX, AGE))
+        yearly = self.net_migration.sum((SEX, AGE), skipna=False)
         total, years = yearly.sum(YEAR).values, self.net_migration[YEAR].values
         low, high = ends(total)
         last, unit = self.population.isel({YEAR: -1}).sum((SEX, AGE)).values, self.words.unit

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -17,6 +18,10 @@ from imps.notebook_cards import THOUSANDS, Unit
 from imps.reading.areas import CODE
 from imps.sources import Sources
 from imps.sources.kinds import title
+
+if TYPE_CHECKING:
+    from imps.project.case import Case
+    from imps.results.attribution import Attribution
 
 BRITISH = re.compile(
     r"\b(?:ONS|OPCS|NISRA|NRS|GROS|IPS|TIM|LTIM|UK|Port Survey|United Kingdom|Great Britain"
@@ -60,6 +65,11 @@ class Words:
 
 
 PLAIN = Words()
+
+
+def account_title(attribution: Attribution, case: Case | None) -> str:
+    """The name that its author gave the account; area and period where there is none."""
+    return case.title if case is not None else f"{attribution.area}, {attribution.period}"
 
 
 def british(sources: Sources) -> bool:

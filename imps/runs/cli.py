@@ -200,6 +200,9 @@ def reconcile(
     switcher_share: Annotated[
         list[str] | None, typer.Option(help="SOURCE=SHARE of --switchers beta; repeated.")
     ] = None,
+    tables_only: Annotated[
+        bool, typer.Option("--tables-only", help="Write no figures and no report.")
+    ] = False,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -232,6 +235,7 @@ def reconcile(
             switchers=switchers,
             switcher_shares=_shares(switcher_share or []),
             force=force,
+            tables_only=tables_only,
             progress=not quiet and sys.stderr.isatty(),
             say=_teller(quiet),
         )

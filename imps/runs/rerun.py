@@ -18,9 +18,9 @@ from imps.errors import SavedFileError
 from imps.posterior.saved_fits import FIT_FILE, load_fit, load_saved_case
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case
-from imps.report.report import named
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import check
+from imps.results.words import account_title
 from imps.runs.manifest import account_digest, draws_digest, environment, quantities, read_manifest
 from imps.runs.run import RESULTS_FOLDER, Run, changed_inputs, run
 from imps.runs.working_folder import other_parts
@@ -245,7 +245,7 @@ def _attribution_of(one: str | Path | Run) -> tuple[Attribution, str]:
     place = Path(one)
     case = load_saved_case(place / FIT_FILE if place.is_dir() else place)
     found = attribute(fit, checks=check(fit))
-    return found, named(found, case)
+    return found, account_title(found, case)
 
 
 def _attributed(found: Attribution, prob: float) -> pd.DataFrame:

@@ -30,8 +30,6 @@ from imps.project.case import SHIPPED, Case
 from imps.project.check import ImportReport
 from imps.project.settings import SETTINGS_FILE, inspect_settings
 from imps.reading.table import published_path
-from imps.report.report import html_report
-from imps.report.sections import figure_png, report_figures
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation, reconcile
@@ -121,6 +119,7 @@ def run(
     resolution: Resolution | None = None,
     imported: Mapping[str, Any] | None = None,
     force: bool = False,
+    tables_only: bool = False,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Run:
@@ -146,6 +145,8 @@ def run(
         project brings its own.
     force : bool
         Replace the results of an earlier run, and discard an unfinished one that differs.
+    tables_only : bool
+        Write the fit, its manifest and the tables, without figures and report.
     progress : bool
     say : callable, optional
         Told in a line what is going on.
@@ -185,13 +186,20 @@ def run(
     manifest = first_part(loaded, linear_part(model), request, imported)
     manifest |= {"cores_used": sampling.cores, "started": started.isoformat(timespec="seconds")}
     working = working_folder(target, manifest, force, tell)
-    done = _in_folder(loaded, model, shown, target, working, force)
+    done = _in_folder(loaded, model, shown, target, working, force=force, tables_only=tables_only)
     shutil.rmtree(working, ignore_errors=True)
     return done
 
 
 def _in_folder(
-    case: Case, model: object, shown: Mapping[str, Any], target: Path, working: Path, force: bool
+    case: Case,
+    model: object,
+    shown: Mapping[str, Any],
+    target: Path,
+    working: Path,
+    *,
+    force: bool,
+    tables_only: bool,
 ) -> Run:
     """Fit and write, holding the working folder; a refused fit leaves no empty one behind."""
     kept, refused = working / CHAINS_FOLDER, True
@@ -201,8 +209,8 @@ def _in_folder(
             refused = False
             done = _results_of(case, found, target)
             check_replaceable(target, force)  # once more: it was long ago
-            shown["say"]("writing tables, figures and report")
-            _write(done, target, working, read_manifest(working))
+            shown["say"]("writing tables" if tables_only else "writing tables, figures and report")
+            _write(done, target, working, read_manifest(working), tables_only)
     except RunBusyError:
         raise
     except ImpsError:
@@ -291,13 +299,15 @@ def _results_of(case: Case, found: Fit, folder: Path | None) -> Run:
     )
 
 
-def _write(done: Run, target: Path, working: Path, manifest: dict[str, Any]) -> None:
+def _write(
+    done: Run, target: Path, working: Path, manifest: dict[str, Any], tables_only: bool
+) -> None:
     """Write the results inside the working folder, then move them to their place in one step."""
     results = working / RESULTS_FOLDER
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir()
     manifest |= last_part(done.fit, done.checks, done.reconciliation)
-    _write_results(done, results, manifest)
+    _write_results(done, results, manifest, tables_only)
     manifest["finished"] = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     manifest["outputs"] = {
         f.relative_to(results).as_posix(): digest(f.read_bytes())
@@ -310,7 +320,7 @@ def _write(done: Run, target: Path, working: Path, manifest: dict[str, Any]) -> 
     os.replace(results, target)
 
 
-def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None:
+def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any], tables_only: bool) -> None:
     done.fit.save(folder / FIT_FILE, case=done.case)
     (folder / "tables").mkdir()
     tables = done.tables()
@@ -321,8 +331,12 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any]) -> None
         table.to_csv(folder / "tables" / f"{name}.csv")
         (folder / "tables" / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
     done.checks.table.to_csv(folder / "tables" / "checks.csv", index=False)
+    if tables_only:
+        return
+    from imps.report.sections import figure_png
+
     figures = _figures(done)
-    write_page(done, folder / REPORT_FILE, manifest, figures)
+    write_page(done, folder / REPORT_FILE, manifest, figures, tables)
     (folder / "figures").mkdir()
     for name, figure in figures.items():
         (folder / "figures" / f"{name}.png").write_bytes(figure_png(figure))
@@ -338,6 +352,8 @@ def _notes_of(tables: Mapping[str, PrintedTable], verdict: Verdict) -> str:
 
 
 def _figures(done: Run) -> dict[str, Any]:
+    from imps.report.sections import report_figures
+
     return report_figures(
         done.fit, done.attribution, done.reconciliation, done.checks, case=done.case
     )
@@ -363,12 +379,18 @@ def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
 
 
 def write_page(
-    done: Run, path: Path, manifest: Mapping[str, Any], figures: dict[str, Any] | None = None
+    done: Run,
+    path: Path,
+    manifest: Mapping[str, Any],
+    figures: dict[str, Any] | None = None,
+    tables: dict[str, PrintedTable] | None = None,
 ) -> None:
     """The report of a run, written whole or not at all.
 
     Figures that were saved before are laid out a little differently: give fresh ones.
     """
+    from imps.report.report import html_report
+
     page = html_report(
         done.fit,
         done.attribution,
@@ -377,6 +399,7 @@ def write_page(
         case=done.case,
         computation=computation(manifest),
         checks=done.checks,
+        tables=tables,
     )
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(page, encoding="utf-8")

@@ -140,19 +140,20 @@ def net_and_gross_table(attribution: Attribution) -> PrintedTable:
     """
     totals = attribution.totals()
     groups = attribution.prior.set_index(SOURCE)["group"]
+    members = groups.groupby(groups).groups.values()
     grouped = xr.concat(
-        [totals.sel({SOURCE: list(names)}).sum(SOURCE) for _, names in groups.groupby(groups).groups
-         .items()], dim=SOURCE,
-    )  # fmt: skip
+        [totals.sel({SOURCE: list(names)}).sum(SOURCE, skipna=False) for names in members],
+        dim=SOURCE,
+    )
     own = [s for s in totals[SOURCE].values if s not in OF_LAST_STOCK]
-    error = attribution.contributions.sel({SOURCE: own}).sum(SOURCE)
+    error = attribution.contributions.sel({SOURCE: own}).sum(SOURCE, skipna=False)
     gap = attribution.gap
     rows = [
         _gross("the gap, over sources", totals, SOURCE),
         _gross("the gap, over headline groups", grouped, SOURCE),
         _known_gross("the gap, over sexes", gap.sum(AGE).values),
         _known_gross("the gap, over sexes and single ages", gap.values),
-        _gross("error of the roll-forward, over sexes", error.sum(AGE), SEX),
+        _gross("error of the roll-forward, over sexes", error.sum(AGE, skipna=False), SEX),
         _gross("error of the roll-forward, over sexes and single ages", error, (SEX, AGE)),
     ]
     columns = ["what", "net", "net_lower95", "net_upper95", "gross", "gross_lower95",
@@ -176,7 +177,7 @@ def net_and_gross_table(attribution: Attribution) -> PrintedTable:
 
 
 def _gross(what: str, draws: xr.DataArray, over: str | tuple[str, ...]) -> tuple[object, ...]:
-    net, gross = draws.sum(over).values, abs(draws).sum(over).values
+    net, gross = (x.sum(over, skipna=False).values for x in (draws, abs(draws)))
     return (what, net.mean(), *ends(net), gross.mean(), *ends(gross))
 
 
@@ -210,10 +211,10 @@ def back_series_table(
         people = later[later["series"] == "population"].groupby("year")["persons"].sum()
         frame["later official"] = people.reindex(frame["year"]).to_numpy(float)
     series = {
-        "births": reconciliation.births.sum(SEX),
-        "deaths": -reconciliation.deaths.sum((SEX, AGE)),
-        "net_migration": reconciliation.net_migration.sum((SEX, AGE)),
-        "other_changes": reconciliation.other_changes.sum((SEX, AGE)),
+        "births": reconciliation.births.sum(SEX, skipna=False),
+        "deaths": -reconciliation.deaths.sum((SEX, AGE), skipna=False),
+        "net_migration": reconciliation.net_migration.sum((SEX, AGE), skipna=False),
+        "other_changes": reconciliation.other_changes.sum((SEX, AGE), skipna=False),
     }
     for name, draws in series.items():
         values = draws.transpose(YEAR, CHAIN, DRAW).values.reshape(draws[YEAR].size, -1)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +115,26 @@ class Fit:
         return self.draws.sizes[DRAW]
 
     def latents(self) -> np.ndarray:
-        """Scaled latent variables w, (chain * draw, latent), with the values that follow."""
+        """Scaled latent variables w, (chain * draw, latent), with the values that follow.
+
+        Made once a fit; not to be written to.
+        """
+        return self._latents
+
+    @cached_property
+    def _latents(self) -> np.ndarray:
         factors = self.model.scale_factors(self.draws[LOG_SCALE].values)
         w = factors * self.draws[LATENT].values
-        return self.model.complete(w.reshape(-1, w.shape[-1]))
+        found = self.model.complete(w.reshape(-1, w.shape[-1]))
+        found.flags.writeable = False
+        return found
 
     def quantities(self) -> dict[str, np.ndarray]:
         """Draws (chain, draw) of every reported quantity and every scale."""
+        return dict(self._quantities)
+
+    @cached_property
+    def _quantities(self) -> dict[str, np.ndarray]:
         w = self.latents()
         shape = (self.n_chains, self.n_draws)
         out = {

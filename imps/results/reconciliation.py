@@ -201,10 +201,12 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
 
     def cells(quantity: Affine) -> xr.DataArray:
         values = model.evaluate(quantity, w).reshape(*lead, *quantity.shape)
-        out = xr.DataArray(values, dims=(CHAIN, DRAW, SEX, AGE, YEAR), coords=coords)
+        labels = {**coords, AGE: sources.ages[: quantity.shape[1]]}
+        out = xr.DataArray(values, dims=(CHAIN, DRAW, SEX, AGE, YEAR), coords=labels)
         return out.transpose(CHAIN, DRAW, YEAR, SEX, AGE)
 
-    births = cells(registered_births(sources) + account.births_error).isel({AGE: 0}, drop=True)
+    born = (registered_births(sources) + account.births_error)[:, :1]
+    births = cells(born).isel({AGE: 0}, drop=True)
     deaths = cells(registered_deaths(sources) + account.deaths_error)
     net, other = cells(account.net_migration), cells(account.other_changes)
     base = xr.DataArray(

@@ -53,6 +53,18 @@ class NotFittedError(ImpsError, TypeError):
     """A function that needs a fit was given something else."""
 
 
+class TimeLimitError(ImpsError, TimeoutError):
+    """A fit took longer than it was allowed to."""
+
+    code = "TIME_LIMIT"
+
+
+class FitSkippedError(ImpsError, RuntimeError):
+    """A fit that the exact way does not suit was left out, as was asked for."""
+
+    code = "FIT_SKIPPED"
+
+
 class OutputExistsError(ImpsError, FileExistsError):
     """A folder of results is already there and is not overwritten."""
 

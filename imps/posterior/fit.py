@@ -21,7 +21,7 @@ import xarray as xr
 
 from imps._version import __version__
 from imps.account.linear import LinearModel
-from imps.errors import NotFittedError, PriorError
+from imps.errors import FitSkippedError, NotFittedError, PriorError
 from imps.intervals import ends
 from imps.names import CHAIN, DRAW
 from imps.notebook_cards import Unit, card, fan
@@ -36,11 +36,13 @@ from imps.posterior.by_grid import (
 from imps.posterior.chains import OWN, Chains, flat, own_arrays
 from imps.posterior.densities import log_likelihood_by_source, log_prior_by_block
 from imps.posterior.nuts import chains_by_nuts
-from imps.posterior.pymc_model import is_gaussian, linear_part, pymc_model, variant
+from imps.posterior.pymc_model import allowed, linear_part, pymc_model, variant
 from imps.posterior.storage import LATENT, LOG_SCALE, save
+from imps.posterior.time_limit import within
 from imps.posterior.variant import Variant
 from imps.sampling import Sampling
 
+FALLBACKS = ("nuts", "skip")
 NEAR = "near_another_fit"
 """Entry of the extras of a fit whose search for the scales began at those of another."""
 
@@ -115,10 +117,7 @@ class Fit:
         return self.draws.sizes[DRAW]
 
     def latents(self) -> np.ndarray:
-        """Scaled latent variables w, (chain * draw, latent), with the values that follow.
-
-        Made once a fit; not to be written to.
-        """
+        """Scaled latent variables w, (chain * draw, latent), with what follows; not to be changed."""
         return self._latents
 
     @cached_property
@@ -263,6 +262,8 @@ def fit(
     keep: str | Path | None = None,
     near: Fit | None = None,
     cross_check: bool = False,
+    time_limit: float | None = None,
+    on_fallback: str = FALLBACKS[0],
 ) -> Fit:
     """Draw from the posterior of an account.
 
@@ -297,6 +298,11 @@ def fit(
         Also sample the same model by NUTS, print how far the two agree and keep the table in
         ``fit.extras["cross_check"]``, see :func:`imps.posterior.agreement.agreement`. Takes
         minutes where the fit takes seconds; the draws returned are those of the exact way.
+    time_limit : float, optional
+        Seconds of wall time after which the fit is given up.
+    on_fallback : {"nuts", "skip"}
+        Where the exact way does not suit, `method="auto"` samples by NUTS, which takes minutes,
+        or raises `FitSkippedError`, for loops over many accounts.
 
     Returns
     -------
@@ -309,7 +315,11 @@ def fit(
         conditionally Gaussian.
     OutputExistsError
         If `keep` holds chains of another fit.
+    TimeLimitError, FitSkippedError
+        See `time_limit` and `on_fallback`.
     """
+    if on_fallback not in FALLBACKS:
+        raise PriorError(f"on_fallback is '{on_fallback}', expected one of {FALLBACKS}.")
     sampling = Sampling(seed, method, draws, chains, tune, target_accept, cores)
     gaussian = allowed(model, sampling)
     linear, tell = linear_part(model), say or (lambda _: None)
@@ -324,35 +334,26 @@ def fit(
     kept = Chains(folder, linear, {name: settings[name] for name in determining})
 
     def by_nuts(*notes: str) -> Fit:
+        if method == "auto" and on_fallback == "skip" and not cross_check:
+            raise FitSkippedError(
+                f"{linear.sources.area}: {'; '.join(notes) or 'this model has no exact answer'}. "
+                "Nothing was sampled. Take on_fallback='nuts', or method='exact' and its checks."
+            )
         target = model if hasattr(model, "linear") else pymc_model(linear)
         return _nuts(target, linear, sampling.by("nuts"), notes, kept, progress, tell)
 
-    if not gaussian or method == "nuts":
-        return by_nuts()
-    found = _exact(linear, sampling.by("exact"), kept, tell, near)
-    share = float((found.stats["effective_points"] / found.stats["grid_points"]).min())
-    if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
-        return cross_checked(found, by_nuts(), say or print) if cross_check else found
-    note = f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken"
-    tell(note)
-    return by_nuts(note)
+    def work() -> Fit:
+        if not gaussian or method == "nuts":
+            return by_nuts()
+        found = _exact(linear, sampling.by("exact"), kept, tell, near)
+        share = float((found.stats["effective_points"] / found.stats["grid_points"]).min())
+        if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
+            return cross_checked(found, by_nuts(), say or print) if cross_check else found
+        note = f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken"
+        tell(note)
+        return by_nuts(note)
 
-
-def allowed(model: object, sampling: Sampling) -> bool:
-    """Whether a model has an exact posterior; nothing is sampled.
-
-    Raises
-    ------
-    PriorError
-        If the exact way is asked of a model that has none.
-    """
-    gaussian = is_gaussian(model)
-    if sampling.method == "exact" and not gaussian:
-        raise PriorError(
-            "this model is not conditionally Gaussian (a variant, or a term was added to it): "
-            "use method='nuts'."
-        )
-    return gaussian
+    return within(time_limit, work)
 
 
 def _exact(

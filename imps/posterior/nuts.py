@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from threading import Event
 from typing import Any
@@ -94,8 +94,11 @@ def _sample_each(
         pool = ThreadPoolExecutor(min(sampling.cores, len(chains)))
         futures = {pool.submit(one, chain): chain for chain in chains}
         try:
-            for future in as_completed(futures):
-                finish(futures[future], future.result())
+            waiting = set(futures)
+            while waiting:  # in short turns, so that a time limit is seen
+                done, waiting = wait(waiting, LOOK_EVERY, FIRST_COMPLETED)
+                for future in done:
+                    finish(futures[future], future.result())
         except BaseException:
             stopped.set()
             pool.shutdown(cancel_futures=True)

@@ -43,9 +43,10 @@ from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
 from imps.account.nonlinear import Curve
 from imps.account.priors import Priors, default_priors
-from imps.errors import NotFittedError
+from imps.errors import NotFittedError, PriorError
 from imps.posterior.likelihoods import add_likelihood, special_rows
 from imps.posterior.variant import Variant
+from imps.sampling import Sampling
 from imps.sources import Sources
 
 if TYPE_CHECKING:
@@ -253,3 +254,20 @@ def linear_part(model: object) -> LinearModel:
 def latent_names(linear: LinearModel) -> list[str]:
     """Name of each latent variable: its block and its place in it."""
     return [f"{block} {i + 1}" for block, size in linear.sizes.items() for i in range(size)]
+
+
+def allowed(model: object, sampling: Sampling) -> bool:
+    """Whether a model has an exact posterior; nothing is sampled.
+
+    Raises
+    ------
+    PriorError
+        If the exact way is asked of a model that has none.
+    """
+    gaussian = is_gaussian(model)
+    if sampling.method == "exact" and not gaussian:
+        raise PriorError(
+            "this model is not conditionally Gaussian (a variant, or a term was added to it): "
+            "use method='nuts'."
+        )
+    return gaussian

@@ -200,6 +200,12 @@ def reconcile(
     switcher_share: Annotated[
         list[str] | None, typer.Option(help="SOURCE=SHARE of --switchers beta; repeated.")
     ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds after which the fit is given up.")
+    ] = None,
+    on_fallback: Annotated[
+        str, typer.Option(help="Where the exact way does not suit: nuts, or skip.")
+    ] = "nuts",
     tables_only: Annotated[
         bool, typer.Option("--tables-only", help="Write no figures and no report.")
     ] = False,
@@ -236,6 +242,8 @@ def reconcile(
             switcher_shares=_shares(switcher_share or []),
             force=force,
             tables_only=tables_only,
+            time_limit=time_limit,
+            on_fallback=on_fallback,
             progress=not quiet and sys.stderr.isatty(),
             say=_teller(quiet),
         )

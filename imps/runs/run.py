@@ -22,8 +22,8 @@ from imps.account.latents import Resolution
 from imps.account.linear import linear_model
 from imps.account.priors import Priors, default_priors
 from imps.errors import ImpsError, RunBusyError, SavedFileError
-from imps.posterior.fit import Fit, allowed, fit
-from imps.posterior.pymc_model import build_model, linear_part
+from imps.posterior.fit import Fit, fit
+from imps.posterior.pymc_model import allowed, build_model, linear_part
 from imps.posterior.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case
@@ -120,6 +120,8 @@ def run(
     imported: Mapping[str, Any] | None = None,
     force: bool = False,
     tables_only: bool = False,
+    time_limit: float | None = None,
+    on_fallback: str = "nuts",
     progress: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Run:
@@ -147,6 +149,8 @@ def run(
         Replace the results of an earlier run, and discard an unfinished one that differs.
     tables_only : bool
         Write the fit, its manifest and the tables, without figures and report.
+    time_limit, on_fallback
+        As in :func:`imps.fit`; a run that was given up is continued by the same call.
     progress : bool
     say : callable, optional
         Told in a line what is going on.
@@ -180,6 +184,7 @@ def run(
     model = variant_model(loaded.sources, priors or default_priors(), of, resolution)
     allowed(model, sampling)
     shown: dict[str, Any] = {**vars(sampling), "progress": progress, "say": tell}
+    shown |= {"time_limit": time_limit, "on_fallback": on_fallback}
     if target is None:
         return _results_of(loaded, fit(model, **shown), None)
     request = {**sampling.record(), "variant": of.record()}

@@ -117,7 +117,7 @@ class Fit:
         return self.draws.sizes[DRAW]
 
     def latents(self) -> np.ndarray:
-        """Scaled latent variables w, (chain * draw, latent), with what follows; not to be changed."""
+        """Scaled latents w, (chain * draw, latent), with what follows; not to be written to."""
         return self._latents
 
     @cached_property

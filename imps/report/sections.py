@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import pandas as pd
 
 from imps.names import GAP_CONVENTION
+from imps.notebook_cards import Unit
 from imps.plots import (
     FIGURE_TEXTS,
     plot_back_series,
@@ -73,7 +74,7 @@ def report_figures(
 def has_content(section: str, figures: dict[str, list[dict[str, Any]]], case: Case | None) -> bool:
     if section == "further":
         return bool(figures["further"])
-    return case is not None if section == "afterwards" else True
+    return bool(case is not None and len(case.published_afterwards)) or section != "afterwards"
 
 
 def place_figures(figures: dict[str, Figure]) -> dict[str, list[dict[str, Any]]]:
@@ -133,8 +134,9 @@ def report_tables(
         "computation": computation_table(fit, checks),
         "misfit": _misfit_table(checks),
     }
-    if case is not None:
+    if case is not None and len(case.references):
         tables["references"] = _plain(case.references, "References of the data")
+    if case is not None and len(case.published_afterwards):
         tables["afterwards"] = _afterwards(case)
     return tables
 
@@ -168,4 +170,5 @@ def _afterwards(case: Case) -> PrintedTable:
         "tab:afterwards",
         (f"{GAP_CONVENTION.capitalize()}; no sign: a level, or no part of the gap.",),
         tuple(frame.columns.intersection(["persons"])),
+        unit=Unit.of(case.sources.census.total),
     )

@@ -170,45 +170,55 @@ def prior(
     typer.echo(repr(found))
 
 
+CaseName = Annotated[
+    str,
+    typer.Argument(help="Shipped case, see `imps cases`; or a project folder, `imps init`."),
+]
+Out = Annotated[Path | None, typer.Option(help="Folder for the results.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="The same seed repeats the run; 1 unless told.")
+]
+Draws = Annotated[
+    int | None, typer.Option(min=100, help="Draws of each chain: 1000 exact, 2000 by NUTS.")
+]
+ChainCount = Annotated[int | None, typer.Option(min=2, help="Chains; 4 unless told.")]
+Tune = Annotated[int | None, typer.Option(min=0, help="Warm-up draws of NUTS; 600 unless told.")]
+Cores = Annotated[int | None, typer.Option(min=1, help="Chains of NUTS at a time; 2 unless told.")]
+Method = Annotated[str, typer.Option(help="auto, exact or nuts.")]
+Likelihood = Annotated[str, typer.Option(help="normal, student_t or contacts.")]
+StudentT = Annotated[
+    list[str] | None, typer.Option(help="Source with heavy tails; may be repeated.")
+]
+Flows = Annotated[str, typer.Option(help="linear or log.")]
+Switchers = Annotated[str, typer.Option(help="normal or beta.")]
+SwitcherShare = Annotated[
+    list[str] | None, typer.Option(help="SOURCE=SHARE of --switchers beta; repeated.")
+]
+TimeLimit = Annotated[
+    float | None, typer.Option(min=0.001, help="Seconds after which the fit is given up.")
+]
+OnFallback = Annotated[str, typer.Option(help="Where the exact way does not suit: nuts, or skip.")]
+TablesOnly = Annotated[bool, typer.Option("--tables-only", help="Write no figures and no report.")]
+
+
 @app.command()
 def reconcile(
-    case: Annotated[
-        str,
-        typer.Argument(help="Shipped case, see `imps cases`; or a project folder, `imps init`."),
-    ],
-    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="The same seed repeats the run; 1 unless told.")
-    ] = None,
-    draws: Annotated[
-        int | None, typer.Option(min=100, help="Draws of each chain: 1000 exact, 2000 by NUTS.")
-    ] = None,
-    chains: Annotated[int | None, typer.Option(min=2, help="Chains; 4 unless told.")] = None,
-    tune: Annotated[
-        int | None, typer.Option(min=0, help="Warm-up draws of NUTS; 600 unless told.")
-    ] = None,
-    cores: Annotated[
-        int | None, typer.Option(min=1, help="Chains of NUTS at a time; 2 unless told.")
-    ] = None,
-    method: Annotated[str, typer.Option(help="auto, exact or nuts.")] = "auto",
-    likelihood: Annotated[str, typer.Option(help="normal, student_t or contacts.")] = "normal",
-    student_t: Annotated[
-        list[str] | None, typer.Option(help="Source with heavy tails; may be repeated.")
-    ] = None,
-    flows: Annotated[str, typer.Option(help="linear or log.")] = "linear",
-    switchers: Annotated[str, typer.Option(help="normal or beta.")] = "normal",
-    switcher_share: Annotated[
-        list[str] | None, typer.Option(help="SOURCE=SHARE of --switchers beta; repeated.")
-    ] = None,
-    time_limit: Annotated[
-        float | None, typer.Option(min=0.001, help="Seconds after which the fit is given up.")
-    ] = None,
-    on_fallback: Annotated[
-        str, typer.Option(help="Where the exact way does not suit: nuts, or skip.")
-    ] = "nuts",
-    tables_only: Annotated[
-        bool, typer.Option("--tables-only", help="Write no figures and no report.")
-    ] = False,
+    case: CaseName,
+    out: Out = None,
+    seed: Seed = None,
+    draws: Draws = None,
+    chains: ChainCount = None,
+    tune: Tune = None,
+    cores: Cores = None,
+    method: Method = "auto",
+    likelihood: Likelihood = "normal",
+    student_t: StudentT = None,
+    flows: Flows = "linear",
+    switchers: Switchers = "normal",
+    switcher_share: SwitcherShare = None,
+    time_limit: TimeLimit = None,
+    on_fallback: OnFallback = "nuts",
+    tables_only: TablesOnly = False,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:

@@ -1,6 +1,7 @@
 """What the site takes from the package and from the measurements when it is built.
 
-- ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- codes -->``, ``<!-- options -->`` and
+- ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- codes -->``, ``<!-- options -->``,
+  ``<!-- settings -->`` and
   ``<!-- records -->``, the settings of interviews, are written from the package itself, as are
   ``<!-- evidence -->``, ``<!-- versions -->`` and ``<!-- as of -->``, what priors rest on;
 - ``<!-- results NAME -->`` and ``<!-- other results -->`` are read from benchmarks/results;
@@ -26,7 +27,7 @@ RESULTS, NOTEBOOKS = ROOT / "benchmarks" / "results", ROOT / "notebooks"
 LONG = 15
 """Rows of a table that is folded away."""
 MARK = re.compile(
-    r"<!-- (equations|priors|evidence|versions|as of|codes|options|records|course|results"
+    r"<!-- (equations|priors|evidence|versions|as of|codes|options|settings|records|course|results"
     r"|other results|in short|include)"
     r" ?(.*?) -->"
 )
@@ -100,6 +101,8 @@ def written(kind: str, name: str) -> str:
             for name, field in model.model_fields.items()
         ]
         return table(pd.DataFrame(rows, columns=["section", "setting", "meaning"]))
+    if kind == "settings":
+        return settings()
     if kind == "course":
         return course()
     if kind == "include":
@@ -162,6 +165,48 @@ def equations() -> str:
             f"Computed in `{equation.home}`.\n"
         )
     return "\n".join(parts)
+
+
+def settings() -> str:
+    """Every section of a settings file with its keys, from the models that read it."""
+    from imps.project.sections import SECTIONS, Section
+    from imps.reading.options import expected
+
+    named, parts = {m.__name__: f"[{name}]" for name, m in SECTIONS.items()} | PARTS, []
+    for model in sorted(below(Section), key=lambda m: [*named, m.__name__].index(m.__name__)):
+        rows = [(name, expected(field), said_default(field), field.description or "")
+                for name, field in model.model_fields.items()]  # fmt: skip
+        title = f"`{named.get(model.__name__, model.__name__)}`"
+        words = (model.__doc__ or "").split("\n")[0]
+        frame = pd.DataFrame(rows, columns=["key", "value", "unless told", "meaning"])
+        parts.append(f"## {title}\n\n{words}\n\n{table(frame)}")
+    return "\n".join(parts)
+
+
+PARTS = {
+    "EraSettings": "[[account.eras]]",
+    "KindSettings": "[[account.kinds]]",
+    "PriorChange": "[priors.NAME]",
+    "NormalCoverage": "[[stocks]] coverage",
+    "UniformCoverage": "[[stocks]] coverage",
+    "InterviewSettings": "[[interviews]]",
+    "StaySettings": "[[stays]]",
+    "StreamSettings": "[[streams]]",
+}
+"""Sections that may stand several times, or inside another, by the model that reads them."""
+
+
+def below(model: type) -> list[type]:
+    """A class's descendants."""
+    found = [x for child in model.__subclasses__() for x in (child, *below(child))]
+    return list(dict.fromkeys(found))
+
+
+def said_default(field) -> str:
+    """The default of a key as it would be written; a key without one is needed."""
+    if field.is_required():
+        return "needed"
+    return "" if field.default in (None, "", (), {}) else str(field.default)
 
 
 def codes() -> str:

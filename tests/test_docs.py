@@ -98,3 +98,15 @@ def test_every_notebook_is_a_page_of_the_course(site):
         text = page(site, f"course/{book.stem}")
         assert f'href="../{following.stem}/"' in text
         assert "Question." in text
+
+
+def test_every_setting_stands_on_its_page(site):
+    from imps.project.sections import SECTIONS
+    from imps.reading.options import OPTION_NAMES
+
+    text = page(site, "reference/settings")
+    for name in (
+        *(key for model in SECTIONS.values() for key in model.model_fields),
+        *OPTION_NAMES,
+    ):
+        assert f"<td>{name}</td>" in text, name

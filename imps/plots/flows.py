@@ -64,13 +64,13 @@ def plot_net_migration(
     low, high = ends(total)
     published = float(table["published_flows"].sum())
     said = f"{unit.between(total.mean(), low, high)} {unit.name}"
-    beside_it = "the survey, the published flows" if "survey" in table else "the published flows"
+    others = "the survey, the published flows" if "survey" in table else "the published flows"
     return page.finish(
         f"Net migration was {_against(total, published)} what was published",
         f"{reconciliation.area}, years to mid-year, {unit.persons}; arrivals minus departures.",
         f"All years together: {said}, 95 % interval.",
         reconciliation.words.outside_survey,
-        alt=f"Fan of net migration, {years[0]:.0f} to {years[-1]:.0f}, beside {beside_it} and those "
+        alt=f"Fan of net migration, {years[0]:.0f} to {years[-1]:.0f}, beside {others} and those "
         f"carried in the roll-forward. All years together {said}.",
         data=table,
         verdict=reconciliation.verdict,

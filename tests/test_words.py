@@ -3,11 +3,13 @@
 import html
 import re
 import time
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 import imps
+from imps.account.prior_sets import doubts
 from imps.errors import FitSkippedError, TimeLimitError
 from imps.notebook_cards import PERSONS, THOUSANDS, Unit
 from imps.posterior import fit as fitting
@@ -141,3 +143,16 @@ def test_tables_only(project, tmp_path):
                     progress=False)  # fmt: skip
     written = {f.name for f in done.folder.iterdir()}
     assert written == {"fit.nc", "manifest.json", "tables"}
+
+
+def test_priors_that_were_not_made_for_an_account_are_doubted(project):
+    model = imps.linear_model(project.sources, project.priors)
+    assert "were made for nations" in doubts(model)[0]
+    narrow = imps.default_priors()
+    for family in ("base", "census", "immigration_bias", "emigration_bias"):
+        narrow = narrow.widen(family, 0.01)
+    moved = replace(project.sources.census, count=project.sources.census.count * 0.8)
+    far = imps.linear_model(replace(project.sources, census=moved), narrow)
+    said = doubts(far)
+    assert len(said) == 1
+    assert "outside the 95 % prior predictive interval" in said[0]

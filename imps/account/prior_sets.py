@@ -19,9 +19,12 @@ from imps.account.affine import Affine
 from imps.account.linear import LinearModel, linear_model
 from imps.account.priors import FAMILIES, Priors, default_priors, elicit
 from imps.errors import PriorError
+from imps.intervals import Z95
 from imps.sources import Sources
 
 _REVISED = "flows_revised_since"
+LEAST_NATION = 500_000
+"""Residents under whom the default priors are doubted; judgement of the package."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,32 @@ def prior_set(name: str, sources: Sources) -> Priors:
         source that the account has not.
     """
     return stated(_named(name).statements, sources)
+
+
+def doubts(model: LinearModel) -> list[str]:
+    """Why the priors of an account may not be meant for it, a sentence each.
+
+    The default priors were made for national populations; and a gap outside the 95 per cent
+    prior predictive interval is one that they did not expect.
+    """
+    found, people = [], model.sources.census.total
+    defaults = default_priors()
+    untouched = all(defaults[n] == row for n, row in model.priors.items() if n in defaults)
+    if untouched and people < LEAST_NATION:
+        found.append(
+            f"the default priors were made for nations, and {model.sources.area} has "
+            f"{people:,.0f} residents: state your own in [priors], or show their sensitivity"
+        )
+    totals = [part.prior.sum() for part in model.contributions]
+    mean, sd = (float(x) for x in model.prior_moments(sum(totals[1:], totals[0])))
+    gap = model.sources.gap
+    if abs(gap - mean) > Z95 * sd:
+        found.append(
+            f"the gap of {gap:+,.0f} persons lies outside the 95 % prior predictive interval "
+            f"{mean - Z95 * sd:+,.0f} to {mean + Z95 * sd:+,.0f}: a figure may be wrong, or the "
+            "priors too narrow for this account; look at `imps prior`"
+        )
+    return found
 
 
 def stated(statements: tuple[Statement, ...], sources: Sources) -> Priors:

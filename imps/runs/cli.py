@@ -151,6 +151,7 @@ def prior(
     """Print the table of priors, and what they alone say about the gap."""
     with _refusals():
         from imps.account.linear import linear_model
+        from imps.account.prior_sets import doubts
         from imps.notebook_cards import Unit
         from imps.posterior.prior_predictive import prior_predictive
         from imps.results.words import priors_in_words
@@ -168,6 +169,8 @@ def prior(
     said[numbers] = said[numbers].map(unit.said)
     _show(said, f"What the priors alone say, {unit.persons}")
     typer.echo(repr(found))
+    for doubt in doubts(model):
+        typer.echo(f"look: {doubt}")
 
 
 CaseName = Annotated[

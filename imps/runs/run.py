@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from imps.account.latents import Resolution
 from imps.account.linear import linear_model
+from imps.account.prior_sets import doubts
 from imps.account.priors import Priors, default_priors
 from imps.errors import ImpsError, RunBusyError, SavedFileError
 from imps.posterior.fit import Fit, fit
@@ -183,6 +184,8 @@ def run(
     of = Variant(likelihood, student_t, flows, switchers, switcher_shares or {})
     model = variant_model(loaded.sources, priors or default_priors(), of, resolution)
     allowed(model, sampling)
+    for doubt in doubts(linear_part(model)):
+        tell(f"look: {doubt}")
     shown: dict[str, Any] = {**vars(sampling), "progress": progress, "say": tell}
     shown |= {"time_limit": time_limit, "on_fallback": on_fallback}
     if target is None:

@@ -234,6 +234,49 @@ def test_two_counts_of_one_balanced_system_leave_net_migration_its_shared_error(
     assert 0.9 * limit < found < 1.1 * limit
 
 
+def test_turnover_of_a_balanced_system_finds_directions_and_leaves_net_migration(register, priors):
+    """Its net is that of the census, which is data: with it the net is no surer than without."""
+    weak = tuple(  # errors of the same number of people, so that a turnover alone tells no net
+        replace(
+            s,
+            errors={"level": (0.0, 5000 / float(s.count.sum()))},
+            count=s.count.sum(s.count.dims[1:]),
+        )
+        for s in register.streams
+    )
+    ends = {
+        end: replace(
+            getattr(register, end),
+            observed="total",
+            relative_standard_error=0.001,
+            quality="census",
+        )
+        for end in ("base", "census")
+    }
+    arrivals, departures = (s.count for s in weak)
+    names = tuple(s.name for s in weak)
+    turnover = imps.Evidence("turnover", names, arrivals + departures, 0 * arrivals + 500.0,
+                             coverage_sd=0.02, anchored_to="register", turnover=True,
+                             **SAID)  # fmt: skip
+    apart = tuple(
+        imps.Evidence(f"mirror_{s.name}", (s.name,), s.count, 0 * s.count + 500.0, coverage_sd=0.02,
+                      **SAID)
+        for s in weak
+    )  # fmt: skip
+    found = {}
+    for what, extra in (("none", ()), ("turnover", (turnover,)), ("apart", apart)):
+        model = imps.linear_model(replace(register, streams=weak, extra=extra, **ends), priors)
+        both = [model.account.true_flow(name).sum() for name in names]
+        wanted = {"net": both[0] - both[1], "sum": both[0] + both[1]}
+        found[what] = {k: moments(model, q)[1] for k, q in wanted.items()}
+    assert found["turnover"]["sum"] < 0.5 * found["none"]["sum"]
+    assert found["turnover"]["net"] > 0.99 * found["none"]["net"] > found["apart"]["net"]
+    with pytest.raises(SourceError, match="turnover of immigration; it is one"):
+        replace(register, streams=weak, extra=(replace(turnover, of=names[:1]),))
+    with pytest.raises(DefinitionError, match="its arrivals plus departures"):
+        replace(register, streams=weak, extra=(replace(turnover, turnover=False),))
+
+
 def test_series_that_cannot_be_are_refused(register):
     arrivals = register.streams[0]
     with pytest.raises(SourceError, match="has an error of its level"):

@@ -278,7 +278,7 @@ def _mirror(source: MirrorSeries, account: Account) -> Observation:
 def _evidence(source: Evidence, account: Account) -> Observation:
     """A further count of streams: an uncertain share of their true sum in each cell."""
     flows = {name: account.flow_of(name) for name in source.of}
-    mixed = len(set(flows.values())) > 1
+    mixed = len(set(flows.values())) > 1 and not source.turnover
     true = zero(account.natural.shape)
     for name, flow in flows.items():
         sign = FLOW_SIGN.get(flow, 1.0) if mixed else 1.0

@@ -8,7 +8,7 @@ import numpy as np
 
 from imps.demography.periods import CALENDAR_YEARS, MID_YEARS
 from imps.errors import DefinitionError, LabelError, SourceError, some
-from imps.names import SEX, YEAR
+from imps.names import EMIGRATION, IMMIGRATION, SEX, YEAR
 from imps.sources.administrative import EXPECTED, AdministrativeFlow, KnownSum
 from imps.sources.array_checks import check_years
 from imps.sources.definitions import (
@@ -207,7 +207,7 @@ def check_streams(sources: Sources) -> None:
         )
     for stream in sources.streams:
         check_years(stream.count, f"stream '{stream.name}'", sources.years)
-    known = (*flows, *(s.name for s in sources.streams))
+    known = {name: name for name in flows} | {s.name: s.flow for s in sources.streams}
     for own in sources.evidence:
         lost = [name for name in own.of if name not in known]
         outside = [int(y) for y in own.count[YEAR].values if y not in sources.years]
@@ -216,6 +216,12 @@ def check_streams(sources: Sources) -> None:
             raise SourceError(
                 f"evidence '{own.name}' counts {what}; the account has {some(known)}, years "
                 f"{sources.years[0]} to {sources.years[-1]}. Correct it, or add the stream."
+            )
+        directions = {known[name] for name in own.of}
+        if own.turnover and directions != {IMMIGRATION, EMIGRATION}:
+            raise SourceError(
+                f"evidence '{own.name}' is a turnover of {some(sorted(directions))}; it is one of "
+                "arrivals and departures: name streams of both, or leave turnover out."
             )
     series: tuple[Stream | Evidence, ...] = (*sources.streams, *sources.evidence)
     check_anchors(series, {"census": sources.census.vintage, "base": sources.base.vintage})

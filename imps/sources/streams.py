@@ -248,7 +248,9 @@ class Evidence:
     """A further count of what streams of the account hold; it is not carried.
 
     Of several streams it counts their sum, or, where arrivals and departures are among them,
-    arrivals minus departures.
+    arrivals minus departures, or their sum as turnover. A series whose arrivals and departures
+    were balanced to a stock errs by the same people in both, and its net migration is that
+    stock's: beside the stock only its turnover is news.
 
     Attributes
     ----------
@@ -259,6 +261,8 @@ class Evidence:
         Years may be a part of the account's.
     coverage_mean, coverage_sd : float
         Share of the true flow that it counts; one and zero for a published sum.
+    turnover : bool
+        Arrivals plus departures. May be anchored to a stock of the account.
     ages, shared, anchored_to, vintage, reference, counted
         As of a :class:`Stream`.
     """
@@ -275,6 +279,7 @@ class Evidence:
     shared: Shared | None = None
     anchored_to: str = ""
     counted: Counted = USUAL_RESIDENTS
+    turnover: bool = False
 
     def __post_init__(self) -> None:
         check_array(self.count, self.name, "value", signed=True)
@@ -298,10 +303,13 @@ def check_anchors(series: tuple[Stream | Evidence, ...], vintages: Mapping[str, 
         The stock would be counted twice.
     """
     for one in series:
+        if isinstance(one, Evidence) and one.turnover:
+            continue  # what was balanced is the difference of arrivals and departures
         for role, vintage in vintages.items():
             if one.anchored_to and one.anchored_to.casefold() == vintage.casefold():
                 raise DefinitionError(
                     f"source '{one.name}' is anchored to '{vintage}', which is the {role} of the "
                     "account: a series fitted to a stock is no independent evidence on it. Use the "
-                    "series before that adjustment, or leave it out."
+                    "series before that adjustment, its arrivals plus departures (Evidence with "
+                    "turnover=True), or leave it out."
                 )

@@ -41,7 +41,7 @@ class Equation:
     home: str
 
     def to_mathml(self) -> str:
-        """Presentation MathML of the displayed equation, readable by browsers without a script."""
+        """The displayed equation in MathML, readable by browsers without a script."""
         return mathml(self.latex, display=True)
 
     def words_to_html(self) -> str:
@@ -66,17 +66,16 @@ _AFTER = {r"\quad", r"\qquad"}
 
 
 def mathml(latex: str, *, display: bool = False) -> str:
-    """LaTeX to MathML that a browser may break before a plus, minus or relation.
+    """LaTeX to MathML that may be broken before a plus, minus or relation, as HTML.
 
-    Each line of `aligned` is a row, each part of it between two breaks a row inside; a line
-    without a left side goes on with the one before. The style sheets of the report and of the
-    documentation lay rows out as lines. Within parentheses there is no break, unless they are
-    `\\Big`.
+    No browser breaks a formula by itself, so that each part is one of its own. A displayed
+    formula is a division with one of its own for each line; a line of `aligned` without a left
+    side goes on with the one before. Within parentheses there is no break, unless they are `\\Big`.
     """
-    body = "".join(
-        f"<mrow>{''.join(_part(part) for part in parts)}</mrow>" for parts in _lines(latex)
-    )
-    return f'<math display="{"block" if display else "inline"}">{body}</math>'
+    lines = ["<wbr/>".join(_part(part, display) for part in parts) for parts in _lines(latex)]
+    if not display:
+        return "<wbr/>".join(lines)
+    return f'<div class="formula">{"".join(f"<div>{line}</div>" for line in lines)}</div>'
 
 
 def _lines(latex: str) -> list[list[str]]:
@@ -99,12 +98,13 @@ def _lines(latex: str) -> list[list[str]]:
     return [[part for part in parts if part.strip()] for parts in lines]
 
 
-def _part(latex: str) -> str:
-    """A part of a line as a row of MathML; a sign it begins with joins it to the part before."""
+def _part(latex: str, display: bool) -> str:
+    """MathML of a part; a sign it begins with is one between it and the part before."""
     from latex2mathml.converter import convert
 
     text = latex.strip()
-    made = re.sub(r"</?math[^>]*>", "", convert(text))
+    made = convert(text, display="block" if display else "inline")
+    made = made.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")  # HTML knows it
     for said, meant in _OPERATORS.items():
         made = made.replace(f"<mi>{said}</mi>", f"<mo>{meant}</mo>")
     if any(text.startswith(sign.lstrip()) for sign in _BEFORE):

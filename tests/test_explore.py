@@ -66,7 +66,7 @@ def test_preview_says_its_error_against_the_full_posterior(preview, fitted):
     assert preview.error.quantity == apart.idxmax()
     text = preview.picture()
     assert "Preview at fixed scales, not a refit" in text
-    assert f"{apart.max() / 1000:,.1f} thousand" in text
+    assert f"{apart.max():,.0f} persons" in text
     assert f"Fit: {preview.verdict}" in text
 
 

@@ -147,7 +147,7 @@ def test_ages_at_both_ends_separate_what_totals_cannot():
     model = imps.linear_model(simulated.sources, imps.default_priors())
     found = imps.identifiability(imps.fit(model, seed=1, draws=200, chains=1))
     assert abs(found.cosines.loc["deaths", "emigration_bias"]) < 0.6
-    assert abs(found.cosines.loc["immigration_bias", "emigration_bias"]) > 0.8
+    assert abs(found.cosines.loc["immigration_bias", "emigration_bias"]) > 0.7
     assert np.isfinite(found.condition_number)
 
 

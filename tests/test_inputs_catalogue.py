@@ -1462,7 +1462,7 @@ def test_L08_the_old_output_stays_until_the_new_one_is_whole(own_run, monkeypatc
 
     before = snapshot(own_run.folder)
     monkeypatch.setattr("imps.runs.run.fit", lambda *_, **__: own_run.fit)
-    monkeypatch.setattr("imps.runs.run.html_report", cut_off)
+    monkeypatch.setattr("imps.report.report.html_report", cut_off)
     with pytest.raises(KeyboardInterrupt):
         imps.run(own_run.case, out=own_run.folder, draws=100, force=True, progress=False)
     assert snapshot(own_run.folder) == before

@@ -47,7 +47,7 @@ def few_figures():
         return standard_figures(attribution, reconciliation)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("imps.runs.run.report_figures", standard)
+        patch.setattr("imps.report.sections.report_figures", standard)
         yield
 
 
@@ -173,7 +173,7 @@ def test_a_run_that_fails_at_the_end_leaves_no_results_and_loses_no_chain(tmp_pa
         raise RuntimeError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(imps.runs.run, "html_report", broken)
+        patch.setattr("imps.report.report.html_report", broken)
         with pytest.raises(RuntimeError, match="disk full"):
             imps.run("uk-1991-2001", out=tmp_path / "results", draws=200, chains=2)
     assert [p.name for p in tmp_path.iterdir()] == ["results.unfinished"]

@@ -77,7 +77,7 @@ def plot_prior_posterior(
     return page.finish(
         _mostly_data(len(table) - led, len(table)),
         f"{attribution.area}, {attribution.period}; contribution to the gap, {unit.persons}; "
-        "positive: it made the roll-forward too high.",
+        "positive: it made the estimate too high.",
         "Grey, thick: prior 95 %, tick at its mean. Thin with dot: posterior mean and 95 %. Sd: "
         f"posterior of prior, {unit.name}. "
         "Learnt: one minus their squared ratio; star: under 50 %.",
@@ -135,7 +135,7 @@ def plot_joint(
         f"Strongest trade-off: {first} with {second} ({strongest})".replace(": survey", ""),
         f"{attribution.area}, {attribution.period}; "
         f"contribution to the gap, {attribution.words.unit.persons}; "
-        "positive: it made the roll-forward too high.",
+        "positive: it made the estimate too high.",
         "Points: draws; ellipses: 50 and 95 %; numbers: posterior correlation. A correlation near "
         "\u22121 means that only the sum is known.",
         alt=f"Pairs of {n} causes. Strongest correlation {strongest}, between "

@@ -101,11 +101,7 @@ def save(path: Path, groups: Mapping[str, xr.Dataset], record: Mapping[str, obje
     text = xr.Dataset({RECORD: ((), json.dumps({"format": FORMAT, **record}))})
     tree = xr.DataTree.from_dict({"/": text, **groups})
     encoding = {
-        f"/{group}": {
-            str(v): PACKED
-            for v in data.data_vars
-            if data[v].dtype.kind == "f" and v != LATENT  # normal draws: nothing to pack
-        }
+        f"/{group}": {str(v): PACKED for v in data.data_vars if data[v].dtype.kind == "f"}
         for group, data in groups.items()
     }
     # In memory first: HDF5 brings the whole process down when the disk is full.

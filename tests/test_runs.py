@@ -306,7 +306,9 @@ def test_runs_side_by_side_hold_the_numbers_of_their_tables(folder, tmp_path, mo
     shutil.copy(folder / "fit.nc", fit)
     frame = imps.compare_runs(folder, fit)
     table = pd.read_csv(folder / "tables/attribution.csv").set_index("source")
-    for name in (folder.name, fit.name):
+    names = frame.columns.get_level_values(0).unique()
+    assert all(n.endswith(place.name) for n, place in zip(names, (folder, fit), strict=True))
+    for name in names:
         for column in ("mean", "lower95", "upper95"):
             found = frame.loc["source", (name, column)]
             np.testing.assert_allclose(found, table[column].loc[found.index], rtol=1e-12)

@@ -32,4 +32,5 @@ def append(name: str, rows: Iterable[dict[str, object]]) -> None:
                 if new:
                     writer.writeheader()
             writer.writerow({**stamp, **row})
+            stream.flush()  # a run that is cut short keeps what it has measured
             print(*row.values())

@@ -41,8 +41,9 @@ from .plots import plot_prior_posterior as plot_prior_posterior
 from .plots import plot_prior_sets as plot_prior_sets
 from .plots import plot_tornado as plot_tornado
 from .plots import plot_waterfall as plot_waterfall
-from .posterior.fit import Fit as Fit
 from .posterior.fit import fit as fit
+from .posterior.fitted import Fit as Fit
+from .posterior.from_draws import from_draws as from_draws
 from .posterior.prior_predictive import prior_predictive as prior_predictive
 from .posterior.pymc_model import build_model as build_model
 from .posterior.saved_fits import load_fit as load_fit

@@ -1653,7 +1653,7 @@ def test_M08_run_of_another_release(own_run, tmp_path, monkeypatch):
     assert again.case.title == own_run.case.title
     pd.testing.assert_frame_equal(again.attribution.groups(), own_run.attribution.groups())
     monkeypatch.setattr("imps.posterior.storage.FORMAT", 99)
-    monkeypatch.setattr("imps.posterior.fit.__version__", "9.8.7")
+    monkeypatch.setattr("imps.posterior.fitted.__version__", "9.8.7")
     own_run.fit.save(tmp_path / "fit.nc")
     monkeypatch.undo()
     for both in ("9\\.8\\.7", re.escape(imps.__version__)):

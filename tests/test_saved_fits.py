@@ -12,7 +12,8 @@ import imps
 from imps.errors import ImpsWarning, OutputExistsError, SavedFileError
 from imps.plots import figure_data, standard_figures
 from imps.posterior.archive import pack, unpack
-from imps.posterior.storage import load, save, shortened
+from imps.posterior.chains import one_chain
+from imps.posterior.storage import load, save
 from imps.report.sections import report_figures
 from imps.runs.run import Run
 from imps.sampling import DRAWS
@@ -76,24 +77,19 @@ def test_draws_settings_and_densities_come_back(fitted, loaded, saved):
     assert loaded.stale == ()
     assert loaded.model.priors == fitted.model.priors
     groups, _ = load(saved)
-    likelihood = groups["log_likelihood"]["log_likelihood"]
+    likelihood = groups["log_likelihood_by_source"]["log_likelihood"].drop_vars(["chain", "draw"])
     assert list(likelihood["source"].values) == ["immigration", "emigration", "census"]
     xr.testing.assert_equal(likelihood, fitted.log_likelihood())
-    xr.testing.assert_equal(groups["log_prior"]["log_prior"], fitted.log_prior())
+    log_prior = groups["log_prior"]["log_prior"].drop_vars(["chain", "draw"])
+    xr.testing.assert_equal(log_prior, fitted.log_prior())
 
 
 def test_file_of_a_full_national_fit_is_small(fitted, tmp_path, rng):
     linear = imps.linear_model(imps.load_case(NATIONAL).sources, imps.default_priors())
     assert linear.n_latent > fitted.model.n_latent
     shape = (4, DRAWS["exact"])  # draws of white noise pack as badly as those of a fit
-    draws = xr.Dataset(
-        {
-            "log_scale": (("chain", "draw", "scale"),
-                          rng.standard_normal((*shape, len(linear.scale_names)))),
-            "latent": (("chain", "draw", "latent_name"),
-                       shortened(rng.standard_normal((*shape, linear.n_latent)))),
-        }
-    )  # fmt: skip
+    scales = rng.standard_normal((*shape, len(linear.scale_names)))
+    draws = one_chain(linear, scales, rng.standard_normal((*shape, linear.n_latent)))
     full = dataclasses.replace(fitted, model=linear, draws=draws, stats=xr.Dataset(), extras={})
     full.save(tmp_path / "fit.nc")
     assert (tmp_path / "fit.nc").stat().st_size < MEGABYTES * 1e6

@@ -10,7 +10,7 @@ take it from these matrices.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -108,6 +108,26 @@ class LinearModel:
         for block in self.account.latents.of_source(source):
             own[self.places[block]] = True
         return own
+
+    def with_rows(self, keep: np.ndarray) -> LinearModel:
+        """The same model with the rows (row) of the likelihood for which `keep` is true."""
+        return replace(
+            self,
+            design=self.design[keep],
+            curved_design=self.curved_design[keep],
+            offset=self.offset[keep],
+            observed=self.observed[keep],
+            standard_error=self.standard_error[keep],
+            row_labels=tuple(x for x, k in zip(self.row_labels, keep, strict=True) if k),
+            row_sources=tuple(x for x, k in zip(self.row_sources, keep, strict=True) if k),
+            row_ages=self.row_ages[keep],
+            row_years=self.row_years[keep],
+        )
+
+    @property
+    def rows_left_out(self) -> bool:
+        """Whether the likelihood has not all the rows of its sources."""
+        return len(self.row_labels) < sum(len(rows.labels) for rows in self.observations)
 
     def scale_factors(self, log_scale: np.ndarray) -> np.ndarray:
         """Factor of each latent variable, (..., latent), at standardised log scales h."""

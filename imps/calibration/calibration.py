@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,9 @@ from imps.calibration.scores import FAMILY_LEVEL, published_rows, simulator_of, 
 from imps.calibration.work_file import WorkFile, fingerprint
 from imps.errors import some
 from imps.posterior.exact import GaussianPosterior
-from imps.posterior.pymc_model import linear_part
+from imps.posterior.given_model import gaussian_part
 from imps.posterior.storage import KNOWN
+from imps.posterior.workers import spread
 from imps.simulation.from_priors import (
     RANDOM_ERRORS,
     SYSTEMATIC_GAP,
@@ -171,7 +171,7 @@ def calibrate(
     SourceError
         If the work file belongs to another model or seed.
     """
-    linear = linear_part(model)
+    linear = gaussian_part(model, "calibrate")
     used = linear if fitted is None else fitted
     work = WorkFile(path, f"{fingerprint(linear)}-{fingerprint(used)}-{seed}")
     missing = [i for i in range(replicates) if work.rows.get(i, {}).get("ess", 0.0) < LEAST_ESS]
@@ -198,14 +198,9 @@ def _rows(
     if client is None:
         yield from _replicates(linear, fitted, seed, missing)
         return
-    executor: Executor = client
-    if hasattr(client, "get_executor"):  # dask: models of many megabytes travel once, not per task
-        linear, fitted = client.scatter([linear, fitted], hash=False)
-        executor = client.get_executor()
     chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
-    tasks = [executor.submit(_finished, linear, fitted, seed, chunk) for chunk in chunks]
-    for task in as_completed(tasks):
-        yield from task.result()
+    for _, rows in spread(client, _finished, chunks, linear, fitted, seed):
+        yield from rows
 
 
 def _finished(

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from imps.account.linear import LinearModel
 from imps.posterior.exact import GaussianPosterior
-from imps.posterior.pymc_model import linear_part
+from imps.posterior.given_model import gaussian_part
 from imps.simulation.from_priors import PriorSimulator
 
 FAMILY_LEVEL = 0.05
@@ -44,7 +44,7 @@ def score_test(model: object, *, replicates: int, seed: int) -> pd.DataFrame:
     Buckley and Eagleson (1988), An approximation to the distribution of quadratic forms in
     normal random variables, Australian Journal of Statistics 30A, 150-159.
     """
-    linear = linear_part(model)
+    linear = gaussian_part(model, "score_test")
     posterior, simulator = GaussianPosterior(linear), simulator_of(linear)
     members = _score_members(linear)
     sums = np.zeros((len(members), 2, 3))  # what, location or scale, score and two cumulants

@@ -283,12 +283,14 @@ def plot_diagnostics(
     ranks.set_title(f"Ranks by chain: {_spelt(worst)}", fontsize=page.font, loc="left", color=INK)
     if "effective_points" in fit.stats:
         _grid(last, fit, page)
-    else:
+    elif "n_steps" in fit.stats:
         _steps(last, fit, page)
+    else:  # draws made elsewhere, by a sampler that counts none
+        last.set_axis_off()
     return page.finish(
         f"Computation: {found.verdict.level}",
         f"{fit.model.sources.area}; {fit.n_chains} chains of {fit.n_draws} draws, method "
-        f"{fit.method}, seed {fit.seed}; {len(table)} reported quantities and scales.",
+        f"{fit.made}; {len(table)} reported quantities and scales.",
         "Lines: the limits of the verdict. Ranks: of the quantity with the least effective size; "
         "flat within the grey 95 % band where chains agree.",
         alt=f"Largest R-hat {table['r_hat'].max():.4f}, least effective size "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,8 @@ CLASSES = {
 }  # fmt: skip
 """What a file may hold."""
 ACCOUNT_PARTS = ("sources", "priors", "resolution", "form")
+ROWS = "rows"
+"""Labels of the rows of the likelihood, where some of the sources' were left out."""
 
 
 def pack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
@@ -247,13 +249,25 @@ def account_record(linear: LinearModel) -> tuple[dict[str, Any], dict[str, np.nd
     """What an account was written down from: sources, priors, resolution and form."""
     account, arrays = linear.account, dict[str, np.ndarray]()
     parts = {name: getattr(account, name) for name in ACCOUNT_PARTS}
-    return {name: pack(part, arrays) for name, part in parts.items()}, arrays
+    record: dict[str, Any] = {name: pack(part, arrays) for name, part in parts.items()}
+    if linear.rows_left_out:
+        record[ROWS] = list(linear.row_labels)
+    return record, arrays
 
 
 def read_account(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> LinearModel:
     """The account written down again from its record, by the present release."""
     parts = {name: unpack(record[name], arrays) for name in ACCOUNT_PARTS}
-    return linear_model(parts["sources"], parts["priors"], parts["resolution"], form=parts["form"])
+    linear = linear_model(
+        parts["sources"], parts["priors"], parts["resolution"], form=parts["form"]
+    )
+    return only_rows(linear, record[ROWS]) if ROWS in record else linear
+
+
+def only_rows(linear: LinearModel, labels: Sequence[str]) -> LinearModel:
+    """The model with the rows of these labels alone."""
+    kept = set(labels)
+    return linear.with_rows(np.array([label in kept for label in linear.row_labels]))
 
 
 def account_differences(
@@ -261,6 +275,9 @@ def account_differences(
 ) -> list[str]:
     """In words, how an account differs from the one that was recorded; empty if it does not."""
     lines = []
+    rows = list(linear.row_labels) if linear.rows_left_out else None
+    if record.get(ROWS) != rows:
+        lines.append(f"rows: {_number(record.get(ROWS))} then, {_number(rows)} now")
     for name in ACCOUNT_PARTS:
         now_arrays: dict[str, np.ndarray] = {}
         now = pack(getattr(linear.account, name), now_arrays)
@@ -272,6 +289,10 @@ def account_differences(
         then = unpack(record[name], arrays)
         lines += differences(then, unpack(now, now_arrays), name)
     return lines
+
+
+def _number(rows: Sequence[str] | None) -> str:
+    return "all" if rows is None else str(len(rows))
 
 
 def holds_code(plain: Any) -> bool:

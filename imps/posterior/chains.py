@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,11 +16,10 @@ from imps.errors import ImpsWarning, RunChangedError, SavedFileError
 from imps.names import CHAIN, DRAW
 from imps.posterior.archive import account_differences, account_record
 from imps.posterior.pymc_model import latent_names
-from imps.posterior.storage import dataset, load, save, shortened
+from imps.posterior.storage import OWN, dataset, load, save, shortened
 
 ACCOUNT_FILE = "account.nc"
-OWN = "own: "
-"""Beginning of the name under which a variable of the user's own is kept."""
+PLACES = "places"
 
 
 class Chains:
@@ -103,12 +103,16 @@ def one_chain(linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray) ->
     return dataset(log_scale, shortened(latent), list(linear.scale_names), latent_names(linear))
 
 
-def own_arrays(own: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Variables of the user's own for a dataset, whose dims they share with nothing else."""
-    return {
-        f"{OWN}{name}": ((CHAIN, DRAW, *(f"{OWN}{name} {i}" for i in range(x.ndim - 2))), x)
-        for name, x in own.items()
-    }
+def kept_apart(own: xr.Dataset) -> xr.Dataset:
+    """Variables of the user's own, and dims of theirs, under names that are nothing of ours."""
+    names = [*own.data_vars, *(dim for dim in own.dims if dim not in (CHAIN, DRAW))]
+    return own.rename({name: f"{OWN}{name}" for name in names})
+
+
+def as_named(kept: xr.Dataset) -> xr.Dataset:
+    """Variables of :func:`kept_apart` as the user named them."""
+    names = [str(name) for name in (*kept.data_vars, *kept.dims)]
+    return kept.rename({name: name.removeprefix(OWN) for name in names if name.startswith(OWN)})
 
 
 def whole_chains(paths: Sequence[Path]) -> list[xr.Dataset]:
@@ -137,15 +141,22 @@ def whole_chains(paths: Sequence[Path]) -> list[xr.Dataset]:
 
 
 def flat(arrays: Mapping[str, Any]) -> xr.Dataset:
-    """Arrays that share no dimension, as a dataset."""
-    return xr.Dataset(
-        {name: ([f"{name}_{i}" for i in range(x.ndim)], x) for name, x in arrays.items()}
-    )
+    """Arrays end to end in one, with their names, shapes and types: a file of many is slow."""
+    places = [[name, x.shape, str(x.dtype)] for name, x in arrays.items()]
+    parts = [np.zeros(0), *(np.asarray(x, dtype=float).ravel() for x in arrays.values())]
+    return xr.Dataset({"values": ("value", np.concatenate(parts)), PLACES: json.dumps(places)})
 
 
 def unflat(data: xr.Dataset) -> dict[str, Any]:
-    """The arrays of :func:`flat`."""
-    return {str(name): x.values for name, x in data.data_vars.items()}
+    """The arrays of :func:`flat`; of a file of form 2, one a variable."""
+    if PLACES not in data:
+        return {str(name): x.values for name, x in data.data_vars.items()}
+    out, start = {}, 0
+    for name, shape, dtype in json.loads(str(data[PLACES].item())):
+        end = start + int(np.prod(shape))
+        out[name] = data["values"].values[start:end].reshape(shape).astype(dtype)
+        start = end
+    return out
 
 
 def finished_chains(folder: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, list[Path]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from scipy import stats
@@ -29,16 +29,55 @@ def log_likelihood_by_source(
         Terms that the user added are not
         the likelihood of a source and are left out.
     """
-    robust, counts = special_rows(linear, variant)
+    return by_source(linear, log_likelihood_by_row(linear, log_scale, latent, variant))
+
+
+def by_source(linear: LinearModel, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Sums (draw) over the rows of each source of values (draw, row)."""
     sources = np.array(linear.row_sources)
-    out: dict[str, list[np.ndarray]] = {name: [] for name in dict.fromkeys(linear.row_sources)}
+    return {name: rows[:, sources == name].sum(axis=1) for name in dict.fromkeys(sources.tolist())}
+
+
+def log_likelihood_by_row(
+    linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray, variant: Variant
+) -> np.ndarray:
+    """Log-likelihood of each row, (draw, row); see :func:`log_likelihood_by_source`."""
+    robust, counts = special_rows(linear, variant)
+    return np.concatenate(
+        [_by_row(linear, mean, robust, counts) for mean in _expected(linear, log_scale, latent)]
+    )
+
+
+def replicated_rows(
+    linear: LinearModel,
+    log_scale: np.ndarray,
+    latent: np.ndarray,
+    variant: Variant,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Figures that would be published anew, (draw, row), persons: expected value plus error."""
+    robust, counts = special_rows(linear, variant)
+    spread = _spread(linear, robust)
+    parts = []
+    for mean in _expected(linear, log_scale, latent):
+        error = rng.standard_normal(mean.shape)
+        error[:, robust] = rng.standard_t(STUDENT_T_DEGREES, (len(mean), int(robust.sum())))
+        rows = mean + spread * error
+        if counts:
+            weight, effect = counts["grossing_weight"], counts["design_effect"]
+            size = _bent(mean[:, counts["row"]] / weight) / (effect - 1)
+            rows[:, counts["row"]] = weight * rng.negative_binomial(size, 1 / effect)
+        parts.append(rows)
+    return np.concatenate(parts)
+
+
+def _expected(
+    linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Expected values (draw, row) of the rows, some draws at a time."""
     for start in range(0, latent.shape[0], DRAWS_AT_A_TIME):
         some = slice(start, start + DRAWS_AT_A_TIME)
-        mean = linear.expected(linear.scale_factors(log_scale[some]) * latent[some])
-        rows = _by_row(linear, mean, robust, counts)
-        for name in out:
-            out[name].append(rows[:, sources == name].sum(axis=1))
-    return {name: np.concatenate(parts) for name, parts in out.items()}
+        yield linear.expected(linear.scale_factors(log_scale[some]) * latent[some])
 
 
 def log_prior_by_block(
@@ -60,20 +99,26 @@ def _by_row(
     linear: LinearModel, mean: np.ndarray, robust: np.ndarray, counts: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     """Log-likelihood of each row, (draw, row), at expected values (draw, row)."""
-    se = np.where(
-        robust,
-        linear.standard_error * np.sqrt((STUDENT_T_DEGREES - 2) / STUDENT_T_DEGREES),
-        linear.standard_error,
-    )
+    se = _spread(linear, robust)
     error = (linear.observed - mean) / se
     rows = stats.norm.logpdf(error) - np.log(se)
     if robust.any():
         heavy = stats.t.logpdf(error[:, robust], STUDENT_T_DEGREES)
         rows[:, robust] = heavy - np.log(se[robust])
     if counts:
-        weight = counts["grossing_weight"]
-        bent = BEND * np.logaddexp(0.0, mean[:, counts["row"]] / weight / BEND)
+        bent = _bent(mean[:, counts["row"]] / counts["grossing_weight"])
         rows[:, counts["row"]] = contact_log_likelihood(
             counts["contacts"], bent, grossing_weight=1.0, design_effect=counts["design_effect"]
         )
     return rows
+
+
+def _spread(linear: LinearModel, robust: np.ndarray) -> np.ndarray:
+    """Scale of the error of each row, (row), persons: of Student-t rows under their sd."""
+    heavy = np.sqrt((STUDENT_T_DEGREES - 2) / STUDENT_T_DEGREES)
+    return np.where(robust, linear.standard_error * heavy, linear.standard_error)
+
+
+def _bent(contacts: np.ndarray) -> np.ndarray:
+    """Expected contacts, bent away from zero."""
+    return BEND * np.logaddexp(0.0, contacts / BEND)

@@ -19,6 +19,8 @@ STUDENT_T_DEGREES = 4.0
 """Degrees of freedom of the robust likelihood: heavy tails with a finite variance."""
 LEAST_DESIGN_EFFECT = 1.001
 """A negative binomial needs more variance than a Poisson count; 1 is its limit."""
+PUBLISHED = "published"
+"""The rows in a PyMC model; parts that are not normal have a word more in their names."""
 BEND = 0.1
 """Contacts over which the mean of a count bends away from zero: 3 contacts stay 3, an
 impossible mean of -1 becomes 0.000005."""
@@ -108,23 +110,41 @@ def add_likelihood(
         raw = mean[counts["row"]] / counts["grossing_weight"]
         expected = BEND * pt.softplus(raw / BEND)
         pm.CustomDist(
-            "published_contacts",
+            f"{PUBLISHED}_contacts",
             expected,
             counts["design_effect"],
             logp=_log_density_of_contacts,
             random=_random_contacts,
             dtype="int64",
             observed=counts["contacts"].astype(int),
+            dims=_row_dim(linear, "contacts", counts["row"]),
         )
     normal, heavy = np.flatnonzero(rest & ~robust), np.flatnonzero(rest & robust)
-    whole = "published" if heavy.size == robust.size else "published_robust"
-    if normal.size:
-        pm.Normal("published", mean[normal], se[normal], observed=observed[normal])
+    if normal.size == robust.size:
+        pm.Normal(PUBLISHED, mean, se, observed=observed, dims="row")
+    elif normal.size:
+        dim = _row_dim(linear, "normal", normal)
+        pm.Normal(PUBLISHED, mean[normal], se[normal], observed=observed[normal], dims=dim)
     if heavy.size:
+        whole = heavy.size == robust.size
         sigma = se[heavy] * np.sqrt((STUDENT_T_DEGREES - 2) / STUDENT_T_DEGREES)
         pm.StudentT(
-            whole, nu=STUDENT_T_DEGREES, mu=mean[heavy], sigma=sigma, observed=observed[heavy]
+            PUBLISHED if whole else f"{PUBLISHED}_robust",
+            nu=STUDENT_T_DEGREES,
+            mu=mean if whole else mean[heavy],
+            sigma=sigma,
+            observed=observed if whole else observed[heavy],
+            dims="row" if whole else _row_dim(linear, "robust", heavy),
         )
+
+
+def _row_dim(linear: LinearModel, kind: str, rows: np.ndarray) -> str:
+    """Name of a dim for a part of the rows, which is put into the model at hand."""
+    import pymc as pm
+
+    dim = f"row_{kind}"
+    pm.modelcontext(None).add_coord(dim, [linear.row_labels[i] for i in rows])
+    return dim
 
 
 def _log_density_of_contacts(n: Any, mu: Any, effect: Any) -> Any:

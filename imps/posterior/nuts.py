@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -12,20 +13,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from imps.account.linear import LinearModel
 from imps.names import CHAIN, DRAW
-from imps.posterior.chains import Chains, one_chain, own_arrays
+from imps.posterior.chains import Chains, kept_apart
+from imps.posterior.draws import account_draws, own_variables
+from imps.posterior.given_model import Given
 from imps.posterior.random_streams import stream_seed
-from imps.posterior.storage import LATENT, LOG_SCALE
 from imps.sampling import Sampling
 
+LOG = logging.getLogger("imps")
+LOGGED = 10
+"""Lines of a log that the progress of a chain takes."""
 LOOK_EVERY = 0.2
 """Seconds between looks at whether the user has stopped NUTS."""
 
 
 def chains_by_nuts(
-    model: Any,
-    linear: LinearModel,
+    found: Given,
     sampling: Sampling,
     kept: Chains,
     progress: bool,
@@ -46,11 +49,11 @@ def chains_by_nuts(
             f"NUTS: compiling, then {len(missing)} chains of {sampling.tune} + "
             f"{sampling.draws} draws"
         )
-        compiled = nutpie.compile_pymc_model(model)
+        compiled = nutpie.compile_pymc_model(found.pymc())
         middle = time.perf_counter()
 
         def finish(chain: int, trace: Any) -> None:
-            done[chain] = _nuts_chain(linear, trace)
+            done[chain] = _nuts_chain(found, trace)
             kept.keep("nuts", chain, done[chain])
             tell(f"chain {chain} finished, {len(done)} of {n}")
 
@@ -110,38 +113,36 @@ def _sample_each(
 def _bars(
     chains: list[int], total: int, progress: bool
 ) -> Iterator[Callable[[int], Callable[[Any], None] | None]]:
-    """A progress bar a chain, with its divergences; none unless asked for."""
-    if not progress:
+    """Progress of each chain with its divergences: a bar if asked for, and lines in the log."""
+    if not progress and not LOG.isEnabledFor(logging.INFO):
         yield lambda _: None
         return
     from rich.progress import Progress
 
-    with Progress(transient=True) as bars:
+    with Progress(transient=True, disable=not progress) as bars:
         tasks = {chain: bars.add_task(f"chain {chain}", total=total) for chain in chains}
+        logged = dict.fromkeys(chains, 0)
 
         def show(chain: int) -> Callable[[Any], None]:
             def update(states: Any) -> None:
-                state = states[0]
-                text = f"chain {chain}" + (
-                    f", {state.divergences} divergences" if state.divergences else ""
-                )
-                bars.update(tasks[chain], completed=state.finished_draws, description=text)
+                done, divergences = states[0].finished_draws, states[0].divergences
+                text = f"chain {chain}" + (f", {divergences} divergences" if divergences else "")
+                bars.update(tasks[chain], completed=done, description=text)
+                if LOGGED * done // total > logged[chain]:
+                    logged[chain] = LOGGED * done // total
+                    LOG.info("%s: %d of %d draws", text, done, total)
 
             return update
 
         yield show
 
 
-def _nuts_chain(linear: LinearModel, trace: Any) -> xr.Dataset:
+def _nuts_chain(found: Given, trace: Any) -> xr.Dataset:
     """One chain of nutpie under the public names, with variables of the user's own."""
-    posterior, stats = trace["posterior"], trace["sample_stats"]
+    posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"]
     kept = {
-        name: ((CHAIN, DRAW), np.asarray(stats[name].values)) for name in ("diverging", "n_steps")
+        name: ((CHAIN, DRAW), np.asarray(stats[name].values))
+        for name in ("diverging", "n_steps", "energy")
     }
-    own = {
-        str(name): np.asarray(posterior[name].values)
-        for name in posterior.data_vars
-        if name not in (LOG_SCALE, LATENT)
-    }
-    draws = (np.asarray(posterior[name].values) for name in (LOG_SCALE, LATENT))
-    return one_chain(linear, *draws).assign(kept).assign(own_arrays(own))
+    own = kept_apart(own_variables(found, posterior))
+    return account_draws(found, posterior).assign(kept).merge(own)

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from imps.errors import PriorError, some
 from imps.intervals import summary
-from imps.posterior.pymc_model import linear_part
+from imps.posterior.as_built import FREE, OBSERVED, kinds
+from imps.posterior.given_model import given
 from imps.posterior.random_streams import stream
 
 
@@ -60,8 +62,26 @@ def prior_predictive(model: object, *, seed: int, draws: int = 4000) -> PriorPre
     ----------
     model : pm.Model or LinearModel
     seed, draws : int
+
+    Raises
+    ------
+    PriorError
+        If terms of the user's own have changed what the priors say.
     """
-    linear = linear_part(model)
+    found = given(model)
+    harmless = kinds(found.model) if found.model is not None else {}
+    changed = [
+        name
+        for name in found.variant.added
+        if name not in found.own or harmless.get(name) not in (FREE, OBSERVED)
+    ]
+    if changed:
+        raise PriorError(
+            f"prior_predictive() draws from the table of priors, and {some(changed)} of the model "
+            "is no part of it. Call it on the model as it was built, or use "
+            "pm.sample_prior_predictive."
+        )
+    linear = found.linear
     w = linear.prior_draws(draws, seed=seed)
     rng = np.random.default_rng(stream(seed, "prior predictive: random errors"))
     values = []

@@ -31,9 +31,8 @@ Free variables of your own are kept in ``fit.extras["own_variables"]``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -43,14 +42,21 @@ from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
 from imps.account.nonlinear import Curve
 from imps.account.priors import Priors, default_priors
-from imps.errors import NotFittedError, PriorError
+from imps.posterior.as_built import account_model, as_built, mark
 from imps.posterior.likelihoods import add_likelihood, special_rows
 from imps.posterior.variant import Variant
-from imps.sampling import Sampling
 from imps.sources import Sources
 
 if TYPE_CHECKING:
     import pymc as pm
+
+DATA_NAME = "observed"
+ACCOUNT_DIMS: dict[str, Callable[[LinearModel], list[str]]] = {
+    "scale": lambda linear: list(linear.scale_names),
+    "latent_name": lambda linear: latent_names(linear),
+    "row": lambda linear: list(linear.row_labels),
+}
+"""Labels of the dims of a model."""
 
 
 def build_model(
@@ -123,23 +129,17 @@ def pymc_model(
     """PyMC model of matrices that are already there; see :func:`build_model`."""
     import pymc as pm
 
-    coords = {
-        "scale": list(linear.scale_names),
-        "latent_name": latent_names(linear),
-        "row": list(linear.row_labels),
-    }
-    of = replace(variant(linear), likelihood=likelihood, student_t=student_t)
+    form = vars(linear.account.form)
+    of = Variant(likelihood=likelihood, student_t=student_t, **form)
     robust, counts = special_rows(linear, of)
-    with pm.Model(coords=coords) as model:
-        observed = pm.Data("observed", linear.observed, dims="row")
+    coords = {dim: labels(linear) for dim, labels in ACCOUNT_DIMS.items()}
+    with account_model()(coords=coords) as model:
+        observed = pm.Data(DATA_NAME, linear.observed, dims="row")
         log_scale = pm.Normal("log_scale", 0.0, 1.0, dims="scale")
         latent = pm.Normal("latent", 0.0, 1.0, dims="latent_name")
         mean = _expected(linear, _scaled(linear, log_scale, latent))
         add_likelihood(linear, mean, observed, robust, counts)
-    model.linear = linear
-    model.variant = of
-    model.conditionally_gaussian = not (robust.any() or counts or linear.curves)
-    model.as_built = _nodes(model)
+    mark(model, linear, of, not (robust.any() or counts or linear.curves))
     return model
 
 
@@ -154,36 +154,9 @@ def quantity(model: pm.Model, of: Affine) -> Any:
         Such as ``model.linear.account.population(2001)`` or one of
         ``model.linear.reported``; best a total, for large arrays make slow models.
     """
-    linear = linear_part(model)
+    linear = as_built(model).linear
     w = _scaled(linear, model["log_scale"], model["latent"])
     return _tensor(linear, of, w)
-
-
-def is_gaussian(model: object) -> bool:
-    """Whether the model has an exact posterior: no variant, and nothing added to it since."""
-    linear = linear_part(model)
-    if linear is model:
-        return not linear.curves
-    return bool(cast(Any, model).conditionally_gaussian and _nodes(model) == _built(model))
-
-
-def variant(model: object) -> Variant:
-    """Which variant a model is: options of :func:`build_model`, and what was added since."""
-    linear = linear_part(model)
-    if linear is model:
-        return Variant(**vars(linear.account.form))
-    built = _built(model)
-    added = tuple(name for name in _nodes(model) if name not in built)
-    return replace(cast(Any, model).variant, added=added)
-
-
-def _nodes(model: Any) -> tuple[str, ...]:
-    """Names of everything in a PyMC model that has a part in its density."""
-    return tuple(v.name for v in (*model.free_RVs, *model.observed_RVs, *model.potentials))
-
-
-def _built(model: Any) -> tuple[str, ...]:
-    return cast(tuple[str, ...], model.as_built)
 
 
 def _scaled(linear: LinearModel, log_scale: Any, latent: Any) -> Any:
@@ -232,42 +205,6 @@ def _sparse_dot(matrix: np.ndarray, vector: Any) -> Any:
     return ps.structured_dot(ps.as_sparse_variable(sp.csr_matrix(matrix)), vector[:, None])[:, 0]
 
 
-def linear_part(model: object) -> LinearModel:
-    """The matrices behind a model of :func:`build_model`, or the matrices themselves.
-
-    Raises
-    ------
-    NotFittedError
-        If `model` is something else.
-    """
-    if isinstance(model, LinearModel):
-        return model
-    linear = getattr(model, "linear", None)
-    if linear is None:
-        raise NotFittedError(
-            f"expected a model of build_model(), got {type(model).__name__}. Call "
-            "build_model(sources, priors) first."
-        )
-    return cast(LinearModel, linear)
-
-
 def latent_names(linear: LinearModel) -> list[str]:
     """Name of each latent variable: its block and its place in it."""
     return [f"{block} {i + 1}" for block, size in linear.sizes.items() for i in range(size)]
-
-
-def allowed(model: object, sampling: Sampling) -> bool:
-    """Whether a model has an exact posterior; nothing is sampled.
-
-    Raises
-    ------
-    PriorError
-        If the exact way is asked of a model that has none.
-    """
-    gaussian = is_gaussian(model)
-    if sampling.method == "exact" and not gaussian:
-        raise PriorError(
-            "this model is not conditionally Gaussian (a variant, or a term was added to it): "
-            "use method='nuts'."
-        )
-    return gaussian

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import xarray as xr
 
 from imps.account.linear import LinearModel
 from imps.errors import ImpsWarning, SavedFileError
-from imps.names import DRAW
+from imps.names import CHAIN, DRAW
 from imps.posterior.archive import (
     account_differences,
     differences,
@@ -21,15 +21,25 @@ from imps.posterior.archive import (
     read_account,
     unpack,
 )
-from imps.posterior.chains import ACCOUNT_FILE, finished_chains, unflat, whole_chains
-from imps.posterior.fit import NEAR, Fit, fit_of_chains
-from imps.posterior.pymc_model import linear_part, variant
-from imps.posterior.storage import load
+from imps.posterior.chains import (
+    ACCOUNT_FILE,
+    as_named,
+    finished_chains,
+    kept_apart,
+    unflat,
+    whole_chains,
+)
+from imps.posterior.datatree import BY_SOURCE
+from imps.posterior.fit import NEAR, Fit, fit_of_chains, with_terms
+from imps.posterior.given_model import linear_part, variant
+from imps.posterior.storage import LATENT, LOG_SCALE, OWN, load
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED
 from imps.sampling import Sampling
 from imps.shipped import cases, find_case
 
+MADE_AGAIN = ("prior", "prior_predictive", "posterior_predictive", "constant_data")
+"""Groups of a file that a fit makes again when it is asked."""
 FIT_FILE = "fit.nc"
 CHAINS_FOLDER = "chains"
 SAME_DENSITY = 1e-6
@@ -67,7 +77,7 @@ def load_fit(path: str | Path, *, model: object = None) -> Fit:
             if (folder / ACCOUNT_FILE).exists() and not (place / FIT_FILE).exists():
                 return _unfinished(folder, model)
         place = place / FIT_FILE
-    groups, record = load(place)
+    groups, record = load(place, leave=MADE_AGAIN)
     try:
         return _rebuilt(groups, record, model)
     except (KeyError, TypeError, AttributeError) as fault:
@@ -84,7 +94,9 @@ def _rebuilt(groups: Mapping[str, xr.Dataset], record: Mapping[str, Any], model:
     arrays = unflat(groups["account"])
     linear = _account(record, arrays, model)
     stale = _changes(record, arrays, model) if model is not None else _shipped(record, linear)
-    chains = xr.merge([groups["posterior"], groups["sample_stats"]], join="exact")
+    own = record.get("own", {})
+    chains = xr.merge([_draws(groups["posterior"], own), groups["sample_stats"]], join="exact")
+    chains = chains.drop_vars((CHAIN, DRAW), errors="ignore")
     found = fit_of_chains(
         [chains],
         linear,
@@ -94,10 +106,31 @@ def _rebuilt(groups: Mapping[str, xr.Dataset], record: Mapping[str, Any], model:
         record["seconds"],
         tuple(record["notes"]),
     )
+    terms = {
+        g: _own(groups[g], names).drop_vars((CHAIN, DRAW), errors="ignore")
+        for g, names in own.items()
+        if names and g != "posterior"
+    }
+    if terms:
+        found = with_terms(found, {"posterior": found.own()["posterior"], **terms})
     if record["settings"].get(NEAR):
         found = replace(found, extras={**found.extras, NEAR: True})
     stale += _written_otherwise(found, groups, record["imps"]) if not stale else []
     return _marked(found, stale)
+
+
+def _draws(posterior: xr.Dataset, own: Mapping[str, list[str]]) -> xr.Dataset:
+    """Draws of the free variables, and variables of the user's own apart; no quantities."""
+    if not own:
+        kept = [name for name in posterior.data_vars if str(name).startswith(OWN)]  # form 2
+        return posterior[[LOG_SCALE, LATENT, *kept]]
+    mine = kept_apart(_own(posterior, own.get("posterior", [])))
+    return xr.merge([posterior[[LOG_SCALE, LATENT]], mine], join="exact")
+
+
+def _own(group: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
+    """Variables of the user's own in a group of a file, as the user named them."""
+    return as_named(group[[f"{OWN}{n}" if f"{OWN}{n}" in group else n for n in names]])
 
 
 def _account(
@@ -130,7 +163,7 @@ def _shipped(record: Mapping[str, Any], linear: LinearModel) -> list[str]:
 
 def _written_otherwise(found: Fit, groups: Mapping[str, xr.Dataset], release: str) -> list[str]:
     """Whether this release gives the saved draws the densities that they had."""
-    saved = groups["log_likelihood"]["log_likelihood"]
+    saved = groups.get(BY_SOURCE, groups["log_likelihood"])["log_likelihood"]
     if found.draws["latent"].shape[-1] != found.model.n_latent:
         return [f"imps {release} wrote the account with other latent variables"]
     now = found.log_likelihood()

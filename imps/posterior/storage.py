@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,14 @@ from imps.names import CHAIN, DRAW
 
 LOG_SCALE = "log_scale"
 LATENT = "latent"
+OWN = "own: "
+"""Beginning of a name that a variable of the user's own is kept under beside ours."""
 RECORD = "record"
 PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
-FORMAT = 2
-"""Form of a saved file and model of its draws; another one is refused."""
+FORMAT = 3
+"""Form of a saved file and model of its draws; others than it and EARLIER are refused."""
+EARLIER = 2
+"""The form that has the log-likelihood by source only, and each array of the account apart."""
 KNOWN = 1e-6
 """Spread, absolute or as a share of the largest value, under which a quantity is arithmetic."""
 LARGEST_FILE = 4_000_000_000
@@ -87,8 +91,17 @@ def diagnose(quantities: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame({"quantity": list(moving), **columns})
 
 
-def save(path: Path, groups: Mapping[str, xr.Dataset], record: Mapping[str, object]) -> None:
+def save(
+    path: Path,
+    groups: Mapping[str, xr.Dataset],
+    record: Mapping[str, object],
+    *,
+    attributes: Mapping[str, object] | None = None,
+    single: Sequence[str] = (),
+) -> None:
     """Write groups of arrays and a record of plain values to one netCDF file, whole or not at all.
+
+    `attributes` are those of the root; the groups in `single` are kept in single precision.
 
     The file is written beside its place, brought to the disk and only then renamed, so
     that a process that is killed leaves the old file or the new one, never half of one.
@@ -98,10 +111,14 @@ def save(path: Path, groups: Mapping[str, xr.Dataset], record: Mapping[str, obje
     SaveFailedError
         If the disk is full or the folder may not be written to; an earlier file stays.
     """
-    text = xr.Dataset({RECORD: ((), json.dumps({"format": FORMAT, **record}))})
+    text = xr.Dataset({RECORD: ((), json.dumps({"format": FORMAT, **record}))}, attrs=attributes)
     tree = xr.DataTree.from_dict({"/": text, **groups})
     encoding = {
-        f"/{group}": {str(v): PACKED for v in data.data_vars if data[v].dtype.kind == "f"}
+        f"/{group}": {
+            str(v): PACKED | ({"dtype": "float32"} if group in single else {})
+            for v in data.data_vars
+            if data[v].dtype.kind == "f"
+        }
         for group, data in groups.items()
     }
     # In memory first: HDF5 brings the whole process down when the disk is full.
@@ -136,8 +153,8 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         ) from None
 
 
-def load(path: Path) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
-    """Read what :func:`save` wrote: groups of arrays and the record.
+def load(path: Path, *, leave: Sequence[str] = ()) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    """Read what :func:`save` wrote: groups of arrays, but those in `leave`, and the record.
 
     Raises
     ------
@@ -150,10 +167,15 @@ def load(path: Path) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
     try:
         with xr.open_datatree(path, engine="h5netcdf") as tree:
             record = json.loads(str(tree.to_dataset()[RECORD].item()))
-            groups = {name: node.to_dataset().load() for name, node in tree.children.items()}
+            groups = {
+                name: node.to_dataset().load()
+                for name, node in tree.children.items()
+                if name not in leave
+            }
     except (OSError, KeyError, ValueError) as fault:
         raise SavedFileError(f"{path.name} is not a saved fit: {fault}") from None
-    check_format(path.name, record, FORMAT)
+    if record.get("format") != EARLIER:
+        check_format(path.name, record, FORMAT)
     return groups, record
 
 

@@ -7,7 +7,7 @@ plain table carries the verdict of its fit in ``attrs["verdict"]``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,19 +15,17 @@ import scipy.linalg as sl
 
 from imps.account.account import tied_blocks
 from imps.account.linear import LinearModel, linear_model
-from imps.account.prior_sets import PRIOR_SETS, prior_set
 from imps.account.priors import FAMILIES, Priors
 from imps.errors import PriorError, SourceError, some
 from imps.names import SOURCE
-from imps.notebook_cards import THOUSANDS, Unit
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, fit, needs_fit
-from imps.project.case import Case
+from imps.posterior.workers import in_order
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import INSEPARABLE, Checks, check
+from imps.results.prior_comparison import PriorComparison as PriorComparison
+from imps.results.prior_comparison import compare_priors as compare_priors
 from imps.results.stability import AGE_BANDS, stability
-from imps.results.verdict import Verdict
-from imps.shipped import find_case
 
 TRUE_ERROR = 100_000.0
 """Persons of true error in one source to which the response of all is tabulated."""
@@ -244,8 +242,21 @@ def widened(
     factors: Iterable[float] = (2.0, 4.0),
     *,
     draws: int = 500,
+    client: Any = None,
 ) -> pd.DataFrame:
     """Refit with each prior widened: does the split move?
+
+    Parameters
+    ----------
+    fit : Fit
+    names : iterable of str
+        Priors, families of priors or sources.
+    factors : iterable of float
+        By which their standard deviations are multiplied.
+    draws : int
+        Of each of the four chains of a refit.
+    client : optional
+        A dask client, or any :class:`concurrent.futures.Executor`, to spread the refits.
 
     Returns
     -------
@@ -253,13 +264,15 @@ def widened(
         One row a variant: prior, factor, and the posterior mean of each headline group.
     """
     fit = _gaussian_fit(fit, "widened")
-    rows = [_headline("as it is", 1.0, attribute(fit))]
-    for name in names:
-        for factor in factors:
-            priors = fit.model.priors.widen(name, factor)
-            again = refit(fit, priors, draws=draws, chains=4)
-            rows.append(_headline(name, factor, attribute(again)))
-    return _judged(pd.DataFrame(rows), fit)
+    tasks = [(name, factor) for name in names for factor in factors]
+    rows = in_order(client, _widened, tasks, fit, draws)
+    return _judged(pd.DataFrame([_headline("as it is", 1.0, attribute(fit)), *rows]), fit)
+
+
+def _widened(fit: Fit, draws: int, task: tuple[str, float]) -> dict[str, object]:
+    name, factor = task
+    again = refit(fit, fit.model.priors.widen(name, factor), draws=draws, chains=4)
+    return _headline(name, factor, attribute(again))
 
 
 def left_out(
@@ -309,109 +322,7 @@ def without_rows(model: LinearModel, source: str) -> LinearModel:
             f"no rows of the likelihood come from '{source}'. Known: "
             f"{', '.join(dict.fromkeys(model.row_sources))}."
         )
-    return replace(
-        model,
-        design=model.design[keep],
-        curved_design=model.curved_design[keep],
-        offset=model.offset[keep],
-        observed=model.observed[keep],
-        standard_error=model.standard_error[keep],
-        row_labels=tuple(x for x, k in zip(model.row_labels, keep, strict=True) if k),
-        row_sources=tuple(x for x, k in zip(model.row_sources, keep, strict=True) if k),
-        row_ages=model.row_ages[keep],
-        row_years=model.row_years[keep],
-    )
-
-
-@dataclass(frozen=True)
-class PriorComparison:
-    """The same figures under several positions.
-
-    Attributes
-    ----------
-    table : DataFrame, persons
-        prior_set, title, group, prior_mean, prior_sd, mean, sd, lower95, upper95,
-        share_of_gap (posterior mean over gap).
-    surprise : Series
-        By set of priors: the gap less its prior mean, in prior standard deviations.
-        Beyond 2 the position did not expect such a gap.
-    gap : float, persons
-    area, period : str
-    verdicts : mapping from set of priors to the verdict of its fit
-    unit : Unit
-        In which numbers are printed.
-    """
-
-    table: pd.DataFrame
-    surprise: pd.Series
-    gap: float
-    area: str
-    period: str
-    verdicts: Mapping[str, Verdict]
-    unit: Unit = THOUSANDS
-
-    def __repr__(self) -> str:
-        means = self.table.pivot(index="prior_set", columns="group", values="mean")
-        shown = (means / self.unit.size)[list(dict.fromkeys(self.table["group"]))].round(0)
-        lines = [
-            f"Gap of {self.gap:+,.0f} persons, {self.area}: posterior means, {self.unit.persons}"
-        ]
-        lines.append(shown.loc[list(self.surprise.index)].to_string())
-        lines += [f"{name}: {line}" for name, line in self.verdicts.items()]
-        return "\n".join(lines)
-
-
-def compare_priors(
-    case: str | Case,
-    sets: Mapping[str, Priors] | Iterable[str] = tuple(PRIOR_SETS),
-    *,
-    seed: int = 1,
-    draws: int = 500,
-) -> PriorComparison:
-    """Fit the same figures under several sets of priors and put the groups side by side.
-
-    Parameters
-    ----------
-    case : str or Case
-    sets : names of :data:`imps.account.prior_sets.PRIOR_SETS`, or a mapping from name to Priors
-        All named positions unless told.
-    seed, draws : int
-
-    Raises
-    ------
-    PriorError
-        If a name is unknown, with the nearest.
-    """
-    loaded = find_case(case) if isinstance(case, str) else case
-    named = (
-        dict(sets)
-        if isinstance(sets, Mapping)
-        else {name: prior_set(name, loaded.sources) for name in sets}
-    )
-    tables, surprise, verdicts = [], {}, {}
-    for name, priors in named.items():
-        model = linear_model(loaded.sources, priors)
-        found = attribute(fit(model, seed=seed, draws=draws, progress=False))
-        groups = found.groups().drop(columns=["contraction", "probability_positive"])
-        title = PRIOR_SETS[name].title if name in PRIOR_SETS else name
-        groups.insert(0, "prior_set", name)
-        groups.insert(1, "title", title)
-        tables.append(groups.assign(share_of_gap=groups["mean"] / found.total))
-        total = sum(
-            (c.prior.sum() for c in model.contributions[1:]), model.contributions[0].prior.sum()
-        )
-        mean, sd = (float(x) for x in model.prior_moments(total))
-        surprise[name] = (found.total - mean) / sd
-        verdicts[name] = found.verdict
-    return PriorComparison(
-        table=pd.concat(tables, ignore_index=True),
-        surprise=pd.Series(surprise, name="surprise"),
-        gap=loaded.sources.gap,
-        area=found.area,
-        period=found.period,
-        verdicts=verdicts,
-        unit=Unit.of(loaded.sources.census.total),
-    )
+    return model.with_rows(keep)
 
 
 def _gaussian_fit(fit: object, function: str) -> Fit:

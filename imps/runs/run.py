@@ -24,7 +24,8 @@ from imps.account.prior_sets import doubts
 from imps.account.priors import Priors, default_priors
 from imps.errors import ImpsError, RunBusyError, SavedFileError
 from imps.posterior.fit import Fit, fit
-from imps.posterior.pymc_model import allowed, build_model, linear_part
+from imps.posterior.given_model import allowed, linear_part
+from imps.posterior.pymc_model import build_model
 from imps.posterior.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case

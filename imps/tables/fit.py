@@ -361,7 +361,7 @@ def computation_table(fit: Fit, checks: Checks) -> PrintedTable:
     rows = [
         ("Software", f"imps {importlib.metadata.version('imps-reconcile')}, {packages}"),
         ("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}"),
-        ("Method", f"{fit.method}, seed {fit.seed}"),
+        ("Method", fit.made),
         ("Draws", f"{fit.n_chains} chains of {fit.n_draws}"),
         ("Largest R-hat", f"{worst['r_hat'].max():.4f}"),
         ("Least effective size, bulk", f"{worst['ess_bulk'].min():,.0f}"),

@@ -1,0 +1,41 @@
+"""Work spread over the workers of any executor of `concurrent.futures`, or of a dask client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
+from typing import Any
+
+
+def spread[Task, Result](
+    client: Any, function: Callable[..., Result], tasks: Sequence[Task], *shared: Any
+) -> Iterator[tuple[int, Result]]:
+    """Number and result of ``function(*shared, task)`` for each task, as they are finished.
+
+    Parameters
+    ----------
+    client : None, executor or dask client
+        None does the work here, in order.
+    function : callable
+        Of a module, so that another process finds it.
+    tasks : sequence
+    shared : objects
+        Sent to the workers of dask once, and not with each task.
+    """
+    if client is None:
+        yield from ((i, function(*shared, task)) for i, task in enumerate(tasks))
+        return
+    if hasattr(client, "get_executor"):
+        shared = tuple(client.scatter(list(shared), hash=False))
+        client = client.get_executor()
+    futures = {client.submit(function, *shared, task): i for i, task in enumerate(tasks)}
+    for future in as_completed(futures):
+        yield futures[future], future.result()
+
+
+def in_order[Task, Result](
+    client: Any, function: Callable[..., Result], tasks: Sequence[Task], *shared: Any
+) -> list[Result]:
+    """Results of :func:`spread` in the order of the tasks."""
+    found = dict(spread(client, function, tasks, *shared))
+    return [found[i] for i in range(len(tasks))]

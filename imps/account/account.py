@@ -183,7 +183,7 @@ class Account:
 
         So do deaths put to the wrong cohort.
         """
-        elapsed = year - self.sources.base.date.year
+        elapsed = year - self.sources.first_year
         stock = self.base.map(lambda x: carry(x, elapsed))
         if elapsed == 0:
             return stock

@@ -44,7 +44,7 @@ def layout_of_carried(sources: Sources, parts: Mapping[str, np.ndarray]) -> np.n
     """
     out = np.zeros(registered_deaths(sources).shape)
     laid = _laid_out(sources, parts)
-    start, known = sources.base.date.year, _published_cells(sources)
+    start, known = sources.first_year, _published_cells(sources)
     if len(known) > 1:
         for (before, stock), (after, later) in pairwise(known.items()):
             span = slice(before - start, after - start)
@@ -68,7 +68,7 @@ def _laid_out(sources: Sources, parts: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _published_cells(sources: Sources) -> dict[int, np.ndarray]:
     """Base and roll-forward by (sex, age) of the mid-years in which they were published so."""
-    cells, start = sources.rolled_forward.by_sex_and_age, sources.base.date.year
+    cells, start = sources.rolled_forward.by_sex_and_age, sources.first_year
     if cells is None:
         return {}
     stocks = {int(y): cells.sel({YEAR: y}).transpose(SEX, AGE).values for y in cells[YEAR]}
@@ -98,7 +98,7 @@ def _by_sex(sources: Sources, laid: np.ndarray) -> np.ndarray:
     """What the published sexes of the last mid-year lack, in the years without cells."""
     out = np.zeros_like(laid)
     by_sex, cells = sources.rolled_forward.by_sex, sources.rolled_forward.by_sex_and_age
-    last = sources.base.date.year if cells is None else int(cells[YEAR].values.max())
+    last = sources.first_year if cells is None else int(cells[YEAR].values.max())
     open_years = sources.last_year - last
     if by_sex is None or open_years <= 0:
         return out

@@ -95,6 +95,74 @@ def mid_year_interval(year: int) -> Period:
     return Period(mid_year(year - 1), mid_year(year), f"year to mid-{year}")
 
 
+@dataclass(frozen=True)
+class YearEnd:
+    """The day on which every year of an account ends, at its end.
+
+    Attributes
+    ----------
+    month, day : int
+        30 June for mid-years; 31 December for stocks of 1 January; a census day.
+    """
+
+    month: int = 6
+    day: int = 30
+
+    @classmethod
+    def of(cls, text: str) -> "YearEnd":
+        """From "06-30": month and day.
+
+        Raises
+        ------
+        DefinitionError
+            If there is no such day in every year, or it is the first of January.
+        """
+        found = re.fullmatch(r"(\d{2})-(\d{2})", text)
+        try:
+            day = dt.date(2001, int(found[1]), int(found[2])) if found else None
+        except ValueError:
+            day = None
+        if day is None or text == "01-01":
+            raise DefinitionError(
+                f'year_ends is \'{text}\': give month and day such as "06-30" or "03-31"; '
+                'stocks of 1 January stand at the end of the year before: "12-31".'
+            )
+        return cls(day.month, day.day)
+
+    def on(self, year: int) -> dt.date:
+        """The last day of an account year."""
+        return dt.date(year, self.month, self.day)
+
+    def year_of(self, day: dt.date) -> int:
+        """Account year that a day lies in."""
+        return day.year + (day > self.on(day.year))
+
+    def ends(self, day: dt.date) -> bool:
+        """Whether an account year ends with a day."""
+        return (day.month, day.day) == (self.month, self.day)
+
+    def interval(self, year: int) -> Period:
+        """The twelve months of an account year."""
+        start, end = (decimal_date(self.on(y) + dt.timedelta(days=1)) for y in (year - 1, year))
+        return Period(start, end, f"year to {self.said(year)}")
+
+    def said(self, year: int) -> str:
+        """The end of an account year in words: "mid-2001", "1 January 2016", "31 March 2013"."""
+        if self == YearEnd():
+            return f"mid-{year}"
+        return spelt_out(self.on(year) + dt.timedelta(days=(self.month, self.day) == (12, 31)))
+
+    @property
+    def each(self) -> str:
+        """The day in words, without a year."""
+        return "mid-year" if self == YearEnd() else self.said(2001).rsplit(" ", 1)[0]
+
+    @property
+    def of_all_years(self) -> str:
+        """The days of several years in words."""
+        return "mid-years" if self == YearEnd() else f"{self.each} of each year"
+
+
 def quarter(label: str) -> Period:
     """A quarter by its label: '2004Q1' is January to March 2004."""
     found = QUARTER_LABEL.match(label)

@@ -67,7 +67,8 @@ def plot_net_migration(
     others = "the survey, the published flows" if "survey" in table else "the published flows"
     return page.finish(
         f"Net migration was {_against(total, published)} what was published",
-        f"{reconciliation.area}, years to mid-year, {unit.persons}; arrivals minus departures.",
+        f"{reconciliation.area}, years to {reconciliation.year_end.each}, {unit.persons}; "
+        "arrivals minus departures.",
         f"All years together: {said}, 95 % interval.",
         reconciliation.words.outside_survey,
         alt=f"Fan of net migration, {years[0]:.0f} to {years[-1]:.0f}, beside {others} and those "
@@ -177,9 +178,9 @@ def plot_back_series(
     said = f"{unit.between(*last[['mean', 'lower95', 'upper95']])} {unit.name}"
     return page.finish(
         f"The roll-forward ended {_ended(last)}",
-        f"{reconciliation.area}, mid-years; {unit.persons}, each series minus the "
-        "rolled-forward estimate; negative: the roll-forward was too high.",
-        f"Posterior at mid-{years[-1]:.0f}: {said}, 95 % interval.",
+        f"{reconciliation.area}, {reconciliation.year_end.of_all_years}; {unit.persons}, "
+        "each series minus the rolled-forward estimate; negative: the roll-forward was too high.",
+        f"Posterior at {reconciliation.year_end.said(int(years[-1]))}: {said}, 95 % interval.",
         alt=f"Fan of the population at mid-years {years[0]:.0f} to {years[-1]:.0f} as a difference "
         f"from the roll-forward, beside the published vintages. At the end {said}.",
         data=table,

@@ -19,7 +19,7 @@ import xarray as xr
 from imps.demography.periods import MID_YEARS
 from imps.errors import ImpsError
 from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
-from imps.project.between import check_between
+from imps.project.between import check_between, in_account_years
 from imps.project.choice import ChosenStocks, choose_stocks
 from imps.project.flows import survey_flows, survey_table, without_included
 from imps.project.parts import administrative_flows, total_of, with_known_sums
@@ -82,7 +82,9 @@ def sources_from_tables(
         Once per kind of oddity that was accepted.
     """
     declared = Account(**account)
-    log = check_between(tables, declared)
+    moved = Collector()
+    tables = tuple(in_account_years(tables, declared, moved))
+    log = moved.log() + check_between(tables, declared)
     log.raise_faults()
     stated = {n: StreamSettings.model_validate(s) for n, s in (streams or {}).items()}
     sources, found = inspect_sources(tables, declared, coverage or {}, stated)
@@ -158,6 +160,7 @@ def _sources(
         extra=(*earlier, *extra, *evidence),
         known_changes=changes,
         streams=streams,
+        year_ends=account.year_ends,
     )
 
 

@@ -7,10 +7,12 @@ names both sides and the setting that says what is meant.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from imps.demography.periods import CALENDAR_YEARS, MID_YEARS
+from imps.errors import DefinitionError
 from imps.project.arithmetic import (
     check_base_year,
     check_deaths,
@@ -21,7 +23,13 @@ from imps.project.sections import MEAN_OF_CALENDAR_YEARS, Account
 from imps.reading.areas import CODE, GEOGRAPHIES, unmatched
 from imps.reading.findings import Collector, ImportLog, listed
 from imps.reading.kinds import EVENTS, FLOW_TABLE, STOCK
-from imps.reading.options import CALENDAR_YEAR, MID_YEAR
+from imps.reading.options import (
+    ACADEMIC_YEAR,
+    ACCOUNT_YEAR,
+    CALENDAR_YEAR,
+    FINANCIAL_YEAR,
+    MID_YEAR,
+)
 from imps.reading.table import Table, of_kinds, of_nature
 from imps.sources.definitions import (
     LONG_TERM,
@@ -35,6 +43,39 @@ from imps.sources.definitions import (
 )
 
 PERIOD_WORDS: Final = MappingProxyType({CALENDAR_YEAR: CALENDAR_YEARS, MID_YEAR: MID_YEARS})
+
+
+MID_YEARS_END: Final = "06-30"
+OWN_PERIODS: Final = MappingProxyType(
+    {"06-30": MID_YEAR, "12-31": CALENDAR_YEAR, "03-31": FINANCIAL_YEAR, "08-31": ACADEMIC_YEAR}
+)
+"""Period of flows that is the year of an account, by the day with which that ends."""
+
+
+def in_account_years(tables: Sequence[Table], account: Account, log: Collector) -> list[Table]:
+    """Tables whose flows by the account's own years say so in one way: as mid-years.
+
+    Only an account of mid-years converts flows of other years.
+    """
+    try:
+        end = account.year_end.each
+    except DefinitionError as error:
+        log.add("SOURCES_REFUSED", file="the account", reason=str(error).rstrip("."))
+        return list(tables)
+    own = (ACCOUNT_YEAR, OWN_PERIODS.get(account.year_ends, ACCOUNT_YEAR))
+    found = []
+    for table in tables:
+        period = table.metadata.get("period", "")
+        flows = bool(of_nature([table], EVENTS, FLOW_TABLE))
+        if flows and period in own:
+            table = replace(
+                table, metadata=MappingProxyType({**table.metadata, "period": MID_YEAR})
+            )
+        elif flows and period and account.year_ends != MID_YEARS_END:
+            log.add("PERIOD_MISMATCH.account", file=table.name, column="year", texts=[period],
+                    kind=table.kind, period=period, ends=end, own=own[1])  # fmt: skip
+        found.append(table)
+    return found
 
 
 def check_between(tables: Sequence[Table], account: Account | None = None) -> ImportLog:

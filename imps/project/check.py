@@ -26,11 +26,12 @@ from imps.account.priors import OPTIONAL_PRIORS, Priors, default_priors
 from imps.errors import PriorError
 from imps.project.arithmetic import cell_population
 from imps.project.assemble import inspect_sources
-from imps.project.between import check_between
+from imps.project.between import MID_YEARS_END, check_between, in_account_years
 from imps.project.case import COLUMNS, FOLDER, SHIPPED, Beside, Case, read_beside
 from imps.project.interviews import inspect_records
 from imps.project.settings import Settings, inspect_settings, shown_name
 from imps.reading.findings import CONVERT, WARN, Collector, Finding, ImportLog
+from imps.reading.kinds import STOCK, schema
 from imps.reading.table import Table, inspect_table, published_path
 from imps.sources import Sources
 
@@ -107,7 +108,9 @@ class ImportReport:
         sources = self.sources
         assert self.settings is not None  # without a fault there are settings
         account, told = self.settings.account, self.settings.case
-        title = account.name or f"{sources.area}, mid-{sources.mid_years[0]} to {sources.last_year}"
+        first, last = sources.said(sources.first_year), sources.last_year
+        until = last if sources.year_ends == MID_YEARS_END else sources.said(last)
+        title = account.name or f"{sources.area}, {first} to {until}"
         notes = [str(f) for f in self._published_findings() if f.outcome in (CONVERT, WARN)]
         tables = {name: pd.DataFrame(columns=list(COLUMNS[name])) for name in COLUMNS}
         tables["references"] = pd.DataFrame(
@@ -237,13 +240,15 @@ def check_project(
             table, found, more = inspect_records(settings.folder, entry)
             behind += more
         else:
-            table, found = inspect_table(settings.folder / entry.file, entry.kind, entry.options,
+            options = {**_dates_of_stocks(settings, entry.kind), **entry.options}
+            table, found = inspect_table(settings.folder / entry.file, entry.kind, options,
                                          name=entry.file)  # fmt: skip
         log += found
         if table is not None:
             tables.append(table)
-    log += check_between(tables, settings.account)
     told = Collector(shown_name(path))
+    tables = in_account_years(tables, settings.account, told)
+    log += check_between(tables, settings.account)
     _check_priors_used(settings, tables, told)
     _check_priors_apply(settings, told)
     _check_coverage(settings, tables, told)
@@ -255,6 +260,12 @@ def check_project(
     streams = {entry.file: entry.stream for entry in settings.tables if entry.stream}
     sources, found = inspect_sources(tables, settings.account, coverage, streams)
     return ImportReport(settings, tuple(tables), log + found, sources, beside, totals=behind)
+
+
+def _dates_of_stocks(settings: Settings, kind: str) -> dict[str, str]:
+    """Where stocks with a bare year stand in an account that is not of mid-years."""
+    ends = settings.account.year_ends
+    return {"year_ends": ends} if schema(kind).nature == STOCK and ends != MID_YEARS_END else {}
 
 
 def load_project(

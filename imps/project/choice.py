@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from imps.demography.periods import YearEnd
 from imps.names import AGE, SEX, SEXES
 from imps.project.arrays import complete, labelled, single_ages
 from imps.project.sections import Account
@@ -58,9 +59,19 @@ class PublishedStock:
     schedule: xr.DataArray | None = None
 
     @property
+    def year_end(self) -> YearEnd:
+        """The day at which stocks of its table stand."""
+        return YearEnd.of(self.table.options.year_ends or "06-30")
+
+    @property
     def at_mid_year(self) -> bool:
-        """Whether it stands at 30 June."""
-        return (self.date.month, self.date.day) == (6, 30)
+        """Whether it stands at 30 June, or the day that was declared in its place."""
+        return self.year_end.ends(self.date)
+
+    @property
+    def year(self) -> int:
+        """Account year that its date lies in."""
+        return self.year_end.year_of(self.date)
 
     @property
     def observed(self) -> str:
@@ -126,9 +137,9 @@ def choose_stocks(tables: Sequence[Table], account: Account, log: Collector) -> 
         return None
     stocks, schedule = _with_schedule(_with_totals(tables, log), account, log)
     first, last = account.first_mid_year, account.last_mid_year
-    at_first = [s for s in stocks if s.date.year == first and s.at_mid_year]
-    if not at_first and any(s.date.year == first for s in stocks):
-        given = next(s for s in stocks if s.date.year == first)
+    at_first = [s for s in stocks if s.year == first and s.at_mid_year]
+    if not at_first and any(s.year == first for s in stocks):
+        given = next(s for s in stocks if s.year == first)
         log.add(
             "STOCK_DATE.base",
             file=given.table.name,
@@ -139,7 +150,7 @@ def choose_stocks(tables: Sequence[Table], account: Account, log: Collector) -> 
         )
         return None
     base = _one("the base", "base_vintage", at_first, account.base_vintage, log)
-    at_last = [s for s in stocks if s.date.year == last]
+    at_last = [s for s in stocks if last in (s.year, s.date.year)]
     census = _census(at_last, account, log)
     if base is None or census is None:
         return None
@@ -282,7 +293,7 @@ def _census(
     if len(on_census_day) == 1 and not account.census_vintage:
         candidates = on_census_day
     census = _one("the census", "census_vintage", candidates, account.census_vintage, log)
-    if census is not None and census.date > dt.date(census.date.year, 6, 30):
+    if census is not None and census.date > census.year_end.on(account.last_mid_year):
         log.add(
             "STOCK_DATE.census",
             file=census.table.name,

@@ -68,7 +68,7 @@ def _register(
     log: Collector,
 ) -> Register | None:
     day = dt.date.fromisoformat(date)
-    if (day.month, day.day) != (6, 30):
+    if not account.year_end.ends(day):
         log.add(
             "STOCK_DATE.register", file=table.name, column="year", texts=[day], name=name, date=day
         )

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imps.demography.periods import YearEnd
 from imps.errors import SourceError, some
 from imps.sampling import Sampling
 from imps.sources.kinds import KINDS, NET, PARTS, SourceKind
@@ -69,6 +70,12 @@ class Account(Section):
     first_mid_year: int = Field(0, ge=0, le=2200, description="mid-year of the base")
     last_mid_year: int = Field(
         0, ge=0, le=2200, description="mid-year that the roll-forward and the census meet at"
+    )
+    year_ends: str = Field(
+        "06-30",
+        pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
+        description='month and day with which every year of the account ends: "06-30", "12-31" '
+        'for stocks of 1 January, "03-31"',
     )
     base_vintage: str = Field(
         "", description="vintage of the population that is the base, where several could be meant"
@@ -142,6 +149,11 @@ class Account(Section):
         (), strict=False,
         description="net changes of which some years were not published: they stand in the flows",
     )  # fmt: skip
+
+    @property
+    def year_end(self) -> YearEnd:
+        """The day with which every year of the account ends."""
+        return YearEnd.of(self.year_ends)
 
     @property
     def own_kinds(self) -> tuple[SourceKind, ...]:

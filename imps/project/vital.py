@@ -13,7 +13,7 @@ from imps.names import AGE, SEX, SEXES, YEAR
 from imps.project.arrays import complete, counted, labelled, single_ages
 from imps.project.sections import Account
 from imps.reading.findings import Collector, listed
-from imps.reading.options import AT_DEATH, AT_MID_YEAR, CALENDAR_YEAR, MID_YEAR
+from imps.reading.options import AT_DEATH, AT_MID_YEAR, AT_YEAR_END, CALENDAR_YEAR, MID_YEAR
 from imps.reading.table import Table, of_kinds
 from imps.sources.vital import Births, BornBefore, Deaths, to_mid_years
 
@@ -49,7 +49,7 @@ def deaths_of(
         return None
     ages = sorted(rows[AGE].unique())
     at_death = first.metadata["period"] == CALENDAR_YEAR or first.options.age_counted == AT_DEATH
-    if not at_death and first.options.age_counted != AT_MID_YEAR:
+    if not at_death and first.options.age_counted not in (AT_MID_YEAR, AT_YEAR_END):
         log.add("AGE_DEFINITION", file=first.name, column="age")
         return None
     if len(ages) != population.sizes[AGE]:

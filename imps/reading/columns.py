@@ -230,19 +230,27 @@ def _stock_dates(
     codes: np.ndarray,
     read: np.ndarray,
 ) -> None:
-    """Stocks stand at 30 June, or on a declared census day."""
+    """Stocks stand at 30 June or another declared end of the year, or on a census day.
+
+    The first of January is the end of the year before.
+    """
+    ends = draft.options.year_ends or "06-30"
 
     def day(moment: Moment | None) -> str:
         if moment is None:
             return ""
-        return f"{moment.year:04d}-06-30" if moment.kind == "year" else moment.day
+        if ends == "12-31" and moment.day.endswith("-01-01") and moment.kind == "date":
+            return f"{moment.year - 1:04d}-12-31"
+        return f"{moment.year:04d}-{ends}" if moment.kind == "year" else moment.day
 
     days = [day(m) for m in moments]
     _set(draft, "date", _spread(days, codes))
     span = np.array([m is not None and m.kind not in ("year", "date") for m in moments])[codes]
     texts = cells.columns["year"]
     draft.find(span, "PERIOD_UNREADABLE.stock", column="year", texts=texts[span])
-    allowed = [d.endswith("-06-30") or d in draft.options.census_days for d in days]
+    if ends == "12-31":
+        draft.frame["year"] = np.array([int(d[:4]) if d else -1 for d in days])[codes]
+    allowed = [d.endswith(f"-{ends}") or d in draft.options.census_days for d in days]
     other = read & ~span & ~np.array(allowed)[codes]
     dates = sorted(set(draft.frame["date"].to_numpy()[other]))
     at_year_end = {date[5:] for date in dates} & {"12-31", "01-01"}

@@ -18,12 +18,16 @@ UNITS: Final = MappingProxyType({"persons": 1.0, "thousands": 1000.0})
 CALENDAR_YEAR: Final = "calendar-year"
 MID_YEAR: Final = "mid-year"
 FINANCIAL_YEAR: Final = "year-ending-march"
+ACCOUNT_YEAR: Final = "account-year"
 ACADEMIC_YEAR: Final = "year-ending-august"
 AT_DEATH: Final = "at-death"
 AT_MID_YEAR: Final = "at-mid-year"
+AT_YEAR_END: Final = "at-year-end"
 
 Encoding = Literal["utf-8", "cp1252", "latin-1", "iso-8859-15", "utf-16"]
-Period = Literal["calendar-year", "mid-year", "year-ending-march", "year-ending-august"]
+Period = Literal[
+    "calendar-year", "mid-year", "year-ending-march", "year-ending-august", "account-year"
+]
 MissingKind = Literal[
     "suppressed",
     "confidential",
@@ -77,6 +81,11 @@ class ReadOptions(BaseModel):
     census_days: Texts = Field(
         (),
         description='Dates such as "2011-03-27" on which a stock may stand instead of 30 June.',
+    )
+    year_ends: Text | None = Field(
+        None,
+        description='Month and day at whose end stocks with a bare year stand, such as "12-31"; '
+        "30 June unless told.",
     )
     geography: Text | None = Field(None, description="Area of the figures.")
     definition: Text | None = Field(None, description="What the figures measure.")
@@ -134,7 +143,7 @@ class ReadOptions(BaseModel):
     sex_ratio: float | None = Field(
         None, ge=0.8, le=1.3, description="Males per female at birth, when births have no sex."
     )
-    age_counted: Literal["at-death", "at-mid-year"] | None = Field(
+    age_counted: Literal["at-death", "at-mid-year", "at-year-end"] | None = Field(
         None,
         description="Age of deaths: at last birthday, or reached at the end of the year.",
     )

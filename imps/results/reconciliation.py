@@ -12,6 +12,7 @@ from imps.account.affine import Affine
 from imps.account.gap import rolled_forward_cells
 from imps.account.stocks import registered_births, registered_deaths
 from imps.demography.accounting import roll_forward_path
+from imps.demography.periods import YearEnd
 from imps.intervals import ends, level, summary_table
 from imps.names import (
     AGE,
@@ -66,6 +67,8 @@ class Reconciliation:
     passed : bool
     words : Words
         Unit and names for what is printed.
+    year_ends : str
+        Month and day with which the years end, such as "06-30".
     """
 
     population: xr.DataArray
@@ -82,6 +85,12 @@ class Reconciliation:
     verdict: Verdict
     passed: bool
     words: Words = PLAIN
+    year_ends: str = "06-30"
+
+    @property
+    def year_end(self) -> YearEnd:
+        """The day with which every year ends."""
+        return YearEnd.of(self.year_ends)
 
     def net_migration_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
         """Net migration of each year to mid-year beside the published series, persons."""
@@ -140,15 +149,18 @@ class Reconciliation:
         rebuilt[..., -1, :, :] += self.residual.values
         return float(np.abs(rebuilt - self.population.values).max())
 
+    def _span(self, years: np.ndarray) -> str:
+        return f"{self.year_end.said(int(years[0]) - 1)} to {self.year_end.said(int(years[-1]))}"
+
     def __repr__(self) -> str:
         net = self.net_migration.sum((YEAR, SEX, AGE), skipna=False).values
         last = self.population.isel({YEAR: -1}).sum((SEX, AGE)).values
         years = self.net_migration[YEAR].values
         return "\n".join(
             [
-                f"Reconciliation of {self.area}, mid-{years[0] - 1} to mid-{years[-1]}, persons",
+                f"Reconciliation of {self.area}, {self._span(years)}, persons",
                 f"  net migration, {years.size} years: {_interval(net)}",
-                f"  population mid-{years[-1]}: {_interval(last)}",
+                f"  population {self.year_end.said(int(years[-1]))}: {_interval(last)}",
                 f"  negative flow cells: {self.negative_flows:.2%} of all draws",
                 str(self.verdict),
             ]
@@ -167,10 +179,11 @@ class Reconciliation:
         said = unit.between(float(total.mean()), float(low), float(high))
         main = f"Net migration {said} {unit.name}"
         return card(
-            f"Reconciliation of {self.area}, mid-{years[0] - 1} to mid-{years[-1]}",
+            f"Reconciliation of {self.area}, {self._span(years)}",
             f"{main}, 95 % interval",
             (
-                f"Population mid-{years[-1]}: {last.mean():,.0f} [{least:,.0f}, {most:,.0f}].",
+                f"Population {self.year_end.said(int(years[-1]))}: {last.mean():,.0f} "
+                f"[{least:,.0f}, {most:,.0f}].",
                 f"By year, {unit.persons}: posterior with 50 and 95 % bands; dots: published.",
             ),
             picture=fan(
@@ -238,6 +251,7 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
         verdict=found.verdict,
         passed=found.passed,
         words=Words.of(sources),
+        year_ends=sources.year_ends,
     )
 
 

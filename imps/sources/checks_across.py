@@ -35,13 +35,15 @@ COMPOSITION_TOLERANCE = 1_000.0
 
 
 def check_dates(sources: Sources) -> None:
-    if not sources.base.at_mid_year:
+    if not sources.year_end.ends(sources.base.date):
+        end = sources.year_end.each
         raise DefinitionError(
-            f"source 'base': its date is {sources.base.date}, not a mid-year (30 June): "
+            f"source 'base': its date is {sources.base.date}, not "
+            f"{'a mid-year (30 June)' if end == 'mid-year' else end}: "
             f"{difference('mid-year', 'census day')}. Move it to the mid-year first; the "
             "account starts there."
         )
-    if sources.last_year <= sources.base.date.year:
+    if sources.last_year <= sources.first_year:
         raise DefinitionError(
             f"census {sources.census.date} does not lie after the base {sources.base.date}."
         )

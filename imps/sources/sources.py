@@ -10,7 +10,7 @@ import xarray as xr
 
 from imps.demography.periods import (
     MID_YEARS,
-    mid_year_interval,
+    YearEnd,
     share_after,
     spelt_out,
 )
@@ -74,6 +74,9 @@ class Sources:
         Cross-border moves and other changes that the roll-forward carries.
     streams : tuple of Stream
         Named flows by mid-year intervals that the roll-forward carries as well.
+    year_ends : str
+        Month and day with which every year of the account ends. Where it is not 30 June,
+        "mid-year" stands for that day in all that is said of the arrays.
     """
 
     area: str
@@ -90,6 +93,7 @@ class Sources:
     extra: tuple[object, ...] = ()
     known_changes: tuple[KnownChange, ...] = ()
     streams: tuple[Stream, ...] = ()
+    year_ends: str = "06-30"
 
     def __post_init__(self) -> None:
         ages, years = self.ages, self.years
@@ -105,22 +109,39 @@ class Sources:
     @property
     def years(self) -> np.ndarray:
         """Mid-years at which the intervals of the account end."""
-        return np.arange(self.base.date.year + 1, self.last_year + 1)
+        return np.arange(self.first_year + 1, self.last_year + 1)
 
     @property
     def mid_years(self) -> np.ndarray:
         """Mid-years from the base to the census."""
-        return np.arange(self.base.date.year, self.last_year + 1)
+        return np.arange(self.first_year, self.last_year + 1)
 
     @property
     def period(self) -> str:
         """From the base to the census, in words."""
-        return f"mid-{self.mid_years[0]} to the census of {spelt_out(self.census.date)}"
+        end = f"the census of {spelt_out(self.census.date)}"
+        if self.year_ends != "06-30" and self.year_end.ends(self.census.date):
+            end = self.said(self.last_year)
+        return f"{self.said(self.first_year)} to {end}"
+
+    @property
+    def year_end(self) -> YearEnd:
+        """The day with which every year of the account ends."""
+        return YearEnd.of(self.year_ends)
+
+    def said(self, year: int) -> str:
+        """The end of an account year in words, such as "mid-2001" or "1 January 2016"."""
+        return self.year_end.said(int(year))
+
+    @property
+    def first_year(self) -> int:
+        """Year at whose end the base stands."""
+        return self.year_end.year_of(self.base.date)
 
     @property
     def last_year(self) -> int:
         """Year of the mid-year at which the roll-forward meets the census."""
-        return self.census.date.year
+        return self.year_end.year_of(self.census.date)
 
     @property
     def ages(self) -> np.ndarray:
@@ -166,9 +187,9 @@ class Sources:
     @property
     def share_after_census(self) -> float:
         """Share of the last interval that lies between census day and mid-year."""
-        if self.census.at_mid_year:
+        if self.year_end.ends(self.census.date):
             return 0.0
-        return share_after(self.census.date, mid_year_interval(self.last_year))
+        return share_after(self.census.date, self.year_end.interval(self.last_year))
 
     @property
     def own_kinds(self) -> tuple[SourceKind, ...]:

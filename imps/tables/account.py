@@ -227,7 +227,7 @@ def back_series_table(
             frame[label] = np.r_[np.nan, found]
     return PrintedTable(
         frame,
-        f"Back-series of the population at mid-year, {reconciliation.area}",
+        f"Back-series of the population at {reconciliation.year_end.each}, {reconciliation.area}",
         "tab:back-series",
         (
             "Rolled forward: as published. Revision: revised minus rolled forward.",
@@ -253,13 +253,14 @@ def new_base_table(fit: Fit, attribution: Attribution) -> PrintedTable:
     steps = [s for s in steps if summary.loc[s, ["mean", "sd"]].abs().max() >= KNOWN]
     new = count + totals.sel({SOURCE: steps}).sum(SOURCE).values
     rolled = float(fit.model.sources.rolled_forward.total[-1])
+    end = fit.model.sources.said(fit.model.sources.last_year)
     limits = ["lower95", "upper95"]
     mean = count + float(summary.loc[steps, "mean"].sum())
     rows = [("Census as counted", count, np.nan, np.nan)]
     rows += [(f"plus {BUILD_UP[s]}", *summary.loc[s, ["mean", *limits]]) for s in steps]
     rows += [
-        (f"new base, mid-{fit.model.sources.last_year}", mean, *ends(new)),
-        (f"rolled-forward, mid-{fit.model.sources.last_year}", rolled, np.nan, np.nan),
+        (f"new base, {end}", mean, *ends(new)),
+        (f"rolled-forward, {end}", rolled, np.nan, np.nan),
         ("new base minus rolled-forward", mean - rolled, *ends(new - rolled)),
     ]
     return PrintedTable(

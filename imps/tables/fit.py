@@ -80,7 +80,7 @@ def net_migration_table(reconciliation: Reconciliation) -> PrintedTable:
         said = (SAMPLING, reconciliation.words.outside_survey, CARRIED)
     return PrintedTable(
         frame,
-        f"Net migration by year to mid-year, {reconciliation.area}",
+        f"Net migration by year to {reconciliation.year_end.each}, {reconciliation.area}",
         "tab:net-migration",
         (
             "Arrivals minus departures.",
@@ -105,7 +105,7 @@ def gap_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     census, rolled = sources.census, sources.rolled_forward
     last = float(rolled.total[-1])
     rows = [("total", "all", "all", "as counted", last, census.total)]
-    if not census.at_mid_year:
+    if sources.share_after_census:
         date = next(c for c in fit.model.contributions if c.source == "date_change")
         moved = float(fit.model.evaluate(date.value.sum(), fit.latents()).mean())
         rows.append(("total", "all", "all", "moved to mid-year", last, census.total + moved))
@@ -121,7 +121,7 @@ def gap_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     frame["gap"] = frame["rolled_forward"] - frame["census_based"]
     return PrintedTable(
         frame,
-        f"The gap, {sources.area}, mid-{sources.last_year}",
+        f"The gap, {sources.area}, {sources.said(sources.last_year)}",
         "tab:gap",
         (
             f"{GAP_CONVENTION.capitalize()}.",
@@ -140,11 +140,11 @@ def closure_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     deaths = float(sources.deaths.count.sum())
     base, last = float(sources.rolled_forward.total[0]), float(sources.rolled_forward.total[-1])
     rows = [
-        (f"Base, mid-{sources.mid_years[0]}", base),
+        (f"Base, {sources.said(sources.first_year)}", base),
         ("plus births", births),
         ("minus deaths", -deaths),
         ("plus net migration and other changes, as carried", last - base - births + deaths),
-        (f"rolled-forward, mid-{sources.last_year}", last),
+        (f"rolled-forward, {sources.said(sources.last_year)}", last),
         (f"minus census, {spelt_out(sources.census.date)}", -sources.census.total),
         ("gap", sources.gap),
     ]

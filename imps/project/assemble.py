@@ -23,6 +23,7 @@ from imps.project.between import check_between, in_account_years
 from imps.project.choice import ChosenStocks, choose_stocks
 from imps.project.flows import survey_flows, survey_table, without_included
 from imps.project.parts import administrative_flows, total_of, with_known_sums
+from imps.project.plausibility import check_balance
 from imps.project.registers import registers
 from imps.project.sections import Account, StreamSettings
 from imps.project.stocks import COMPUTED, rolled_forward, starts_of_years, stock_of
@@ -109,6 +110,8 @@ def inspect_sources(
     try:
         _ = account.own_kinds  # refused before any table is joined
         sources = _sources(tables, account, coverage, streams, log)
+        if sources is not None:
+            check_balance(sources, log)
     except ImpsError as error:
         log.add("SOURCES_REFUSED", file="the account", reason=str(error).rstrip("."))
         sources = None

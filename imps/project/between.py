@@ -19,6 +19,7 @@ from imps.project.arithmetic import (
     check_rounding,
     check_units,
 )
+from imps.project.plausibility import check_plausibility
 from imps.project.sections import MEAN_OF_CALENDAR_YEARS, Account
 from imps.reading.areas import CODE, GEOGRAPHIES, unmatched
 from imps.reading.findings import Collector, ImportLog, listed
@@ -95,6 +96,7 @@ def check_between(tables: Sequence[Table], account: Account | None = None) -> Im
         check(tables, declared, log)
     for arithmetic in (check_units, check_deaths, check_base_year, check_rounding):
         arithmetic(tables, log)
+    check_plausibility(tables, declared, log)
     return log.log()
 
 

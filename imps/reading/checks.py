@@ -174,10 +174,10 @@ def _split_births(draft: Draft) -> None:
 def _check_sexes(draft: Draft) -> None:
     """Persons alone cannot be divided; identical sexes are suspect."""
     frame = draft.frame
-    if "sex" not in frame or frame.empty or "age_group" not in frame:
+    if "sex" not in frame or frame.empty:
         return
     alone = frame["sex"] == "persons"
-    if draft.schema.kind != AS_PUBLISHED:
+    if "age_group" in frame and draft.schema.kind != AS_PUBLISHED:
         draft.find(alone, "SEX_NEEDED", column="sex")
     value = draft.schema.value
     by = key_columns(draft, "sex")

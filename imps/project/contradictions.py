@@ -1,0 +1,335 @@
+"""Doubts about figures that other tables contradict: sums, sexes, rates, cohorts, contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from imps.errors import SourceError
+from imps.names import FLOWS, SEXES
+from imps.project.cohorts import (
+    EXCESS,
+    OLDER,
+    StockCells,
+    events_of,
+    neighbours,
+    stocks_in_order,
+)
+from imps.project.doubts import YEAR_LIMIT, Doubt
+from imps.project.sections import Account
+from imps.reading.plausibility import (
+    Cells,
+    cells_of,
+    limit,
+    root_deviance,
+    spread,
+    unlike_others,
+)
+from imps.reading.survey_checks import SURVEYS
+from imps.reading.table import Table, of_kinds
+
+SAME_STOCK: Final = 0.002
+"""Share by which two totals of one vintage and date may differ by rounding and definition."""
+
+LEAST_YEARS: Final = 5
+"""Years from which what a roll-forward leaves over is compared."""
+
+SEX_RATIO_AT_BIRTH: Final = (1.055, 0.012)
+"""Males per female born, and its deviation among populations: 1.03 to 1.08 (Chahnazarian 1988,
+Social Biology 35); above where births are selected by sex."""
+
+DESIGN_EFFECTS: Final = (0.2, 5.0)
+"""Design effects of a sample of migrants; 1.5 to 4.2 in the International Passenger Survey."""
+
+LEAST_WEIGHT: Final = 2.0
+"""Grossing weight from which an estimate is not equal to its contacts by chance."""
+
+BIRTH_RATES: Final = (0.015, 0.30)
+"""Births per woman of 15 to 49 and year, lowest and highest national figures with a margin."""
+
+DEATH_RATES: Final = (0.001, 0.06)
+"""Deaths per person and year, lowest and highest national figures outside war and famine."""
+
+
+# Figures published twice, and sums of parts
+
+
+def _by_year(tables: Sequence[Table], *kinds: str) -> dict[tuple[str, str], dict[int, float]]:
+    """Totals of each year by period and flow, all sources, sexes and ages together."""
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for table in of_kinds(tables, *kinds):
+        for cells in cells_of(table):
+            key = (table.metadata.get("period", ""), cells.labels.get("flow", ""))
+            by_year = found.setdefault(key, {})
+            for year, total in zip(cells.years, cells.totals, strict=True):
+                by_year[int(year)] = by_year.get(int(year), 0.0) + float(total)
+    return found
+
+
+def sums_of_parts(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
+    """What total migration leaves beside the survey and its published parts, year by year."""
+    totals, surveys = _by_year(tables, "total_migration"), _by_year(tables, *SURVEYS)
+    try:
+        kinds = account.kinds_by_name
+    except SourceError:  # refused with the sources, in its own words
+        return
+    parts: dict[tuple[str, str], dict[int, float]] = {}
+    for table in of_kinds(tables, "administrative_flows"):
+        for cells in cells_of(table):
+            kind = kinds.get(cells.labels["source"])
+            key = (table.metadata.get("period", ""), cells.labels["flow"])
+            for year, total in zip(cells.years, cells.totals, strict=True):
+                known = parts.setdefault(key, {})
+                known[int(year)] = (
+                    known.get(int(year), 0.0)
+                    + (1 if kind and kind.adds else -1 if kind else 0) * total
+                )
+    for table in of_kinds(tables, "total_migration"):
+        for key in totals:
+            years = sorted(set(totals[key]) & set(surveys.get(key, {})))
+            if len(years) < LEAST_YEARS or key[0] != table.metadata.get("period", ""):
+                continue
+            total = np.array([totals[key][y] for y in years])
+            given = np.array([surveys[key][y] + parts.get(key, {}).get(y, 0.0) for y in years])
+            left = total - given
+            usual, score = unlike_others(left, 0.005 * total)
+            for t in np.flatnonzero(score > YEAR_LIMIT):
+                yield Doubt(
+                    "PARTS_UNLIKELY", table, "count", f"{total[t]:,.0f}",
+                    f"{years[t]} {key[1]}: {total[t]:,.0f} less survey and parts of "
+                    f"{given[t]:,.0f} leaves {left[t]:,.0f} beside {usual[t]:,.0f} in other years",
+                    score[t],
+                )  # fmt: skip
+
+
+def schedules(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Directions of a schedule in another proportion than those of the survey that it lays out."""
+    surveys = _by_year(tables, "survey_totals")
+    for table in of_kinds(tables, "flow_schedule"):
+        shares, period = _by_year([table], "flow_schedule"), table.metadata.get("period", "")
+        (inward, outward), (seen_in, seen_out) = (
+            [found.get((period, flow), {}) for flow in FLOWS] for found in (shares, surveys)
+        )
+        for year in sorted(set(inward) & set(outward) & set(seen_in) & set(seen_out)):
+            figures = np.array([inward[year], outward[year], seen_in[year], seen_out[year]])
+            laid, seen = np.log(figures[:2] + 0.5), np.log(figures[2:] + 0.5)
+            apart = (laid[0] - laid[1]) - (seen[0] - seen[1])
+            if abs(apart) > 0.25 and abs(apart) > 1.5 * abs(
+                (laid[1] - laid[0]) - (seen[0] - seen[1])
+            ):
+                yield Doubt(
+                    "YEAR_REARRANGED", table, table.value, str(year),
+                    f"{year}: immigration and emigration are {figures[0]:,.0f} and "
+                    f"{figures[1]:,.0f}, in the survey {figures[2]:,.0f} and {figures[3]:,.0f}",
+                )  # fmt: skip
+
+
+def stock_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Totals of one vintage and year that different tables or rows give."""
+    first: dict[tuple[str, str], float] = {}
+    for table in of_kinds(tables, "population", "population_totals"):
+        frame = table.frame
+        vintage = frame.get("vintage", table.metadata.get("vintage", ""))
+        sums = frame.assign(_v=vintage).groupby(["_v", "date"])["population"].sum(min_count=1)
+        for (name, date), total in sums.items():
+            other = first.setdefault((str(name), str(date)), float(total))
+            if abs(total - other) > SAME_STOCK * other:
+                yield Doubt(
+                    "YEAR_UNLIKELY", table, "population", f"{total:,.0f}",
+                    f"{str(date)[:4]}: {total:,.0f} beside {other:,.0f} of the same vintage",
+                    abs(total - other) / other * 100,
+                )  # fmt: skip
+
+
+# Births, deaths, sexes
+
+
+def sex_ratios(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Males per female at birth, and at ages at which women outlive men."""
+    usual, sd = SEX_RATIO_AT_BIRTH
+    for cells in (c for t in of_kinds(tables, "births") for c in cells_of(t)):
+        if cells.sexes != SEXES:
+            continue
+        male, female = cells.values[:, 0, 0], cells.values[:, 1, 0]
+        ratio = np.log(np.maximum(male, 0.5) / np.maximum(female, 0.5))
+        score = (ratio - np.log(usual)) / np.sqrt(sd**2 + 1 / (male + 1) + 1 / (female + 1))
+        bound = limit(len(ratio))
+        for t in np.flatnonzero(np.abs(score) > bound):
+            yield Doubt(
+                "SEX_RATIO_UNLIKELY", cells.table, "births", f"{male[t]:,.0f}",
+                f"{cells.years[t]}: {male[t]:,.0f} boys and {female[t]:,.0f} girls, "
+                f"{np.exp(ratio[t]):.3f} a girl beside about {usual}", abs(score[t]),
+            )  # fmt: skip
+    for cells in (c for t in of_kinds(tables, "population", "deaths") for c in cells_of(t)):
+        if cells.sexes != SEXES or not cells.single_ages or len(cells.ages) < OLDER:
+            continue
+        yield from _old_ages(cells)
+
+
+def _old_ages(cells: Cells) -> Iterator[Doubt]:
+    """More men than women among the oldest, or more deaths of women than of men of 20 to 64."""
+    died = cells.table.kind == "deaths"
+    ages = slice(20, 65) if died else slice(min(80, len(cells.ages) - 1), None)
+    more, fewer = (1, 0) if died else (0, 1)
+    sums = np.nansum(cells.values[:, :, ages], axis=2)
+    score = (sums[:, more] - sums[:, fewer]) / np.sqrt(sums.sum(axis=1) + 1)
+    for t in np.flatnonzero(score > limit(len(score)) + 1):
+        what = "deaths at 20 to 64" if died else f"people of {cells.ages[ages][0]} and over"
+        men, women = sums[t]
+        yield Doubt(
+            "SEX_RATIO_UNLIKELY.ages", cells.table, cells.table.value, f"{sums[t, more]:,.0f}",
+            f"{cells.years[t]} {cells.series}".strip()
+            + f": {men:,.0f} men and {women:,.0f} women among {what}", score[t],
+        )  # fmt: skip
+
+
+def rates(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Births per woman and deaths per person that no population has."""
+    stocks = stocks_in_order(tables)
+    if not stocks or len(stocks[0].cells.ages) < OLDER + 10:
+        return
+    for table in of_kinds(tables, "births", "deaths"):
+        low, high = BIRTH_RATES if table.kind == "births" else DEATH_RATES
+        for cells in cells_of(table):
+            for t, year in enumerate(cells.years):
+                stock = min(stocks, key=lambda s: abs(s.year - int(year)))
+                women = table.kind == "births"
+                people = float(np.nansum(stock.values[1, 15:50] if women else stock.values))
+                total = cells.totals[t]
+                rate = total / people if people else np.nan
+                noise = 4 * (total + 1) ** 0.5 / max(people, 1)
+                if rate + noise < low or rate - noise > high:
+                    who = "women of 15 to 49" if women else "people"
+                    yield Doubt(
+                        "RATE_UNLIKELY", table, table.value, f"{total:,.0f}",
+                        f"{year}: {total:,.0f} {table.kind} beside {people:,.0f} {who}, "
+                        f"{rate:.4f} each; expected {low} to {high}", abs(np.log(rate / low)),
+                    )  # fmt: skip
+
+
+# Cohorts
+
+
+def cohorts(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
+    """Stocks that registered deaths do not lead to: cohorts below zero, levels far apart."""
+    stocks, events = stocks_in_order(tables), events_of(tables, account)
+    for stock in stocks:
+        before, _after = neighbours(stocks, stock)
+        left = None if before is None else events.survivors(before, stock.year)
+        if before is None or left is None:
+            continue
+        yield from _below_zero(before, stock, left)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.nanmedian(np.log(stock.values / np.where(left > 0, left, np.nan)))
+        if abs(ratio) > 0.2 + 0.03 * (stock.year - before.year):
+            yield Doubt(
+                "YEAR_UNLIKELY", stock.cells.table, "population", f"{stock.values.sum():,.0f}",
+                f"{stock.year} {stock.cells.series}".strip()
+                + f": {stock.values.sum():,.0f} beside {np.maximum(left, 0).sum():,.0f} "
+                f"whom births and deaths leave of {before.year}", abs(ratio) * 10,
+            )  # fmt: skip
+
+
+def _below_zero(before: StockCells, stock: StockCells, left: np.ndarray) -> Iterator[Doubt]:
+    """Cohorts of whom more died than there were."""
+    n = stock.year - before.year
+    if before.cells.table.options.jumps == "accepted" or n >= left.shape[1]:
+        return
+    for s, a in zip(*np.nonzero(left[:, n:] < 0), strict=True):
+        last = a + n == left.shape[1] - 1
+        start = before.values[s, a:].sum() if last else before.values[s, a]
+        died = start - left[s, a + n]
+        if -left[s, a + n] > EXCESS * died + 5 * np.sqrt(died):
+            age = before.cells.ages[a] + (" and over" if last else "")
+            yield Doubt(
+                "COHORT_NEGATIVE", before.cells.table, "population", f"{start:,.0f}",
+                f"{before.year} {before.cells.sexes[s]} {age}: {start:,.0f} people, of whom "
+                f"{died:,.0f} died by {stock.year}", -left[s, a + n],
+            )  # fmt: skip
+
+
+# Survey
+
+
+def survey_errors(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Estimates and standard errors against the contacts that they rest on."""
+    for table in of_kinds(tables, *SURVEYS):
+        frame = table.frame
+        if "standard_error" not in frame:
+            continue
+        known = frame[(frame["estimate"] > 0) & (frame["standard_error"] > 0)]
+        if len(known) < 4:
+            continue
+        flows = known["flow"].to_numpy()
+        estimate, error = (known[c].to_numpy(float) for c in ("estimate", "standard_error"))
+        rows = [
+            " ".join(str(r[c]) for c in ("year", "flow", "sex", "age_group") if c in known)
+            for _, r in known.iterrows()
+        ] if len(known) < 5000 else [""] * len(known)  # fmt: skip
+        contacts = known["contacts"].to_numpy(float) if "contacts" in known else None
+        if contacts is not None and np.isfinite(contacts).any():
+            yield from _contacts(table, estimate, error, contacts, flows, rows)
+        elif np.median(error / estimate) > 1.5:
+            yield Doubt(
+                "ERROR_UNLIKELY.table", table, "standard_error", f"{error[0]:,.0f}",
+                f"half of the errors exceed {np.median(error / estimate):.1f} times their estimate",
+            )  # fmt: skip
+        size = estimate if contacts is None else np.maximum(contacts, 0.5)
+        yield from _odd_errors(table, error, size, flows, rows)
+
+
+def _contacts(
+    table: Table, estimate: np.ndarray, error: np.ndarray, contacts: np.ndarray,
+    flows: np.ndarray, rows: list[str],
+) -> Iterator[Doubt]:  # fmt: skip
+    same = (estimate == contacts) & (contacts >= 3)
+    other = ~same & (contacts > 0)
+    if other.any() and np.median(estimate[other] / contacts[other]) < LEAST_WEIGHT:
+        same = np.zeros(len(same), bool)  # a person met stands for little more than one
+    for i in np.flatnonzero(same):
+        yield Doubt("CONTACTS_AS_ESTIMATES", table, "estimate", f"{estimate[i]:,.0f}",
+                    f"{rows[i]}: {estimate[i]:,.0f} and {contacts[i]:,.0f} contacts")  # fmt: skip
+    effect = float(np.nanmedian(contacts * (error / estimate) ** 2))
+    low, high = DESIGN_EFFECTS
+    if not low <= effect <= high and not same.all():
+        yield Doubt(
+            "ERROR_UNLIKELY.table", table, "standard_error", f"{error[0]:,.0f}",
+            f"beside their contacts the errors imply a design effect of {effect:.3g}, "
+            f"expected {low} to {high}",
+        )  # fmt: skip
+    for flow in np.unique(flows):
+        at = np.flatnonzero((flows == flow) & (contacts > 0))
+        if len(at) < 6:
+            continue
+        weight = np.median(estimate[at] / contacts[at])
+        residual = root_deviance(estimate[at] / weight, contacts[at])
+        score = np.abs(residual) / np.maximum(spread(residual[None], by_age=False)[0], 1.5)
+        for i, z in zip(at, score, strict=True):
+            if z > limit(len(score)) + 2 and not same[i]:
+                yield Doubt(
+                    "CELL_UNLIKELY", table, "estimate", f"{estimate[i]:,.0f}",
+                    f"{rows[i]}: {estimate[i]:,.0f} beside about {weight * contacts[i]:,.0f} "
+                    f"for its {contacts[i]:,.0f} contacts", float(z),
+                )  # fmt: skip
+
+
+def _odd_errors(
+    table: Table, error: np.ndarray, size: np.ndarray, flows: np.ndarray, rows: list[str]
+) -> Iterator[Doubt]:
+    """Standard errors of single cells that do not grow with the root of the sample."""
+    for flow in np.unique(flows):
+        at = np.flatnonzero((flows == flow) & np.isfinite(size))
+        if len(at) < 4:
+            continue
+        logs = np.log(error[at]) - 0.5 * np.log(size[at])
+        residual = logs - np.median(logs)
+        score = np.abs(residual) / np.maximum(spread(residual[None], by_age=False)[0], 0.3)
+        for i, z in zip(at, score, strict=True):
+            if z > limit(len(score)) + 1:
+                usual = np.exp(np.median(logs)) * np.sqrt(size[i])
+                yield Doubt(
+                    "ERROR_UNLIKELY", table, "standard_error", f"{error[i]:,.0f}",
+                    f"{rows[i]}: {error[i]:,.0f} beside about {usual:,.0f}", float(z),
+                )  # fmt: skip

@@ -1,0 +1,360 @@
+"""What the neighbours of a figure say about it: robust statistics of one table.
+
+A figure is doubted only where all that can be said about it from elsewhere contradicts it:
+the years beside it, the ages beside it, the other sex, its cohort. Each comparison is
+measured against the robust spread of its own kind in the same table, at least the chance
+variation of counts, so that a table as irregular as life gives no alarm of its own.
+
+References
+----------
+Rousseeuw and Croux (1993), Alternatives to the median absolute deviation, JASA 88.
+McCullagh and Nelder (1989), Generalized Linear Models, section 2.4: deviance residuals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from imps.names import SEXES
+from imps.reading.table import Table
+
+FALSE_ALARM: Final = 0.002
+"""Probability that a check alarms anywhere in a clean table of counts, by its normal limit."""
+
+ROBUST: Final = 1.4826
+"""Standard deviations per median absolute deviation of a normal variable."""
+
+WINDOW: Final = 11
+"""Single ages over which the spread of residuals is taken."""
+
+SMOOTHED: Final = 9
+"""Single ages, of both sexes together, over which a factor by age is smoothed."""
+
+LEAST_AGES: Final = 15
+"""Ages from which a table counts as one of single ages: fewer say little of each other."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The figures of one series of a table, laid out by year, sex and age.
+
+    Attributes
+    ----------
+    table : Table
+    series : str
+        Source, flow and citizenship in words; empty if the table has one series.
+    labels : mapping of column to text
+    years : array of int
+    sexes, ages : tuple of str
+        One empty label where the table has none.
+    values : array (year, sex, age), persons
+        NaN where there is no figure.
+    """
+
+    table: Table
+    series: str
+    labels: dict[str, str]
+    years: np.ndarray
+    sexes: tuple[str, ...]
+    ages: tuple[str, ...]
+    values: np.ndarray
+
+    @property
+    def single_ages(self) -> bool:
+        """Whether ages are neighbours of each other."""
+        return len(self.ages) >= LEAST_AGES
+
+    @property
+    def totals(self) -> np.ndarray:
+        """Sum of each year; NaN where a figure is missing."""
+        return np.asarray(self.values.sum(axis=(1, 2)))
+
+    def words(self, year: int, sex: int, age: int) -> str:
+        """A cell in words."""
+        where = (str(self.years[year]), self.series, self.sexes[sex], self.ages[age])
+        return " ".join(w for w in where if w)
+
+
+def cells_of(table: Table, column: str = "") -> Iterator[Cells]:
+    """The series of a table, one after the other, of its figures or of another column."""
+    frame, column = table.frame, column or table.value
+    if column not in frame or frame.empty:
+        return
+    names = [c for c in ("area", "vintage", "source", "flow", "citizenship") if c in frame]
+    ages = (
+        frame["age_group"] if "age_group" in frame else frame.get("age", pd.Series("", frame.index))
+    )
+    label = ages.astype(str).to_numpy()
+    sex = frame["sex"].to_numpy() if "sex" in frame else np.full(len(frame), "")
+    first = frame["age"].to_numpy() if "age" in frame else np.zeros(len(frame))
+    for key, rows in (
+        frame.groupby(names, sort=False).indices.items() if names else [((), np.arange(len(frame)))]
+    ):
+        stated = dict(zip(names, key if isinstance(key, tuple) else (key,), strict=True))
+        yield _cells(
+            table, stated, frame["year"].to_numpy()[rows], sex[rows], first[rows], label[rows],
+            frame[column].to_numpy(float)[rows],
+        )  # fmt: skip
+
+
+def _cells(
+    table: Table, stated: dict[str, Any], year: Any, sex: Any, first: Any, label: Any, value: Any
+) -> Cells:
+    years, at = np.unique(year, return_inverse=True)
+    sexes = tuple(s for s in (*SEXES, "persons", "") if s in set(sex))
+    start = dict(sorted(zip(label, first, strict=True), key=lambda pair: -pair[1]))
+    ages = tuple(sorted(start, key=lambda a: start[a]))
+    places = [{name: k for k, name in enumerate(names)} for names in (sexes, ages)]
+    of_sex, of_age = (
+        [place[name] for name in names] for place, names in zip(places, (sex, label), strict=True)
+    )
+    values = np.full((len(years), len(sexes), len(ages)), np.nan)
+    values[at, of_sex, of_age] = value
+    labels = {name: str(text) for name, text in stated.items()}
+    series = " ".join(text for name, text in labels.items() if name not in ("area", "vintage"))
+    return Cells(table, series, labels, years.astype(int), sexes, ages, values)
+
+
+# Statistics
+
+
+def limit(judged: int) -> float:
+    """Deviations that any of so many clean figures exceeds with probability `FALSE_ALARM`."""
+    return NormalDist().inv_cdf(1 - FALSE_ALARM / (2 * max(judged, 1)))
+
+
+def root_deviance(figure: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Signed root of the Poisson deviance: standard normal if the figure is such a count."""
+    safe = np.maximum(expected, 0.25)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.where(figure > 0, figure * np.log(figure / safe), 0.0)
+    size = np.sqrt(np.maximum(2 * (logs - (figure - safe)), 0.0))
+    return np.where(np.isnan(figure + expected), np.nan, np.sign(figure - safe) * size)
+
+
+def spread(residual: np.ndarray, by_age: bool) -> np.ndarray:
+    """Robust standard deviation of residuals (..., age).
+
+    With single ages it is that of eleven ages together, else one for all.
+    """
+    size = np.abs(residual)
+    if np.isnan(size).all():
+        return np.full(residual.shape[-1], np.inf)
+    if by_age:
+        found = _windowed(size, WINDOW)
+        return np.where(np.isnan(found), np.inf, ROBUST * found)
+    return np.full(residual.shape[-1], ROBUST * float(np.nanmedian(size)))
+
+
+def beside(values: np.ndarray, axis: int, *, ends: bool) -> np.ndarray:
+    """Geometric mean of the two neighbours along an axis.
+
+    At the ends it is that of the nearest two, or unknown.
+    """
+    moved = np.log(np.moveaxis(values, axis, 0) + 0.25)
+    out = np.full(moved.shape, np.nan)
+    n = len(moved)
+    if n > 2:
+        out[1:-1] = (moved[:-2] + moved[2:]) / 2
+        if ends:
+            out[0], out[-1] = (moved[1] + moved[2]) / 2, (moved[-2] + moved[-3]) / 2
+    elif n == 2 and ends:
+        out = moved[::-1]
+    return np.moveaxis(np.exp(out) - 0.25, 0, axis)
+
+
+def growth(ratio: np.ndarray) -> np.ndarray:
+    """Smooth factor by age of ratios (sex, age): medians of both sexes and neighbouring ages."""
+    logs = np.log(np.where((ratio > 0) & np.isfinite(ratio), ratio, np.nan))
+    return np.exp(_windowed(logs, SMOOTHED))
+
+
+def along_cohorts(values: np.ndarray, step: int) -> np.ndarray:
+    """What the year before (step 1) or after (step -1) says of each cohort (year, sex, age).
+
+    The cohort's figure of that year, times the smooth factor by which figures change from it.
+    """
+    out = np.full(values.shape, np.nan)
+    to, of = (slice(1, -1), slice(None, -2))[::step]
+    for t in range(len(values)):
+        if 0 <= t - step < len(values):
+            now, other = values[t][:, to], values[t - step][:, of]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                out[t][:, to] = other * growth(now / other)
+    return out
+
+
+def _windowed(values: np.ndarray, width: int) -> np.ndarray:
+    """Medians by age of (..., age), over windows of neighbouring ages and all else; or NaN."""
+    flat = values.reshape(-1, values.shape[-1])
+    half = width // 2
+    padded = np.pad(flat, ((0, 0), (half, half)), constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
+    stacked = windows.transpose(1, 0, 2).reshape(flat.shape[1], -1)
+    out = np.full(flat.shape[1], np.nan)
+    known = ~np.isnan(stacked).all(axis=1)
+    out[known] = np.nanmedian(stacked[known], axis=1)
+    return out
+
+
+def doubt(
+    values: np.ndarray,
+    predictions: list[np.ndarray],
+    *,
+    by_age: bool,
+    usual: float,
+    dispersion: float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Deviations from the prediction that contradicts each figure least, and that prediction.
+
+    Parameters
+    ----------
+    values : array (year, sex, age), persons
+    predictions : list of arrays of the same shape
+        NaN where nothing is predicted. A figure that fewer than one predicts is not judged.
+    usual : float
+        Relative change, one standard deviation, that is at least expected beside the chance
+        variation of a count and of the mean of two others.
+    dispersion : float
+        Variance of a figure per person of it: 1 of a count, more of an estimate.
+    """
+    scores = np.full((len(predictions), *values.shape), np.nan)
+    said = np.stack([np.where(np.isfinite(p), p, np.nan) for p in predictions])
+    for k, expected in enumerate(said):
+        residual = root_deviance(values, expected)
+        least = np.sqrt(1.5 * dispersion + usual**2 * np.maximum(expected, 0))
+        scores[k] = residual / np.maximum(spread(residual, by_age), least)
+    known = ~np.isnan(scores)
+    size = np.where(known, np.abs(scores), np.inf)
+    best = size.argmin(axis=0)
+    score = np.take_along_axis(size, best[None], 0)[0]
+    # Neighbours that contradict each other do not agree on what the figure should be.
+    signs = np.where(known, np.sign(scores), np.nan)
+    with np.errstate(invalid="ignore"):
+        agreed = np.abs(np.nansum(signs, axis=0)) == known.sum(axis=0)
+    meant = np.take_along_axis(said, best[None], 0)[0]
+    return np.where(known.any(axis=0) & agreed, score, 0.0), meant
+
+
+# Checks of one series
+
+
+def unlikely_cells(
+    cells: Cells, usual: float, dispersion: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each figure against the years and, with single ages, the ages and the cohort beside it."""
+    values = cells.values
+    predictions = [beside(values, 0, ends=True)]
+    if cells.single_ages:
+        by_age = beside(values, 2, ends=False)
+        by_age[..., -2:] = np.nan  # the open group is no neighbour
+        predictions += [by_age, along_cohorts(values, 1), along_cohorts(values, -1)]
+    return doubt(values, predictions, by_age=cells.single_ages, usual=usual,
+                 dispersion=dispersion)  # fmt: skip
+
+
+def unlikely_years(cells: Cells, least: float, error: np.ndarray) -> np.ndarray:
+    """Deviations of the total of each year from the years beside it and from all others.
+
+    Parameters
+    ----------
+    least : float
+        Relative change from year to year that no one wonders at.
+    error : array (year)
+        Relative standard errors of the totals.
+    """
+    logs = np.log(cells.totals + 0.5)
+    steps = np.abs(np.diff(logs))
+    out = np.zeros(len(logs))
+    for t in range(len(logs)):
+        others = np.delete(logs, t)
+        if np.isnan(logs[t]) or np.isnan(others).all():
+            continue
+        near = (
+            (logs[t - 1] + logs[t + 1]) / 2
+            if 0 < t < len(logs) - 1
+            else others[0 if t == 0 else -1]
+        )
+        apart = [logs[t] - near, logs[t] - np.nanmedian(others)]
+        clean = np.delete(steps, [i for i in (t - 1, t) if 0 <= i < len(steps)])
+        usual = ROBUST * float(np.nanmedian(clean)) if np.isfinite(clean).any() else 0.0
+        noise = np.hypot(error[t], (cells.totals[t] + 0.5) ** -0.5)
+        scale = np.sqrt(max(least, 0.9 * usual) ** 2 + 1.5 * noise**2)
+        if np.isfinite(apart).all() and np.sign(apart[0]) == np.sign(apart[1]):
+            out[t] = min(map(abs, apart)) / scale
+    return out
+
+
+def unlike_others(left: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median of the other years for each year, and its robust deviations from it."""
+    years = range(len(left))
+    usual = np.array([np.median(np.delete(left, t)) for t in years])
+    apart = left - usual
+    scale = np.array([ROBUST * np.median(np.abs(np.delete(apart, t))) for t in years])
+    return usual, np.abs(apart) / np.maximum(scale, least)
+
+
+ARRANGEMENTS: Final = {
+    "the sexes are exchanged": lambda v: v[::-1],
+    "ages are a year too high": lambda v: np.roll(v, -1, axis=1),
+    "ages are a year too low": lambda v: np.roll(v, 1, axis=1),
+}
+"""Other arrangements of the figures (sex, age) of one year."""
+
+
+def usual_deviance(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Deviance per figure of the other years, for each year: their median; infinite if none."""
+    flat = root_deviance(values, expected).reshape(len(values), -1) ** 2
+    known = np.isfinite(flat).any(axis=1)
+    each = np.full(len(flat), np.nan)
+    each[known] = np.nanmean(flat[known], axis=1)
+    others = [np.delete(each, t) for t in range(len(each))]
+    return np.array([np.median(o[np.isfinite(o)]) if np.isfinite(o).any() else np.inf
+                     for o in others])  # fmt: skip
+
+
+def rearranged(values: np.ndarray, expected: np.ndarray, other: np.ndarray, usual: float) -> float:
+    """How much better other places for the figures of a year fit what the other years say.
+
+    Parameters
+    ----------
+    values, expected, other : arrays of one shape
+        Figures, what is expected of them, and the figures in other places.
+    usual : float
+        Deviance per figure of the other years.
+
+    Returns
+    -------
+    float
+        Reduction of the deviance, in units of the dispersion that then remains.
+    """
+    known = ~np.isnan(values + expected + other)
+    if known.sum() < 2:
+        return 0.0
+    scaled = expected * (values[known].sum() / max(expected[known].sum(), 1e-9))
+    before = float((root_deviance(values, scaled)[known] ** 2).sum())
+    after = float((root_deviance(other, scaled)[known] ** 2).sum())
+    return (before - after) / max(after / known.sum(), usual, 1.5)
+
+
+def identical_years(cells: Cells) -> Iterator[tuple[int, int, int, float]]:
+    """Pairs of years with equal figures: positions, how many, and how likely by chance.
+
+    The chance that two counts of one mean are equal is about 1 / sqrt(4 pi mean).
+    """
+    flat = cells.values.reshape(len(cells.years), -1)
+    _, first, back = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+    if len(first) == 1 and len(flat) > 2:
+        return  # every year is the same: a schedule, not a copy
+    for t in range(len(flat)):
+        start = int(first[np.ravel(back)[t]])
+        figures = flat[t][flat[t] > 0]
+        if start != t and figures.size:
+            chance = float(-0.5 * np.log(np.maximum(4 * np.pi * figures, 1.0)).sum())
+            yield start, t, figures.size, float(np.exp(chance)) * len(flat) ** 2 / 2

@@ -1,0 +1,208 @@
+"""Figures that cannot be right: each kind of fault is named, and right figures are not."""
+
+from __future__ import annotations
+
+import io
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imps.errors import InputWarning
+from imps.project.assemble import inspect_sources, sources_from_tables
+from imps.project.between import check_between
+from imps.project.check import check_project
+from imps.project.sections import Account
+from imps.project.settings import inspect_settings
+from imps.reading.findings import REJECT, WARN, ImportLog
+from imps.reading.plausibility import limit, root_deviance
+from imps.reading.table import Table, inspect_table
+from imps.shipped import cases
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from faulty_files import FAULTS, NEVER_SILENT, SHIPPED, Project, clean_project, shipped_project
+
+PEOPLE = 2.7e6
+EXPECTED = {
+    "cell x 10": {"CELL_UNLIKELY", "YEAR_UNLIKELY", "BALANCE_UNLIKELY", "SEX_RATIO_UNLIKELY"},
+    "year x 0.4": {"YEAR_UNLIKELY", "BALANCE_UNLIKELY"},
+    "flows exchanged in a year": {"YEAR_REARRANGED"},
+    "sexes swapped in a year": {"YEAR_REARRANGED", "SEX_RATIO_UNLIKELY"},
+    "contacts as estimates": {"CONTACTS_AS_ESTIMATES"},
+    "SE x 10": {"ERROR_UNLIKELY"},
+    "half-widths as SE": {"ERROR_UNLIKELY"},
+    "year copied": {"YEARS_IDENTICAL"},
+    "ages shifted in a year": {"YEAR_REARRANGED", "CELL_UNLIKELY"},
+    "last figure cut": {"CELL_UNLIKELY", "YEAR_UNLIKELY", "BALANCE_UNLIKELY", "ROW_WIDTH"},
+}
+
+
+@cache
+def table(kind: str, name: str, text: str, options: tuple) -> tuple[Table | None, ImportLog]:
+    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    return inspect_table(frame, kind, dict(options), name=name)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What is said of a project, without reading again what has not changed."""
+    folder = tmp_path_factory.mktemp("projects")
+
+    @cache
+    def settings(text: str):
+        path = folder / "settings.toml"
+        path.write_text(text, encoding="utf-8")
+        for name in Project(text, {}).kinds:
+            (folder / name).touch()
+        return inspect_settings(path)[0]
+
+    def say(project: Project) -> ImportLog:
+        found, log, tables = settings(project.settings), ImportLog(), []
+        for entry in found.tables:
+            one, said = table(entry.kind, entry.file, project.files[entry.file],
+                              tuple((k, tuple(v) if isinstance(v, list) else v)
+                                    for k, v in entry.options.items()))  # fmt: skip
+            log += said
+            tables += [one] if one else []
+        log += check_between(tables, found.account)
+        return log + inspect_sources(tables, found.account, {})[1] if log.passed else log
+
+    return say
+
+
+@cache
+def simulated() -> Project:
+    return clean_project(PEOPLE, seed=1)
+
+
+def doubted(log: ImportLog) -> set[str]:
+    return {f.code for f in log.findings if f.outcome not in ("CONVERT", "ACCEPT")}
+
+
+# Right figures
+
+
+@pytest.mark.parametrize("name", cases())
+def test_the_cases_of_the_package_raise_no_doubt(name):
+    log = check_project(SHIPPED / name.replace("-", "_")).log
+    assert not [str(f) for f in log.findings if f.outcome == WARN]
+
+
+@pytest.mark.parametrize(("people", "years"), [(2e4, 5), (2e5, 4), (3e6, 10), (6e7, 12)])
+def test_a_clean_country_of_any_size_raises_no_doubt(people, years, told):
+    assert not doubted(told(clean_project(people, seed=3, years=years)))
+
+
+def test_the_limit_holds_the_stated_rate_of_false_alarms():
+    drawn = np.random.default_rng(1).poisson(400, size=(2000, 100))
+    worst = np.abs(root_deviance(drawn, np.full(drawn.shape, 400.0))).max(axis=1)
+    assert (worst > limit(100)).mean() < 0.006
+    assert limit(1) == pytest.approx(3.09, abs=0.01)
+
+
+# Faults
+
+
+@pytest.mark.parametrize("kind", NEVER_SILENT)
+def test_no_fault_of_these_kinds_is_silent(kind, told):
+    rng = np.random.default_rng(7)
+    right = told(simulated())
+    for _ in range(3):
+        faulty = next(filter(None, (FAULTS[kind](simulated(), rng) for _ in range(50))))
+        log = told(faulty)
+        new = doubted(log) - doubted(right)
+        assert new & EXPECTED[kind] or log.faults, f"{kind}: {new}"
+
+
+def test_there_are_faults_of_many_kinds():
+    assert len(FAULTS) >= 80 and set(NEVER_SILENT) <= set(FAULTS)
+
+
+def edited(name: str, edit) -> Project:
+    frame = simulated().table(f"{name}.csv")
+    return simulated().with_table(f"{name}.csv", edit(frame))
+
+
+def test_a_finding_names_file_year_cell_figure_and_what_is_said_beside(told):
+    def ten(frame):
+        at = (frame["year"] == "2005") & (frame["sex"] == "male") & (frame["age"] == "70")
+        frame.loc[at, "deaths"] += "0"
+        return frame
+
+    (finding,) = told(edited("deaths", ten)).of("CELL_UNLIKELY")
+    assert finding.outcome == WARN and finding.file == "deaths.csv"
+    assert finding.problem.startswith("is unlike everything beside it: 2005 male 70: ")
+    assert "beside about" in finding.problem and finding.texts[0].replace(",", "").endswith("0")
+
+
+def test_copied_years_are_refused_and_impossible_cohorts_told(told):
+    def copied(frame):
+        frame.loc[frame["year"] == "2004", "deaths"] = frame["deaths"][
+            frame["year"] == "2003"
+        ].to_numpy()
+        return frame
+
+    (finding,) = told(edited("deaths", copied)).of("YEARS_IDENTICAL")
+    assert finding.outcome == REJECT and finding.problem.startswith("2004 repeats 2003 in 1")
+
+    def emptied(frame):
+        at = (frame["vintage"] == "first") & (frame["age"] == "75")
+        return frame.assign(population=frame["population"].where(~at, "9"))
+
+    log = told(edited("population", emptied))
+    assert {f.outcome for f in log.of("COHORT_NEGATIVE")} == {WARN}
+
+
+def test_a_year_that_is_right_after_all_can_be_accepted(told):
+    settings = simulated().settings.replace(
+        'age_counted = "at-mid-year"', 'age_counted = "at-mid-year"\njumps = "accepted"'
+    )
+
+    def copied(frame):
+        frame.loc[frame["year"] == "2004", "deaths"] = frame["deaths"][
+            frame["year"] == "2003"
+        ].to_numpy()
+        return frame
+
+    project = edited("deaths", copied)
+    log = told(Project(settings, project.files))
+    assert log.passed and {f.outcome for f in log.of("YEARS_IDENTICAL")} == {WARN}
+
+
+def test_data_frames_are_looked_at_too():
+    project = simulated()
+    options = {
+        "births": {"period": "mid-year"},
+        "deaths": {"period": "mid-year", "age_counted": "at-mid-year"},
+        "population": {},
+        "survey_flows": {"unit": "persons", "period": "mid-year", "definition": "survey"},
+    }
+    tables = []
+    for kind, declared in options.items():
+        text = project.files[f"{kind}.csv"]
+        if kind == "survey_flows":
+            text = project.with_table(
+                "survey_flows.csv",
+                FAULTS["SE x 10"](project, np.random.default_rng(1)).table("survey_flows.csv"),
+            ).files["survey_flows.csv"]
+        tables.append(table(kind, kind, text, tuple(declared.items()))[0])
+    account = Account(first_mid_year=2001, last_mid_year=2011, base_vintage="first",
+                      census_vintage="census", census_standard_error=0.001)  # fmt: skip
+    with pytest.warns(InputWarning, match="ERROR_UNLIKELY"):
+        sources_from_tables(*tables, **account.model_dump(exclude_defaults=True))
+
+
+def test_a_year_that_the_roll_forward_contradicts_is_named(told):
+    faulty = FAULTS["roll-forward of a year x 1.03"](simulated(), np.random.default_rng(3))
+    assert "BALANCE_UNLIKELY" in doubted(told(faulty))
+
+
+def test_parts_of_a_known_total_are_compared_year_by_year(told):
+    project = shipped_project("uk_1991_2001")
+    frame = project.table("administrative_flows.csv")
+    frame.loc[frame["year"] == "1999", "count"] = "7477"
+    log = told(project.with_table("administrative_flows.csv", frame))
+    assert "1999 immigration" in log.of("PARTS_UNLIKELY")[0].problem

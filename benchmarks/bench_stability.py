@@ -21,6 +21,7 @@ import imps
 from imps.posterior.exact import GaussianPosterior
 from imps.results.stability import (
     AGE_BANDS,
+    NO_INFORMATION,
     LeaveOut,
     band_label,
     headline_totals,
@@ -59,7 +60,7 @@ def measure(name: str, sources: imps.Sources, sets: int) -> list[dict[str, objec
         _, added, gain = gains[label]
         more = np.diag(added)
         before = np.append(np.diag(exact.covariance), 0.0)[: more.size]
-        informed = more > 1e-6 * before
+        informed = more > NO_INFORMATION * before
         z = gain.T @ exact.solve((observed - model.offset) / model.standard_error)
         return float(np.abs(z[informed] / np.sqrt(more[informed])).max(initial=0.0))
 

@@ -24,6 +24,7 @@ CASES = ("uk-1991-2001", "england-wales-2001-2011", "england-wales-2011-2021")
 NOT_IN_A_SHIPPED_CASE = {
     "grid_points": by_grid.GRID_POINTS,
     "more_grid_points": by_grid.MORE_GRID_POINTS,
+    "even_share": by_grid.EVEN_SHARE,
     "least_effective_share": by_grid.LEAST_EFFECTIVE_SHARE,
     "proposal_components": importance.COMPONENTS,
     "proposal_degrees": importance.DEGREES,

@@ -90,13 +90,6 @@ def streams_of(
     return tuple(s for s in carried if s), tuple(e for e in beside if e)
 
 
-def names_of(tables: Sequence[Table]) -> set[str]:
-    """Names of the streams in tables, whatever is said of them."""
-    own = of_kinds(tables, "streams")
-    flows = _directions(own)
-    return {name for table in own for name, _, _ in _by_name(table, flows)}
-
-
 def _directions(tables: Sequence[Table]) -> dict[str, set[str]]:
     """Directions of each source in all tables."""
     found: dict[str, set[str]] = {}

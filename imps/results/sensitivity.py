@@ -300,8 +300,9 @@ def left_out(
     DataFrame, persons
         by, left_out, rows, group, mean, sd, mean_without, sd_without, shift, shift_in_sd (of the
         posterior with all rows), z (standard normal under the model), conflict (whether |z|
-        is beyond the family-wise 5 per cent level, `attrs["critical_z"]`). No row where
-        nothing was published by age.
+        is beyond the family-wise 5 per cent level, `attrs["critical_z"]`). By age the group
+        "counted" is the people of the band: as published, and as all other rows predict them.
+        No row where nothing was published by age.
 
     Raises
     ------

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from imps.demography.accounting import INFANT_DEATHS_IN_BIRTH_COHORT
 from imps.demography.schedules import group_matrix
 from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, SEXES, YEAR
 from imps.project.arrays import labelled
@@ -110,6 +111,31 @@ def births_by_sex(case: str) -> pd.DataFrame:
     ]
     joined = pd.concat(parts).sort_values("year", kind="stable")
     return joined[["year", "sex", "births", "reference"]]
+
+
+def born_before(case: str, base: int) -> pd.DataFrame:
+    """Births of the ten mid-years to the base, and who of each cohort had died by then.
+
+    Half of a calendar year falls in each mid-year; half of the deaths at an age reach the
+    next one before mid-year, of those under one the share of the account.
+    """
+    births = raw(case, "births_before").set_index("year")
+    deaths = raw(case, "deaths_of_children").set_index(["year", "age"])["deaths"].unstack()
+    reached = np.full(deaths.shape[1], 0.5)
+    reached[0] = INFANT_DEATHS_IN_BIRTH_COHORT
+    by_age = deaths.rolling(2).mean().dropna()  # of each mid-year
+    own, older = by_age * reached, (by_age * (1 - reached)).shift(axis=1, fill_value=0.0)
+    years = by_age.index
+    met = own + older
+    died = [sum(met.loc[born + age, age] for age in range(base - born + 1)) for born in years]
+    return pd.DataFrame(
+        {
+            "year": years,
+            "births": np.round(births["births"].rolling(2).mean().reindex(years).to_numpy()),
+            "deaths": np.round(died),
+            "reference": ";".join([*dict.fromkeys(births["reference"]), "ons_deaths_2021"]),
+        }
+    )
 
 
 def natural_change(case: str, intervals: range, schedule: xr.DataArray) -> xr.DataArray:
@@ -354,6 +380,7 @@ def england_wales_2001_2011() -> Tables:
     survey = area_totals(case, AREA, "estimate_thousands") * 1000
     return {
         "births": births_by_sex(case),
+        "born_before": born_before(case, years[0] - 1),
         **population_totals(case, vintages, reached),
         "survey_totals": totals[columns],
         "flow_schedule": shape,
@@ -413,6 +440,7 @@ def england_wales_2011_2021() -> Tables:
     )  # fmt: skip
     return {
         "births": births_by_sex(case),
+        "born_before": born_before(case, years[0] - 1),
         **population_totals(case, vintages, {}),
         "population_by_sex": sexes,
         "survey_totals": with_references(survey, raw(case, "flow_totals"), "year", "flow"),

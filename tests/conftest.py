@@ -10,6 +10,20 @@ import pytest
 import imps
 from imps.posterior.exact import GaussianPosterior
 
+EACH_ALONE = ("test_notebooks.py", "test_documents.py")
+"""Files of long tests that share nothing: their tests go to whoever is free."""
+LONG = (*EACH_ALONE, "test_workers.py", "test_runs.py", "test_variants.py", "test_replication.py")
+"""Begun first, so that no core waits at the end for the last of them."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """One process a file, whose fixtures are then made once; long files first."""
+    for item in items:
+        if item.path.name not in EACH_ALONE:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(scope="session")
 def case():

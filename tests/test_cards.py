@@ -67,6 +67,12 @@ def test_cards_show_number_interval_verdict_and_picture(shown):
         assert len(repr(result).splitlines()) <= TERMINAL_LINES, name
 
 
+def test_nothing_of_the_model_floods_a_notebook(model):
+    for name, thing in {"model": model, "account": model.account, "priors": model.priors}.items():
+        assert len(repr(thing).splitlines()) <= 4 and len(repr(thing)) < 400, name
+    read(model.priors._repr_html_())
+
+
 def test_numbers_of_the_cards_are_those_of_the_results(shown):
     groups = shown["Attribution"].groups().set_index("group")
     row = groups.loc["migration"]

@@ -19,7 +19,7 @@ def test_total_and_contrast_turn_back_and_keep_volume(rng):
 def test_points_of_a_proposal_have_its_density(rng):
     """E[f/q] over points of q is the integral of f: here of a normal density, which is one."""
     spread = np.array([[0.5, 0.2], [0.2, 0.4]])
-    proposal = Proposal(np.ones(1), np.zeros((1, 2)), spread[None])
+    proposal = Proposal(np.zeros(2), spread)
     h = proposal.points(4096, seed=1)
     log_q = proposal.log_density(h)
     other = np.array([0.3, -0.2])

@@ -26,7 +26,6 @@ NOT_IN_A_SHIPPED_CASE = {
     "more_grid_points": by_grid.MORE_GRID_POINTS,
     "even_share": by_grid.EVEN_SHARE,
     "least_effective_share": by_grid.LEAST_EFFECTIVE_SHARE,
-    "proposal_components": importance.COMPONENTS,
     "proposal_degrees": importance.DEGREES,
     "largest_log_scale": exact.LARGEST_LOG_SCALE,
     "infants_in_birth_cohort": INFANT_DEATHS_IN_BIRTH_COHORT,

@@ -70,7 +70,7 @@ from imps.names import EMIGRATION, FLOW_SIGN, IMMIGRATION
 from imps.sources import Evidence, Sources, Stream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Account:
     """The demographic account with its unknowns.
 
@@ -114,6 +114,12 @@ class Account:
     census_sampling: Affine
     resolution: Resolution
     form: Form
+
+    def __repr__(self) -> str:
+        return (
+            f"Account of {self.sources.area}, {self.sources.period}: "
+            f"{len(self.latents.scales)} blocks of latent variables"
+        )
 
     @property
     def base(self) -> Affine:

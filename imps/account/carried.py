@@ -88,7 +88,10 @@ def _evenly(lacks: np.ndarray, years: int) -> np.ndarray:
     for ago in range(years):
         at = np.where(ages < ages[-1], ages - ago, ages[-1])  # who is in the open group stays
         out[:, at[at >= 0], years - 1 - ago] += share[:, at >= 0]
-    excess = (out.sum(axis=(0, 1)) - out.sum() / years) / (2 * (ages.size - years))
+    through = ages.size - years
+    if through <= 0:
+        return out
+    excess = (out.sum(axis=(0, 1)) - out.sum() / years) / (2 * through)
     for ago in range(years):
         out[:, ages[years - 1 : -1] - ago, years - 1 - ago] -= excess[years - 1 - ago]
     return out

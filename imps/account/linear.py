@@ -30,7 +30,7 @@ CLOSURE_TOLERANCE = 1e-6
 """Persons by which the contributions may differ from the gap, for any latent variables."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LinearModel:
     """A written-down account turned into matrices.
 
@@ -75,6 +75,13 @@ class LinearModel:
     row_years: np.ndarray
     curves: tuple[Curve, ...] = ()
     curved_design: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def __repr__(self) -> str:
+        return (
+            f"LinearModel of {self.sources.area}: {self.observed.size} rows from "
+            f"{len(set(self.row_sources))} sources, {self.n_latent:,} latent variables, "
+            f"{len(self.scale_names)} scales\nnext: imps.fit(model)"
+        )
 
     @property
     def sources(self) -> Sources:

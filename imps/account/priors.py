@@ -82,7 +82,7 @@ def elicit(low: float, high: float, probability: float = 0.9) -> tuple[float, fl
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Priors(Mapping[str, Prior]):
     """The table of priors of a model; every row can be replaced.
 
@@ -101,6 +101,14 @@ class Priors(Mapping[str, Prior]):
 
     rows: tuple[Prior, ...]
     as_of: int | None = None
+
+    def __repr__(self) -> str:
+        as_of = f" as known in {self.as_of}" if self.as_of else ""
+        return f"Priors: {len(self)} rows{as_of}\nnext: priors.table(), priors.replace(...)"
+
+    def _repr_html_(self) -> str:
+        columns = ["name", "distribution", "unit", "meaning", "reference", "known_since"]
+        return str(self.table()[columns].to_html(index=False, escape=True))
 
     def __getitem__(self, name: str) -> Prior:
         for row in self.rows:

@@ -209,7 +209,7 @@ class GaussianPosterior:
         """
         if near is not None:
             competing = self._competing(near.mean(axis=0), np.cov(near.T))
-            start = Proposal.near(near, competing, seed=seed)
+            start = Proposal.near(near, competing)
             return adapted(self.log_densities, start, seed=seed, enough=ENOUGH_NEAR)
         try:
             mode = self.mode()

@@ -12,8 +12,8 @@ has Jacobian one, so densities carry over as they are.
 
 References
 ----------
-Cappe, Douc, Guillin, Marin and Robert (2008), Adaptive importance sampling in
-general mixture classes, Statistics and Computing 18, 447-459.
+Cappe, Guillin, Marin and Robert (2004), Population Monte Carlo, Journal of Computational
+and Graphical Statistics 13, 907-929.
 Cornuet, Marin, Mira and Robert (2012), Adaptive multiple importance sampling,
 Scandinavian Journal of Statistics 39, 798-812 (all points count in every round).
 Koblents and Miguez (2015), A population Monte Carlo scheme with transformed weights,
@@ -31,8 +31,7 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, norm, qmc
 
 DEGREES = 9.0
-"""Degrees of freedom of the proposal's components: tails heavier than the posterior's."""
-COMPONENTS = 3
+"""Degrees of freedom of the proposal: tails heavier than the posterior's."""
 POINTS = 512
 ROUNDS = 12
 ENOUGH = 0.62
@@ -42,9 +41,7 @@ ENOUGH_NEAR = 0.5
 CLIPPED = 40
 """So many of the largest weights count alike while the proposal learns."""
 SHRINKAGE = 30.0
-"""Points' worth of prior knowledge that a component is as wide as all points, uncorrelated."""
-LEAST_MEMBERS = 6.0
-"""Effective points a component needs to be moved."""
+"""Points' worth of prior knowledge that the scales are uncorrelated."""
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -75,99 +72,70 @@ def total_slope(h: np.ndarray, a: int, b: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Mixture of multivariate t, in the coordinates of :func:`totals`.
+    """Multivariate t in the coordinates of :func:`totals`.
 
     Attributes
     ----------
-    share : ndarray (component)
-    centre : ndarray (component, scale)
-    spread : ndarray (component, scale, scale)
+    centre : ndarray (scale)
+    spread : ndarray (scale, scale)
     competing : tuple of pairs of indices
         Scales of which either can explain what the other does.
     """
 
-    share: np.ndarray
     centre: np.ndarray
     spread: np.ndarray
     competing: Pairs = ()
 
     @classmethod
     def at_mode(cls, mode: np.ndarray, covariance: np.ndarray, competing: Pairs) -> Proposal:
-        """One bell at the most probable log scales, with their curvature there."""
+        """The most probable log scales, with their curvature there."""
         slope = np.eye(mode.size)
         for a, b in competing:
             slope[a, [a, b]] = total_slope(mode, a, b)
             slope[b, [a, b]] = 1, -1
-        spread = slope @ covariance @ slope.T
-        return cls(np.ones(1), totals(mode, competing)[None], spread[None], competing)
+        return cls(totals(mode, competing), slope @ covariance @ slope.T, competing)
 
     @classmethod
-    def near(cls, h: np.ndarray, competing: Pairs, *, seed: int) -> Proposal:
-        """The mixture fitted to draws (draw, scale) of a like posterior."""
+    def near(cls, h: np.ndarray, competing: Pairs) -> Proposal:
+        """Fitted to draws (draw, scale) of a like posterior."""
         weights = np.full(len(h), 1 / len(h))
         g = totals(h, competing)
-        whole = cls(np.ones(1), g.mean(axis=0)[None], _alone(g, weights)[None], competing)
-        start = whole.split(h, weights, np.random.default_rng(seed))
+        start = cls(g.mean(axis=0), np.diag(g.var(axis=0) + 1e-6), competing)
         return start.moved(h, weights, steps=12)
 
     def points(self, n: int, seed: int) -> np.ndarray:
         """Quasi-random log scales (point, scale)."""
-        n_scales = self.centre.shape[1]
-        u = np.clip(qmc.Sobol(n_scales + 2, seed=seed).random(n), 1e-9, 1 - 1e-9)
-        t = norm.ppf(u[:, :n_scales]) * np.sqrt(DEGREES / chi2.ppf(u[:, -2:-1], DEGREES))
-        which = np.searchsorted(np.cumsum(self.share)[:-1], u[:, -1])
-        factor = np.linalg.cholesky(self.spread)
-        g = self.centre[which] + np.einsum("nij,nj->ni", factor[which], t)
-        return log_scales(g, self.competing)
+        n_scales = self.centre.size
+        u = np.clip(qmc.Sobol(n_scales + 1, seed=seed).random(n), 1e-9, 1 - 1e-9)
+        t = norm.ppf(u[:, :-1]) * np.sqrt(DEGREES / chi2.ppf(u[:, -1:], DEGREES))
+        return log_scales(self.centre + t @ np.linalg.cholesky(self.spread).T, self.competing)
 
     def log_density(self, h: np.ndarray) -> np.ndarray:
-        """Log density of log scales (point, scale), up to a constant."""
-        return logsumexp(self._terms(totals(h, self.competing))[0], axis=1)
-
-    def _terms(self, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log of share times density, and squared distance, (point, component)."""
-        factors = np.linalg.cholesky(self.spread)
-        white = [
-            sl.solve_triangular(factor, (g - centre).T, lower=True)
-            for factor, centre in zip(factors, self.centre, strict=True)
-        ]
-        distance = np.stack([(w**2).sum(axis=0) for w in white], axis=1)
-        log_root = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-        shape = -0.5 * (DEGREES + g.shape[1]) * np.log1p(distance / DEGREES)
-        return np.log(self.share) - log_root + shape, distance
-
-    def split(self, h: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Proposal:
-        """Components at weighted points, each as wide as all points together."""
-        g = totals(h, self.competing)
-        picked = g[rng.choice(g.shape[0], COMPONENTS, p=weights)]
-        wide = np.repeat(_alone(g, weights)[None], COMPONENTS, axis=0)
-        return Proposal(np.full(COMPONENTS, 1 / COMPONENTS), picked, wide, self.competing)
+        """Log density of log scales (point, scale), up to a constant of all proposals."""
+        factor = np.linalg.cholesky(self.spread)
+        apart = totals(h, self.competing) - self.centre
+        distance = (sl.solve_triangular(factor, apart.T, lower=True) ** 2).sum(axis=0)
+        tail = -0.5 * (DEGREES + self.centre.size) * np.log1p(distance / DEGREES)
+        return tail - np.log(np.diagonal(factor)).sum()
 
     def moved(self, h: np.ndarray, weights: np.ndarray, steps: int) -> Proposal:
-        """The mixture fitted to weighted points by expectation-maximisation, shrunk.
+        """Fitted to weighted points by expectation-maximisation, shrunk to no correlation.
 
-        `weights` sum to one. The fewer points a component rests on, the more its
-        spread is that of all points together, without correlation.
+        `weights` sum to one.
         """
         g = totals(h, self.competing)
-        n_scales = g.shape[1]
-        alone = _alone(g, weights)
+        alone = np.diag(weights @ (g - weights @ g) ** 2 + 1e-6)
+        effective = 1 / (weights**2).sum()
         now = self
         for _ in range(steps):
-            terms, distance = now._terms(g)
-            member = np.exp(terms - logsumexp(terms, axis=1, keepdims=True)) * weights[:, None]
-            robust = member * (DEGREES + n_scales) / (DEGREES + distance)
-            share = member.sum(axis=0) + 0.01
-            centre, spread = now.centre.copy(), now.spread.copy()
-            for k in range(share.size):
-                effective = member[:, k].sum() ** 2 / (member[:, k] ** 2).sum()
-                if effective < LEAST_MEMBERS:
-                    continue
-                centre[k] = robust[:, k] @ g / robust[:, k].sum()
-                apart = g - centre[k]
-                learnt = (apart.T * robust[:, k]) @ apart / member[:, k].sum()
-                spread[k] = (effective * learnt + SHRINKAGE * alone) / (effective + SHRINKAGE)
-            now = Proposal(share / share.sum(), centre, spread, now.competing)
+            apart = g - now.centre
+            white = sl.solve_triangular(np.linalg.cholesky(now.spread), apart.T, lower=True)
+            robust = weights * (DEGREES + g.shape[1]) / (DEGREES + (white**2).sum(axis=0))
+            centre = robust @ g / robust.sum()
+            apart = g - centre
+            learnt = (apart.T * robust) @ apart
+            spread = (effective * learnt + SHRINKAGE * alone) / (effective + SHRINKAGE)
+            now = Proposal(centre, spread, now.competing)
         return now
 
 
@@ -184,10 +152,9 @@ def adapted(
     proposals so far, and refits. The share of effective points is judged on the new
     points alone, which the proposal has not seen.
     """
-    rng = np.random.default_rng(seed)
     current, best, most = start, start, 0.0
     past: list[Proposal] = []
-    points, target = np.empty((0, start.centre.shape[1])), np.empty(0)
+    points, target = np.empty((0, start.centre.size)), np.empty(0)
     for turn in range(ROUNDS):
         new = current.points(POINTS, seed + turn)
         found = log_densities(new)
@@ -200,8 +167,6 @@ def adapted(
         points, target = np.concatenate([points, new]), np.concatenate([target, found])
         mixture = logsumexp([p.log_density(points) for p in past], axis=0)
         weights = _clipped(normalised(target - mixture))
-        if turn == 0:
-            current = current.split(points, weights, rng)
         current = current.moved(points, weights, steps=12 if turn == 0 else 5)
     return best
 
@@ -221,8 +186,3 @@ def _clipped(weights: np.ndarray) -> np.ndarray:
     least = np.partition(weights, -CLIPPED)[-CLIPPED]
     weights = np.minimum(weights, least)
     return weights / weights.sum()
-
-
-def _alone(g: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Variances of weighted points on the diagonal."""
-    return np.diag(weights @ (g - weights @ g) ** 2 + 1e-6)

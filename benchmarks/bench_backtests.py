@@ -13,7 +13,8 @@
    together, so do misses: the chance that the model itself gives to no more cells inside
    its intervals stands beside them, in the columns of coverage. Each decade is
    also predicted with the priors whose figures were known in the year before its census, and
-   scales fixed at what a full fit of the other decade has found; and the net migration of
+   scales fixed at what a full fit of the other decade has found; and from the mid-year before
+   its census with the priors of that year; and the net migration of
    children that the roll-forward carried stands against what births, deaths and both stocks imply.
 2. The posterior attribution of the full fit is set against what ONS published later
    (`case.published_afterwards`; no likelihood holds it, but the default priors name some of
@@ -38,11 +39,11 @@ from imps.account.linear import LinearModel
 from imps.account.stocks import registered_births, registered_deaths
 from imps.demography.accounting import along_cohorts, carry
 from imps.names import FLOW_SIGN, FLOWS, SEXES
-from imps.results.sensitivity import without_rows
 
 SEED, DRAWS = 1, 1000
 MODEL = "model without the census"
 LEARNT = "model without the census, priors of the time, scales of the other decade"
+EARLIER = "model of the year before, without the census, priors of the time"
 CHANCE = "model without the census, chance of no more inside"
 PUBLISHED = "roll-forward as published"
 BANDS = {"0-9": (0, 10), "10-19": (10, 20), "20-39": (20, 40), "40-64": (40, 65), "65+": (65, 91)}
@@ -126,23 +127,14 @@ def known_before(year: int, other: str) -> imps.Priors:
     return priors.replace(scale_log_sd=(KNOWN_SCALE, 0.0))
 
 
-def predicted_census(model: LinearModel) -> np.ndarray:
-    """Draws (draw, sex, age) of the census figure from a fit without the census."""
-    blind = imps.fit(without_rows(model, "census"), seed=SEED, method="exact", draws=DRAWS)
-    account = model.account
-    coverage = account.census_undercount
-    expected = account.population(model.sources.last_year) - coverage
-    cells = model.evaluate(expected, blind.latents())
-    date = next(c for c in model.contributions if c.source == "date_change").value
-    cells = cells - model.evaluate(date, blind.latents())
-    rows = np.array(model.row_sources) == "census"
-    error = model.standard_error[rows]
-    rng = np.random.default_rng([SEED, 1])
-    if error.size == cells[0].size:
-        return cells + (rng.standard_normal((len(cells), error.size)) * error).reshape(cells.shape)
-    share = model.sources.census.count.values / model.sources.census.total
-    total = rng.standard_normal(len(cells)) * np.sqrt((error**2).sum())
-    return cells + total[:, None, None] * share
+def predicted_census(
+    sources: imps.Sources, priors: imps.Priors, last_year: int | None = None
+) -> np.ndarray:
+    """Draws (draw, sex, age) of the census figure from the account of an open end."""
+    opened = imps.open_end(sources, last_year)
+    blind = imps.fit(imps.linear_model(opened, priors), seed=SEED, method="exact", draws=DRAWS)
+    count = imps.predicted_census(blind, date=sources.census.date, seed=SEED).count
+    return count.values.reshape(-1, *count.shape[2:])
 
 
 def account_with_stated_errors(model: LinearModel) -> np.ndarray:
@@ -172,14 +164,17 @@ def predictions(case: str, model: LinearModel) -> list[dict]:
     published = rolled_forward_cells(model.account)
     ages = sources.base.count.values
     methods = {
-        MODEL: predicted_census(model),
+        MODEL: predicted_census(sources, model.priors),
         PUBLISHED: published[None],
         "stated standard errors only": account_with_stated_errors(model),
         "pro rata to the base": (published.sum() * ages / ages.sum())[None],
     }
     if case in DECADES:
         priors = known_before(sources.last_year, DECADES[case])
-        methods[LEARNT] = predicted_census(imps.linear_model(sources, priors))
+        methods[LEARNT] = predicted_census(sources, priors)
+        before = sources.last_year - 1
+        known = imps.default_priors(as_of=before)
+        methods[EARLIER] = predicted_census(sources, known, before)
     count = sources.census.count.values
     rows = []
     for method, cells in methods.items():
@@ -197,7 +192,9 @@ def predictions(case: str, model: LinearModel) -> list[dict]:
         rows.append(score(case, target, method, flat, count.ravel()))
         if method == MODEL:
             rows.append(chance(case, target, flat, count.ravel()))
-        for band, (first, end) in BANDS.items() if method in (MODEL, LEARNT, PUBLISHED) else ():
+        for band, (first, end) in (
+            BANDS.items() if method in (MODEL, LEARNT, EARLIER, PUBLISHED) else ()
+        ):
             part = cells[:, :, first:end].reshape(len(cells), -1)
             actual = count[:, first:end].ravel()
             rows.append(score(case, f"{target}, ages {band}", method, part, actual))

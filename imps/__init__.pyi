@@ -19,6 +19,7 @@ from . import tables as tables
 from .account.linear import LinearModel as LinearModel
 from .account.linear import linear_model as linear_model
 from .account.observations import Observation as Observation
+from .account.open_end import open_end as open_end
 from .account.prior_sets import Statement as Statement
 from .account.prior_sets import prior_set as prior_set
 from .account.prior_sets import stated as stated
@@ -64,6 +65,9 @@ from .results.checks import check as check
 from .results.identifiability import Identifiability as Identifiability
 from .results.identifiability import identifiability as identifiability
 from .results.identifiability import power_scaling as power_scaling
+from .results.open_end import PredictedCensus as PredictedCensus
+from .results.open_end import error_by_year as error_by_year
+from .results.open_end import predicted_census as predicted_census
 from .results.predictive import coverage as coverage
 from .results.predictive import migration_error as migration_error
 from .results.predictive import posterior_predictive as posterior_predictive

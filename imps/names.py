@@ -24,6 +24,9 @@ FLOWS: Final = (IMMIGRATION, EMIGRATION)
 FLOW_SIGN: Final = MappingProxyType({IMMIGRATION: 1.0, EMIGRATION: -1.0})
 
 GAP_CONVENTION: Final = "gap = rolled-forward minus census; positive: the roll-forward was too high"
+ERROR_CONVENTION: Final = (
+    "error = rolled-forward minus true population; positive: the roll-forward was too high"
+)
 
 
 def within_sentence(text: str) -> str:

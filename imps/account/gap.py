@@ -18,6 +18,9 @@ because the account is linear there is one decomposition and no interaction:
     date change     true change from census day to mid-year
     census coverage true undercount; census sampling: its random error
     residual        what is left, with a prior of its own
+
+Where no census has been taken at the end there are no sources after the last mid-year, and
+the sum of the others is roll-forward minus true population (:mod:`imps.account.open_end`).
 """
 
 from __future__ import annotations
@@ -74,15 +77,16 @@ def contributions(account: Account) -> tuple[Contribution, ...]:
         **carried,
         **({"period_conversion": period} if account.flows else {}),
         FLOW_LAYOUT: ages,
-        "census_coverage": account.census_undercount,
         "flows_revised_since": Affine(_revised_since(account), {}),
-        "date_change": date_change(account),
         "residual": -account.residual,
     }
+    if not sources.open_end:
+        plain |= {"census_coverage": account.census_undercount, "date_change": date_change(account)}
     both = {name: (value, value) for name, value in plain.items()}
     for flow in account.flows:
         both |= _survey_errors(account, flow)
-    both[random_error_of(sources.census)] = _census_sampling(account)
+    if not sources.open_end:
+        both[random_error_of(sources.census)] = _census_sampling(account)
     order = {name: i for i, name in enumerate(KINDS)}
     names = sorted(both, key=lambda name: order.get(name, order[PARTS[-1]]))
     groups = {s.name: s.group for s in (*sources.beside_survey, *sources.streams)}
@@ -221,10 +225,16 @@ def _census_sampling(account: Account) -> tuple[Affine, Affine]:
     """
     count = account.sources.census.count.values
     value = census_day_population(account) - account.census_undercount - count
+    noise = Affine(0.0 * count, {"census noise": census_noise(account)})
+    return value, account.census_sampling + noise
+
+
+def census_noise(account: Account) -> np.ndarray:
+    """Random error of the rows of a census, taken or planned, (sex, age, row), persons."""
+    count = account.sources.census.count.values
     rows = census_observation(account).standard_error
     if rows.size == count.size:
-        each = np.diag(rows).reshape(*count.shape, -1)
-        return value, account.census_sampling + Affine(0.0 * count, {"census noise": each})
+        return np.diag(rows).reshape(*count.shape, -1)
     share = count.reshape(rows.size, -1) / count.reshape(rows.size, -1).sum(axis=1, keepdims=True)
     each = np.stack([np.outer(x, e) for x, e in zip(share, np.diag(rows), strict=True)])
-    return value, Affine(0.0 * count, {"census noise": each.reshape(*count.shape, -1)})
+    return each.reshape(*count.shape, -1)

@@ -308,11 +308,17 @@ def largest_misclosure(model: LinearModel) -> float:
     total = model.contributions[0].value
     for part in model.contributions[1:]:
         total = total + part.value
-    gap = rolled_forward_cells(model.account) - model.sources.census.count.values
+    rolled = rolled_forward_cells(model.account)
+    rest = total - rolled
+    if model.sources.open_end:
+        rest = rest + model.account.population(model.sources.last_year)
+    else:
+        rest = rest + model.sources.census.count.values
     return max(
-        float(np.abs(total.constant - gap).max()),
-        *(float(np.abs(effect).max()) for effect in total.effects.values()),
-        abs(float(total.constant.sum()) - model.sources.gap),
+        float(np.abs(rest.constant).max()),
+        *(float(np.abs(effect).max()) for effect in rest.effects.values()),
+        abs(float(rest.constant.sum())),
+        abs(float(rolled.sum() - model.sources.rolled_forward.total[-1])),
     )
 
 

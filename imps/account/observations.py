@@ -82,7 +82,7 @@ class Observation:
 def observations(account: Account) -> tuple[Observation, ...]:
     """All rows of the likelihood: survey cells, census, and the user's own sources."""
     rows = [survey_observation(account, flow) for flow in account.sources.survey_flows.values()]
-    rows.append(census_observation(account))
+    rows += [] if account.sources.open_end else [census_observation(account)]
     rows += [observe(own, account) for own in account.sources.extra]
     return tuple(rows)
 

@@ -14,7 +14,7 @@ from imps.account.affine import Affine
 from imps.account.gap import rolled_forward_cells
 from imps.errors import LabelError
 from imps.intervals import level, summary_table
-from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE
+from imps.names import AGE, CHAIN, DRAW, ERROR_CONVENTION, GAP_CONVENTION, SEX, SEXES, SOURCE
 from imps.notebook_cards import Bar, Unit, bars, card
 from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import Checks, check
@@ -59,14 +59,16 @@ def contributing(frame: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Attribution:
-    """The census gap shared among its sources.
+    """The census gap shared among its sources, or the error of an open end.
 
     Attributes
     ----------
     contributions : DataArray (chain, draw, source, sex, age), persons
-        Signed; over `source` they sum to the gap in every draw.
+        Signed; over `source` they sum to the gap in every draw, or to the error of the
+        roll-forward.
     gap : DataArray (sex, age), persons
-        Rolled-forward minus census. By age it is data only as far as `observed` says.
+        Rolled-forward minus census. By age it is data only as far as `observed` says. Of an
+        open end the expected error of the roll-forward: no data.
     observed : {"total", "sex", "sex and age"}
         Detail in which both ends of the gap were published.
     prior : DataFrame
@@ -82,6 +84,8 @@ class Attribution:
     passed : bool
     words : Words
         Unit and names for what is printed.
+    open_end : bool
+        No census has been taken: what is shared is roll-forward minus true population.
     """
 
     contributions: xr.DataArray
@@ -95,11 +99,17 @@ class Attribution:
     verdict: Verdict
     passed: bool
     words: Words = PLAIN
+    open_end: bool = False
 
     @property
     def total(self) -> float:
         """The gap of all ages and both sexes, persons."""
         return float(self.gap.sum())
+
+    @property
+    def measured(self) -> str:
+        """What is shared among the sources, in words."""
+        return "expected error of the roll-forward" if self.open_end else "gap"
 
     def totals(self) -> xr.DataArray:
         """Contribution of each source to the whole gap, (chain, draw, source), persons."""
@@ -174,8 +184,9 @@ class Attribution:
 
     def __repr__(self) -> str:
         lines = [
-            f"Attribution of the gap of {self.total:+,.0f} persons, {self.area}, {self.period}",
-            f"({GAP_CONVENTION})",
+            f"Attribution of the {self.measured} of {self.total:+,.0f} persons, {self.area}, "
+            f"{self.period}",
+            f"({ERROR_CONVENTION if self.open_end else GAP_CONVENTION})",
         ]
         for row in self.groups().head(5).itertuples():
             said = _in_words(row, self.words.unit)
@@ -186,6 +197,7 @@ class Attribution:
     def _repr_html_(self) -> str:
         """Compact card for a notebook: gap, headline groups with their intervals, verdict."""
         rows, start, unit = [], 0.0, self.words.unit
+        convention = ERROR_CONVENTION if self.open_end else GAP_CONVENTION
         for row in self.groups().itertuples():
             group, mean = title(str(row.group)), float(row.mean)
             low, high = float(row.lower95), float(row.upper95)
@@ -196,9 +208,9 @@ class Attribution:
             rows.append(Bar(group, start, mean, low, high, text + _mark(float(row.contraction))))
             start += mean
         return card(
-            f"Where the gap of {self.area} comes from, {self.period}",
-            f"Gap {unit.said(self.total)} {unit.persons}",
-            (f"{GAP_CONVENTION}; {unit.persons}, mean and 95 % interval of each group.",),
+            f"Where the {self.measured} of {self.area} comes from, {self.period}",
+            f"{self.measured.capitalize()} {unit.said(self.total)} {unit.persons}",
+            (f"{convention}; {unit.persons}, mean and 95 % interval of each group.",),
             picture=bars(
                 rows, "Groups of sources: " + "; ".join(f"{r.name} {r.text}" for r in rows)
             ),
@@ -225,6 +237,8 @@ def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
         values[:, :, i] = model.evaluate(part.value, w).reshape(*shape, len(SEXES), ages.size)
     labels = {SOURCE: names, SEX: list(SEXES), AGE: ages}
     cells = rolled_forward_cells(model.account) - model.sources.census.count.values
+    if model.sources.open_end:
+        cells = values.sum(axis=2).mean(axis=(0, 1))
     return Attribution(
         contributions=xr.DataArray(values, dims=(CHAIN, DRAW, SOURCE, SEX, AGE), coords=labels),
         gap=xr.DataArray(cells, dims=(SEX, AGE), coords={SEX: list(SEXES), AGE: ages}),
@@ -237,12 +251,15 @@ def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
         verdict=found.verdict,
         passed=found.passed,
         words=Words.of(model.sources),
+        open_end=model.sources.open_end,
     )
 
 
 def _observed(fit: Fit) -> str:
     """The gap is data only in the detail in which both its ends were published."""
     sources = fit.model.sources
+    if sources.open_end:
+        return TOTAL
     order = [TOTAL, SEX, "sex and age"]
     rolled = sources.rolled_forward
     last = TOTAL if rolled.by_sex is None else SEX

@@ -17,7 +17,15 @@ from imps.sources.definitions import Counted
 from imps.sources.flows import Era, SurveyFlow
 from imps.sources.kinds import SourceKind
 from imps.sources.sources import Sources
-from imps.sources.stocks import BY_SEX, BY_SEX_AND_AGE, REGISTER, TOTAL, RolledForward, Stock
+from imps.sources.stocks import (
+    BY_SEX,
+    BY_SEX_AND_AGE,
+    PLANNED,
+    REGISTER,
+    TOTAL,
+    RolledForward,
+    Stock,
+)
 from imps.sources.streams import Evidence, Misclassified, Shared, Stream
 from imps.sources.vital import Births, BornBefore, Deaths
 
@@ -25,6 +33,7 @@ __all__ = [
     "BY_SEX",
     "BY_SEX_AND_AGE",
     "EXPECTED",
+    "PLANNED",
     "REGISTER",
     "TOTAL",
     "AdministrativeFlow",

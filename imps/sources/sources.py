@@ -36,7 +36,7 @@ from imps.sources.array_checks import check_ages, check_years
 from imps.sources.checks_across import ACROSS
 from imps.sources.flows import SurveyFlow
 from imps.sources.kinds import SourceKind
-from imps.sources.stocks import RolledForward, Stock
+from imps.sources.stocks import PLANNED, RolledForward, Stock
 from imps.sources.streams import KNOWN, MIGRATION, Evidence, Stream
 from imps.sources.vital import Births, Deaths, to_mid_years
 
@@ -119,10 +119,17 @@ class Sources:
     @property
     def period(self) -> str:
         """From the base to the census, in words."""
+        if self.open_end:
+            return f"{self.said(self.first_year)} to {self.said(self.last_year)}, no census yet"
         end = f"the census of {spelt_out(self.census.date)}"
         if self.year_ends != "06-30" and self.year_end.ends(self.census.date):
             end = self.said(self.last_year)
         return f"{self.said(self.first_year)} to {end}"
+
+    @property
+    def open_end(self) -> bool:
+        """Whether no census has been taken at the end, see :func:`imps.open_end`."""
+        return self.census.quality == PLANNED
 
     @property
     def year_end(self) -> YearEnd:
@@ -181,7 +188,9 @@ class Sources:
 
     @property
     def gap(self) -> float:
-        """Rolled-forward estimate minus census as counted, persons."""
+        """Rolled-forward estimate minus census as counted, persons; no number without one."""
+        if self.open_end:
+            return float("nan")
         return float(self.rolled_forward.total[-1]) - self.census.total
 
     @property
@@ -330,7 +339,8 @@ class Sources:
 
     def table(self) -> pd.DataFrame:
         """One row a source: what it is, the detail observed, vintage and reference."""
-        rows = [(s.name, s.detail, s.vintage, s.reference) for s in (self.base, self.census)]
+        stocks = (self.base,) if self.open_end else (self.base, self.census)
+        rows = [(s.name, s.detail, s.vintage, s.reference) for s in stocks]
         rows += [
             ("births", "mid-year intervals by sex", self.births.vintage, self.births.reference)
         ]
@@ -375,12 +385,17 @@ class Sources:
         own = f", {len(self.extra)} of your own" if self.extra else ""
         return (
             f"Sources of {self.area}, {self.period}\n"
-            f"  gap {self.gap:+,.0f} persons, rolled-forward minus census\n"
+            f"  {self._end_in_words()}\n"
             f"  ages 0-{self.ages[-1]}+, two sexes, {self.years.size} years, "
             f"{len(self.table())} sources{own}\n"
             f"  published detail: base {self.base.observed}, census {self.census.observed}\n"
             "next: imps.build_model(sources)"
         )
+
+    def _end_in_words(self) -> str:
+        if self.open_end:
+            return f"rolled forward to {float(self.rolled_forward.total[-1]):,.0f} persons"
+        return f"gap {self.gap:+,.0f} persons, rolled-forward minus census"
 
     def _repr_html_(self) -> str:
         """Compact card for a notebook: the gap, what was published, net migration by year."""
@@ -389,9 +404,14 @@ class Sources:
         later, survey = self.later_net_migration.values, self.survey_net_migration.values
         return card(
             f"Sources of {self.area}, {self.period}",
-            f"Gap {unit.between(self.gap, self.gap - half, self.gap + half)} {unit.persons}",
+            self._end_in_words().capitalize()
+            if self.open_end
+            else f"Gap {unit.between(self.gap, self.gap - half, self.gap + half)} {unit.persons}",
             (
-                f"{GAP_CONVENTION}. The interval is the random error of the census alone, 95 %.",
+                "No census has been taken at the end."
+                if self.open_end
+                else f"{GAP_CONVENTION}. The interval is the random error of the census alone, "
+                "95 %.",
                 f"Published detail: base {self.base.observed}, census {self.census.observed}; "
                 f"{len(self.table())} sources, ages 0-{self.ages[-1]}+. Labels, periods and sums "
                 "agree. Not fitted yet: no verdict.",

@@ -19,6 +19,7 @@ BY_SEX = "sex"
 BY_SEX_AND_AGE = "sex and age"
 CENSUS = "census"
 REGISTER = "register"
+PLANNED = "planned"
 DETAILS = (TOTAL, BY_SEX, BY_SEX_AND_AGE)
 
 
@@ -40,8 +41,9 @@ class Stock:
     vintage, reference, name : str
     counted : Counted
         Geography, unit and residents of the figures.
-    quality : {"census", "register"}
-        A register is a complete count: no sampling error, but late entries in its cells.
+    quality : {"census", "register", "planned"}
+        A register is a complete count: no sampling error, but late entries in its cells. A
+        planned census has not been taken: its count is the roll-forward, and no data.
     """
 
     count: xr.DataArray
@@ -56,12 +58,13 @@ class Stock:
 
     def __post_init__(self) -> None:
         check_dims(self.count, (SEX, AGE), self.name)
-        if self.quality not in (CENSUS, REGISTER) or (
+        if self.quality not in (CENSUS, REGISTER, PLANNED) or (
             self.quality == REGISTER and self.relative_standard_error
         ):
             raise SourceError(
                 f"source '{self.name}': quality is '{self.quality}' with relative standard error "
-                f"{self.relative_standard_error:g}; allowed is '{CENSUS}', or '{REGISTER}' with 0."
+                f"{self.relative_standard_error:g}; allowed is '{CENSUS}', '{PLANNED}', or "
+                f"'{REGISTER}' with 0."
             )
         check_sexes(self.count, self.name)
         check_ages(self.count, self.name)

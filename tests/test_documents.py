@@ -106,14 +106,10 @@ def test_every_dotted_name_is_there_in_a_fresh_interpreter():
 
 
 RUN = """
-import ast, inspect, json, shlex, sys
-import typer
-from imps.runs.cli import app
+import ast, inspect, json, os, shlex, sys, traceback
+import arviz, matplotlib.pyplot, pandas, pymc, scipy.stats, typer, xarray  # not ours
 
-page, before, blocks = json.load(sys.stdin)
-names = {}
-exec(before, names)
-group = typer.main.get_command(app)
+page, names, group = "", {}, None
 FITS_NOTHING = {"cases", "init", "check"}
 
 
@@ -137,15 +133,39 @@ def bound(statement):
         inspect.signature(called).bind_partial(*given, **keywords)
 
 
-for kind, text in blocks:
-    if kind == "command":
-        command(text)
-        continue
-    for statement in ast.parse(text).body:
-        if any(isinstance(n, ast.Constant) and n.value is ... for n in ast.walk(statement)):
-            bound(statement)
-        else:
-            exec(compile(ast.Module([statement], []), page, "exec"), names)
+def read(before, blocks):
+    global group
+    from imps.runs.cli import app
+    group = typer.main.get_command(app)
+    exec(before, names)
+    for kind, text in blocks:
+        if kind == "command":
+            command(text)
+            continue
+        for statement in ast.parse(text).body:
+            if any(isinstance(n, ast.Constant) and n.value is ... for n in ast.walk(statement)):
+                bound(statement)
+            else:
+                exec(compile(ast.Module([statement], []), page, "exec"), names)
+
+
+for line in sys.stdin:
+    page, before, blocks, folder = json.loads(line)
+    child = os.fork()  # a process in which nothing of the package is loaded yet
+    if child == 0:
+        failed = ""
+        os.chdir(folder)
+        said = os.open("said", os.O_WRONLY | os.O_CREAT)
+        os.dup2(said, 1), os.dup2(said, 2)
+        try:
+            read(before, blocks)
+        except BaseException:
+            failed = traceback.format_exc()
+        open("failed", "w").write(failed)
+        sys.stdout.flush()
+        os._exit(0)
+    os.waitpid(child, 0)
+    print("done", flush=True)
 """
 
 
@@ -168,18 +188,26 @@ def blocks_of(page):
             yield from commands_in(block or inline)
 
 
+@pytest.fixture(scope="module")
+def reader():
+    """A process that has loaded the libraries of others and runs each page in a fork of it."""
+    place = {**os.environ, "MPLBACKEND": "agg"}
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN], stdin=-1, stdout=-1, text=True, env=place
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
 @pytest.mark.parametrize("page", WITH_BLOCKS)
-def test_every_block_of_a_page_runs(page, tmp_path):
+def test_every_block_of_a_page_runs(page, reader, tmp_path):
     blocks = list(blocks_of(page))
     assert blocks
-    done = subprocess.run(
-        [sys.executable, "-c", RUN],
-        input=json.dumps([page, BEFORE.get(page, "import imps"), blocks]),
-        cwd=tmp_path,
-        env={**os.environ, "MPLBACKEND": "agg"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    asked = [page, BEFORE.get(page, "import imps"), blocks, str(tmp_path)]
+    reader.stdin.write(json.dumps(asked) + "\n")
+    reader.stdin.flush()
+    assert reader.stdout.readline() == "done\n"
+    failed = (tmp_path / "failed").read_text()
+    assert not failed, failed[-3000:]
     if page == "docs/tutorial.md":
         assert (tmp_path / "report.html").stat().st_size > 100_000

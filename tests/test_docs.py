@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import imps
 from imps.report.equations import EQUATIONS
 
 ROOT = Path(__file__).parents[1]
@@ -50,8 +51,6 @@ def test_methods_show_every_equation_and_prior(site):
         assert "arithmatex" not in page(site, name)
     for equation in EQUATIONS:
         assert f"{equation.title}<" in text
-    import imps
-
     for name in imps.default_priors():
         assert f"<td>{name}</td>" in text
 
@@ -111,3 +110,19 @@ def test_every_setting_stands_on_its_page(site):
         *OPTION_NAMES,
     ):
         assert f"<td>{name}</td>" in text, name
+
+
+def test_every_public_name_has_its_entry_and_an_example_that_runs():
+    """The blocks of the page are run by tests/test_documents.py."""
+    public = (ROOT / "imps" / "__init__.pyi").read_text("utf-8")
+    names = set(re.findall(r"^from \.[\w.]+ import \w+ as (\w+)$", public, re.M))
+    assert len(names) > 90
+    pages = {p.stem: p.read_text("utf-8") for p in (ROOT / "docs" / "reference").glob("*.md")}
+    blocks = "".join(re.findall(r"```python\n(.*?)```", pages["names"], re.S))
+    assert not names - set(re.findall(r"imps\.(\w+)", blocks)) - {"Observation"}  # extend.md
+    entries = set(re.findall(r"^::: (\S+)$", "\n".join(pages.values()), re.M))
+    for name in names:
+        found = getattr(imps, name)
+        assert {found.__module__, f"{found.__module__}.{name}"} & entries or any(
+            entry.endswith(f".{name}") for entry in entries
+        ), f"{name} of {found.__module__} has no entry in docs/reference"

@@ -167,7 +167,7 @@ def year_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
 
 def band_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """Five ages together of each year and sex against the other years."""
-    for cells in _series(tables, "population", "population_totals"):
+    for cells in _series(tables, "population_totals"):
         if len(cells.years) < 4 or np.diff(cells.years).max() > 1 or not cells.single_ages:
             continue
         none = np.zeros(len(cells.years))
@@ -234,6 +234,8 @@ def copied_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
             for first, t, size, chance in identical_years(cells.values):
                 if chance <= COPIED:
                     yield _copy(cells, t, str(cells.years[first]), size)
+            if cells.sexes == SEXES and len(cells.years) > 1:
+                yield from _sexes_copied(cells)
         for one, two in combinations(series, 2):
             if one.ages != two.ages or one.sexes != two.sexes:
                 continue
@@ -243,6 +245,17 @@ def copied_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                     for _first, _t, size, chance in identical_years(pair):
                         if chance * len(one.years) <= COPIED:
                             yield _copy(two, u, f"{one.years[t]} {one.series}", size)
+
+
+def _sexes_copied(cells: Cells) -> Iterator[Doubt]:
+    """Years in which females repeat males; a whole table of them is told on reading it."""
+    equal = (cells.values[:, 0] == cells.values[:, 1]).all(axis=1)
+    for t in np.flatnonzero(equal) if not equal.all() else ():
+        males = cells.values[t, 0][:, None]
+        pair = np.stack([males, males, males + 1])
+        for _first, _t, size, chance in identical_years(pair):
+            if chance * len(cells.years) <= COPIED:
+                yield _copy(cells, int(t), "males for females", size)
 
 
 def _copy(cells: Cells, t: int, source: str, size: int) -> Doubt:

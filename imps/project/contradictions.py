@@ -56,6 +56,9 @@ BORN_ORDER: Final = 25.0
 CHILDREN_STEP: Final = 0.003
 """Relative step of net migration and of census error from one age of children to the next."""
 
+SAME_SEX_RATIO: Final = 0.025
+"""Logarithm by which males per female may differ between stocks of one time."""
+
 SAME_LEVEL: Final = 0.8
 """Logarithm by which a schedule may change beside the survey from year to year."""
 
@@ -189,6 +192,32 @@ def stock_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
 
 
 # Births, deaths, sexes
+
+
+def sexes_of_stocks(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Males per female of each stock against the stocks nearest in time."""
+    found = [
+        (int(cells.years[t]), cells, cells.values[t].sum(axis=1))
+        for table in of_kinds(tables, "population", "population_totals")
+        for cells in cells_of(table)
+        if cells.sexes == SEXES
+        for t in range(len(cells.years))
+    ]
+    ratio = np.array([np.log(max(m, 0.5) / max(f, 0.5)) for _, _, (m, f) in found])
+    for i, (year, cells, (men, women)) in enumerate(found):
+        near = sorted((abs(y - year), j) for j, (y, *_) in enumerate(found) if j != i)[:3]
+        score = [
+            abs(ratio[i] - ratio[j])
+            / (SAME_SEX_RATIO + 0.003 * years + 6 / np.sqrt(men + women + 1))
+            for years, j in near
+        ]
+        if score and np.median(score) > 1:
+            yield Doubt(
+                "SEX_RATIO_UNLIKELY.ages", cells.table, "population", f"{men:,.0f}",
+                f"{year} {cells.series}".strip() + f": {men:,.0f} males and {women:,.0f} females, "
+                f"{np.exp(ratio[i]):.3f} a female beside {np.exp(ratio[near[0][1]]):.3f} in "
+                f"{found[near[0][1]][0]}", float(np.median(score)),
+            )  # fmt: skip
 
 
 def sex_ratios(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:

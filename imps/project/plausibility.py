@@ -54,6 +54,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     contradictions.sums_of_parts,
     contradictions.stock_totals,
     contradictions.sex_ratios,
+    contradictions.sexes_of_stocks,
     contradictions.rates,
     contradictions.cohorts,
     contradictions.births_in_order,

@@ -38,6 +38,9 @@ WINDOW: Final = 11
 SMOOTHED: Final = 9
 """Single ages, of both sexes together, over which a factor by age is smoothed."""
 
+YOUNG: Final = 8
+"""Age from which the deaths of a cohort change smoothly from year to year."""
+
 LEAST_AGES: Final = 15
 """Ages from which a table counts as one of single ages: fewer say little of each other."""
 
@@ -256,7 +259,11 @@ def unlikely_cells(
     if cells.single_ages:
         by_age = beside(values, 2, ends=False)
         by_age[..., -2:] = np.nan  # the open group is no neighbour
-        predictions += [by_age, along_cohorts(values, 1), along_cohorts(values, -1)]
+        cohorts = [along_cohorts(values, 1), along_cohorts(values, -1)]
+        if cells.table.kind == "deaths":
+            for said in cohorts:
+                said[..., :YOUNG] = np.nan  # mortality falls too steeply there to follow a cohort
+        predictions += [by_age, *cohorts]
     return doubt(values, predictions, by_age=cells.single_ages, usual=usual,
                  dispersion=dispersion)  # fmt: skip
 

@@ -1,243 +1,21 @@
 """Projects of files with one fault in them, of every kind that was seen or thought of.
 
-`clean_project` tells a country of any size without the model: people are born, die and
-migrate as counts do, a survey samples the flows, a census counts with a small error. `FAULTS`
-is the table of faults by kind; each changes files or settings as text, the way a hand or a
-spreadsheet does, or gives None where the project has nothing that it could change.
+`FAULTS` is the table of faults by kind; each changes files or settings as text, the way a hand
+or a spreadsheet does, or gives None where the project has nothing that it could change.
 """
 
 from __future__ import annotations
 
 import io
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from right_files import SEXES, Project
 
-SHIPPED = Path(__file__).parents[1] / "imps" / "shipped"
-SEXES = ("male", "female")
-GROUPS = {"0-14": (0, 15), "15-24": (15, 25), "25-44": (25, 45), "45-64": (45, 65), "65+": (65, 91)}
-GROUPS_OF_SMALL = {"0-14": (0, 15), "15-44": (15, 45), "45+": (45, 91)}
-SMALL = 500e3
-"""People below whom a survey tells fewer age groups apart: it would meet nobody in some."""
 FIGURES = ("population", "births", "deaths", "estimate", "count")
-
-
-@dataclass(frozen=True)
-class Project:
-    """A project as text: settings, and files by name."""
-
-    settings: str
-    files: dict[str, str | bytes]
-
-    @property
-    def kinds(self) -> dict[str, str]:
-        """Kind of table of each file, as the settings say."""
-        found = tomllib.loads(self.settings)
-        return {
-            entry["file"]: kind
-            for kind, entries in found.items()
-            if isinstance(entries, list)
-            for entry in entries
-        }
-
-    def table(self, name: str) -> pd.DataFrame:
-        """A file as texts."""
-        return pd.read_csv(io.StringIO(str(self.files[name])), dtype=str, keep_default_na=False)
-
-    def with_table(self, name: str, frame: pd.DataFrame) -> Project:
-        """The project with other rows in a file."""
-        return self.with_text(name, frame.to_csv(index=False))
-
-    def with_text(self, name: str, text: str | bytes) -> Project:
-        """The project with another file."""
-        return replace(self, files={**self.files, name: text})
-
-    def write(self, folder: Path) -> Path:
-        """Write everything into a folder."""
-        for name, text in self.files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        path = folder / "settings.toml"
-        path.write_text(self.settings, encoding="utf-8")
-        return path
-
-
-def shipped_project(name: str) -> Project:
-    """A case of the package as text."""
-    folder = SHIPPED / name
-    files: dict[str, str | bytes] = {
-        p.name: p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.csv"))
-    }
-    return Project((folder / "settings.toml").read_text(encoding="utf-8"), files)
-
-
-# A clean country
-
-
-def clean_project(people: float, seed: int, *, first: int = 2001, years: int = 10) -> Project:
-    """A country or an area of any size with right figures.
-
-    Mortality is Gompertz with infant deaths; births have a wave; flows follow a random walk
-    of some per cent a year; the survey has contacts, a grossing weight and a design effect.
-    """
-    rng = np.random.default_rng(seed)
-    ages, span = np.arange(91), np.arange(first + 1, first + years + 1)
-    rates = np.stack([0.005 * np.exp(-2.5 * ages) + 2e-5 * np.exp(k * ages) for k in (0.1, 0.094)])
-    rates = np.minimum(rates, 0.28)
-    wave = 1 + rng.uniform(0.03, 0.15) * np.cos((ages - rng.uniform(0, 40)) / rng.uniform(6, 9))
-    wave = wave * np.exp(0.015 * rng.standard_normal(91))
-    base = np.exp(-np.cumsum(rates, axis=1)) * wave * np.array([[1.05], [1.0]])
-    base[:, -1] *= 3.5
-    stock = rng.poisson(people * base / base.sum()).astype(float)
-    start, lines = stock, {"births": [], "deaths": [], "survey_flows": []}  # type: ignore[var-annotated]
-    weight, effect = max(people * 1e-5, 2.0) * rng.uniform(0.5, 2), rng.uniform(1.2, 3.5)
-    level = {"immigration": rng.uniform(0.004, 0.02), "emigration": rng.uniform(0.003, 0.012)}
-    fertility = rng.uniform(0.045, 0.07)
-    net = np.zeros(years)
-    for t, year in enumerate(span):
-        stock, born, died = _year(stock, rates, fertility, rng)
-        fertility *= np.exp(0.015 * rng.standard_normal())
-        lines["births"] += [(year, s, int(born[i])) for i, s in enumerate(SEXES)]
-        lines["deaths"] += [
-            (year, s, _age(a), int(died[i, a])) for i, s in enumerate(SEXES) for a in ages
-        ]
-        for flow, share in level.items():
-            level[flow] = share * np.exp(0.05 * rng.standard_normal())
-            moved = rng.poisson(people * level[flow] * _schedule(flow)).astype(float)
-            stock = stock + moved * (1 if flow == "immigration" else -1)
-            stock = np.maximum(stock, 0)
-            groups = GROUPS if people >= SMALL else GROUPS_OF_SMALL
-            rows = _sample(moved, groups, weight, effect, rng)
-            net[t] += sum(r[2] for r in rows) * (1 if flow == "immigration" else -1)
-            lines["survey_flows"] += [(year, flow, *row) for row in rows]
-    counted = np.maximum(np.round(stock * (1 + 0.004 * rng.standard_normal(stock.shape))), 0)
-    asylum = np.round(people * 0.0005 * np.exp(0.15 * rng.standard_normal(years)) + 3)
-    natural = _sums(lines["births"], span) - _sums(lines["deaths"], span)
-    rolled = np.round(start.sum() + np.cumsum(natural + net + asylum))
-    frames = {
-        "population": pd.DataFrame(
-            [
-                (v, y, s, _age(a), int(x[i, a]))
-                for v, y, x in (("first", first, start), ("census", span[-1], counted))
-                for i, s in enumerate(SEXES)
-                for a in ages
-            ],
-            columns=["vintage", "year", "sex", "age", "population"],
-        ),
-        "population_totals": pd.DataFrame(
-            [("first", y, int(p)) for y, p in zip(span, rolled, strict=True)],
-            columns=["vintage", "year", "population"],
-        ),
-        "births": pd.DataFrame(lines["births"], columns=["year", "sex", "births"]),
-        "deaths": pd.DataFrame(lines["deaths"], columns=["year", "sex", "age", "deaths"]),
-        "survey_flows": pd.DataFrame(
-            lines["survey_flows"],
-            columns=["year", "flow", "sex", "age_group", "estimate", "standard_error", "contacts"],
-        ),
-        "administrative_flows": pd.DataFrame(
-            [
-                ("asylum_seekers", y, "immigration", int(n))
-                for y, n in zip(span, asylum, strict=True)
-            ],
-            columns=["source", "year", "flow", "count"],
-        ),
-    }  # fmt: skip
-    settings = _settings(first, int(span[-1]))
-    return Project(settings, {f"{k}.csv": f.to_csv(index=False) for k, f in frames.items()})
-
-
-def _age(age: int) -> str:
-    return f"{age}+" if age == 90 else str(age)
-
-
-def _year(stock: Any, rates: Any, fertility: float, rng: np.random.Generator) -> Any:
-    aged = np.zeros_like(stock)
-    aged[:, 1:] = stock[:, :-1]
-    aged[:, -1] += stock[:, -1]
-    births = rng.poisson(fertility * stock[1, 15:45].sum())
-    boys = rng.binomial(births, 0.5134)
-    aged[:, 0] = boys, births - boys
-    died = rng.binomial(aged.astype(int), rates)
-    return aged - died, aged[:, 0], died
-
-
-def _schedule(flow: str) -> Any:
-    ages = np.arange(91.0)
-    peak = 22.0 if flow == "immigration" else 25.0
-    bell = np.exp(-0.1 * (ages - peak) - np.exp(-0.45 * (ages - peak)))
-    shape = bell + 0.15 * np.exp(-0.08 * ages)
-    male = 0.5 + (0.02 if flow == "emigration" else -0.01)
-    return np.stack([male * shape, (1 - male) * shape]) / shape.sum()
-
-
-def _sample(
-    moved: Any, groups: Any, weight: float, effect: float, rng: np.random.Generator
-) -> list[tuple]:
-    rows = []
-    for i, sex in enumerate(SEXES):
-        for group, (low, high) in groups.items():
-            contacts = rng.poisson(moved[i, low:high].sum() / weight)
-            estimate = weight * contacts * np.exp(0.1 * rng.standard_normal())
-            error = (
-                weight * np.sqrt(max(contacts, 0) * effect) * np.exp(0.1 * rng.standard_normal())
-            )
-            rows.append((sex, group, round(estimate), round(error), int(contacts)))
-    return rows
-
-
-def _sums(rows: list[tuple], span: Any) -> Any:
-    return np.array([sum(r[-1] for r in rows if r[0] == y) for y in span], float)
-
-
-def _settings(first: int, last: int) -> str:
-    flows = 'unit = "persons"\nperiod = "mid-year"\n'
-    return f"""schema = 1
-
-[account]
-name = "Simulia, mid-{first} to mid-{last}"
-geography = "Simulia"
-first_mid_year = {first}
-last_mid_year = {last}
-base_vintage = "first"
-rolled_forward_vintage = "first"
-census_vintage = "census"
-census_standard_error = 0.001
-
-[[population]]
-file = "population.csv"
-unit = "persons"
-
-[[population_totals]]
-file = "population_totals.csv"
-unit = "persons"
-
-[[births]]
-file = "births.csv"
-period = "mid-year"
-
-[[deaths]]
-file = "deaths.csv"
-period = "mid-year"
-age_counted = "at-mid-year"
-
-[[survey_flows]]
-file = "survey_flows.csv"
-definition = "survey"
-zero_no_contacts = "unobserved"
-{flows}
-[[administrative_flows]]
-file = "administrative_flows.csv"
-{flows}"""
-
-
-# Faults
-
 
 Fault = Callable[[Project, np.random.Generator], Project | None]
 
@@ -396,10 +174,216 @@ def _adjacent(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | N
     return frame
 
 
-def _sex_copied(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def _sex_copied(one_year: bool) -> Any:
+    """Figures of males in the rows of females, throughout or in one year of one series."""
+
+    def change(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+        keys = [c for c in ("vintage", "year", "flow", "age", "age_group") if c in frame]
+        if "sex" not in frame:
+            return None
+        figures = [c for c in (_figure(frame), "standard_error", "contacts") if c in frame]
+        at = _series(frame, rng) if one_year else pd.Series(True, frame.index)
+        males = frame[frame["sex"] == "male"].set_index(keys)[figures]
+        to = at & (frame["sex"] == "female")
+        frame.loc[to, figures] = males.reindex(
+            pd.MultiIndex.from_frame(frame.loc[to, keys])
+            if len(keys) > 1
+            else frame.loc[to, "year"]
+        ).to_numpy()
+        return frame
+
+    return change
+
+
+def _figures(frame: pd.DataFrame) -> list[str]:
+    """Columns of figures that move together."""
+    return [c for c in (_figure(frame), "standard_error", "contacts") if c in frame]
+
+
+def _same_series(frame: pd.DataFrame, rng: np.random.Generator) -> pd.Series:
+    """Rows of all years of one series."""
+    keys = [c for c in ("vintage", "source", "flow") if c in frame]
+    row = frame.iloc[int(rng.integers(len(frame)))]
+    return (frame[keys] == row[keys]).all(axis=1) if keys else pd.Series(True, frame.index)
+
+
+def _years_moved(order: Callable[[list[Any], np.random.Generator], list[Any]]) -> Any:
+    """Figures of whole years of one series, each under the year that `order` puts it in."""
+
+    def change(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+        at = _same_series(frame, rng)
+        years = sorted(frame.loc[at, "year"].unique())
+        sizes = frame[at].groupby("year").size()
+        if len(years) < 3 or sizes.nunique() > 1:
+            return None
+        figures = _figures(frame)
+        blocks = {y: frame.loc[at & (frame["year"] == y), figures].to_numpy() for y in years}
+        for to, source in zip(years, order(years, rng), strict=True):
+            frame.loc[at & (frame["year"] == to), figures] = blocks[source]
+        return frame
+
+    return change
+
+
+def _neighbours_exchanged(years: list[Any], rng: np.random.Generator) -> list[Any]:
+    i = int(rng.integers(len(years) - 1))
+    return [*years[:i], years[i + 1], years[i], *years[i + 2 :]]
+
+
+def _cumulated(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Sums since the first year in place of the figures of each year."""
     column = _figure(frame)
-    males = frame[frame["sex"] == "male"].set_index("year")[column]
-    return frame.assign(**{column: frame["year"].map(males)})
+    keys = [c for c in ("source", "flow", "sex", "age", "age_group") if c in frame]
+    number = frame[column].astype(float)
+    sums = number.groupby([frame[k] for k in keys]).cumsum() if keys else number.cumsum()
+    return frame.assign(**{column: [f"{v:.10g}" for v in sums]})
+
+
+def _by_ages(order: Callable[[np.ndarray, np.random.Generator], Any], whole: bool = False) -> Any:
+    """Figures of one year, or of all, each sex by itself, in another order of ages."""
+
+    def change(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+        if "age" not in frame:
+            return None
+        at, column = _series(frame, rng), _figure(frame)
+        keys = [c for c in ("vintage", "source", "year", "sex") if c in frame]
+        rows = frame if whole else frame[at]
+        for _, part in rows.groupby(keys, sort=False):
+            frame.loc[part.index, column] = order(part[column].to_numpy(), rng)
+        return frame
+
+    return change
+
+
+def _band(figures: np.ndarray, change: Callable[[str], str], low: int, size: int) -> np.ndarray:
+    out = figures.copy()
+    out[low : low + size] = [change(v) for v in out[low : low + size]]
+    return out
+
+
+def _share(total: float) -> Any:
+    """Figures of one year as shares of their sum, times `total`."""
+
+    def change(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+        at, column = _series(frame, rng), _figure(frame)
+        number = frame.loc[at, column].astype(float)
+        if at.sum() < 4 or not number.sum():
+            return None
+        frame.loc[at, column] = [f"{v:.4f}" for v in total * number / number.sum()]
+        return frame
+
+    return change
+
+
+def _of_one_sex(factor: float) -> Any:
+    """Figures of one sex in one year, times a factor."""
+
+    def change(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+        if "sex" not in frame:
+            return None
+        at = _series(frame, rng) & (frame["sex"] == str(rng.choice(SEXES)))
+        column = _figure(frame)
+        frame.loc[at, column] = [_scaled(v, factor) for v in frame.loc[at, column]]
+        return frame
+
+    return change
+
+
+def _both_sexes(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+    """Males of a year hold males and females together."""
+    if "sex" not in frame:
+        return None
+    at, column = _series(frame, rng), _figure(frame)
+    males, females = (at & (frame["sex"] == s) for s in SEXES)
+    if males.sum() != females.sum():
+        return None
+    sums = (
+        frame.loc[males, column].astype(float).to_numpy()
+        + frame.loc[females, column].astype(float).to_numpy()
+    )
+    frame.loc[males, column] = [f"{v:.10g}" for v in sums]
+    return frame
+
+
+def _flow_of_other(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+    """Emigration of one year repeats immigration."""
+    if not {"immigration", "emigration"} <= set(frame["flow"]):
+        return None
+    at = _series(frame, rng)
+    inward, out = (at & (frame["flow"] == f) for f in ("immigration", "emigration"))
+    if inward.sum() != out.sum():
+        return None
+    frame.loc[out, _figures(frame)] = frame.loc[inward, _figures(frame)].to_numpy()
+    return frame
+
+
+def _net_for_immigration(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+    """Immigration of one year, or all of it, less emigration."""
+    if not {"immigration", "emigration"} <= set(frame["flow"]):
+        return None
+    column = _figure(frame)
+    inward, out = (frame["flow"] == f for f in ("immigration", "emigration"))
+    keys = [c for c in ("source", "year", "sex", "age_group", "age") if c in frame]
+    number = frame[column].where(frame[column] != "", "nan").astype(float)
+    off = dict(zip(map(tuple, frame.loc[out, keys].to_numpy()), number[out], strict=True))
+    net = [
+        v - off.get(tuple(k), 0.0)
+        for k, v in zip(frame.loc[inward, keys].to_numpy(), number[inward], strict=True)
+    ]
+    if min(net) <= 0 or any(np.isnan(net)):
+        return None
+    frame.loc[inward, column] = [f"{v:.10g}" for v in net]
+    return frame
+
+
+def _stock_of_other(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+    """A population with the figures of another date."""
+    keys = [c for c in ("vintage", "year") if c in frame]
+    blocks = [rows for _, rows in frame.groupby(keys, sort=False)]
+    if len(blocks) < 2 or len({len(b) for b in blocks}) > 1 or len(blocks[0]) < 4:
+        return None
+    one, two = rng.choice(len(blocks), 2, replace=False)
+    frame.loc[blocks[one].index, _figure(frame)] = blocks[two][_figure(frame)].to_numpy()
+    return frame
+
+
+def _pasted(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+    """The figure of another row, far away, in a cell."""
+    column = _figure(frame)
+    to, source = (int(i) for i in rng.integers(len(frame), size=2))
+    old, new = float(frame.loc[to, column] or "nan"), float(frame.loc[source, column] or "nan")
+    if not abs(new - old) > 0.3 * old + 10:
+        return None
+    frame.loc[to, column] = frame.loc[source, column]
+    return frame
+
+
+def _block_down(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+    """Twenty figures below each other one row too low; the last of them above the others."""
+    column = _figure(frame)
+    if len(frame) < 40:
+        return None
+    start = int(rng.integers(len(frame) - 20))
+    rows = frame.index[start : start + 20]
+    frame.loc[rows, column] = np.roll(frame.loc[rows, column].to_numpy(), 1)
+    return frame
+
+
+def _column_down(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """A column of figures one row too low; its last figure comes first."""
+    column = _figure(frame)
+    return frame.assign(**{column: np.roll(frame[column].to_numpy(), 1)})
+
+
+def _rounded(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+    """Figures of one year cut to whole thousands."""
+    at, column = _series(frame, rng), _figure(frame)
+    frame.loc[at, column] = [f"{float(v) // 1000 * 1000:.0f}" for v in frame.loc[at, column]]
+    return frame
+
+
+def _first_mistyped(value: str) -> str:
+    return str((int(value[0]) + 4) % 9 + 1) + value[1:] if value[:1].isdigit() else value
 
 
 def _emigration_negative(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -477,7 +461,7 @@ def _total(factor: float) -> Any:
     return applied
 
 
-DEATHS, FLOWS = ("deaths",), ("survey_flows", "survey_totals")
+FLOWS = ("survey_flows", "survey_totals")
 BY_SEX = ("population", "births", "deaths")
 BY_FLOW = ("survey_flows", "survey_totals", "total_migration", "flow_schedule")
 
@@ -510,7 +494,54 @@ FAULTS: dict[str, Fault] = {
     "sexes swapped in a year": rows(_exchanged("sex", *SEXES), *BY_SEX),
     "sexes swapped throughout": rows(_exchanged("sex", *SEXES, True), *BY_SEX),
     "ages shifted in a year": rows(_ages_shifted, "population", "deaths"),
-    "one sex copied to the other": rows(_sex_copied, "births"),
+    "births of one sex copied to the other": rows(_sex_copied(False), "births"),
+    "one sex copied to the other": rows(_sex_copied(False), *BY_SEX, *FLOWS),
+    "one sex copied to the other in a year": rows(_sex_copied(True), *BY_SEX, *FLOWS),
+    "one sex x 2 in a year": rows(_of_one_sex(2), *BY_SEX),
+    "one sex / 10 in a year": rows(_of_one_sex(0.1), *BY_SEX),
+    "males hold both sexes": rows(_both_sexes, *BY_SEX),
+    "neighbouring years exchanged": rows(_years_moved(_neighbours_exchanged)),
+    "series lags by a year": rows(_years_moved(lambda y, _: [y[-1], *y[:-1]])),
+    "series ahead by a year": rows(_years_moved(lambda y, _: [*y[1:], y[0]])),
+    "years in reverse order": rows(_years_moved(lambda y, _: y[::-1])),
+    "cumulated figures": rows(_cumulated, "births", "deaths", "administrative_flows", *FLOWS),
+    "stock of another date": rows(_stock_of_other, "population", "stocks"),
+    "column shifted by a row": rows(_column_down),
+    "twenty rows shifted by one": rows(_block_down),
+    "figure of another row": rows(_pasted),
+    "ages reversed in a year": rows(_by_ages(lambda v, _: v[::-1]), "population", "deaths"),
+    "ages reversed throughout": rows(_by_ages(lambda v, _: v[::-1], True), "population", "deaths"),
+    "ages shifted throughout": rows(_by_ages(lambda v, _: np.roll(v, 1), True), "deaths"),
+    "ages shifted back in a year": rows(
+        _by_ages(lambda v, _: np.append(v[1:], v[-1])), "population", "deaths"),
+    "ages 20 to 29 doubled in a year": rows(
+        _by_ages(lambda v, _: _band(v, lambda x: _scaled(x, 2), 20, 10)), "population", "deaths"),
+    "ages 60 to 69 of 0 in a year": rows(
+        _by_ages(lambda v, _: _band(v, lambda x: "0", 60, 10)), "population", "deaths"),
+    "open group holds its first age only": rows(
+        _by_ages(lambda v, _: _band(v, lambda x: _scaled(x, 0.25), len(v) - 1, 1)),
+        "population", "deaths"),
+    "percentages for persons": rows(_share(100), *BY_SEX),
+    "rates of 100,000 for persons": rows(_share(100_000), *BY_SEX),
+    "year rounded to thousands": rows(_rounded, *BY_SEX, *FLOWS),
+    "births x 10": rows(_column("births", lambda v: _scaled(v, 10)), "births"),
+    "births / 10": rows(_column("births", lambda v: _scaled(v, 0.1)), "births"),
+    "deaths x 10": rows(_column("deaths", lambda v: _scaled(v, 10)), "deaths"),
+    "deaths / 10": rows(_column("deaths", lambda v: _scaled(v, 0.1)), "deaths"),
+    "first digit lost": cell(lambda v: v[1:] if len(v) > 1 else v),
+    "first digit doubled": cell(lambda v: v[:1] + v),
+    "first digit mistyped": cell(_first_mistyped),
+    "zeros for a year": year(lambda v: "0"),
+    "emigration repeats immigration in a year": rows(_flow_of_other, *BY_FLOW),
+    "net for immigration": rows(_net_for_immigration, *BY_FLOW),
+    "SE / 10": rows(_column("standard_error", lambda v: _scaled(v, 0.1)), *FLOWS),
+    "SE shifted by a row": rows(lambda f, _: f.assign(
+        standard_error=np.roll(f["standard_error"].to_numpy(), 1)), *FLOWS),
+    "contacts shifted by a row": rows(lambda f, _: f.assign(
+        contacts=np.roll(f["contacts"].to_numpy(), 1)) if "contacts" in f else None, *FLOWS),
+    "estimates of a year x 10": year(lambda v: _scaled(v, 10), *FLOWS),
+    "asylum / 10": cell(lambda v: _scaled(v, 0.1), "administrative_flows"),
+    "total migration of a year x 2": cell(lambda v: _scaled(v, 2), "total_migration"),
     "contacts as estimates": rows(_column("contacts", str, "estimate"), *FLOWS),
     "contacts as estimates in a year": rows(_column("contacts", str, "estimate", True), *FLOWS),
     "standard errors as estimates": rows(_column("standard_error", str, "estimate"), *FLOWS),

@@ -10,6 +10,7 @@ import pytest
 
 import imps
 from imps.errors import NotFittedError, PriorError
+from imps.results.checks import _bad_fits as bad_fits
 from imps.results.verdict import DO_NOT_USE, USABLE, WITH_CARE, Cause, Verdict, together
 from imps.simulation.simulate import Scenario
 
@@ -89,6 +90,31 @@ def test_chains_that_disagree_are_not_used(fitted):
     assert "have not converged" in str(checks.verdict)
     result = imps.attribute(dataclasses.replace(fitted, draws=draws))
     assert DO_NOT_USE in repr(result)
+
+
+def test_a_figure_that_fits_badly_is_named_with_cell_and_file_and_one_chain_is_not_usable(sources):
+    estimate = sources.immigration.estimate.copy()
+    estimate.loc[{"year": 1996, "sex": "female", "age_group": "25-44"}] *= 6
+    survey = dataclasses.replace(sources.immigration, estimate=estimate)
+    tim = sources.total_migration.copy()
+    tim.loc[{"flow": "immigration", "year": 1996}] += float(
+        (estimate - sources.immigration.estimate).sum()
+    )
+    broken = dataclasses.replace(sources, immigration=survey, total_migration=tim)
+    model = imps.linear_model(broken, imps.default_priors())
+    checks = imps.check(imps.fit(model, seed=1, draws=400, chains=1))
+    said = " ".join(str(cause) for cause in checks.verdict.causes)
+    assert "draws: there is one chain" in said and "R-hat unknown" in str(checks.verdict)
+    assert "most of all for 'immigration 1996 female 25-44' (ips_2013)" in said
+
+
+def test_a_single_residual_that_chance_does_not_make_asks_for_care(fitted):
+    misfit = imps.check(fitted).misfit.copy()
+    assert not bad_fits(fitted, misfit)
+    misfit.loc[misfit["source"] == "census", "worst_residual"] = -6.0
+    (cause,) = bad_fits(fitted, misfit)
+    assert cause.what == ("one figure fits badly: 'census' (census_2001) is -6.0 standard errors "
+                          "off, 4.6 are allowed")  # fmt: skip
 
 
 def test_a_misplaced_census_is_a_misfit(sources):

@@ -23,7 +23,8 @@ from imps.reading.table import Table, inspect_table
 from imps.shipped import cases
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from faulty_files import FAULTS, NEVER_SILENT, SHIPPED, Project, clean_project, shipped_project
+from faulty_files import FAULTS, NEVER_SILENT
+from right_files import SHIPPED, Project, clean_project, shipped_project
 
 PEOPLE = 2.7e6
 EXPECTED = {

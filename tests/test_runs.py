@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 import imps
-from imps.errors import OutputExistsError, UnknownCaseError
+from imps.errors import ImpsWarning, OutputExistsError, SavedFileError, UnknownCaseError
 from imps.plots import standard_figures
 from imps.results.attribution import COLUMNS
 from imps.runs.cli import app
@@ -307,6 +307,7 @@ def test_runs_side_by_side_hold_the_numbers_of_their_tables(folder, tmp_path, mo
     frame = imps.compare_runs(folder, fit)
     table = pd.read_csv(folder / "tables/attribution.csv").set_index("source")
     names = frame.columns.get_level_values(0).unique()
+    assert list(frame.attrs["verdicts"]) == list(names)
     assert all(n.endswith(place.name) for n, place in zip(names, (folder, fit), strict=True))
     for name in names:
         for column in ("mean", "lower95", "upper95"):
@@ -318,8 +319,30 @@ def test_runs_side_by_side_hold_the_numbers_of_their_tables(folder, tmp_path, mo
     shown = CliRunner().invoke(app, ["compare", str(folder), str(fit)])
     assert shown.exit_code == 0
     assert f"{table.loc['base', 'mean'] / 1000:+,.0f} [" in shown.stdout
+    assert f"{names[0]}: usable" in shown.stdout
     csv = CliRunner().invoke(app, ["compare", str(folder), str(fit), "--csv"]).stdout
     assert len(csv.splitlines()) == len(frame) + 1
+
+
+def test_edits_of_the_fit_and_of_tables_are_noticed_and_named(folder, tmp_path):
+    """Numbers that were changed after the run are not passed on as its own."""
+    copy = tmp_path / "results"
+    shutil.copytree(folder, copy)
+    shutil.rmtree(copy / "figures")  # what is not there is no edit
+    with (copy / "fit.nc").open("ab") as fit:
+        fit.write(b"\0")
+    table = copy / "tables" / "attribution.csv"
+    table.write_text(table.read_text("utf-8").replace("1", "2"), "utf-8")
+    named = [f"{name} is not the file that the run wrote"
+             for name in ("fit.nc", "tables/attribution.csv")]  # fmt: skip
+    with pytest.warns(ImpsWarning, match="fit.nc is not the file"):
+        done = imps.load_run(copy)
+    assert done.fit.stale == tuple(named)
+    assert done.checks.verdict.level == "use with care"
+    assert all(f"STALE: {line}" in str(done.attribution.verdict) for line in named)
+    with pytest.raises(SavedFileError, match=r"fit.nc is not the file .*; tables/attribution.csv"):
+        imps.replicate(copy, tmp_path / "package")
+    assert not (tmp_path / "package").exists()
 
 
 def test_report_is_rebuilt_from_the_saved_fit(folder, tmp_path):

@@ -30,6 +30,7 @@ from imps.posterior.chains import (
     whole_chains,
 )
 from imps.posterior.datatree import BY_SOURCE
+from imps.posterior.digests import edited_outputs
 from imps.posterior.fit import NEAR, Fit, fit_of_chains, with_terms
 from imps.posterior.given_model import linear_part, variant
 from imps.posterior.storage import LATENT, LOG_SCALE, OWN, load
@@ -63,7 +64,8 @@ def load_fit(path: str | Path, *, model: object = None) -> Fit:
     Fit
         `stale` lists why it no longer matches; it is empty where it does. A fit of a shipped
         case is compared with the case of this release, and the densities of its draws with
-        those that this release finds. Every result made from a stale fit carries the
+        those that this release finds; in the folder of a run the digests of its fit and tables
+        are compared with those of its manifest. Every result made from a stale fit carries the
         reasons in its verdict.
 
     Raises
@@ -77,9 +79,10 @@ def load_fit(path: str | Path, *, model: object = None) -> Fit:
             if (folder / ACCOUNT_FILE).exists() and not (place / FIT_FILE).exists():
                 return _unfinished(folder, model)
         place = place / FIT_FILE
+    edited = edited_outputs(place.parent) if place.name == FIT_FILE else []
     groups, record = load(place, leave=MADE_AGAIN)
     try:
-        return _rebuilt(groups, record, model)
+        return _rebuilt(groups, record, model, edited)
     except (KeyError, TypeError, AttributeError) as fault:
         raise SavedFileError(f"{place.name} is not a saved fit: {fault!r}") from None
 
@@ -90,7 +93,9 @@ def load_saved_case(path: Path) -> Any:
     return unpack(record["case"], unflat(groups["account"]))
 
 
-def _rebuilt(groups: Mapping[str, xr.Dataset], record: Mapping[str, Any], model: object) -> Fit:
+def _rebuilt(
+    groups: Mapping[str, xr.Dataset], record: Mapping[str, Any], model: object, edited: list[str]
+) -> Fit:
     arrays = unflat(groups["account"])
     linear = _account(record, arrays, model)
     stale = _changes(record, arrays, model) if model is not None else _shipped(record, linear)
@@ -116,7 +121,7 @@ def _rebuilt(groups: Mapping[str, xr.Dataset], record: Mapping[str, Any], model:
     if record["settings"].get(NEAR):
         found = replace(found, extras={**found.extras, NEAR: True})
     stale += _written_otherwise(found, groups, record["imps"]) if not stale else []
-    return _marked(found, stale)
+    return _marked(found, edited + stale)
 
 
 def _draws(posterior: xr.Dataset, own: Mapping[str, list[str]]) -> xr.Dataset:

@@ -35,6 +35,9 @@ HIGHEST_FLOW_RATE: Final = 0.5
 
 ROUNDED_SHARE: Final = 0.99
 LEAST_CELLS_FOR_ROUNDING: Final = 20
+COARSE: Final = 0.03
+"""Unit of rounding, per person of a usual cell, that is felt in it."""
+
 _RATES: Final = MappingProxyType(
     {"births": (0.0, HIGHEST_BIRTH_RATE), "deaths": (LEAST_DEATH_RATE, 1.0)}
 )
@@ -158,9 +161,15 @@ def check_base_year(tables: Sequence[Table], log: Collector) -> None:
 
 
 def check_rounding(tables: Sequence[Table], log: Collector) -> None:
-    """A stock that is rounded beside one that is not."""
+    """A stock that is rounded beside one that is not; in one file, if that is felt in its cells."""
     units = [(t, rounding_of(t.frame[t.value])) for t in of_nature(tables, STOCK)]
     known = [(t, unit) for t, unit in units if unit is not None]
+    for table, whole in known.copy():
+        by = [c for c in ("vintage", "date") if c in table.frame]
+        for _, stock in table.frame.groupby(by)[table.value] if by else ():
+            unit = rounding_of(stock)
+            if unit is not None and unit > max(whole, COARSE * stock.median()):
+                known.append((table, unit))
     if len({unit for _, unit in known}) < 2:
         return
     table, unit = max(known, key=lambda pair: pair[1])

@@ -19,11 +19,11 @@ import xarray as xr
 from imps.demography.periods import MID_YEARS
 from imps.errors import ImpsError
 from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
+from imps.project.balance import check_balance
 from imps.project.between import check_between, in_account_years
 from imps.project.choice import ChosenStocks, choose_stocks
 from imps.project.flows import survey_flows, survey_table, without_included
 from imps.project.parts import administrative_flows, total_of, with_known_sums
-from imps.project.plausibility import check_balance
 from imps.project.registers import registers
 from imps.project.sections import Account, StreamSettings
 from imps.project.stocks import COMPUTED, rolled_forward, starts_of_years, stock_of

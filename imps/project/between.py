@@ -217,6 +217,11 @@ def _check_span(tables: Sequence[Table], account: Account, log: Collector) -> No
                 first=first,
                 last=last,
             )
+    for table in of_kinds(tables, "population_totals"):
+        unused = [year for year in table.years if not first <= year <= last]
+        if unused:
+            log.add("PERIOD_UNUSED", file=table.name, column="year", total=len(unused),
+                    years=unused, first=first, last=last)  # fmt: skip
     _check_ends(tables, first, last, log)
 
 

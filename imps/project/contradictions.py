@@ -9,6 +9,7 @@ import numpy as np
 
 from imps.errors import SourceError
 from imps.names import FLOWS, SEXES
+from imps.project.balance import LEAST_YEARS
 from imps.project.cohorts import (
     EXCESS,
     OLDER,
@@ -23,8 +24,7 @@ from imps.reading.plausibility import (
     Cells,
     cells_of,
     limit,
-    root_deviance,
-    spread,
+    orders,
     unlike_others,
 )
 from imps.reading.survey_checks import SURVEYS
@@ -33,18 +33,9 @@ from imps.reading.table import Table, of_kinds
 SAME_STOCK: Final = 0.002
 """Share by which two totals of one vintage and date may differ by rounding and definition."""
 
-LEAST_YEARS: Final = 5
-"""Years from which what a roll-forward leaves over is compared."""
-
 SEX_RATIO_AT_BIRTH: Final = (1.055, 0.012)
 """Males per female born, and its deviation among populations: 1.03 to 1.08 (Chahnazarian 1988,
 Social Biology 35); above where births are selected by sex."""
-
-DESIGN_EFFECTS: Final = (0.2, 5.0)
-"""Design effects of a sample of migrants; 1.5 to 4.2 in the International Passenger Survey."""
-
-LEAST_WEIGHT: Final = 2.0
-"""Grossing weight from which an estimate is not equal to its contacts by chance."""
 
 BIRTH_RATES: Final = (0.015, 0.30)
 """Births per woman of 15 to 49 and year, lowest and highest national figures with a margin."""
@@ -52,6 +43,31 @@ BIRTH_RATES: Final = (0.015, 0.30)
 DEATH_RATES: Final = (0.001, 0.06)
 """Deaths per person and year, lowest and highest national figures outside war and famine."""
 
+MORTALITY: Final = (0.004, 2e-5, 0.1)
+"""Infant deaths per birth, and level and growth by age of mortality (Gompertz), of a life table
+with an expectation of about 80 years, such as that of England and Wales in 2005."""
+
+MORTALITY_RATIOS: Final = (0.35, 15.0)
+"""Deaths beside those of that life table, lowest and highest: expectations of 90 and 35 years."""
+
+BORN_ORDER: Final = 25.0
+"""Variances by which births in another order have to fit the children of a stock better."""
+
+CHILDREN_STEP: Final = 0.003
+"""Relative step of net migration and of census error from one age of children to the next."""
+
+SAME_SEX_RATIO: Final = 0.025
+"""Logarithm by which males per female may differ between stocks of one time."""
+
+SAME_LEVEL: Final = 0.8
+"""Logarithm by which a schedule may change beside the survey from year to year."""
+
+OLD_RATIO: Final = 0.25
+"""Logarithm by which people of 60 and over may differ from whom deaths leave, by migration."""
+
+
+NEAR_STOCK: Final = 0.12
+"""Logarithm by which totals of one time may differ between censuses and series."""
 
 # Figures published twice, and sums of parts
 
@@ -124,11 +140,26 @@ def schedules(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                     f"{year}: immigration and emigration are {figures[0]:,.0f} and "
                     f"{figures[1]:,.0f}, in the survey {figures[2]:,.0f} and {figures[3]:,.0f}",
                 )  # fmt: skip
+        for flow, laid_out, seen_of in (("immigration", inward, seen_in),
+                                        ("emigration", outward, seen_out)):  # fmt: skip
+            both = sorted(set(laid_out) & set(seen_of))
+            level = np.log([(laid_out[y] + 0.5) / (seen_of[y] + 0.5) for y in both])
+            if len(both) > 1 and np.ptp(level) > SAME_LEVEL:
+                t = int(np.abs(level - np.median(level)).argmax())
+                if len(both) == 2:  # the one that is not the survey's own level
+                    t = int(np.abs(level).argmax())
+                yield Doubt(
+                    "YEAR_UNLIKELY", table, table.value, f"{laid_out[both[t]]:,.0f}",
+                    f"{both[t]} {flow}: {laid_out[both[t]]:,.0f}, in the survey "
+                    f"{seen_of[both[t]]:,.0f}; other years stand in another proportion to it",
+                    float(np.ptp(level)),
+                )  # fmt: skip
 
 
 def stock_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """Totals of one vintage and year that different tables or rows give."""
     first: dict[tuple[str, str], float] = {}
+    found: list[tuple[Table, str, str, float]] = []
     for table in of_kinds(tables, "population", "population_totals"):
         frame = table.frame
         vintage = frame.get("vintage", table.metadata.get("vintage", ""))
@@ -141,9 +172,52 @@ def stock_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                     f"{str(date)[:4]}: {total:,.0f} beside {other:,.0f} of the same vintage",
                     abs(total - other) / other * 100,
                 )  # fmt: skip
+            found.append((table, str(name), str(date), float(total)))
+    for table, name, date, total in found:
+        apart = [
+            (abs(int(d[:4]) - int(date[:4])), other)
+            for _, vintage, d, other in found
+            if (vintage, d) != (name, date)
+        ]
+        others = sorted(apart)[:3]
+        ratio = [
+            abs(np.log(max(total, 0.5) / max(x, 0.5))) / (NEAR_STOCK + 0.03 * n) for n, x in others
+        ]
+        if ratio and np.median(ratio) > 1:
+            yield Doubt(
+                "YEAR_UNLIKELY", table, "population", f"{total:,.0f}",
+                f"{date[:4]} {name}".strip() + f": {total:,.0f} beside "
+                + ", ".join(f"{x:,.0f}" for _, x in others), float(np.median(ratio)),
+            )  # fmt: skip
 
 
 # Births, deaths, sexes
+
+
+def sexes_of_stocks(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Males per female of each stock against the stocks nearest in time."""
+    found = [
+        (int(cells.years[t]), cells, cells.values[t].sum(axis=1))
+        for table in of_kinds(tables, "population", "population_totals")
+        for cells in cells_of(table)
+        if cells.sexes == SEXES
+        for t in range(len(cells.years))
+    ]
+    ratio = np.array([np.log(max(m, 0.5) / max(f, 0.5)) for _, _, (m, f) in found])
+    for i, (year, cells, (men, women)) in enumerate(found):
+        near = sorted((abs(y - year), j) for j, (y, *_) in enumerate(found) if j != i)[:3]
+        score = [
+            abs(ratio[i] - ratio[j])
+            / (SAME_SEX_RATIO + 0.003 * years + 6 / np.sqrt(men + women + 1))
+            for years, j in near
+        ]
+        if score and np.median(score) > 1:
+            yield Doubt(
+                "SEX_RATIO_UNLIKELY.ages", cells.table, "population", f"{men:,.0f}",
+                f"{year} {cells.series}".strip() + f": {men:,.0f} males and {women:,.0f} females, "
+                f"{np.exp(ratio[i]):.3f} a female beside {np.exp(ratio[near[0][1]]):.3f} in "
+                f"{found[near[0][1]][0]}", float(np.median(score)),
+            )  # fmt: skip
 
 
 def sex_ratios(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
@@ -193,6 +267,8 @@ def rates(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     for table in of_kinds(tables, "births", "deaths"):
         low, high = BIRTH_RATES if table.kind == "births" else DEATH_RATES
         for cells in cells_of(table):
+            if table.kind == "deaths" and cells.ages == stocks[0].cells.ages:
+                yield from _mortality(cells, stocks)
             for t, year in enumerate(cells.years):
                 stock = min(stocks, key=lambda s: abs(s.year - int(year)))
                 women = table.kind == "births"
@@ -207,6 +283,25 @@ def rates(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                         f"{year}: {total:,.0f} {table.kind} beside {people:,.0f} {who}, "
                         f"{rate:.4f} each; expected {low} to {high}", abs(np.log(rate / low)),
                     )  # fmt: skip
+
+
+def _mortality(cells: Cells, stocks: Sequence[StockCells]) -> Iterator[Doubt]:
+    """Deaths of a year beside those that a usual life table gives the nearest population."""
+    infant, level, rise = MORTALITY
+    table = np.minimum(level * np.exp(rise * np.arange(len(cells.ages))), 0.3)
+    table[0] = infant
+    low, high = MORTALITY_RATIOS
+    for total, year in zip(cells.totals, cells.years, strict=True):
+        stock = min(stocks, key=lambda s: abs(s.year - int(year)))
+        meant = float(np.nansum(stock.values * table))
+        noise = 4 * (total + 1) ** 0.5
+        if total + noise < low * meant or total - noise > high * meant:
+            yield Doubt(
+                "RATE_UNLIKELY", cells.table, "deaths", f"{total:,.0f}",
+                f"{year}: {total:,.0f} deaths beside {meant:,.0f} that a life expectancy of 80 "
+                f"years would give, {total / max(meant, 1):.2f} of them; expected {low} to {high}",
+                abs(np.log(max(total, 0.5) / max(meant, 0.5))),
+            )  # fmt: skip
 
 
 # Cohorts
@@ -230,6 +325,47 @@ def cohorts(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
                 + f": {stock.values.sum():,.0f} beside {np.maximum(left, 0).sum():,.0f} "
                 f"whom births and deaths leave of {before.year}", abs(ratio) * 10,
             )  # fmt: skip
+        old = slice(60, -1)
+        people, meant = stock.values[:, old].sum(), np.maximum(left[:, old], 0).sum()
+        if min(people, meant) > 400 and abs(np.log(people / meant)) > OLD_RATIO:
+            yield Doubt(
+                "YEAR_UNLIKELY", stock.cells.table, "population", f"{people:,.0f}",
+                f"{stock.year} {stock.cells.series}".strip()
+                + f": {people:,.0f} people of 60 and over beside {meant:,.0f} whom deaths leave "
+                f"of {before.year}", abs(np.log(people / meant)) * 10,
+            )  # fmt: skip
+
+
+def births_in_order(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
+    """Births whose years in another order would fit the children of the next stock far better."""
+    stocks, events = stocks_in_order(tables), events_of(tables, account)
+    for stock in (s for s in stocks if s.year == stocks[-1].year):
+        before = next(s for s in stocks if s.cells.ages == stock.cells.ages)
+        left = events.survivors(before, stock.year)
+        if left is None or stock.year - before.year < LEAST_YEARS:
+            continue
+        years = list(range(stock.year, before.year, -1))
+        born = np.stack([events.births[y] for y in years])
+        children, meant = (x[:, : len(years)].T for x in (stock.values, left))
+        usual = _roughness(children, meant)
+        for what, order in orders(years[::-1]):
+            moved = order(born[::-1])[::-1] - born
+            rough = _roughness(children, meant + moved)
+            if usual - rough > BORN_ORDER * max(rough / (2 * len(years) - 2), 1.5):
+                yield Doubt(
+                    "YEAR_REARRANGED", of_kinds(tables, "births")[0], "births", str(years[-1]),
+                    f"births beside the children of {stock.year}: {what}", usual - rough,
+                )  # fmt: skip
+                break
+
+
+def _roughness(people: np.ndarray, meant: np.ndarray) -> float:
+    """Squared steps of the log of people beside those expected (age, sex), in their variance."""
+    if min(people.min(), meant.min()) <= 0:
+        return float("inf")
+    steps = np.diff(np.log(people / meant), axis=0)
+    variance = 1 / people[1:] + 1 / people[:-1] + 2 * CHILDREN_STEP**2
+    return float((steps**2 / variance).sum())
 
 
 def _below_zero(before: StockCells, stock: StockCells, left: np.ndarray) -> Iterator[Doubt]:
@@ -248,88 +384,3 @@ def _below_zero(before: StockCells, stock: StockCells, left: np.ndarray) -> Iter
                 f"{before.year} {before.cells.sexes[s]} {age}: {start:,.0f} people, of whom "
                 f"{died:,.0f} died by {stock.year}", -left[s, a + n],
             )  # fmt: skip
-
-
-# Survey
-
-
-def survey_errors(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Estimates and standard errors against the contacts that they rest on."""
-    for table in of_kinds(tables, *SURVEYS):
-        frame = table.frame
-        if "standard_error" not in frame:
-            continue
-        known = frame[(frame["estimate"] > 0) & (frame["standard_error"] > 0)]
-        if len(known) < 4:
-            continue
-        flows = known["flow"].to_numpy()
-        estimate, error = (known[c].to_numpy(float) for c in ("estimate", "standard_error"))
-        rows = [
-            " ".join(str(r[c]) for c in ("year", "flow", "sex", "age_group") if c in known)
-            for _, r in known.iterrows()
-        ] if len(known) < 5000 else [""] * len(known)  # fmt: skip
-        contacts = known["contacts"].to_numpy(float) if "contacts" in known else None
-        if contacts is not None and np.isfinite(contacts).any():
-            yield from _contacts(table, estimate, error, contacts, flows, rows)
-        elif np.median(error / estimate) > 1.5:
-            yield Doubt(
-                "ERROR_UNLIKELY.table", table, "standard_error", f"{error[0]:,.0f}",
-                f"half of the errors exceed {np.median(error / estimate):.1f} times their estimate",
-            )  # fmt: skip
-        size = estimate if contacts is None else np.maximum(contacts, 0.5)
-        yield from _odd_errors(table, error, size, flows, rows)
-
-
-def _contacts(
-    table: Table, estimate: np.ndarray, error: np.ndarray, contacts: np.ndarray,
-    flows: np.ndarray, rows: list[str],
-) -> Iterator[Doubt]:  # fmt: skip
-    same = (estimate == contacts) & (contacts >= 3)
-    other = ~same & (contacts > 0)
-    if other.any() and np.median(estimate[other] / contacts[other]) < LEAST_WEIGHT:
-        same = np.zeros(len(same), bool)  # a person met stands for little more than one
-    for i in np.flatnonzero(same):
-        yield Doubt("CONTACTS_AS_ESTIMATES", table, "estimate", f"{estimate[i]:,.0f}",
-                    f"{rows[i]}: {estimate[i]:,.0f} and {contacts[i]:,.0f} contacts")  # fmt: skip
-    effect = float(np.nanmedian(contacts * (error / estimate) ** 2))
-    low, high = DESIGN_EFFECTS
-    if not low <= effect <= high and not same.all():
-        yield Doubt(
-            "ERROR_UNLIKELY.table", table, "standard_error", f"{error[0]:,.0f}",
-            f"beside their contacts the errors imply a design effect of {effect:.3g}, "
-            f"expected {low} to {high}",
-        )  # fmt: skip
-    for flow in np.unique(flows):
-        at = np.flatnonzero((flows == flow) & (contacts > 0))
-        if len(at) < 6:
-            continue
-        weight = np.median(estimate[at] / contacts[at])
-        residual = root_deviance(estimate[at] / weight, contacts[at])
-        score = np.abs(residual) / np.maximum(spread(residual[None], by_age=False)[0], 1.5)
-        for i, z in zip(at, score, strict=True):
-            if z > limit(len(score)) + 2 and not same[i]:
-                yield Doubt(
-                    "CELL_UNLIKELY", table, "estimate", f"{estimate[i]:,.0f}",
-                    f"{rows[i]}: {estimate[i]:,.0f} beside about {weight * contacts[i]:,.0f} "
-                    f"for its {contacts[i]:,.0f} contacts", float(z),
-                )  # fmt: skip
-
-
-def _odd_errors(
-    table: Table, error: np.ndarray, size: np.ndarray, flows: np.ndarray, rows: list[str]
-) -> Iterator[Doubt]:
-    """Standard errors of single cells that do not grow with the root of the sample."""
-    for flow in np.unique(flows):
-        at = np.flatnonzero((flows == flow) & np.isfinite(size))
-        if len(at) < 4:
-            continue
-        logs = np.log(error[at]) - 0.5 * np.log(size[at])
-        residual = logs - np.median(logs)
-        score = np.abs(residual) / np.maximum(spread(residual[None], by_age=False)[0], 0.3)
-        for i, z in zip(at, score, strict=True):
-            if z > limit(len(score)) + 1:
-                usual = np.exp(np.median(logs)) * np.sqrt(size[i])
-                yield Doubt(
-                    "ERROR_UNLIKELY", table, "standard_error", f"{error[i]:,.0f}",
-                    f"{rows[i]}: {error[i]:,.0f} beside about {usual:,.0f}", float(z),
-                )  # fmt: skip

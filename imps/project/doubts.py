@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations, product
 from types import MappingProxyType
 from typing import Final
 
@@ -21,12 +22,15 @@ from imps.project.sections import Account
 from imps.reading.plausibility import (
     ARRANGEMENTS,
     Cells,
+    along_cohorts,
     beside,
     cells_of,
     doubt,
+    exchanged_pairs,
     identical_years,
     limit,
     rearranged,
+    root_deviance,
     unlikely_cells,
     unlikely_years,
     usual_deviance,
@@ -62,6 +66,13 @@ LEAST_IDENTICAL: Final = 40
 
 COPIED: Final = 0.005
 """Probability of equality by chance below which two years are taken for copies."""
+
+
+BAND: Final = 5
+"""Single ages that are compared together with those of other years."""
+
+LEAST_RUNNING: Final = 6
+"""Years from which a series can be told from its running totals."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +151,7 @@ def year_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         errors = _beside_column(cells, "standard_error")
         if errors is not None:
             error = np.sqrt(np.nansum(errors.values**2, axis=(1, 2))) / (cells.totals + 0.5)
-        score = unlikely_years(cells, USUAL_CHANGES[cells.table.kind], error)
+        score = unlikely_years(cells.totals, USUAL_CHANGES[cells.table.kind], error)
         for t in np.flatnonzero(score > YEAR_LIMIT):
             near = [
                 f"{cells.years[i]}: {cells.totals[i]:,.0f}"
@@ -152,6 +163,52 @@ def year_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                 f"{cells.years[t]} {cells.series}".strip()
                 + f": {cells.totals[t]:,.0f} beside {', '.join(near)}", score[t],
             )  # fmt: skip
+
+
+def band_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Five ages together of each year and sex against the other years."""
+    for cells in _series(tables, "population_totals"):
+        if len(cells.years) < 4 or np.diff(cells.years).max() > 1 or not cells.single_ages:
+            continue
+        none = np.zeros(len(cells.years))
+        for s in range(len(cells.sexes)):
+            for a in range(0, len(cells.ages), BAND):
+                sums = cells.values[:, s, a : a + BAND].sum(axis=1)
+                score = unlikely_years(sums, USUAL_CHANGES[cells.table.kind], none)
+                for t in map(int, np.flatnonzero(score > YEAR_LIMIT + 1)):
+                    near = [f"{sums[i]:,.0f}" for i in (t - 1, t + 1) if 0 <= i < len(sums)]
+                    last = cells.ages[min(a + BAND, len(cells.ages)) - 1]
+                    yield Doubt(
+                        "CELL_UNLIKELY", cells.table, cells.table.value, f"{sums[t]:,.0f}",
+                        f"{cells.words(t, s, a)} to {last}: {sums[t]:,.0f} beside "
+                        f"{' and '.join(near)} in the years beside it", score[t],
+                    )  # fmt: skip
+
+
+def running_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Series that grow as sums since their first year do: from one year's figure, by as much."""
+    for cells in _series(tables, "population", "population_totals", "stocks", "flow_schedule"):
+        totals = cells.totals
+        if len(totals) < LEAST_RUNNING or np.isnan(totals).any() or "net" in cells.series:
+            continue
+        steps = np.diff(totals, prepend=0.0)
+        usual = np.median(steps)
+        if usual > 0 and steps.min() > usual / 3 and steps.max() < 3 * usual:
+            yield Doubt(
+                "YEAR_UNLIKELY.running", cells.table, cells.table.value, f"{totals[-1]:,.0f}",
+                f"{cells.series or cells.table.kind} {cells.years[0]} to {cells.years[-1]}: from "
+                f"{totals[0]:,.0f} to {totals[-1]:,.0f} in steps of about {usual:,.0f}",
+            )  # fmt: skip
+
+
+def lost_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Years without a row inside a survey, whose cells then leave the likelihood."""
+    for table in of_kinds(tables, *SURVEYS):
+        for cells in cells_of(table):
+            span = range(int(cells.years[0]), int(cells.years[-1]) + 1)
+            for year in sorted(set(span) - {int(y) for y in cells.years}):
+                yield Doubt("CELLS_MISSING.years", table, "year", str(year),
+                            f"{year} {cells.series}".strip())  # fmt: skip
 
 
 def _beside_column(cells: Cells, column: str) -> Cells | None:
@@ -171,16 +228,43 @@ def _people_a_contact(cells: Cells) -> float:
 
 def copied_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """Two years with the same figures."""
-    for cells in _series(tables, "flow_schedule"):
-        for first, t, size, chance in identical_years(cells):
-            if chance > COPIED:
+    for table in tables:
+        series = list(_series([table], "flow_schedule"))
+        for cells in series:
+            for first, t, size, chance in identical_years(cells.values):
+                if chance <= COPIED:
+                    yield _copy(cells, t, str(cells.years[first]), size)
+            if cells.sexes == SEXES and len(cells.years) > 1:
+                yield from _sexes_copied(cells)
+        for one, two in combinations(series, 2):
+            if one.ages != two.ages or one.sexes != two.sexes:
                 continue
-            refused = size >= LEAST_IDENTICAL and cells.table.options.jumps != "accepted"
-            years = f"{cells.years[t]} {cells.series}".strip()
-            yield Doubt(
-                "YEARS_IDENTICAL" if refused else "YEARS_IDENTICAL.few", cells.table, "year",
-                str(cells.years[t]), f"{years} repeats {cells.years[first]} in {size} figures",
-            )  # fmt: skip
+            for t, u in product(range(len(one.years)), range(len(two.years))):
+                if one.values[t].shape == two.values[u].shape and one.years[t] == two.years[u]:
+                    pair = np.stack([one.values[t], two.values[u], np.zeros(one.values[t].shape)])
+                    for _first, _t, size, chance in identical_years(pair):
+                        if chance * len(one.years) <= COPIED:
+                            yield _copy(two, u, f"{one.years[t]} {one.series}", size)
+
+
+def _sexes_copied(cells: Cells) -> Iterator[Doubt]:
+    """Years in which females repeat males; a whole table of them is told on reading it."""
+    equal = (cells.values[:, 0] == cells.values[:, 1]).all(axis=1)
+    for t in np.flatnonzero(equal) if not equal.all() else ():
+        males = cells.values[t, 0][:, None]
+        pair = np.stack([males, males, males + 1])
+        for _first, _t, size, chance in identical_years(pair):
+            if chance * len(cells.years) <= COPIED:
+                yield _copy(cells, int(t), "males for females", size)
+
+
+def _copy(cells: Cells, t: int, source: str, size: int) -> Doubt:
+    refused = size >= LEAST_IDENTICAL and cells.table.options.jumps != "accepted"
+    year = f"{cells.years[t]} {cells.series}".strip()
+    return Doubt(
+        "YEARS_IDENTICAL" if refused else "YEARS_IDENTICAL.few", cells.table, "year",
+        str(cells.years[t]), f"{year} repeats {source} in {size} figures",
+    )  # fmt: skip
 
 
 # Figures in the wrong places
@@ -221,6 +305,50 @@ def _moved(cells: Cells, t: int, what: str, gain: float) -> Doubt:
         "YEAR_REARRANGED", cells.table, cells.table.value, str(year),
         f"{year} {cells.series}".strip() + f": {what}", gain,
     )  # fmt: skip
+
+
+def exchanged_cells(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Figures of two neighbouring ages that fit far better exchanged."""
+    for cells in _series(tables, "population", "population_totals"):
+        if not cells.single_ages or len(cells.years) < 3:
+            continue
+        values = cells.values
+        said = [beside(values, 0, ends=True), along_cohorts(values, 1), along_cohorts(values, -1)]
+        gain = exchanged_pairs(values, said, USUAL_CHANGES[cells.table.kind] / 2)
+        for t, s, a in zip(*np.nonzero(gain > REARRANGED), strict=True):
+            one, two = values[t, s, a : a + 2]
+            yield Doubt(
+                "YEAR_REARRANGED", cells.table, cells.table.value, f"{one:,.0f}",
+                f"{cells.words(t, s, a)} and {cells.ages[a + 1]}: {one:,.0f} and {two:,.0f} "
+                "are exchanged", gain[t, s, a],
+            )  # fmt: skip
+
+
+def exchanged_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Two neighbouring years that fit far better exchanged, by the cohorts of other years."""
+    for cells in _series(tables, "population", "population_totals", "stocks"):
+        if not cells.single_ages or len(cells.years) < 5:
+            continue
+        whole = cells.values
+        for t in range(len(whole) - 1):
+            near = slice(max(t - 2, 0), t + 4)
+            here = whole[near]
+            at = np.arange(len(here))
+            k = t - near.start
+            at[[k, k + 1]] = k + 1, k
+            before, after = (_off_cohorts(v) for v in (here, here[at]))
+            gain = (before - after) * here[0].size / max(after, 1.5)
+            if gain > 2 * REARRANGED:
+                yield Doubt(
+                    "YEAR_REARRANGED", cells.table, cells.table.value, str(cells.years[t]),
+                    f"{cells.years[t]} and {cells.years[t + 1]} {cells.series}".strip()
+                    + " are exchanged", gain,
+                )  # fmt: skip
+
+
+def _off_cohorts(values: np.ndarray) -> float:
+    """Deviance per figure of years (year, sex, age) from what the year before says."""
+    return float(np.nanmean(root_deviance(values, along_cohorts(values, 1)) ** 2))
 
 
 def exchanged_flows(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:

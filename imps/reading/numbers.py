@@ -103,7 +103,7 @@ def read_number(
         Whether an undeclared comma can only group thousands; otherwise neither
         "1,234" nor "1.234" is guessed.
     """
-    if decimal != "," and _PLAIN.fullmatch(text):
+    if decimal != "," and text not in missing and _PLAIN.fullmatch(text):
         if decimal is None and not comma_groups and THREE_DECIMALS.fullmatch(text):
             return Reading(None, "DECIMAL_MARK")
         return _finite(text, "")

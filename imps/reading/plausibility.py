@@ -13,9 +13,11 @@ McCullagh and Nelder (1989), Generalized Linear Models, section 2.4: deviance re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +37,9 @@ WINDOW: Final = 11
 
 SMOOTHED: Final = 9
 """Single ages, of both sexes together, over which a factor by age is smoothed."""
+
+YOUNG: Final = 8
+"""Age from which the deaths of a cohort change smoothly from year to year."""
 
 LEAST_AGES: Final = 15
 """Ages from which a table counts as one of single ages: fewer say little of each other."""
@@ -254,22 +259,27 @@ def unlikely_cells(
     if cells.single_ages:
         by_age = beside(values, 2, ends=False)
         by_age[..., -2:] = np.nan  # the open group is no neighbour
-        predictions += [by_age, along_cohorts(values, 1), along_cohorts(values, -1)]
+        cohorts = [along_cohorts(values, 1), along_cohorts(values, -1)]
+        if cells.table.kind == "deaths":
+            for said in cohorts:
+                said[..., :YOUNG] = np.nan  # mortality falls too steeply there to follow a cohort
+        predictions += [by_age, *cohorts]
     return doubt(values, predictions, by_age=cells.single_ages, usual=usual,
                  dispersion=dispersion)  # fmt: skip
 
 
-def unlikely_years(cells: Cells, least: float, error: np.ndarray) -> np.ndarray:
+def unlikely_years(totals: np.ndarray, least: float, error: np.ndarray) -> np.ndarray:
     """Deviations of the total of each year from the years beside it and from all others.
 
     Parameters
     ----------
+    totals : array (year), persons
     least : float
         Relative change from year to year that no one wonders at.
     error : array (year)
         Relative standard errors of the totals.
     """
-    logs = np.log(cells.totals + 0.5)
+    logs = np.log(totals + 0.5)
     steps = np.abs(np.diff(logs))
     out = np.zeros(len(logs))
     for t in range(len(logs)):
@@ -284,7 +294,7 @@ def unlikely_years(cells: Cells, least: float, error: np.ndarray) -> np.ndarray:
         apart = [logs[t] - near, logs[t] - np.nanmedian(others)]
         clean = np.delete(steps, [i for i in (t - 1, t) if 0 <= i < len(steps)])
         usual = ROBUST * float(np.nanmedian(clean)) if np.isfinite(clean).any() else 0.0
-        noise = np.hypot(error[t], (cells.totals[t] + 0.5) ** -0.5)
+        noise = np.hypot(error[t], (totals[t] + 0.5) ** -0.5)
         scale = np.sqrt(max(least, 0.9 * usual) ** 2 + 1.5 * noise**2)
         if np.isfinite(apart).all() and np.sign(apart[0]) == np.sign(apart[1]):
             out[t] = min(map(abs, apart)) / scale
@@ -306,6 +316,30 @@ ARRANGEMENTS: Final = {
     "ages are a year too low": lambda v: np.roll(v, 1, axis=1),
 }
 """Other arrangements of the figures (sex, age) of one year."""
+
+
+ORDERS: Final = MappingProxyType(
+    {
+        "its years fit one year later": lambda x: np.concatenate([x[:1], x[:-1]]),
+        "its years fit one year earlier": lambda x: np.concatenate([x[1:], x[-1:]]),
+        "its years fit in reverse order": lambda x: x[::-1],
+    }
+)
+"""Other orders of the years of a series (year, ...); at an end the nearest stands in."""
+
+
+def orders(
+    years: Sequence[int] | np.ndarray,
+) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray]]]:
+    """Other orders of years in words, and as a function of an array (year, ...)."""
+    yield from ORDERS.items()
+    for t in range(len(years) - 1):
+        yield f"{years[t]} and {years[t + 1]} fit exchanged", partial(_exchanged, t)
+
+
+def _exchanged(t: int, values: np.ndarray) -> np.ndarray:
+    """A year and the next one exchanged."""
+    return np.concatenate([values[:t], values[t : t + 2][::-1], values[t + 2 :]])
 
 
 def usual_deviance(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
@@ -343,12 +377,43 @@ def rearranged(values: np.ndarray, expected: np.ndarray, other: np.ndarray, usua
     return (before - after) / max(after / known.sum(), usual, 1.5)
 
 
-def identical_years(cells: Cells) -> Iterator[tuple[int, int, int, float]]:
+def exchanged_pairs(values: np.ndarray, predictions: list[np.ndarray], usual: float) -> np.ndarray:
+    """How much better each figure and that of the next age fit if they are exchanged.
+
+    Parameters
+    ----------
+    values : array (year, sex, age), persons
+    predictions : list of arrays of the same shape
+    usual : float
+        Relative change, one standard deviation, expected beside the variation of counts.
+
+    Returns
+    -------
+    array (year, sex, age - 1)
+        Fall of the squared deviation of the step from age to age, in its variance, by the
+        prediction that says least; 0 where nothing is predicted.
+    """
+    logs = np.log(values + 0.25)
+    step = np.diff(logs, axis=2)
+    noise = 1.5 / (values[..., 1:] + 0.25) + 1.5 / (values[..., :-1] + 0.25) + 2 * usual**2
+    gains = np.full((len(predictions), *step.shape), np.nan)
+    for k, said in enumerate(predictions):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            meant = np.diff(np.log(np.where(said > 0, said, np.nan)), axis=2)
+        apart = step - meant
+        variance = np.maximum(noise, spread(apart, by_age=True) ** 2)
+        gains[k] = (apart**2 - (step + meant) ** 2) / variance
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isnan(gains).all(axis=0), 0.0, np.nanmin(np.where(
+            np.isnan(gains), np.inf, gains), axis=0))  # fmt: skip
+
+
+def identical_years(values: np.ndarray) -> Iterator[tuple[int, int, int, float]]:
     """Pairs of years with equal figures: positions, how many, and how likely by chance.
 
     The chance that two counts of one mean are equal is about 1 / sqrt(4 pi mean).
     """
-    flat = cells.values.reshape(len(cells.years), -1)
+    flat = values.reshape(len(values), -1)
     _, first, back = np.unique(flat, axis=0, return_index=True, return_inverse=True)
     if len(first) == 1 and len(flat) > 2:
         return  # every year is the same: a schedule, not a copy

@@ -8,6 +8,7 @@ alone explains the gap, the line says that there is nothing to explain.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from imps.notebook_cards import Bar, bars, card
 from imps.posterior.by_grid import LEAST_EFFECTIVE_SHARE
 from imps.posterior.fit import Fit, needs_fit
 from imps.posterior.storage import LOG_SCALE, diagnose
+from imps.reading.plausibility import ROBUST
 from imps.results.chance import nothing_to_explain
 from imps.results.stability import COUNTED, Stability, stability
 from imps.results.verdict import DO_NOT_USE, SAVED_FIT, USABLE, WITH_CARE, Cause, Verdict
@@ -26,6 +28,10 @@ LARGEST_R_HAT = 1.01
 LEAST_ESS = 400
 RUNAWAY = 6.0
 """A scale that many prior deviations out has run away to its bound and is a misfit."""
+ONE_FIGURE = 0.001
+"""Probability that a residual of any row is called a misfit of its own where the model is right."""
+LEAST_ROWS = 20
+"""Rows of a source from which its residuals are judged together."""
 LARGEST_MEAN_SQUARE = 2.0
 """Mean square of standardised residuals above which a source of 20 rows or more fits badly."""
 TENSION = 2.0
@@ -107,9 +113,9 @@ def check(fit: Fit) -> Checks:
     """Check a fit: computation, misfit, tension with the priors, separability.
 
     R-hat at most 1.01, effective sizes at least 400, no divergences, an even grid, no
-    scale that has run away: a fit that fails these must not be used. A source that fits
-    badly, a source or scale that stands two prior standard deviations off, rows that
-    contradict all others, and two sources that cannot be told apart ask for care.
+    scale that has run away: a fit that fails these must not be used. One chain, a source or a
+    figure that fits badly, a source or scale that stands two prior standard deviations off,
+    rows that contradict all others, and two sources that cannot be told apart ask for care.
 
     Raises
     ------
@@ -132,7 +138,7 @@ def _checked(fit: Fit) -> Checks:
     hard = [*_computation(table, divergences, points, of), *_scales(fit, RUNAWAY)]
     stale = [Cause(SAVED_FIT, f"STALE: {reason}", "fit again") for reason in fit.stale]
     stands = _stability(fit)
-    soft = [*stale, *_bad_fits(misfit), *_conflicts(stands)]
+    soft = [*stale, *_one_chain(fit), *_bad_fits(fit, misfit), *_conflicts(stands)]
     soft += [*_tensions(fit, quantities), *_inseparable(quantities)]
     soft += [cause for cause in _scales(fit, TENSION) if cause not in hard]
     by_chance, causes = nothing_to_explain(fit.model, fit.latents()), (*hard, *soft)
@@ -194,8 +200,10 @@ def _moved(row: Any) -> str:
 
 def _in_words(table: pd.DataFrame, divergences: int, points: float | None, of: int | None) -> str:
     """R-hat, effective sizes, divergences and grid points."""
+    largest = table["r_hat"].max()
+    r_hat = "unknown" if np.isnan(largest) else f"at most {largest:.3f}"
     text = (
-        f"R-hat at most {table['r_hat'].max():.3f}, effective size at least "
+        f"R-hat {r_hat}, effective size at least "
         f"{table['ess_bulk'].min():.0f} (bulk) and {table['ess_tail'].min():.0f} (tail), "
         f"{divergences} divergences"
     )
@@ -264,22 +272,63 @@ def _scales(fit: Fit, limit: float) -> list[Cause]:
         "look for wrong or misplaced single ages or cells in this source",
     )
     return [
-        Cause(name, f"the scale is {value:+.1f} prior deviations out", steps[int(value > 0)])
+        Cause(name, f"the scale is {value:+.1f} prior deviations out{_cell(fit, name)}",
+              steps[int(value > 0)])
         for name, value in zip(fit.model.scale_names, scales.values, strict=True)
         if abs(value) > limit
-    ]
+    ]  # fmt: skip
 
 
-def _bad_fits(misfit: pd.DataFrame) -> list[Cause]:
-    return [
-        Cause(
-            str(row.source),
-            f"fits badly (mean square {row.mean_square:.1f}, 1 is expected)",
-            f"look at its row '{row.worst_row}', {row.worst_residual:+.1f} standard errors off",
-        )
-        for row in misfit.itertuples()
-        if row.rows >= 20 and row.mean_square > LARGEST_MEAN_SQUARE
-    ]
+def _cell(fit: Fit, scale: str) -> str:
+    """The one row, in words, that stands out of what is fitted without the part of a scale."""
+    model = fit.model
+    own = model.scale_of == model.scale_names.index(scale)
+    rows = np.flatnonzero(np.abs(model.design[:, own]).any(axis=1))
+    if len(rows) < LEAST_ROWS:
+        return ""
+    without = np.where(own, 0.0, fit.latents().mean(axis=0))
+    off = ((model.observed - model.expected(without[None])[0]) / model.standard_error)[rows]
+    apart = np.abs(off - np.median(off))
+    worst = int(apart.argmax())
+    if apart[worst] <= _bound(len(rows)) * max(ROBUST * float(np.median(apart)), 1.0):
+        return ""
+    row = rows[worst]
+    return f", most of all for {_named(fit, model.row_sources[row], model.row_labels[row])}"
+
+
+def _bound(rows: int) -> float:
+    """Standard errors that any of so many right residuals exceeds with probability `ONE_FIGURE`."""
+    return NormalDist().inv_cdf(1 - ONE_FIGURE / (2 * max(rows, 1)))
+
+
+def _named(fit: Fit, source: str, label: str) -> str:
+    """A row of the likelihood, and the file or reference that it stands in."""
+    files = fit.model.sources.table().drop_duplicates("source").set_index("source")["reference"]
+    where = str(files.get(source, ""))
+    return f"'{label}'" + (f" ({where})" if where else "")
+
+
+def _one_chain(fit: Fit) -> list[Cause]:
+    """Draws of one chain, which nothing can be compared with."""
+    if fit.draws.sizes["chain"] > 1:
+        return []
+    what = "there is one chain, so that nothing shows whether it has converged"
+    return [Cause("draws", what, "fit again with two chains or more")]
+
+
+def _bad_fits(fit: Fit, misfit: pd.DataFrame) -> list[Cause]:
+    """Sources that fit badly as a whole, or in one figure, with that figure and its file."""
+    bound, causes = _bound(int(misfit["rows"].sum())), []
+    for row in misfit.sort_values("worst_residual", key=np.abs, ascending=False).itertuples():
+        worst = _named(fit, str(row.source), str(row.worst_row))
+        off = f"{row.worst_residual:+.1f} standard errors off"
+        if row.rows >= LEAST_ROWS and row.mean_square > LARGEST_MEAN_SQUARE:
+            what = f"fits badly (mean square {row.mean_square:.1f}, 1 is expected)"
+            causes.append(Cause(str(row.source), what, f"look at its row {worst}, {off}"))
+        elif abs(row.worst_residual) > bound:
+            what = f"one figure fits badly: {worst} is {off}, {bound:.1f} are allowed"
+            causes.append(Cause(str(row.source), what, "compare that figure with its publication"))
+    return causes
 
 
 def _tensions(fit: Fit, quantities: dict[str, np.ndarray]) -> list[Cause]:

@@ -318,6 +318,8 @@ def compare(
         rows = found[name].to_numpy()
         shown[name] = ["-" if r[0] != r[0] else unit.between(r[0], r[1], r[2]) for r in rows]
     _show(shown, f"Sources of the gap, {unit.persons}: mean [95 % interval]")
+    for name, verdict in found.attrs["verdicts"].items():
+        typer.echo(f"{name}: {verdict}")
 
 
 @app.command()

@@ -23,6 +23,7 @@ import imps
 from imps.account.linear import LinearModel
 from imps.errors import SavedFileError
 from imps.posterior.archive import account_record
+from imps.posterior.digests import MANIFEST_FILE, digest
 from imps.posterior.fit import Fit
 from imps.posterior.storage import LATENT, LOG_SCALE, check_format, write_whole
 from imps.posterior.variant import Variant
@@ -31,7 +32,6 @@ from imps.results.checks import Checks
 from imps.results.reconciliation import Reconciliation
 
 FORMAT = 1
-MANIFEST_FILE = "manifest.json"
 LARGEST_MANIFEST = 20_000_000
 RUNNING, FINISHED = "running", "finished"
 PACKAGES = ("numpy", "scipy", "pandas", "xarray", "pymc", "pytensor", "arviz", "nutpie",
@@ -225,11 +225,6 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         raise SavedFileError(f"{place.name} is not a manifest of imps.")
     check_format(place.name, content, FORMAT)
     return content
-
-
-def digest(data: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def _plain(value: Any) -> Any:

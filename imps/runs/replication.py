@@ -31,7 +31,8 @@ from scipy.stats import norm
 
 import imps
 from imps.account.latents import Resolution
-from imps.errors import OutputExistsError
+from imps.errors import OutputExistsError, SavedFileError
+from imps.posterior.digests import edited_outputs
 from imps.posterior.saved_fits import FIT_FILE
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case
@@ -118,7 +119,7 @@ def replicate(
     OutputExistsError
         If the folder is already there.
     SavedFileError
-        If there is no finished run.
+        If there is no finished run, or its fit or a table was edited since.
     """
     source, target = Path(folder), Path(out)
     ours = target.is_dir() and (target / PROGRAM).is_file()
@@ -126,6 +127,12 @@ def replicate(
         raise OutputExistsError(
             f"'{target}' is already there. Choose another, or say --force (force=True) to replace "
             "an earlier replication folder."
+        )
+    edited = edited_outputs(source)
+    if edited:
+        raise SavedFileError(
+            f"'{source.name}' cannot be replicated: {'; '.join(edited[:5])}. Give the command of "
+            "the run again with --force, or bring back the files that it wrote."
         )
     done, manifest = load_run(source), read_manifest(source)
     target.parent.mkdir(parents=True, exist_ok=True)

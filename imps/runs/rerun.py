@@ -15,6 +15,7 @@ from scipy.stats import norm
 from imps.account.latents import Resolution
 from imps.account.priors import Prior, Priors
 from imps.errors import SavedFileError
+from imps.posterior.digests import edited_outputs
 from imps.posterior.saved_fits import FIT_FILE, load_fit, load_saved_case
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case
@@ -119,7 +120,8 @@ def rerun(
     )
     verdict, different, changed = _compared(then, found)
     place = Path(manifest)
-    changed += tuple(changed_inputs(then, place if place.is_dir() else place.parent))
+    folder = place if place.is_dir() else place.parent
+    changed += (*edited_outputs(folder), *changed_inputs(then, folder))
     return Rerun(verdict, different, changed, found)
 
 
@@ -213,18 +215,22 @@ def compare_runs(*runs: str | Path | Run, prob: float = 0.95) -> pd.DataFrame:
         One row a source, then the headline groups and the gap; of each run the mean and the
         interval, with the title of its account as the upper label of the columns, and its folder
         where two are of one account. A source that a run does not have is missing, not zero.
+        `attrs["verdicts"]` has what the checks say of each fit.
     """
     if len(runs) < 2:
         raise SavedFileError("compare needs at least two runs.")
     found = [_attribution_of(one) for one in runs]
     titles = [title for _, title in found]
-    frames = {}
+    frames, verdicts = {}, {}
     for i, (one, (attribution, title)) in enumerate(zip(runs, found, strict=True)):
         name = title if titles.count(title) == 1 else f"{title}: {_folder_of(one)}"
-        frames[name if name not in frames else f"{name} ({i + 1})"] = _attributed(attribution, prob)
+        name = name if name not in frames else f"{name} ({i + 1})"
+        frames[name] = _attributed(attribution, prob)
+        verdicts[name] = attribution.verdict.brief
     order = dict.fromkeys(label for frame in frames.values() for label in frame.index)
     joined = pd.concat({k: f.reindex(list(order)) for k, f in frames.items()}, axis=1)
     joined = joined.rename_axis(["kind", "name"])
+    joined.attrs["verdicts"] = verdicts
     joined.attrs["unit"] = max((a.words.unit for a, _ in found), key=lambda unit: unit.size)
     return joined
 

@@ -357,13 +357,12 @@ def test_the_error_of_the_census_is_asked_for():
     assert "account.census_standard_error" in message
 
 
-def test_age_bands_are_refused_where_cohorts_are_followed():
-    bands = ("0-1", "2-3", "4+")
-    frames = small(population=population((2001, 2004), bands))
-    message = found(frames, "SINGLE_AGES_NEEDED", REJECT)
-    assert "0-1, 2-3" in message and "follows each cohort" in message
-    message = found(small(deaths=deaths(YEARS, bands)), "SINGLE_AGES_NEEDED", REJECT)
-    assert message.startswith("SINGLE_AGES_NEEDED  deaths (data frame)")
+def test_age_groups_that_differ_between_years_are_refused():
+    mixed = pd.concat(
+        [deaths((2002,), ("0-1", "2-3", "4+")), deaths((2003, 2004), ("0", "1-3", "4+"))]
+    )
+    message = found(small(deaths=mixed), "AGE_GROUPS", REJECT)
+    assert "0-1, 2-3" in message and "Sum finer ages" in message
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from imps.demography.accounting import along_cohorts, carry
 from imps.demography.periods import mid_year_average, mid_year_interval
 from imps.demography.schedules import group_matrix, migration_schedule, spreading_rule
 from imps.names import AGE, EMIGRATION, FLOW_SIGN, SEX, SEXES, YEAR
-from imps.sources import BY_SEX_AND_AGE, Sources
+from imps.sources import Sources
 
 
 def flows_as_laid_out(sources: Sources) -> dict[str, np.ndarray]:
@@ -72,7 +72,7 @@ def _published_cells(sources: Sources) -> dict[int, np.ndarray]:
     if cells is None:
         return {}
     stocks = {int(y): cells.sel({YEAR: y}).transpose(SEX, AGE).values for y in cells[YEAR]}
-    if sources.base.observed == BY_SEX_AND_AGE or len(stocks) == 1:
+    if sources.base.fixes_cells or len(stocks) == 1:
         stocks[start] = sources.base.count.values
     return {year: stocks[year] for year in sorted(stocks) if year <= sources.last_year}
 

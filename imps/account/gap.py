@@ -35,6 +35,7 @@ from imps.account.observations import census_day_population, census_observation,
 from imps.account.parts import FLOW_LAYOUT, known_changes
 from imps.account.stocks import random_error_of, registered_births, registered_deaths
 from imps.demography.accounting import along_cohorts, carry
+from imps.demography.layout import within_cells
 from imps.demography.schedules import migration_schedule
 from imps.names import EMIGRATION, FLOW_SIGN
 from imps.sources import TOTAL, SurveyFlow
@@ -233,8 +234,5 @@ def census_noise(account: Account) -> np.ndarray:
     """Random error of the rows of a census, taken or planned, (sex, age, row), persons."""
     count = account.sources.census.count.values
     rows = census_observation(account).standard_error
-    if rows.size == count.size:
-        return np.diag(rows).reshape(*count.shape, -1)
-    share = count.reshape(rows.size, -1) / count.reshape(rows.size, -1).sum(axis=1, keepdims=True)
-    each = np.stack([np.outer(x, e) for x, e in zip(share, np.diag(rows), strict=True)])
-    return each.reshape(*count.shape, -1)
+    rule = account.sources.census.cells.counting(count.shape[1])
+    return within_cells(np.diag(rows), rule, count).transpose(1, 2, 0)

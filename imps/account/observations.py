@@ -23,7 +23,7 @@ from imps.demography.schedules import autoregressive, smooth_shapes
 from imps.errors import LabelError, SourceError, some
 from imps.names import AGE, AGE_GROUP, FLOW_SIGN, SEXES, YEAR
 from imps.sources import (
-    BY_SEX,
+    REGISTER,
     TOTAL,
     BornBefore,
     Evidence,
@@ -31,6 +31,7 @@ from imps.sources import (
     Register,
     SurveyFlow,
 )
+from imps.sources.detail import Detail
 
 
 @dataclass(frozen=True)
@@ -144,24 +145,30 @@ def census_observation(account: Account) -> Observation:
     census = account.sources.census
     expected = census_day_population(account) - account.census_undercount
     expected = expected - account.census_sampling
-    count = census.count.values
-    if census.observed == TOTAL:
-        se = np.array([census.relative_standard_error * census.total])
-        return Observation("census", _row(expected.sum()), np.array([count.sum()]), se, ("census",))
-    if census.observed == BY_SEX:
-        by_sex = count.sum(axis=1)
-        se = census.relative_standard_error * by_sex * np.sqrt(2)
-        labels = tuple(f"census {sex}" for sex in SEXES)
-        return Observation("census", expected.sum((1,)), by_sex, se, labels)
-    labels = tuple(f"census {sex} {age}" for sex in SEXES for age in account.sources.ages)
+    detail = census.cells
+    count = _in_cells(census.count.values, detail)
+    if census.with_ages or census.quality == REGISTER:
+        se = np.sqrt(_in_cells(stated_errors(account.latents, census)[0] ** 2, detail))
+    else:
+        se = census.relative_standard_error * count * np.sqrt(count.size)
     return Observation(
         "census",
-        expected.map(lambda x: x.reshape(len(labels), x.shape[-1])),
-        count.ravel(),
-        stated_errors(account.latents, census)[0].ravel(),
-        labels,
-        ages=_single_ages(account.sources.ages, account.sources.ages[-1]),
+        expected.map(lambda x: _in_cells(x, detail)),
+        count,
+        se,
+        tuple(f"census {label}".strip() for label in detail.labels),
+        ages=detail.ages if census.with_ages else None,
     )
+
+
+def _in_cells(values: np.ndarray, detail: Detail) -> np.ndarray:
+    """Sums of (sex, age, ...) over what was published together, (cell, ...)."""
+    whole = len(detail.lower_ages) == 1
+    axes = (() if detail.by_sex else (0,)) + ((1,) if whole else ())
+    summed = values.sum(axis=axes) if axes else values
+    if not whole and not detail.single:
+        summed = np.add.reduceat(summed, detail.lower_ages, axis=int(detail.by_sex))
+    return summed.reshape(-1, *values.shape[2:])
 
 
 @singledispatch

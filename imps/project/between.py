@@ -317,7 +317,7 @@ def _check_population_base(tables: Sequence[Table], account: Account, log: Colle
 
 def _check_ages(tables: Sequence[Table], _: Account, log: Collector) -> None:
     """Deaths and population end at the same open group; flows may end below it."""
-    stocks = of_kinds(tables, "population")
+    stocks = [t for t in of_kinds(tables, "population") if t.open_age]
     if not stocks or stocks[0].open_age is None:
         return
     top = stocks[0].open_age
@@ -330,7 +330,7 @@ def _check_ages(tables: Sequence[Table], _: Account, log: Collector) -> None:
             and age is not None
             and age < top
         )
-        if age in (top, None):
+        if age in (top, None, 0):  # 0: all ages together
             continue
         if coarser:
             log.add(

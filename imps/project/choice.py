@@ -17,11 +17,12 @@ import xarray as xr
 
 from imps.demography.periods import YearEnd
 from imps.names import AGE, SEX, SEXES
-from imps.project.arrays import complete, labelled, single_ages
+from imps.project.arrays import complete, detail_of, labelled, laid_out
 from imps.project.sections import Account
 from imps.reading.findings import Collector, listed
 from imps.reading.table import Table, of_kinds
-from imps.sources.stocks import BY_SEX, BY_SEX_AND_AGE, TOTAL
+from imps.sources.detail import Detail
+from imps.sources.stocks import BY_AGE, BY_SEX, BY_SEX_AND_AGE, TOTAL
 
 BY_RULE = "by rule"
 """Flag of a mid-year that was not published and is reached by the rule of the settings."""
@@ -46,7 +47,7 @@ class PublishedStock:
     cells : bool
         Whether `rows` are sexes and ages; else all that was published are totals.
     schedule : DataArray (sex, age) or None
-        Sexes and ages over which totals are laid.
+        Sexes and ages over which totals are laid, and groups within their sums.
     """
 
     vintage: str
@@ -78,14 +79,26 @@ class PublishedStock:
         """Detail in which it was published."""
         if not self.cells:
             return TOTAL if self.by_sex is None else BY_SEX
-        return self.table.options.observed or BY_SEX_AND_AGE
+        if self.table.options.observed:
+            return self.table.options.observed
+        if len(self.detail.lower_ages) == 1:
+            return BY_SEX if self.detail.by_sex else TOTAL
+        return BY_SEX_AND_AGE if self.detail.by_sex else BY_AGE
+
+    @cached_property
+    def detail(self) -> Detail:
+        """Sexes and age groups of its cells; all in one where there are none."""
+        if not self.cells:
+            return Detail(self.by_sex is not None, (0,))
+        return Detail("persons" not in set(self.rows[SEX]), tuple(sorted(set(self.rows[AGE]))))
 
     @cached_property
     def count(self) -> xr.DataArray:
-        """Persons by sex and age; of a total, its schedule scaled to it."""
+        """Persons by sex and single age: as published, else laid out within what was."""
         if self.cells:
-            ages = sorted(self.rows[AGE].unique())
-            return labelled(self.rows, self.table.value, {SEX: SEXES, AGE: ages})
+            sexes = SEXES if self.detail.by_sex else ("persons",)
+            cells = {SEX: sexes, AGE: self.detail.lower_ages}
+            return laid_out(labelled(self.rows, self.table.value, cells), self.schedule)
         assert self.schedule is not None  # or the stock was refused
         if self.by_sex is None:
             return self.schedule * (self.persons / self.schedule.sum())
@@ -94,7 +107,9 @@ class PublishedStock:
     @property
     def persons(self) -> float:
         """Persons of all ages and both sexes, as published if they were."""
-        return self.total if self.total is not None else float(self.count.sum())
+        if self.total is not None:
+            return self.total
+        return float(self.rows[self.table.value].sum())
 
     @property
     def by_rule(self) -> bool:
@@ -154,12 +169,31 @@ def choose_stocks(tables: Sequence[Table], account: Account, log: Collector) -> 
     census = _census(at_last, account, log)
     if base is None or census is None:
         return None
-    left = [s for s in at_last if s is not census and s.at_mid_year and s is not base]
+    base, census = _sexes_of(base, census), _sexes_of(census, base)
+    left = [
+        s
+        for s in at_last
+        if s.rows is not census.rows and s.at_mid_year and s.rows is not base.rows
+    ]
     rolled = _rolled(stocks, left, base, account, log)
     if rolled is None:
         return None
     chosen = ChosenStocks(base, census, rolled, schedule)
     return chosen if _same_cells(chosen, log) else None
+
+
+def _sexes_of(stock: PublishedStock, other: PublishedStock) -> PublishedStock:
+    """A stock of persons with the shares that the sexes have at each age of the other one."""
+    known = other.cells and other.detail.by_sex and stock.cells and not stock.detail.by_sex
+    if not known or stock.schedule is not None or not _ends_alike(stock, other):
+        return stock
+    share = other.count / other.count.sum(SEX)
+    return replace(stock, schedule=stock.count.sum(SEX) * share.fillna(0.5).transpose(SEX, AGE))
+
+
+def _ends_alike(stock: PublishedStock, other: PublishedStock) -> bool:
+    """Whether both have the same open age."""
+    return stock.detail.lower_ages[-1] == other.detail.lower_ages[-1]
 
 
 def _published(tables: Iterable[Table]) -> list[PublishedStock]:
@@ -172,7 +206,9 @@ def _published(tables: Iterable[Table]) -> list[PublishedStock]:
         vintage = vintage.where(vintage != "", stated or table.cited)
         for (name, date), rows in frame.groupby([vintage, "date"], sort=True):
             day = dt.date.fromisoformat(str(date))
-            found.append(PublishedStock(str(name), day, table, rows, cells=AGE in frame))
+            stock = PublishedStock(str(name), day, table, rows, cells=AGE in frame)
+            whole = stock.cells and set(rows[AGE]) == {0}
+            found.append(replace(stock, cells=False, **_totals_of(rows)) if whole else stock)
     return found
 
 
@@ -183,12 +219,7 @@ def _with_totals(tables: Sequence[Table], log: Collector) -> list[PublishedStock
         if not complete(given.rows, given.table.value, given.table, log):
             continue
         same = [s for s in stocks if (s.vintage, s.date) == (given.vintage, given.date)]
-        figures = given.rows.set_index("sex")["population"] if SEX in given.rows else None
-        if figures is None or "persons" in figures:
-            part: dict[str, Any] = {"total": float(given.rows["population"].sum())}
-        else:
-            counts = figures.reindex(list(SEXES)).to_numpy(float)
-            part = {"by_sex": xr.DataArray(counts, dims=SEX, coords={SEX: list(SEXES)})}
+        part = _totals_of(given.rows)
         again = [s for s in same if any(getattr(s, name) is not None for name in part)]
         if again:
             log.add("DUPLICATE_KEY.total", file=given.table.name, column="population", what=given)
@@ -200,6 +231,15 @@ def _with_totals(tables: Sequence[Table], log: Collector) -> list[PublishedStock
             if joined.cells:
                 _agrees(joined, given, log)
     return stocks
+
+
+def _totals_of(rows: pd.DataFrame) -> dict[str, Any]:
+    """Total of all ages, or those of the sexes, that the rows of one stock hold."""
+    figures = rows.set_index("sex")["population"] if SEX in rows else None
+    if figures is None or "persons" in figures:
+        return {"total": float(rows["population"].sum())}
+    counts = figures.reindex(list(SEXES)).to_numpy(float)
+    return {"by_sex": xr.DataArray(counts, dims=SEX, coords={SEX: list(SEXES)})}
 
 
 def _agrees(stock: PublishedStock, given: PublishedStock, log: Collector) -> None:
@@ -236,7 +276,7 @@ def _with_schedule(
         )
     shapes = {year: stock.count for year, stock in schedule.items()}
     data = [s for s in stocks if not wanted or s.vintage != wanted]
-    return [s if s.cells else replace(s, schedule=shapes.get(s.date.year)) for s in data], schedule
+    return [replace(s, schedule=shapes.get(s.date.year)) for s in data], schedule
 
 
 def _one(
@@ -358,8 +398,7 @@ def _rolled(
 
 
 def _same_cells(chosen: ChosenStocks, log: Collector) -> bool:
-    """Single years of age to the same open group, and no missing cell."""
-    good = True
+    """Ages to the same open group, and no missing cell."""
     for stock in (chosen.base, chosen.census):
         if not stock.cells and stock.schedule is None:
             log.add(
@@ -373,12 +412,14 @@ def _same_cells(chosen: ChosenStocks, log: Collector) -> bool:
     for stock in (chosen.base, chosen.census, *chosen.rolled, *chosen.schedule.values()):
         if not stock.cells:
             continue
-        good &= single_ages(stock.rows, stock.table, log)
-        good &= complete(stock.rows, stock.table.value, stock.table, log)
-        if not good:
+        if detail_of(stock.rows, stock.table, log) is None:
             return False
+        if not complete(stock.rows, stock.table.value, stock.table, log):
+            return False
+        carried = any(stock is s for s in chosen.rolled)
+        if carried and not stock.detail.fixes_cells(stock.detail.lower_ages[-1] + 1):
+            continue  # its totals, and those of its sexes, are what is used
         if stock.rows[AGE].max() != chosen.open_age:
-            top = int(min(stock.rows[AGE].max(), chosen.open_age))
             log.add(
                 "OPEN_AGE_CHANGES.tables",
                 file=stock.table.name,
@@ -386,7 +427,7 @@ def _same_cells(chosen: ChosenStocks, log: Collector) -> bool:
                 here=stock.rows[AGE].max(),
                 other="the base",
                 there=chosen.open_age,
-                low=top,
+                low=int(min(stock.rows[AGE].max(), chosen.open_age)),
             )
             return False
-    return good
+    return True

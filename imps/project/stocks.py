@@ -11,7 +11,7 @@ from imps.names import AGE, SEX, YEAR
 from imps.project.arrays import counted
 from imps.project.choice import ChosenStocks, PublishedStock
 from imps.project.sections import Account
-from imps.sources.stocks import BY_SEX_AND_AGE, REGISTER, TOTAL, RolledForward, Stock
+from imps.sources.stocks import BY_AGE, BY_SEX_AND_AGE, REGISTER, TOTAL, RolledForward, Stock
 
 COMPUTED = "base plus births, deaths and the flows of the tables; no roll-forward was given"
 
@@ -29,6 +29,7 @@ def stock_of(published: PublishedStock, name: str, account: Account) -> Stock:
         name,
         counted(published.table, account),
         quality,
+        None if published.detail.single or not published.cells else published.detail.lower_ages,
     )
 
 
@@ -58,7 +59,9 @@ def rolled_forward(chosen: ChosenStocks, account: Account, change: xr.DataArray)
             reference=COMPUTED,
         )
     last = chosen.rolled[-1]
-    detailed = [s for s in chosen.rolled if s.observed == BY_SEX_AND_AGE]
+    n_ages = chosen.open_age + 1
+    detailed = [s for s in chosen.rolled
+                if s.observed == BY_SEX_AND_AGE and s.detail.fixes_cells(n_ages)]  # fmt: skip
     published = [s for s in (chosen.base, *chosen.rolled) if not s.by_rule]
     return RolledForward(
         xr.DataArray([base, *(s.persons for s in chosen.rolled)], dims=YEAR, coords={YEAR: years}),
@@ -74,7 +77,7 @@ def rolled_forward(chosen: ChosenStocks, account: Account, change: xr.DataArray)
 
 def _sexes(stock: PublishedStock) -> xr.DataArray | None:
     """Totals of the sexes, as published or as the cells add up."""
-    if stock.by_sex is not None or stock.observed == TOTAL:
+    if stock.by_sex is not None or stock.observed in (TOTAL, BY_AGE):
         return stock.by_sex
     return stock.count.sum(AGE)
 
@@ -96,7 +99,11 @@ def starts_of_years(chosen: ChosenStocks, first: int, last: int) -> xr.DataArray
     That of the schedule where there is one; else as rolled forward where that is known
     by age; on the straight line from base to census otherwise.
     """
-    by_age = {s.date.year: s.count for s in chosen.rolled if s.cells and s.observed != TOTAL}
+    by_age = {
+        s.date.year: s.count
+        for s in chosen.rolled
+        if s.cells and s.observed != TOTAL and s.count.sizes[AGE] == chosen.open_age + 1
+    }
     by_age |= {first: chosen.base.count} | {y: s.count for y, s in chosen.schedule.items()}
     base, census = chosen.base.count, chosen.census.count
     line = {y: base + (census - base) * ((y - first) / (last - first)) for y in range(first, last)}

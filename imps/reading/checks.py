@@ -24,6 +24,8 @@ from imps.reading.totals import (
 
 AS_PUBLISHED = "streams"
 """Kind that may come for both sexes together, and in which a zero is a zero."""
+WITHOUT_SEX = ("population", "deaths", "survey_flows")
+"""Kinds that may come for persons only; a year that has both is ambiguous."""
 MANY_VINTAGES = ("population", "population_totals")
 """Kinds of which base, census and roll-forward may stand in one file."""
 
@@ -178,7 +180,9 @@ def _check_sexes(draft: Draft) -> None:
         return
     alone = frame["sex"] == "persons"
     if "age_group" in frame and draft.schema.kind != AS_PUBLISHED:
-        draft.find(alone, "SEX_NEEDED", column="sex")
+        divided = draft.schema.kind not in WITHOUT_SEX
+        apart = (~alone).groupby([frame[k] for k in key_columns(draft, "sex", "age_group")])
+        draft.find(alone & (divided | apart.transform("any")), "SEX_NEEDED", column="sex")
     value = draft.schema.value
     by = key_columns(draft, "sex")
     # Joined on the label, so that bands that differ by sex still meet.

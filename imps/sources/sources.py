@@ -201,6 +201,15 @@ class Sources:
         return share_after(self.census.date, self.year_end.interval(self.last_year))
 
     @property
+    def base_is_laid_out(self) -> bool:
+        """Whether the census sees sexes or ages within what was published of the base."""
+        if not self.census.with_ages:
+            return False
+        return not self.base.cells.single or (
+            self.census.cells.by_sex and not self.base.cells.by_sex
+        )
+
+    @property
     def own_kinds(self) -> tuple[SourceKind, ...]:
         """Kinds of source that are not of the package, each once."""
         return tuple(dict.fromkeys(s.kind for s in self.beside_survey if s.kind is not None))
@@ -347,7 +356,7 @@ class Sources:
         rows += [
             (
                 "deaths",
-                "mid-year intervals by sex and age",
+                f"mid-year intervals {self.deaths.detail}",
                 self.deaths.vintage,
                 self.deaths.reference,
             )

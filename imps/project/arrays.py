@@ -49,6 +49,8 @@ def detail_of(rows: pd.DataFrame, table: Table, log: Collector) -> Detail | None
     expected = dict(zip(found.lower_ages, (*found.groups[:-1], f"{found.lower_ages[-1]}+"),
                         strict=True))  # fmt: skip
     odd += [str(k) for k, first in firsts.items() if expected[min(first)] != str(k)]
+    if {"persons"} < set(rows[SEX]):
+        odd.append("persons")
     if not odd:
         return found
     log.add("AGE_GROUPS", file=table.name, column="age", texts=odd[:1], total=len(odd), ages=odd,

@@ -24,7 +24,6 @@ from imps.errors import LabelError, SourceError, some
 from imps.names import AGE, AGE_GROUP, FLOW_SIGN, SEXES, YEAR
 from imps.sources import (
     REGISTER,
-    TOTAL,
     BornBefore,
     Evidence,
     MirrorSeries,
@@ -93,29 +92,23 @@ def survey_observation(account: Account, survey: SurveyFlow) -> Observation:
     flow = account.flows[survey.flow]
     cells = flow.observe(flow.true + flow.bias)
     seen = survey.observed_cells
-    if survey.observed == TOTAL:
-        whole = seen.all(axis=(1, 2))
-        return Observation(
-            survey.name,
-            cells.sum((1, 2))[whole],
-            survey.estimate.values.sum(axis=(1, 2))[whole],
-            np.sqrt((survey.standard_error.values**2).sum(axis=(1, 2)))[whole],
-            tuple(f"{survey.name} {year}" for year in survey.years[whole]),
-            years=survey.years[whole],
-        )
+    axes = survey.published_axes
+    estimate, variance = survey.estimate.values, survey.standard_error.values**2
+    if axes:
+        cells, seen = cells.sum(axes), seen.all(axis=axes)
+        estimate, variance = estimate.sum(axis=axes), variance.sum(axis=axes)
+    groups = [str(group) for group in survey.estimate[AGE_GROUP].values]
+    rest = (
+        [""] if len(axes) == 2 else groups if axes else [f"{s} {g}" for s in SEXES for g in groups]
+    )
     labels = np.array(
-        [
-            f"{survey.name} {year} {sex} {group}"
-            for year in survey.years
-            for sex in SEXES
-            for group in survey.estimate[AGE_GROUP].values
-        ]
+        [f"{survey.name} {year} {cell}".strip() for year in survey.years for cell in rest]
     )
     return Observation(
         survey.name,
         cells.map(lambda x: x.reshape(len(labels), x.shape[-1]))[seen.ravel()],
-        survey.estimate.values[seen],
-        survey.standard_error.values[seen],
+        estimate[seen],
+        np.sqrt(variance)[seen] if axes else survey.standard_error.values[seen],
         tuple(str(label) for label in labels[seen.ravel()]),
         years=survey.years[np.nonzero(seen)[0]],
     )

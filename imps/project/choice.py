@@ -361,7 +361,7 @@ def _rolled(
         return None
     years = range(account.first_mid_year + 1, account.last_mid_year + 1)
     same = [s for s in stocks if s.vintage == end.vintage and s.at_mid_year]
-    by_year = {s.date.year: s for s in same}
+    by_year = {s.year: s for s in same}
     if any(s.by_rule for s in same) and not account.rolled_forward_rule:
         log.add(
             "SETTING_MISSING.rule",
@@ -370,16 +370,9 @@ def _rolled(
             vintage=end.vintage,
             flag=BY_RULE,
         )
-    lost = [y for y in years if y not in by_year]
-    if lost:
-        log.add(
-            "PERIOD_GAP.rolled",
-            file=end.table.name,
-            column="year",
-            total=len(lost),
-            vintage=end.vintage,
-            years=lost,
-        )
+    if years[-1] not in by_year:
+        log.add("PERIOD_GAP.rolled", file=end.table.name, column="year", vintage=end.vintage,
+                years=years[-1:])  # fmt: skip
         return None
     start = by_year.get(account.first_mid_year)
     apart = 0.0 if start is None else start.persons - base.persons
@@ -394,7 +387,7 @@ def _rolled(
             base=base,
         )
         return None
-    return tuple(by_year[y] for y in years)
+    return tuple(by_year[y] for y in years if y in by_year)
 
 
 def _same_cells(chosen: ChosenStocks, log: Collector) -> bool:

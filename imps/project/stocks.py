@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -14,6 +15,9 @@ from imps.project.sections import Account
 from imps.sources.stocks import BY_AGE, BY_SEX_AND_AGE, REGISTER, TOTAL, RolledForward, Stock
 
 COMPUTED = "base plus births, deaths and the flows of the tables; no roll-forward was given"
+BETWEEN = "between published years the components of the tables, and evenly what they lack"
+ROUNDED_SDS = 3.0
+"""Standard deviations of the rounding of cells that a change of the roll-forward may depart."""
 
 
 def stock_of(published: PublishedStock, name: str, account: Account) -> Stock:
@@ -63,16 +67,55 @@ def rolled_forward(chosen: ChosenStocks, account: Account, change: xr.DataArray)
     detailed = [s for s in chosen.rolled
                 if s.observed == BY_SEX_AND_AGE and s.detail.fixes_cells(n_ages)]  # fmt: skip
     published = [s for s in (chosen.base, *chosen.rolled) if not s.by_rule]
+    known = {first: base} | {s.year: s.persons for s in chosen.rolled}
+    between = [y for y in years if y not in known]
+    ruled = [*between, *(s.year for s in chosen.rolled if s.by_rule)]
+    rules = [account.rolled_forward_rule, BETWEEN if between else ""]
     return RolledForward(
-        xr.DataArray([base, *(s.persons for s in chosen.rolled)], dims=YEAR, coords={YEAR: years}),
-        by_rule=tuple(s.date.year for s in chosen.rolled if s.by_rule),
-        rule=account.rolled_forward_rule,
+        _with_years_between(known, change),
+        by_rule=tuple(sorted(ruled)),
+        rule="; ".join(filter(None, rules)),
         vintage=last.vintage,
         reference=_cited(published),
         by_sex=_sexes(last),
         by_sex_and_age=_over_years(detailed) if detailed else None,
         counted=counted(last.table, account),
     )
+
+
+def _with_years_between(known: Mapping[int, float], change: xr.DataArray) -> xr.DataArray:
+    """Totals of all years: between published ones by the change of the tables.
+
+    What that lacks at the next published year is spread evenly over the years between.
+    """
+    ends, total = sorted(known), dict(known)
+    for start, end in pairwise(ends):
+        own = np.cumsum(change.sel({YEAR: slice(start + 1, end)}).values)
+        lacks = known[end] - known[start] - own[-1]
+        for i, year in enumerate(range(start + 1, end)):
+            total[year] = known[start] + own[i] + lacks * (i + 1) / (end - start)
+    years = list(range(ends[0], ends[-1] + 1))
+    return xr.DataArray([total[y] for y in years], dims=YEAR, coords={YEAR: years})
+
+
+def unexplained(
+    chosen: ChosenStocks, change: xr.DataArray, first: int
+) -> dict[tuple[int, int], float]:
+    """Change of the published roll-forward beyond that of the tables, by first and last year.
+
+    No more than rounding of its cells is left out.
+    """
+    published = [s for s in chosen.rolled if not s.by_rule]
+    ends, found = [(first, chosen.base.persons)], {}
+    for stock in published:
+        start, before = ends[-1]
+        apart = stock.persons - before
+        apart -= float(change.sel({YEAR: slice(start + 1, stock.year)}).sum())
+        unit = stock.table.options.rounding or 1.0
+        if abs(apart) > 1 + unit * ROUNDED_SDS * (len(stock.rows) / 12) ** 0.5:
+            found[start + 1, stock.year] = apart
+        ends.append((stock.year, stock.persons))
+    return found
 
 
 def _sexes(stock: PublishedStock) -> xr.DataArray | None:

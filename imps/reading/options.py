@@ -165,11 +165,35 @@ class ReadOptions(BaseModel):
     )
 
 
+USED_BY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "age_counted": ("deaths", "survey_flows", "flow_schedule"),
+        "observed": ("population", "survey_flows"),
+        "sex_ratio": ("births",),
+        "cv_unit": ("survey_flows", "survey_totals"),
+        "includes": ("survey_flows", "survey_totals"),
+        "zero_no_contacts": ("survey_flows", "survey_totals"),
+        "standard_error_missing": ("survey_flows", "survey_totals"),
+        "sign": ("survey_flows", "survey_totals", "flow_schedule", "total_migration",
+                 "administrative_flows", "streams"),
+        "census_days": ("population", "population_totals", "stocks"),
+        "year_ends": ("population", "population_totals", "stocks"),
+        "special_populations": ("population", "population_totals", "stocks"),
+    }
+)  # fmt: skip
+"""Kinds of table that use an option; one that is not here may be used by any."""
 OPTION_NAMES: Final = tuple(ReadOptions.model_fields)
 
 
-def read_options(given: Mapping[str, Any], log: Collector) -> ReadOptions:
-    """Check declared options; unknown names and values go to the log, and are left out."""
+def read_options(given: Mapping[str, Any], log: Collector, kind: str = "") -> ReadOptions:
+    """Check declared options; unknown names and values go to the log, and are left out.
+
+    So do options that a table of this kind does not use: they would change nothing.
+    """
+    for name, kinds in USED_BY.items():
+        if kind and kind not in kinds and given.get(name) is not None:
+            log.add("OPTION_UNUSED", column=name, texts=[given[name]], name=name, kind=kind,
+                    kinds=kinds)  # fmt: skip
     stated = {name: value for name, value in given.items() if value is not None}
     try:
         return ReadOptions.model_validate(stated)

@@ -260,12 +260,13 @@ def _places(fit: Fit) -> pd.DataFrame:
             if survey.observed != BY_SEX_AND_AGE:
                 rows.append((f"{name} {year}", 0, top, *span))
                 continue
+            sexes = [f"{sex} " for sex in SEXES] if survey.by_sex else [""]
             # groups that begin at other ages for men and women are one block on the map
             first = survey.lower_ages.min(SEX).values.astype(int)
             last = np.r_[first[1:] - 1, top]
-            for sex in SEXES:
+            for sex in sexes:
                 for group, a, b in zip(survey.estimate[AGE_GROUP].values, first, last, strict=True):
-                    rows.append((f"{name} {year} {sex} {group}", int(a), int(b), *span))
+                    rows.append((f"{name} {year} {sex}{group}", int(a), int(b), *span))
     when = sources.census.date.year + (sources.census.date.month - 1) / 12
     span = (when - 0.5, when + 0.5)
     cells = sources.census.cells

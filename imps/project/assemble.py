@@ -155,6 +155,7 @@ def _sources(
     change = natural + sum((s.net for s in streams), 0.0 * natural) + _sum(changes, natural)
     if survey.total is not None:
         change = change + _net(survey.total, survey.basis, account)
+    stocks = stocks.with_base_at_year_end(change, log)
     later = bool(of_kinds(tables, "total_migration"))
     return Sources(
         area=account.geography or account.name or "the area of the account",

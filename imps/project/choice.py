@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from imps.demography.periods import YearEnd
+from imps.demography.periods import YearEnd, share_after
 from imps.names import AGE, SEX, SEXES
 from imps.project.arrays import complete, detail_of, labelled, laid_out
 from imps.project.sections import Account
@@ -24,6 +24,8 @@ from imps.reading.table import Table, of_kinds
 from imps.sources.detail import Detail
 from imps.sources.stocks import BY_AGE, BY_SEX, BY_SEX_AND_AGE, TOTAL
 
+HALF_A_YEAR = dt.timedelta(days=183)
+"""Time after the end of the account at which its census may be taken."""
 BY_RULE = "by rule"
 """Flag of a mid-year that was not published and is reached by the rule of the settings."""
 
@@ -48,6 +50,8 @@ class PublishedStock:
         Whether `rows` are sexes and ages; else all that was published are totals.
     schedule : DataArray (sex, age) or None
         Sexes and ages over which totals are laid, and groups within their sums.
+    moved : float
+        Persons by which a base within the year is carried to the end of its year.
     """
 
     vintage: str
@@ -58,11 +62,13 @@ class PublishedStock:
     by_sex: xr.DataArray | None = None
     cells: bool = True
     schedule: xr.DataArray | None = None
+    moved: float = 0.0
 
     @property
     def year_end(self) -> YearEnd:
         """The day at which stocks of its table stand."""
-        return YearEnd.of(self.table.options.year_ends or "06-30")
+        ends = self.table.options.year_ends or "06-30"
+        return YearEnd.of("12-31" if ends == "01-01" else ends)
 
     @property
     def at_mid_year(self) -> bool:
@@ -95,21 +101,25 @@ class PublishedStock:
     @cached_property
     def count(self) -> xr.DataArray:
         """Persons by sex and single age: as published, else laid out within what was."""
+        laid = self._laid_out()
+        return laid * (1 + self.moved / float(laid.sum())) if self.moved else laid
+
+    def _laid_out(self) -> xr.DataArray:
         if self.cells:
             sexes = SEXES if self.detail.by_sex else ("persons",)
             cells = {SEX: sexes, AGE: self.detail.lower_ages}
             return laid_out(labelled(self.rows, self.table.value, cells), self.schedule)
         assert self.schedule is not None  # or the stock was refused
         if self.by_sex is None:
-            return self.schedule * (self.persons / self.schedule.sum())
+            return self.schedule * ((self.persons - self.moved) / self.schedule.sum())
         return (self.schedule * (self.by_sex / self.schedule.sum(AGE))).transpose(SEX, AGE)
 
     @property
     def persons(self) -> float:
         """Persons of all ages and both sexes, as published if they were."""
         if self.total is not None:
-            return self.total
-        return float(self.rows[self.table.value].sum())
+            return self.total + self.moved
+        return float(self.rows[self.table.value].sum()) + self.moved
 
     @property
     def by_rule(self) -> bool:
@@ -139,6 +149,21 @@ class ChosenStocks:
     rolled: tuple[PublishedStock, ...]
     schedule: Mapping[int, PublishedStock]
 
+    def with_base_at_year_end(self, change: xr.DataArray, log: Collector) -> ChosenStocks:
+        """The same with a base of another day carried to the end of its year.
+
+        By the share of a year that lies between, of the change (year) of the first interval;
+        it is spread over ages as the base is.
+        """
+        base = self.base
+        if base.at_mid_year:
+            return self
+        share = share_after(base.date, base.year_end.interval(base.year))
+        moved = share * float(change[0])
+        log.add("BASE_MOVED", file=base.table.name, column="year", date=base.date, persons=moved,
+                ends=base.year_end.said(base.year), share=share)  # fmt: skip
+        return replace(self, base=replace(base, moved=moved))
+
     @property
     def open_age(self) -> int:
         """Start of the open age group of the base."""
@@ -152,18 +177,8 @@ def choose_stocks(tables: Sequence[Table], account: Account, log: Collector) -> 
         return None
     stocks, schedule = _with_schedule(_with_totals(tables, log), account, log)
     first, last = account.first_mid_year, account.last_mid_year
-    at_first = [s for s in stocks if s.year == first and s.at_mid_year]
-    if not at_first and any(s.year == first for s in stocks):
-        given = next(s for s in stocks if s.year == first)
-        log.add(
-            "STOCK_DATE.base",
-            file=given.table.name,
-            column="year",
-            texts=[given.date],
-            date=given.date,
-            first=first,
-        )
-        return None
+    in_first = [s for s in stocks if s.year == first]
+    at_first = [s for s in in_first if s.at_mid_year] or in_first
     base = _one("the base", "base_vintage", at_first, account.base_vintage, log)
     at_last = [s for s in stocks if last in (s.year, s.date.year)]
     census = _census(at_last, account, log)
@@ -333,13 +348,15 @@ def _census(
     if len(on_census_day) == 1 and not account.census_vintage:
         candidates = on_census_day
     census = _one("the census", "census_vintage", candidates, account.census_vintage, log)
-    if census is not None and census.date > census.year_end.on(account.last_mid_year):
+    last = None if census is None else census.year_end.on(account.last_mid_year)
+    if census is not None and last is not None and census.date > last + HALF_A_YEAR:
         log.add(
             "STOCK_DATE.census",
             file=census.table.name,
             column="year",
             texts=[census.date],
             date=census.date,
+            ends=last,
         )
         return None
     return census

@@ -22,11 +22,12 @@ ROUNDED_SDS = 3.0
 
 def stock_of(published: PublishedStock, name: str, account: Account) -> Stock:
     """A base or census as a source of the account."""
+    carried = name == "base" and not published.at_mid_year
     quality = account.base_quality if name == "base" else account.census_quality
     return Stock(
         published.count,
         published.observed,
-        published.date,
+        published.year_end.on(published.year) if carried else published.date,
         0.0 if quality == REGISTER else _relative_error(name, account),
         published.vintage,
         published.table.references(published.rows),
@@ -34,6 +35,7 @@ def stock_of(published: PublishedStock, name: str, account: Account) -> Stock:
         counted(published.table, account),
         quality,
         None if published.detail.single or not published.cells else published.detail.lower_ages,
+        published.date if carried else None,
     )
 
 

@@ -131,6 +131,8 @@ def _check_shape(draft: Draft, series: pd.DataFrame) -> None:
         for one, two in shape.overlaps:
             places.setdefault(("AGE_OVERLAP", one, two), []).extend((at[one], at[two]))
         for lost in shape.gaps:
+            if draft.options.open_age is not None and lost[0] >= draft.options.open_age:
+                continue  # the ages above are summed, as far as there are any
             after = min((band for band in at if band[0] == lost[1]), default=lost)
             places.setdefault(("AGE_GAP", lost, after), []).append(at[after])
     for (code, one, two), rows in places.items():

@@ -33,6 +33,7 @@ MANY_VINTAGES = ("population", "population_totals")
 def check_table(draft: Draft) -> None:
     """Run every check of one table, in the order in which they depend on each other."""
     _choose_vintage(draft)
+    _choose_quarter(draft)
     _check_empty(draft)
     if draft.log.failed and _keys_failed(draft):
         return
@@ -78,6 +79,15 @@ def _choose_vintage(draft: Draft) -> None:
         draft.frame = frame[~other].reset_index(drop=True)
     elif len(found) > 1 and draft.schema.kind not in MANY_VINTAGES:
         draft.add("VINTAGE_NEEDED", column="vintage", texts=found, found=found, last=found[-1])
+
+
+def _choose_quarter(draft: Draft) -> None:
+    """Of a stock of every quarter the date at which years of the account end is kept."""
+    ends = draft.metadata.pop("quarters", "")
+    if ends:
+        other = ~draft.frame["date"].str.endswith(ends)
+        draft.find(other, "QUARTERS_CHOSEN", column="year", ends=ends)
+        draft.frame = draft.frame[~other].reset_index(drop=True)
 
 
 def _check_empty(draft: Draft) -> None:

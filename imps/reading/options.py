@@ -24,6 +24,11 @@ AT_DEATH: Final = "at-death"
 AT_MID_YEAR: Final = "at-mid-year"
 AT_YEAR_END: Final = "at-year-end"
 
+SAME_PERIODS: Final = MappingProxyType(
+    {"year-ending-june": MID_YEAR, "year-ending-december": CALENDAR_YEAR}
+)
+"""Other names of periods."""
+
 Encoding = Literal["utf-8", "cp1252", "latin-1", "iso-8859-15", "utf-16"]
 Period = Literal[
     "calendar-year", "mid-year", "year-ending-march", "year-ending-august", "account-year"
@@ -85,7 +90,7 @@ class ReadOptions(BaseModel):
     year_ends: Text | None = Field(
         None,
         description='Month and day at whose end stocks with a bare year stand, such as "12-31"; '
-        "30 June unless told.",
+        '"01-01" for 1 January; 30 June unless told.',
     )
     geography: Text | None = Field(None, description="Area of the figures.")
     definition: Text | None = Field(None, description="What the figures measure.")
@@ -195,6 +200,8 @@ def read_options(given: Mapping[str, Any], log: Collector, kind: str = "") -> Re
             log.add("OPTION_UNUSED", column=name, texts=[given[name]], name=name, kind=kind,
                     kinds=kinds)  # fmt: skip
     stated = {name: value for name, value in given.items() if value is not None}
+    if isinstance(stated.get("period"), str):
+        stated["period"] = SAME_PERIODS.get(stated["period"], stated["period"])
     try:
         return ReadOptions.model_validate(stated)
     except ValidationError as error:

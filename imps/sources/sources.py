@@ -148,7 +148,7 @@ class Sources:
     @property
     def last_year(self) -> int:
         """Year of the mid-year at which the roll-forward meets the census."""
-        return self.year_end.year_of(self.census.date)
+        return int(self.rolled_forward.total[YEAR].values[-1])
 
     @property
     def ages(self) -> np.ndarray:

@@ -51,6 +51,8 @@ class Stock:
     lower_ages : tuple of int or None
         First ages of the published age groups, the last of them that of the open group of
         `count`; None where single years were published.
+    taken : date or None
+        Day of the published figure where `count` is it carried to `date`.
     """
 
     count: xr.DataArray
@@ -63,6 +65,7 @@ class Stock:
     counted: Counted = USUAL_RESIDENTS
     quality: str = CENSUS
     lower_ages: tuple[int, ...] | None = None
+    taken: dt.date | None = None
 
     def __post_init__(self) -> None:
         check_dims(self.count, (SEX, AGE), self.name)
@@ -127,7 +130,10 @@ class Stock:
     def detail(self) -> str:
         """Date and detail in which it was published, in words."""
         what = "total only; ages are a schedule" if self.observed == TOTAL else self.cells.said
-        return f"{spelt_out(self.date)}, {what}"
+        day = spelt_out(self.date)
+        if self.taken is not None:
+            day = f"{spelt_out(self.taken)}, carried to {day}"
+        return f"{day}, {what}"
 
     @property
     def at_mid_year(self) -> bool:

@@ -13,6 +13,7 @@ from imps.results.attribution import Attribution
 from imps.results.predictive import Coverage, LexisSurface, Predictive
 from imps.results.reconciliation import Reconciliation
 from imps.results.verdict import Verdict
+from imps.sources.detail import Detail
 from imps.sources.kinds import KINDS
 
 CHAINS, DRAWS, AGES, YEARS = 2, 101, np.arange(21), np.arange(2002, 2007)
@@ -71,6 +72,7 @@ def attribution(verdict=VERDICT):
         period="mid-2001 to the census of 30 June 2006",
         verdict=verdict,
         passed=verdict.usable,
+        detail=Detail(True, tuple(int(a) for a in AGES)),
     )
 
 

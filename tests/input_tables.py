@@ -159,6 +159,7 @@ def calendar_years(project: Path) -> Path:
         ('period = "mid-year"', 'period = "calendar-year"'),
         ('age_counted = "at-mid-year"', 'age_counted = "at-death"'),
         ('calendar_to_mid_year = ""', 'calendar_to_mid_year = "mean-of-two-calendar-years"'),
+        ("last_mid_year", 'year_ends = "06-30"\nlast_mid_year'),
     )
 
 

@@ -110,7 +110,7 @@ def test_every_known_name_is_told():
 
 
 def test_a_cause_may_have_an_outcome_of_its_own():
-    assert CODES["STOCK_DATE"] == "ASK" and CATALOGUE["STOCK_DATE.base"].outcome == "REJECT"
+    assert CODES["STOCK_DATE"] == "ASK" and CATALOGUE["STOCK_DATE.census"].outcome == "REJECT"
 
 
 def test_the_page_of_codes_lists_each_code_and_option():

@@ -53,6 +53,7 @@ GROUPS = ("0-1", "2-3", "4+")
 YEARS = range(2002, 2005)
 DECLARED = {
     "geography": "Exampleland", "first_mid_year": 2001, "last_mid_year": 2004,
+    "components_differ": "invented",
     "census_standard_error": 0.001,
 }  # fmt: skip
 
@@ -311,25 +312,45 @@ def test_a_census_day_is_told_apart_by_its_date():
     assert sources.share_after_census == pytest.approx(62 / 365, abs=0.005)
 
 
-def test_a_census_after_the_mid_year_is_refused():
+def test_a_census_after_the_mid_year_has_the_change_since_taken_off():
     census = [{**r, "year": "10 October 2004"} for r in population((2004,), AGES)]
     frames = small(population=population((2001,), AGES) + census)
-    more = {"population": {"census_days": ["2004-10-10"]}}
-    assert "lies after 30 June" in found(frames, "STOCK_DATE", REJECT, **more)
+    sources = joined(frames, population={"census_days": ["2004-10-10"]})
+    assert sources.last_year == 2004
+    assert sources.share_after_census == pytest.approx(-102 / 365, abs=0.01)
+    late = [{**r, "year": "31 December 2004"} for r in population((2004,), AGES)]
+    frames = small(population=population((2001,), AGES) + late)
+    more = {"population": {"census_days": ["2004-12-31"]}}
+    message = found(frames, "STOCK_DATE", REJECT, **more)
+    assert "half a year after" in message and "last_mid_year" in message
 
 
-def test_a_base_on_census_day_is_refused():
+def test_a_base_on_census_day_is_carried_to_the_end_of_its_year():
     base = [{**r, "year": "29 April 2001"} for r in population((2001,), AGES)]
     frames = small(population=base + population((2004,), AGES))
     more = {"population": {"census_days": ["2001-04-29"]}}
-    assert "no mid-year estimate" in found(frames, "STOCK_DATE", REJECT, **more)
+    assert "the base of 2001-04-29 is carried" in found(frames, "BASE_MOVED", CONVERT, **more)
+    moved, plain = joined(frames, **more), joined(small())
+    change = float(plain.rolled_forward.total.diff("year")[0])
+    assert moved.base.total - plain.base.total == pytest.approx(62 / 365 * change, rel=0.03)
+    assert moved.base.taken == dt.date(2001, 4, 29) and moved.years.tolist() == [2002, 2003, 2004]
 
 
-def test_a_roll_forward_with_a_gap_is_refused():
+def test_years_of_a_roll_forward_that_were_not_published_are_reached_by_rule():
     rows = vintages(rolled=population((2001, 2002, 2004), AGES, 5400),
                     census=population((2004,), AGES))  # fmt: skip
     account = {"rolled_forward_vintage": "rolled"}
-    assert "no mid-years 2003" in found(small(population=rows), "PERIOD_GAP", REJECT, account)
+    rolled = joined(small(population=rows), account=account).rolled_forward
+    assert rolled.by_rule == (2003,) and "evenly" in rolled.rule
+    change = float(
+        joined(small()).rolled_forward.total.diff("year").sel(year=slice(2003, 2004)).sum()
+    )
+    lacks = float(rolled.total[-1] - rolled.total[1]) - change
+    first = float(joined(small()).rolled_forward.total.diff("year").sel(year=2003))
+    assert float(rolled.total[2] - rolled.total[1]) == pytest.approx(first + lacks / 2)
+    late = vintages(rolled=population((2001, 2002), AGES, 5400), census=population((2004,), AGES))
+    message = found(small(population=late), "VINTAGE_NEEDED", ASK, account)
+    assert "rolled" in message
 
 
 def test_a_roll_forward_that_starts_elsewhere_is_refused():
@@ -357,13 +378,12 @@ def test_the_error_of_the_census_is_asked_for():
     assert "account.census_standard_error" in message
 
 
-def test_age_bands_are_refused_where_cohorts_are_followed():
-    bands = ("0-1", "2-3", "4+")
-    frames = small(population=population((2001, 2004), bands))
-    message = found(frames, "SINGLE_AGES_NEEDED", REJECT)
-    assert "0-1, 2-3" in message and "follows each cohort" in message
-    message = found(small(deaths=deaths(YEARS, bands)), "SINGLE_AGES_NEEDED", REJECT)
-    assert message.startswith("SINGLE_AGES_NEEDED  deaths (data frame)")
+def test_age_groups_that_differ_between_years_are_refused():
+    mixed = pd.concat(
+        [deaths((2002,), ("0-1", "2-3", "4+")), deaths((2003, 2004), ("0", "1-3", "4+"))]
+    )
+    message = found(small(deaths=mixed), "AGE_GROUPS", REJECT)
+    assert "0-1, 2-3" in message and "Sum finer ages" in message
 
 
 @pytest.mark.parametrize(

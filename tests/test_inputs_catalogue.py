@@ -879,6 +879,9 @@ def test_F04_total_differs_from_sexes(tmp_path):
 
 def test_F05_persons_only(tmp_path):
     rows = [{**r, "sex": "Persons"} for r in population() if r["sex"] == "male"]
+    accepted(write(tmp_path, rows), "population")
+    both = [{**r, "age": r["age"]} for r in population() if (r["sex"], r["age"]) != ("female", "0")]
+    rows = [{**r, "sex": "Persons"} if r["age"] == "0" else r for r in both]
     refused(write(tmp_path, rows), "population", "SEX_NEEDED", row=2, column="sex")
 
 

@@ -7,7 +7,8 @@ everything is jointly normal. Arrays run over (sex, age reached, interval).
 The equations, with t the intervals from base to census and L the Lexis map:
 
     base      = published base - P0 (level + children + young + old + smooth over age
-                                     + stated error + ages misstated + cells)
+                                     + stated error + ages misstated + cells
+                                     + layout within published cells)
     x_k       = m_k (1 + level + era_t + years_t + age + age x years_t + children
                      + children unseen + layout within groups + cells_t) + schedule error
     p_k       = m_k (level + sex + young + era_t + drift_t - children unseen)      survey bias,
@@ -42,6 +43,7 @@ from imps.account.affine import Affine, zero
 from imps.account.carried import layout_of_carried
 from imps.account.flows import Flow, erring_together, survey_flow
 from imps.account.latents import Latents, Resolution
+from imps.account.layout import base_layout, deaths_layout
 from imps.account.nonlinear import Form
 from imps.account.parts import (
     Carried,
@@ -228,7 +230,7 @@ def build_account(
     flows = erring_together(latents, flows)
     base_error = stock_error(latents, "base", sources.base.count.values, fine)
     base_error = base_error + stock_sampling(latents, sources.base, "base", "base")
-    base_error = base_error + base_cells(latents, sources.base)
+    base_error = base_error + base_cells(latents, sources.base) + base_layout(latents, sources)
     undercount = stock_error(latents, "census", sources.census.count.values, fine)
     return Account(
         sources=sources,
@@ -236,7 +238,8 @@ def build_account(
         latents=latents,
         base_error=base_error,
         births_error=registration_error(latents, "births", registered_births(sources)),
-        deaths_error=registration_error(latents, "deaths", registered_deaths(sources)),
+        deaths_error=registration_error(latents, "deaths", registered_deaths(sources))
+        + deaths_layout(latents, sources),
         flows=flows,
         carried=(*parts, *carried_changes(latents, sources)),
         layout=layout,

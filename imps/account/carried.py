@@ -16,9 +16,10 @@ from imps.account.parts import known_changes
 from imps.account.stocks import registered_births, registered_deaths
 from imps.demography.accounting import along_cohorts, carry
 from imps.demography.periods import mid_year_average, mid_year_interval
-from imps.demography.schedules import group_matrix, migration_schedule, spreading_rule
+from imps.demography.schedules import counted_at, migration_schedule, spreading_rule
 from imps.names import AGE, EMIGRATION, FLOW_SIGN, SEX, SEXES, YEAR
-from imps.sources import BY_SEX_AND_AGE, Sources
+from imps.sources import Sources
+from imps.sources.definitions import AT_MOVE
 
 
 def flows_as_laid_out(sources: Sources) -> dict[str, np.ndarray]:
@@ -26,7 +27,8 @@ def flows_as_laid_out(sources: Sources) -> dict[str, np.ndarray]:
     inner = [mid_year_interval(int(y)) for y in sources.years]
     out = {}
     for name, survey in sources.survey_flows.items():
-        groups = group_matrix(survey.lower_ages.values, sources.ages.size)
+        at_move = survey.ages == AT_MOVE
+        groups = counted_at(survey.lower_ages.values, sources.ages.size, at_move=at_move)
         spread = spreading_rule(migration_schedule(sources.ages.size, name), groups)
         rule = mid_year_average([int(y) for y in survey.years], inner, survey.basis)
         cells = survey.estimate.values
@@ -72,7 +74,7 @@ def _published_cells(sources: Sources) -> dict[int, np.ndarray]:
     if cells is None:
         return {}
     stocks = {int(y): cells.sel({YEAR: y}).transpose(SEX, AGE).values for y in cells[YEAR]}
-    if sources.base.observed == BY_SEX_AND_AGE or len(stocks) == 1:
+    if sources.base.fixes_cells or len(stocks) == 1:
         stocks[start] = sources.base.count.values
     return {year: stocks[year] for year in sorted(stocks) if year <= sources.last_year}
 

@@ -24,7 +24,7 @@ from imps.demography.periods import (
 from imps.demography.schedules import (
     autoregressive,
     child_hats,
-    group_matrix,
+    counted_at,
     migration_schedule,
     pull_to_groups,
     smooth_shapes,
@@ -35,6 +35,7 @@ from imps.demography.schedules import (
 from imps.errors import SourceError
 from imps.names import EMIGRATION, FLOW_SIGN, IMMIGRATION
 from imps.sources import TOTAL, Era, Sources, SurveyFlow
+from imps.sources.definitions import AT_MOVE
 
 LEAST_OF_SCHEDULE = 0.2
 """Share of its schedule that a flow keeps at any age when the carried net is laid on it."""
@@ -94,7 +95,8 @@ def survey_flow(
     years = [int(y) for y in survey.years]
     outer = covering_intervals(years, survey.basis)
     inner = [mid_year_interval(int(y)) for y in sources.years]
-    groups = group_matrix(survey.lower_ages.values, sources.ages.size)
+    at_move = survey.ages == AT_MOVE
+    groups = counted_at(survey.lower_ages.values, sources.ages.size, at_move=at_move)
     generic = migration_schedule(sources.ages.size, survey.flow)
     half = 0.5 * FLOW_SIGN[survey.flow] * layout
     shape = pull_to_groups(generic, groups, survey.estimate.values.mean(axis=0))

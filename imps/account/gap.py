@@ -35,6 +35,7 @@ from imps.account.observations import census_day_population, census_observation,
 from imps.account.parts import FLOW_LAYOUT, known_changes
 from imps.account.stocks import random_error_of, registered_births, registered_deaths
 from imps.demography.accounting import along_cohorts, carry
+from imps.demography.layout import within_cells
 from imps.demography.schedules import migration_schedule
 from imps.names import EMIGRATION, FLOW_SIGN
 from imps.sources import TOTAL, SurveyFlow
@@ -148,13 +149,10 @@ def _survey_errors(account: Account, flow: str) -> dict[str, tuple[Affine, Affin
     bias = _to_gap(account, flow, operator.observe(operator.bias))
     sampling = _to_gap(account, flow, _cell_errors(account, flow)[0])
     size = survey.standard_error.values
-    if survey.observed == TOTAL:
-        n = len(survey.years)
-        yearly = np.sqrt((size**2).sum(axis=(1, 2)))
-        errors = (_schedule(survey) * yearly[:, None, None])[..., None] * np.eye(n)[:, None, None]
-    else:
-        n = size.size
-        errors = np.diag(size.ravel()).reshape(*size.shape, n)
+    axes = survey.published_axes
+    own = np.sqrt((size**2).sum(axis=axes, keepdims=True)) if axes else size
+    each = np.diag(own.ravel()).reshape(*own.shape, -1)
+    errors = _schedule(survey)[..., None] * each if axes else each
     noise = Affine(np.zeros(size.shape), {f"{flow} noise": errors})
     return {
         f"{flow}_bias": (bias, bias),
@@ -170,21 +168,24 @@ def _to_gap(account: Account, flow: str, cells: Affine) -> Affine:
 def _cell_errors(account: Account, flow: str) -> tuple[Affine, Affine]:
     """Published minus expected survey cells: by sampling, and by the schedule of ages.
 
-    Where only totals were published the cells are a schedule. Sampling error is then that
-    of the total, laid out as the schedule is; how the schedule errs within a year, which
-    sums to zero over its cells, is no sampling error.
+    Where only totals, or only persons, were published the cells within are a schedule.
+    Sampling error is then that of the published figure, laid out as the schedule is; how the
+    schedule errs within it, which sums to zero over its cells, is no sampling error.
     """
     operator, survey = account.flows[flow], account.sources.survey_flows[flow]
     error = survey.estimate.values - operator.observe(operator.true + operator.bias)
-    if survey.observed != TOTAL:
+    if not survey.published_axes:
         return error, zero(error.shape)
-    sampling = error.sum((1, 2)).einsum("csg,c...->csg...", _schedule(survey))
+    rule = {2: "csg,c...->csg...", 1: "csg,cg...->csg..."}[len(survey.published_axes)]
+    sampling = error.sum(survey.published_axes).einsum(rule, _schedule(survey))
     return sampling, error - sampling
 
 
 def _schedule(survey: SurveyFlow) -> np.ndarray:
-    """Share of each cell in the total of its year, (year, sex, age group)."""
+    """Share of each cell in what was published of its year, (year, sex, age group)."""
     cells = survey.estimate.values
+    if survey.observed != TOTAL:
+        return np.full(cells.shape, 0.5)  # persons: each sex has a half
     return cells / cells.sum(axis=(1, 2), keepdims=True)
 
 
@@ -233,8 +234,5 @@ def census_noise(account: Account) -> np.ndarray:
     """Random error of the rows of a census, taken or planned, (sex, age, row), persons."""
     count = account.sources.census.count.values
     rows = census_observation(account).standard_error
-    if rows.size == count.size:
-        return np.diag(rows).reshape(*count.shape, -1)
-    share = count.reshape(rows.size, -1) / count.reshape(rows.size, -1).sum(axis=1, keepdims=True)
-    each = np.stack([np.outer(x, e) for x, e in zip(share, np.diag(rows), strict=True)])
-    return each.reshape(*count.shape, -1)
+    rule = account.sources.census.cells.counting(count.shape[1])
+    return within_cells(np.diag(rows), rule, count).transpose(1, 2, 0)

@@ -11,7 +11,7 @@ from imps.account.affine import Affine
 from imps.account.nonlinear import Curve
 from imps.account.priors import LOG_SD, Priors
 from imps.errors import PriorError
-from imps.sources import BY_SEX_AND_AGE, Sources
+from imps.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Resolution:
 
     @classmethod
     def for_sources(cls, sources: Sources) -> Resolution:
-        """Fine where both stocks were published by sex and age, modest where only totals were."""
-        detailed = {sources.base.observed, sources.census.observed} == {BY_SEX_AND_AGE}
+        """Fine where both stocks were published with ages, modest where only totals were."""
+        detailed = sources.base.with_ages and sources.census.with_ages
         return cls(12, 20) if detailed else cls(5, 4)
 
 

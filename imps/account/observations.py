@@ -23,14 +23,14 @@ from imps.demography.schedules import autoregressive, smooth_shapes
 from imps.errors import LabelError, SourceError, some
 from imps.names import AGE, AGE_GROUP, FLOW_SIGN, SEXES, YEAR
 from imps.sources import (
-    BY_SEX,
-    TOTAL,
+    REGISTER,
     BornBefore,
     Evidence,
     MirrorSeries,
     Register,
     SurveyFlow,
 )
+from imps.sources.detail import Detail
 
 
 @dataclass(frozen=True)
@@ -92,29 +92,23 @@ def survey_observation(account: Account, survey: SurveyFlow) -> Observation:
     flow = account.flows[survey.flow]
     cells = flow.observe(flow.true + flow.bias)
     seen = survey.observed_cells
-    if survey.observed == TOTAL:
-        whole = seen.all(axis=(1, 2))
-        return Observation(
-            survey.name,
-            cells.sum((1, 2))[whole],
-            survey.estimate.values.sum(axis=(1, 2))[whole],
-            np.sqrt((survey.standard_error.values**2).sum(axis=(1, 2)))[whole],
-            tuple(f"{survey.name} {year}" for year in survey.years[whole]),
-            years=survey.years[whole],
-        )
+    axes = survey.published_axes
+    estimate, variance = survey.estimate.values, survey.standard_error.values**2
+    if axes:
+        cells, seen = cells.sum(axes), seen.all(axis=axes)
+        estimate, variance = estimate.sum(axis=axes), variance.sum(axis=axes)
+    groups = [str(group) for group in survey.estimate[AGE_GROUP].values]
+    rest = (
+        [""] if len(axes) == 2 else groups if axes else [f"{s} {g}" for s in SEXES for g in groups]
+    )
     labels = np.array(
-        [
-            f"{survey.name} {year} {sex} {group}"
-            for year in survey.years
-            for sex in SEXES
-            for group in survey.estimate[AGE_GROUP].values
-        ]
+        [f"{survey.name} {year} {cell}".strip() for year in survey.years for cell in rest]
     )
     return Observation(
         survey.name,
         cells.map(lambda x: x.reshape(len(labels), x.shape[-1]))[seen.ravel()],
-        survey.estimate.values[seen],
-        survey.standard_error.values[seen],
+        estimate[seen],
+        np.sqrt(variance)[seen] if axes else survey.standard_error.values[seen],
         tuple(str(label) for label in labels[seen.ravel()]),
         years=survey.years[np.nonzero(seen)[0]],
     )
@@ -144,24 +138,30 @@ def census_observation(account: Account) -> Observation:
     census = account.sources.census
     expected = census_day_population(account) - account.census_undercount
     expected = expected - account.census_sampling
-    count = census.count.values
-    if census.observed == TOTAL:
-        se = np.array([census.relative_standard_error * census.total])
-        return Observation("census", _row(expected.sum()), np.array([count.sum()]), se, ("census",))
-    if census.observed == BY_SEX:
-        by_sex = count.sum(axis=1)
-        se = census.relative_standard_error * by_sex * np.sqrt(2)
-        labels = tuple(f"census {sex}" for sex in SEXES)
-        return Observation("census", expected.sum((1,)), by_sex, se, labels)
-    labels = tuple(f"census {sex} {age}" for sex in SEXES for age in account.sources.ages)
+    detail = census.cells
+    count = _in_cells(census.count.values, detail)
+    if census.with_ages or census.quality == REGISTER:
+        se = np.sqrt(_in_cells(stated_errors(account.latents, census)[0] ** 2, detail))
+    else:
+        se = census.relative_standard_error * count * np.sqrt(count.size)
     return Observation(
         "census",
-        expected.map(lambda x: x.reshape(len(labels), x.shape[-1])),
-        count.ravel(),
-        stated_errors(account.latents, census)[0].ravel(),
-        labels,
-        ages=_single_ages(account.sources.ages, account.sources.ages[-1]),
+        expected.map(lambda x: _in_cells(x, detail)),
+        count,
+        se,
+        tuple(f"census {label}".strip() for label in detail.labels),
+        ages=detail.ages if census.with_ages else None,
     )
+
+
+def _in_cells(values: np.ndarray, detail: Detail) -> np.ndarray:
+    """Sums of (sex, age, ...) over what was published together, (cell, ...)."""
+    whole = len(detail.lower_ages) == 1
+    axes = (() if detail.by_sex else (0,)) + ((1,) if whole else ())
+    summed = values.sum(axis=axes) if axes else values
+    if not whole and not detail.single:
+        summed = np.add.reduceat(summed, detail.lower_ages, axis=int(detail.by_sex))
+    return summed.reshape(-1, *values.shape[2:])
 
 
 @singledispatch

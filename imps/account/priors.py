@@ -35,6 +35,7 @@ from imps.account.prior_rows import (
     ERAS,
     FAMILIES,
     FIXED,
+    LAYOUTS,
     LOG_SD,
     OPTIONAL_PRIORS,
     PRIORS,
@@ -276,6 +277,10 @@ def completed(priors: Priors, sources: Sources) -> Priors:
     rows = [row for stream in sources.streams for row in stream_rows(stream, top)]
     if REGISTER in (sources.base.quality, sources.census.quality):
         rows.append(REGISTER_CELLS)
+    if sources.base_is_laid_out:
+        rows.append(LAYOUTS["base"])
+    if sources.deaths.cells is not None and sources.census.with_ages:
+        rows.append(LAYOUTS["deaths"])
     rows = [row for row in rows if row.name not in priors]
     table = with_fixed(priors).add(*(prior_of(kind) for kind in kinds), *rows)
     return table if sources.survey_flows else _without_survey(table, sources)

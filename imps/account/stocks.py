@@ -14,7 +14,7 @@ from imps.demography.schedules import (
     young_adults,
 )
 from imps.names import SEX, SEXES, YEAR
-from imps.sources import BY_SEX_AND_AGE, REGISTER, Sources, Stock
+from imps.sources import REGISTER, Sources, Stock
 
 COVERAGE = "census_coverage"
 """Source of the gap that the error of the census is."""
@@ -92,9 +92,9 @@ def stock_sampling(latents: Latents, stock: Stock, name: str, source: str) -> Af
     were published has the stated error in their rows.
     """
     count = stock.count.values
-    if stock.quality == REGISTER or (stock.observed != BY_SEX_AND_AGE and name == "census"):
+    if stock.quality == REGISTER or (not stock.with_ages and name == "census"):
         return zero(count.shape)
-    detailed = stock.observed == BY_SEX_AND_AGE
+    detailed = stock.with_ages
     share = stated_errors(latents, stock)[1] if detailed else stock.relative_standard_error
     error = latents.field(f"{name}_sampling", share * count[..., None], source=source)
     if not detailed:
@@ -108,7 +108,7 @@ def stock_sampling(latents: Latents, stock: Stock, name: str, source: str) -> Af
 def base_cells(latents: Latents, base: Stock) -> Affine:
     """Random error of each cell of the base, (sex, age), persons; that of a census is its rows'."""
     count = base.count.values
-    if base.observed != BY_SEX_AND_AGE:
+    if not base.with_ages:
         return zero(count.shape)
     own = np.diag(stated_errors(latents, base)[0].ravel())
     return latents.field("base_cells", own.reshape(*count.shape, -1), source="base")
@@ -117,7 +117,7 @@ def base_cells(latents: Latents, base: Stock) -> Affine:
 def deaths_misplaced(latents: Latents, sources: Sources) -> Affine:
     """Deaths put to the wrong one of two neighbouring cohorts, (sex, age) at the end, persons."""
     share = latents.fixed("deaths_cell_error", "deaths", 0.0, 1.0)
-    if sources.census.observed != BY_SEX_AND_AGE:
+    if not sources.census.with_ages:
         return zero(sources.census.count.shape)
     died = share * along_cohorts(registered_deaths(sources))
     moved = np.sqrt(0.5) * 0.5 * (died[:, 1:] + died[:, :-1])  # each cell has two neighbours

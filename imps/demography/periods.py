@@ -297,12 +297,14 @@ def mid_year_average(
 def share_after(day: dt.date, interval: Period) -> float:
     """Share of an interval that is still to come at the start of `day`.
 
+    Negative where the day lies after its end, by no more than half its length.
+
     Examples
     --------
     >>> round(share_after(dt.date(2001, 4, 29), mid_year_interval(2001)), 4)
     0.1722
     """
     moment = decimal_date(day)
-    if not interval.start <= moment <= interval.end:
+    if not interval.start <= moment <= interval.end + interval.length / 2:
         raise DefinitionError(f"{day} does not lie in the {interval}.")
     return (interval.end - moment) / interval.length

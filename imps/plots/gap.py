@@ -14,6 +14,8 @@ from imps.notebook_cards import Unit
 from imps.plots.marks import SIGNED, interval_bars, room_for_labels, zero_line
 from imps.plots.style import GREY, INK, open_page, styled
 from imps.results.attribution import KNOWN, OF_LAST_STOCK, PRIOR_DRIVEN, Attribution, contributing
+from imps.results.detail import age_said, in_bands, in_detail, needs_sexes
+from imps.sources.detail import Detail
 from imps.sources.kinds import title
 
 AGE_STEP = 5
@@ -154,6 +156,7 @@ def plot_gap_pyramid(
     source = {
         "total": "Only totals were published: ages and sexes are the account's reconstruction.",
         "sex": "Sexes are published; ages of the roll-forward are the account's reconstruction.",
+        "age": "Ages are published; the sexes are the account's reconstruction.",
         "sex and age": "Both ends are published by sex and age.",
     }[attribution.observed]
     worst = table.loc[table["mean"].abs().idxmax()]
@@ -195,9 +198,12 @@ def gap_pyramid_data(attribution: Attribution) -> pd.DataFrame:
     DataFrame
         sex, age_group, gap, mean, sd, lower95, upper95.
     """
+    needs_sexes(attribution.detail, "the pyramid of the gap")
     own = [s for s in attribution.contributions[SOURCE].values if s not in OF_LAST_STOCK]
-    error = _by_age_group(attribution.contributions.sel({SOURCE: own}).sum(SOURCE, skipna=False))
-    gap = _by_age_group(attribution.gap)
+    error = _by_age_group(
+        attribution.contributions.sel({SOURCE: own}).sum(SOURCE, skipna=False), attribution.detail
+    )
+    gap = _by_age_group(attribution.gap, attribution.detail)
     draws = error.transpose(SEX, "age_group", CHAIN, DRAW).values
     draws = draws.reshape(*draws.shape[:2], -1)
     lower, upper = ends(draws, axis=-1)
@@ -214,12 +220,9 @@ def gap_pyramid_data(attribution: Attribution) -> pd.DataFrame:
     return pd.DataFrame({k: v.ravel() for k, v in columns.items()}, index=index).reset_index()
 
 
-def _by_age_group(cells: xr.DataArray) -> xr.DataArray:
-    """Sums over five-year age groups; the open group stands alone if it begins one."""
-    ages = cells[AGE].values
-    lower = np.minimum(ages // AGE_STEP * AGE_STEP, ages[-1])
-    last = int(lower[-1])
-    names = [f"{a}+" if a == last else f"{a}–{a + AGE_STEP - 1}" for a in lower]
-    order = list(dict.fromkeys(names))
-    grouped = cells.assign_coords({AGE: names}).groupby(AGE).sum()
-    return grouped.rename({AGE: "age_group"}).sel(age_group=order)
+def _by_age_group(cells: xr.DataArray, detail: Detail) -> xr.DataArray:
+    """Sums over age groups of at least five years; the open group stands alone if it begins one."""
+    bands = in_bands(detail, AGE_STEP)
+    grouped = in_detail(cells, bands)
+    names = [age_said(bands, int(a)) for a in grouped[AGE].values]
+    return grouped.rename({AGE: "age_group"}).assign_coords(age_group=names)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from imps.account.linear import LinearModel, linear_model
+from imps.demography.layout import within_cells
 from imps.errors import PriorError, SourceError, some
 from imps.posterior.archive import only_rows
 from imps.posterior.as_built import DATA, FREE, AsBuilt, as_built, kinds, value_of, values
@@ -28,8 +29,7 @@ from imps.posterior.pymc_model import ACCOUNT_DIMS, DATA_NAME, pymc_model
 from imps.posterior.storage import LATENT, LOG_SCALE
 from imps.posterior.variant import Variant
 from imps.sampling import Sampling
-from imps.sources import BY_SEX, TOTAL, MirrorSeries, Register, Sources, Stock
-from imps.sources.stocks import BY_SEX_AND_AGE
+from imps.sources import MirrorSeries, Register, Sources, Stock
 
 CENSUS = "census"
 BUILD_AGAIN = "Change the sources and call build_model() again."
@@ -314,13 +314,10 @@ def _exchanged(linear: LinearModel, figures: np.ndarray) -> Sources:
 
 def _with_total(census: Stock, rows: np.ndarray) -> Stock:
     """A census of other figures, in the detail in which it was published."""
-    count = census.count
-    if census.observed == TOTAL:
-        return replace(census, count=count * (rows[0] / float(count.sum())))
-    if census.observed == BY_SEX:
-        return replace(census, count=count * (rows / count.values.sum(axis=1))[:, None])
-    assert census.observed == BY_SEX_AND_AGE
-    return _with_count(census, rows)
+    rule = census.cells.counting(census.count.shape[1])
+    return replace(
+        census, count=census.count.copy(data=within_cells(rows, rule, census.count.values))
+    )
 
 
 def _with_count[T: Stock | Register | MirrorSeries](

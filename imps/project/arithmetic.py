@@ -98,8 +98,10 @@ def check_deaths(tables: Sequence[Table], log: Collector) -> None:
     people = cell_population(tables)
     if people.empty:
         return
+    groups = {g for t in of_kinds(tables, "population") for g in t.frame["age_group"]}
     for table in of_kinds(tables, "deaths"):
-        deaths = table.frame[["year", "sex", "age", "deaths"]]
+        alike = table.frame["age_group"].isin(groups)  # others hold other people
+        deaths = table.frame.loc[alike, ["year", "sex", "age", "deaths"]]
         bound = _at_risk(deaths, people, table.open_age or 0)
         bad = (deaths["deaths"] > bound).to_numpy()
         if bad.any():

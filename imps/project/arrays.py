@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.names import AGE
+from imps.demography.layout import over_single_ages, within_cells
+from imps.names import AGE, SEX, SEXES
 from imps.project.sections import Account
 from imps.reading.findings import Collector
 from imps.reading.table import Table
 from imps.sources.definitions import USUAL, Counted
+from imps.sources.detail import Detail
 
 
 def labelled(
@@ -36,6 +39,43 @@ def labelled(
         dims=tuple(labels),
         coords={dim: list(of) for dim, of in labels.items()},
     )
+
+
+def detail_of(rows: pd.DataFrame, table: Table, log: Collector) -> Detail | None:
+    """Sexes and age groups of a stock or of deaths; a finding where years or sexes differ."""
+    firsts = rows.groupby("age_group")[AGE].agg(set)
+    found = Detail(set(rows[SEX]) != {"persons"}, tuple(sorted(set(rows[AGE]))))
+    odd = [str(label) for label, first in firsts.items() if len(first) > 1]
+    expected = dict(zip(found.lower_ages, (*found.groups[:-1], f"{found.lower_ages[-1]}+"),
+                        strict=True))  # fmt: skip
+    odd += [str(k) for k, first in firsts.items() if expected[min(first)] != str(k)]
+    if {"persons"} < set(rows[SEX]):
+        odd.append("persons")
+    if not odd:
+        return found
+    log.add("AGE_GROUPS", file=table.name, column="age", texts=odd[:1], total=len(odd), ages=odd,
+            expected=list(expected.values()))  # fmt: skip
+    return None
+
+
+def laid_out(published: xr.DataArray, schedule: xr.DataArray | None = None) -> xr.DataArray:
+    """Counts of a population by (sex, first age of the group) over sex and single age, persons.
+
+    Within what was published as `schedule` (sex, age) says; without one single ages are
+    interpolated, and of persons each sex is a half.
+    """
+    detail = Detail(published.sizes[SEX] == 2, tuple(int(a) for a in published[AGE].values))
+    n_ages = detail.lower_ages[-1] + 1
+    if detail.fixes_cells(n_ages):
+        return published
+    if schedule is not None and schedule.sizes[AGE] == n_ages:
+        rule = detail.counting(n_ages)
+        single = within_cells(published.values.ravel(), rule, schedule.transpose(SEX, AGE).values)
+    else:
+        single = over_single_ages(published.values, detail.lower_ages)
+        single = single if detail.by_sex else np.repeat(single, 2, axis=0) / 2
+    labels = {SEX: list(SEXES), AGE: list(range(n_ages))}
+    return xr.DataArray(single, dims=(SEX, AGE), coords=labels)
 
 
 def single_ages(rows: pd.DataFrame, table: Table, log: Collector) -> bool:

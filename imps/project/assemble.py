@@ -26,7 +26,13 @@ from imps.project.flows import survey_flows, survey_table, without_included
 from imps.project.parts import administrative_flows, total_of, with_known_sums
 from imps.project.registers import registers
 from imps.project.sections import Account, StreamSettings
-from imps.project.stocks import COMPUTED, rolled_forward, starts_of_years, stock_of
+from imps.project.stocks import (
+    COMPUTED,
+    rolled_forward,
+    starts_of_years,
+    stock_of,
+    unexplained,
+)
 from imps.project.streams import check_anchored, streams_of
 from imps.project.vital import births_of, born_before, deaths_of, intervals
 from imps.reading.findings import Collector, ImportLog
@@ -37,6 +43,7 @@ from imps.sources import (
     Era,
     KnownChange,
     KnownSum,
+    RolledForward,
     Sources,
     SurveyFlow,
 )
@@ -148,6 +155,8 @@ def _sources(
     change = natural + sum((s.net for s in streams), 0.0 * natural) + _sum(changes, natural)
     if survey.total is not None:
         change = change + _net(survey.total, survey.basis, account)
+    stocks = stocks.with_base_at_year_end(change, log)
+    later = bool(of_kinds(tables, "total_migration"))
     return Sources(
         area=account.geography or account.name or "the area of the account",
         base=stock_of(stocks.base, "base", account),
@@ -159,7 +168,7 @@ def _sources(
         administrative=survey.parts,
         known_sums=survey.known,
         total_migration=survey.total,
-        rolled_forward=_rolled(stocks, account, change, log),
+        rolled_forward=_rolled(stocks, account, change, later, log),
         extra=(*earlier, *extra, *evidence),
         known_changes=changes,
         streams=streams,
@@ -246,10 +255,25 @@ def _check_names(tables: Sequence[Table], log: Collector) -> None:
             log.add("LABEL_UNSAFE", file=table.name, texts=unsafe, total=len(unsafe))
 
 
-def _rolled(stocks: ChosenStocks, account: Account, change: xr.DataArray, log: Collector) -> Any:
+def _rolled(
+    stocks: ChosenStocks, account: Account, change: xr.DataArray, later: bool, log: Collector
+) -> RolledForward:
+    """The official roll-forward; what its components lack is asked about, year and size."""
     if not stocks.rolled:
         log.add("ROLLED_BY_RULE", file=stocks.base.table.name, total=change.size, rule=COMPUTED)
-    return rolled_forward(stocks, account, change)
+    rolled = rolled_forward(stocks, account, change)
+    if stocks.rolled and len(rolled.by_rule) > sum(s.by_rule for s in stocks.rolled):
+        log.add("ROLLED_BY_RULE.between", file=stocks.rolled[-1].table.name,
+                total=len(rolled.by_rule), rule=rolled.rule)  # fmt: skip
+    if not later and not account.components_differ:
+        apart = unexplained(stocks, change, account.first_mid_year)
+        years = [f"{last if first == last else f'{first} to {last}'}: {size:+,.0f}"
+                 for (first, last), size in apart.items()]  # fmt: skip
+        if apart:
+            table = stocks.rolled[-1].table
+            log.add("COMPONENTS_DIFFER", file=table.name, column=table.value, total=len(apart),
+                    years=years)  # fmt: skip
+    return rolled
 
 
 def _net(totals: xr.DataArray, basis: str, account: Account) -> xr.DataArray:

@@ -22,6 +22,7 @@ from imps.project.arithmetic import (
 from imps.project.plausibility import check_plausibility
 from imps.project.sections import MEAN_OF_CALENDAR_YEARS, Account
 from imps.reading.areas import CODE, GEOGRAPHIES, unmatched
+from imps.reading.columns import BARE_YEARS
 from imps.reading.findings import Collector, ImportLog, listed
 from imps.reading.kinds import EVENTS, FLOW_TABLE, STOCK
 from imps.reading.options import (
@@ -86,6 +87,7 @@ def check_between(tables: Sequence[Table], account: Account | None = None) -> Im
         _check_geography,
         _check_areas,
         _check_periods,
+        _check_dates,
         _check_span,
         _check_vintages,
         _check_components_counted,
@@ -184,6 +186,18 @@ def _check_periods(tables: Sequence[Table], account: Account, log: Collector) ->
                 period=period,
                 explained=explained(PERIOD_WORDS.get(period, period), MID_YEARS),
             )
+
+
+def _check_dates(tables: Sequence[Table], account: Account, log: Collector) -> None:
+    """Stocks of bare years beside events of calendar years: their day is asked for."""
+    events = [t.kind for t in of_kinds(tables, "births", "deaths")
+              if t.metadata.get("period") == CALENDAR_YEAR]  # fmt: skip
+    if not events or "year_ends" in account.model_fields_set:
+        return
+    for table in of_kinds(tables, "population", "population_totals"):
+        if table.metadata.get("dates") == BARE_YEARS and table.options.year_ends is None:
+            log.add("STOCK_DATE.bare", file=table.name, column="year", total=len(table.years),
+                    texts=[str(table.years[0])], kinds=dict.fromkeys(events))  # fmt: skip
 
 
 def _check_span(tables: Sequence[Table], account: Account, log: Collector) -> None:
@@ -322,7 +336,7 @@ def _check_population_base(tables: Sequence[Table], account: Account, log: Colle
 
 def _check_ages(tables: Sequence[Table], _: Account, log: Collector) -> None:
     """Deaths and population end at the same open group; flows may end below it."""
-    stocks = of_kinds(tables, "population")
+    stocks = [t for t in of_kinds(tables, "population") if t.open_age]
     if not stocks or stocks[0].open_age is None:
         return
     top = stocks[0].open_age
@@ -335,7 +349,7 @@ def _check_ages(tables: Sequence[Table], _: Account, log: Collector) -> None:
             and age is not None
             and age < top
         )
-        if age in (top, None):
+        if age in (top, None, 0):  # 0: all ages together
             continue
         if coarser:
             log.add(

@@ -15,14 +15,17 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from imps.demography.periods import YearEnd
+from imps.demography.periods import YearEnd, share_after
 from imps.names import AGE, SEX, SEXES
-from imps.project.arrays import complete, labelled, single_ages
+from imps.project.arrays import complete, detail_of, labelled, laid_out
 from imps.project.sections import Account
 from imps.reading.findings import Collector, listed
 from imps.reading.table import Table, of_kinds
-from imps.sources.stocks import BY_SEX, BY_SEX_AND_AGE, TOTAL
+from imps.sources.detail import Detail
+from imps.sources.stocks import BY_AGE, BY_SEX, BY_SEX_AND_AGE, TOTAL
 
+HALF_A_YEAR = dt.timedelta(days=183)
+"""Time after the end of the account at which its census may be taken."""
 BY_RULE = "by rule"
 """Flag of a mid-year that was not published and is reached by the rule of the settings."""
 
@@ -46,7 +49,9 @@ class PublishedStock:
     cells : bool
         Whether `rows` are sexes and ages; else all that was published are totals.
     schedule : DataArray (sex, age) or None
-        Sexes and ages over which totals are laid.
+        Sexes and ages over which totals are laid, and groups within their sums.
+    moved : float
+        Persons by which a base within the year is carried to the end of its year.
     """
 
     vintage: str
@@ -57,11 +62,13 @@ class PublishedStock:
     by_sex: xr.DataArray | None = None
     cells: bool = True
     schedule: xr.DataArray | None = None
+    moved: float = 0.0
 
     @property
     def year_end(self) -> YearEnd:
         """The day at which stocks of its table stand."""
-        return YearEnd.of(self.table.options.year_ends or "06-30")
+        ends = self.table.options.year_ends or "06-30"
+        return YearEnd.of("12-31" if ends == "01-01" else ends)
 
     @property
     def at_mid_year(self) -> bool:
@@ -78,23 +85,41 @@ class PublishedStock:
         """Detail in which it was published."""
         if not self.cells:
             return TOTAL if self.by_sex is None else BY_SEX
-        return self.table.options.observed or BY_SEX_AND_AGE
+        if self.table.options.observed:
+            return self.table.options.observed
+        if len(self.detail.lower_ages) == 1:
+            return BY_SEX if self.detail.by_sex else TOTAL
+        return BY_SEX_AND_AGE if self.detail.by_sex else BY_AGE
+
+    @cached_property
+    def detail(self) -> Detail:
+        """Sexes and age groups of its cells; all in one where there are none."""
+        if not self.cells:
+            return Detail(self.by_sex is not None, (0,))
+        return Detail("persons" not in set(self.rows[SEX]), tuple(sorted(set(self.rows[AGE]))))
 
     @cached_property
     def count(self) -> xr.DataArray:
-        """Persons by sex and age; of a total, its schedule scaled to it."""
+        """Persons by sex and single age: as published, else laid out within what was."""
+        laid = self._laid_out()
+        return laid * (1 + self.moved / float(laid.sum())) if self.moved else laid
+
+    def _laid_out(self) -> xr.DataArray:
         if self.cells:
-            ages = sorted(self.rows[AGE].unique())
-            return labelled(self.rows, self.table.value, {SEX: SEXES, AGE: ages})
+            sexes = SEXES if self.detail.by_sex else ("persons",)
+            cells = {SEX: sexes, AGE: self.detail.lower_ages}
+            return laid_out(labelled(self.rows, self.table.value, cells), self.schedule)
         assert self.schedule is not None  # or the stock was refused
         if self.by_sex is None:
-            return self.schedule * (self.persons / self.schedule.sum())
+            return self.schedule * ((self.persons - self.moved) / self.schedule.sum())
         return (self.schedule * (self.by_sex / self.schedule.sum(AGE))).transpose(SEX, AGE)
 
     @property
     def persons(self) -> float:
         """Persons of all ages and both sexes, as published if they were."""
-        return self.total if self.total is not None else float(self.count.sum())
+        if self.total is not None:
+            return self.total + self.moved
+        return float(self.rows[self.table.value].sum()) + self.moved
 
     @property
     def by_rule(self) -> bool:
@@ -124,6 +149,21 @@ class ChosenStocks:
     rolled: tuple[PublishedStock, ...]
     schedule: Mapping[int, PublishedStock]
 
+    def with_base_at_year_end(self, change: xr.DataArray, log: Collector) -> ChosenStocks:
+        """The same with a base of another day carried to the end of its year.
+
+        By the share of a year that lies between, of the change (year) of the first interval;
+        it is spread over ages as the base is.
+        """
+        base = self.base
+        if base.at_mid_year:
+            return self
+        share = share_after(base.date, base.year_end.interval(base.year))
+        moved = share * float(change[0])
+        log.add("BASE_MOVED", file=base.table.name, column="year", date=base.date, persons=moved,
+                ends=base.year_end.said(base.year), share=share)  # fmt: skip
+        return replace(self, base=replace(base, moved=moved))
+
     @property
     def open_age(self) -> int:
         """Start of the open age group of the base."""
@@ -137,29 +177,38 @@ def choose_stocks(tables: Sequence[Table], account: Account, log: Collector) -> 
         return None
     stocks, schedule = _with_schedule(_with_totals(tables, log), account, log)
     first, last = account.first_mid_year, account.last_mid_year
-    at_first = [s for s in stocks if s.year == first and s.at_mid_year]
-    if not at_first and any(s.year == first for s in stocks):
-        given = next(s for s in stocks if s.year == first)
-        log.add(
-            "STOCK_DATE.base",
-            file=given.table.name,
-            column="year",
-            texts=[given.date],
-            date=given.date,
-            first=first,
-        )
-        return None
+    in_first = [s for s in stocks if s.year == first]
+    at_first = [s for s in in_first if s.at_mid_year] or in_first
     base = _one("the base", "base_vintage", at_first, account.base_vintage, log)
     at_last = [s for s in stocks if last in (s.year, s.date.year)]
     census = _census(at_last, account, log)
     if base is None or census is None:
         return None
-    left = [s for s in at_last if s is not census and s.at_mid_year and s is not base]
+    base, census = _sexes_of(base, census), _sexes_of(census, base)
+    left = [
+        s
+        for s in at_last
+        if s.rows is not census.rows and s.at_mid_year and s.rows is not base.rows
+    ]
     rolled = _rolled(stocks, left, base, account, log)
     if rolled is None:
         return None
     chosen = ChosenStocks(base, census, rolled, schedule)
     return chosen if _same_cells(chosen, log) else None
+
+
+def _sexes_of(stock: PublishedStock, other: PublishedStock) -> PublishedStock:
+    """A stock of persons with the shares that the sexes have at each age of the other one."""
+    known = other.cells and other.detail.by_sex and stock.cells and not stock.detail.by_sex
+    if not known or stock.schedule is not None or not _ends_alike(stock, other):
+        return stock
+    share = other.count / other.count.sum(SEX)
+    return replace(stock, schedule=stock.count.sum(SEX) * share.fillna(0.5).transpose(SEX, AGE))
+
+
+def _ends_alike(stock: PublishedStock, other: PublishedStock) -> bool:
+    """Whether both have the same open age."""
+    return stock.detail.lower_ages[-1] == other.detail.lower_ages[-1]
 
 
 def _published(tables: Iterable[Table]) -> list[PublishedStock]:
@@ -172,7 +221,9 @@ def _published(tables: Iterable[Table]) -> list[PublishedStock]:
         vintage = vintage.where(vintage != "", stated or table.cited)
         for (name, date), rows in frame.groupby([vintage, "date"], sort=True):
             day = dt.date.fromisoformat(str(date))
-            found.append(PublishedStock(str(name), day, table, rows, cells=AGE in frame))
+            stock = PublishedStock(str(name), day, table, rows, cells=AGE in frame)
+            whole = stock.cells and set(rows[AGE]) == {0}
+            found.append(replace(stock, cells=False, **_totals_of(rows)) if whole else stock)
     return found
 
 
@@ -183,12 +234,7 @@ def _with_totals(tables: Sequence[Table], log: Collector) -> list[PublishedStock
         if not complete(given.rows, given.table.value, given.table, log):
             continue
         same = [s for s in stocks if (s.vintage, s.date) == (given.vintage, given.date)]
-        figures = given.rows.set_index("sex")["population"] if SEX in given.rows else None
-        if figures is None or "persons" in figures:
-            part: dict[str, Any] = {"total": float(given.rows["population"].sum())}
-        else:
-            counts = figures.reindex(list(SEXES)).to_numpy(float)
-            part = {"by_sex": xr.DataArray(counts, dims=SEX, coords={SEX: list(SEXES)})}
+        part = _totals_of(given.rows)
         again = [s for s in same if any(getattr(s, name) is not None for name in part)]
         if again:
             log.add("DUPLICATE_KEY.total", file=given.table.name, column="population", what=given)
@@ -200,6 +246,15 @@ def _with_totals(tables: Sequence[Table], log: Collector) -> list[PublishedStock
             if joined.cells:
                 _agrees(joined, given, log)
     return stocks
+
+
+def _totals_of(rows: pd.DataFrame) -> dict[str, Any]:
+    """Total of all ages, or those of the sexes, that the rows of one stock hold."""
+    figures = rows.set_index("sex")["population"] if SEX in rows else None
+    if figures is None or "persons" in figures:
+        return {"total": float(rows["population"].sum())}
+    counts = figures.reindex(list(SEXES)).to_numpy(float)
+    return {"by_sex": xr.DataArray(counts, dims=SEX, coords={SEX: list(SEXES)})}
 
 
 def _agrees(stock: PublishedStock, given: PublishedStock, log: Collector) -> None:
@@ -236,7 +291,7 @@ def _with_schedule(
         )
     shapes = {year: stock.count for year, stock in schedule.items()}
     data = [s for s in stocks if not wanted or s.vintage != wanted]
-    return [s if s.cells else replace(s, schedule=shapes.get(s.date.year)) for s in data], schedule
+    return [replace(s, schedule=shapes.get(s.date.year)) for s in data], schedule
 
 
 def _one(
@@ -293,13 +348,15 @@ def _census(
     if len(on_census_day) == 1 and not account.census_vintage:
         candidates = on_census_day
     census = _one("the census", "census_vintage", candidates, account.census_vintage, log)
-    if census is not None and census.date > census.year_end.on(account.last_mid_year):
+    last = None if census is None else census.year_end.on(account.last_mid_year)
+    if census is not None and last is not None and census.date > last + HALF_A_YEAR:
         log.add(
             "STOCK_DATE.census",
             file=census.table.name,
             column="year",
             texts=[census.date],
             date=census.date,
+            ends=last,
         )
         return None
     return census
@@ -321,7 +378,7 @@ def _rolled(
         return None
     years = range(account.first_mid_year + 1, account.last_mid_year + 1)
     same = [s for s in stocks if s.vintage == end.vintage and s.at_mid_year]
-    by_year = {s.date.year: s for s in same}
+    by_year = {s.year: s for s in same}
     if any(s.by_rule for s in same) and not account.rolled_forward_rule:
         log.add(
             "SETTING_MISSING.rule",
@@ -330,16 +387,9 @@ def _rolled(
             vintage=end.vintage,
             flag=BY_RULE,
         )
-    lost = [y for y in years if y not in by_year]
-    if lost:
-        log.add(
-            "PERIOD_GAP.rolled",
-            file=end.table.name,
-            column="year",
-            total=len(lost),
-            vintage=end.vintage,
-            years=lost,
-        )
+    if years[-1] not in by_year:
+        log.add("PERIOD_GAP.rolled", file=end.table.name, column="year", vintage=end.vintage,
+                years=years[-1:])  # fmt: skip
         return None
     start = by_year.get(account.first_mid_year)
     apart = 0.0 if start is None else start.persons - base.persons
@@ -354,12 +404,11 @@ def _rolled(
             base=base,
         )
         return None
-    return tuple(by_year[y] for y in years)
+    return tuple(by_year[y] for y in years if y in by_year)
 
 
 def _same_cells(chosen: ChosenStocks, log: Collector) -> bool:
-    """Single years of age to the same open group, and no missing cell."""
-    good = True
+    """Ages to the same open group, and no missing cell."""
     for stock in (chosen.base, chosen.census):
         if not stock.cells and stock.schedule is None:
             log.add(
@@ -373,12 +422,14 @@ def _same_cells(chosen: ChosenStocks, log: Collector) -> bool:
     for stock in (chosen.base, chosen.census, *chosen.rolled, *chosen.schedule.values()):
         if not stock.cells:
             continue
-        good &= single_ages(stock.rows, stock.table, log)
-        good &= complete(stock.rows, stock.table.value, stock.table, log)
-        if not good:
+        if detail_of(stock.rows, stock.table, log) is None:
             return False
+        if not complete(stock.rows, stock.table.value, stock.table, log):
+            return False
+        carried = any(stock is s for s in chosen.rolled)
+        if carried and not stock.detail.fixes_cells(stock.detail.lower_ages[-1] + 1):
+            continue  # its totals, and those of its sexes, are what is used
         if stock.rows[AGE].max() != chosen.open_age:
-            top = int(min(stock.rows[AGE].max(), chosen.open_age))
             log.add(
                 "OPEN_AGE_CHANGES.tables",
                 file=stock.table.name,
@@ -386,7 +437,7 @@ def _same_cells(chosen: ChosenStocks, log: Collector) -> bool:
                 here=stock.rows[AGE].max(),
                 other="the base",
                 there=chosen.open_age,
-                low=top,
+                low=int(min(stock.rows[AGE].max(), chosen.open_age)),
             )
             return False
-    return good
+    return True

@@ -11,16 +11,16 @@ import pandas as pd
 import xarray as xr
 
 from imps.demography.periods import CALENDAR_YEARS, MID_YEARS
-from imps.demography.schedules import group_matrix, migration_schedule
+from imps.demography.schedules import counted_at, migration_schedule
 from imps.names import AGE_GROUP, FLOWS, SEX, SEXES, YEAR
 from imps.project.arrays import complete, counted, labelled
 from imps.project.sections import Account
 from imps.project.vital import needed_years
 from imps.reading.findings import Collector, listed
-from imps.reading.options import CALENDAR_YEAR
+from imps.reading.options import AT_MID_YEAR, AT_YEAR_END, CALENDAR_YEAR
 from imps.reading.table import Table, of_kinds
 from imps.sources.administrative import AdministrativeFlow
-from imps.sources.definitions import LONG_TERM, SURVEY, explained, measure_of
+from imps.sources.definitions import AT_END, AT_MOVE, LONG_TERM, SURVEY, explained, measure_of
 from imps.sources.flows import SurveyFlow
 from imps.sources.stocks import BY_SEX_AND_AGE, TOTAL
 
@@ -28,6 +28,10 @@ EFFECTIVE_CONTACTS: Final = (
     "contacts were not given: effective number, (estimate / standard error) squared"
 )
 LARGEST_EFFECTIVE: Final = 1e6
+NOBODY_MET: Final = "no contacts"
+"""Kind of a missing figure that the reader gives an estimate of 0 without an error."""
+LEAST_ERROR: Final = 1e-6
+"""Standard error, persons, of a cell that adds nothing to that of its published total."""
 _CELLS: Final = (SEX, AGE_GROUP)
 
 
@@ -127,7 +131,25 @@ def _described(tables: Sequence[Table], account: Account, rule: str) -> dict[str
         "basis": CALENDAR_YEARS if table.metadata["period"] == CALENDAR_YEAR else MID_YEARS,
         "variance_function": account.standard_error_rule or rule,
         "counted": counted(table, account, _measure(table)),
+        "ages": AT_END if table.options.age_counted in (AT_MID_YEAR, AT_YEAR_END) else AT_MOVE,
     }
+
+
+def _by_sex(rows: pd.DataFrame, table: Table, log: Collector) -> bool | None:
+    """Whether the sexes were published apart; None where some years have persons only."""
+    found = set(rows[SEX])
+    if "persons" not in found or found == {"persons"}:
+        return "persons" not in found
+    log.add("AGE_GROUPS", file=table.name, column=SEX, texts=["persons"], ages=["persons"],
+            expected=list(SEXES))  # fmt: skip
+    return None
+
+
+def _halved(rows: pd.DataFrame) -> pd.DataFrame:
+    """Figures of persons over the sexes, half each; no likelihood sees the halves."""
+    share = {"estimate": 0.5, "contacts": 0.5, "standard_error": 0.5**0.5}
+    half = rows.assign(**{c: rows[c] * x for c, x in share.items() if c in rows})
+    return pd.concat([half.assign(**{SEX: sex}) for sex in SEXES], ignore_index=True)
 
 
 def _agree(tables: Sequence[Table], log: Collector) -> bool:
@@ -194,8 +216,18 @@ def _survey_flow(
     groups = _age_groups(rows, flow, table, log)
     if groups is None:
         return None
-    years = needed_years(account, table.metadata["period"])
+    years, by_sex = needed_years(account, table.metadata["period"]), _by_sex(rows, table, log)
+    if by_sex is None:
+        return None
     cells = {YEAR: years, SEX: SEXES, AGE_GROUP: groups[AGE_GROUP].values.tolist()}
+    rows = rows if by_sex else _halved(rows)
+    whole = table.options.observed == "total" or (not by_sex and groups.sizes[AGE_GROUP] == 1)
+    if whole and f"{table.value}_missing" in rows:  # nobody met in a cell is nothing in its total
+        nobody = rows[f"{table.value}_missing"] == NOBODY_MET
+        rows = rows.assign(
+            estimate=rows["estimate"].mask(nobody, 0.0),
+            standard_error=rows["standard_error"].mask(nobody, LEAST_ERROR),
+        )
     estimate, error = (labelled(rows, c, cells) for c in ("estimate", "standard_error"))
     unobserved = estimate.isnull() | error.isnull()
     if not _any_year(unobserved, flow, table, log) or not _any_migrant(estimate, flow, table, log):
@@ -217,8 +249,9 @@ def _survey_flow(
         standard_error=filled_error,
         contacts=contacts,
         lower_ages=groups,
-        observed=TOTAL if table.options.observed == "total" else BY_SEX_AND_AGE,
+        observed=TOTAL if whole else BY_SEX_AND_AGE,
         unobserved=unobserved if unobserved.any() else None,
+        by_sex=by_sex,
         **_described(tables, account, rule),
     )
 
@@ -232,7 +265,8 @@ def _measure(table: Table) -> str:
 def _age_groups(rows: pd.DataFrame, flow: str, table: Table, log: Collector) -> xr.DataArray | None:
     """First age of each group by sex, (sex, age_group); the same groups in every year."""
     first = rows.groupby([SEX, AGE_GROUP], observed=True)["age"].first()
-    women = first["female"] if "female" in first.index.get_level_values(0) else first["male"]
+    own = [sex for sex in ("female", "male", "persons") if sex in first.index.get_level_values(0)]
+    women = first[own[0]]
     order = women.sort_values().index.tolist()
     yearly = rows.groupby(YEAR)[AGE_GROUP].agg(set)
     changed = [int(str(y)) for y, groups in yearly.items() if groups != set(order)]
@@ -240,7 +274,8 @@ def _age_groups(rows: pd.DataFrame, flow: str, table: Table, log: Collector) -> 
         how = f"change in {listed(changed)}" if changed else f"run from {order[0]} to {order[-1]}"
         log.add("AGE_GAP.groups", file=table.name, column=AGE_GROUP, flow=flow, how=how)
         return None
-    lower = [[float(first[sex][group]) for group in order] for sex in SEXES]
+    both = [sex if sex in own else "persons" for sex in SEXES]
+    lower = [[float(first[sex][group]) for group in order] for sex in both]
     return xr.DataArray(lower, dims=_CELLS, coords={SEX: list(SEXES), AGE_GROUP: order})
 
 
@@ -352,7 +387,8 @@ def without_included(
     if not inside:
         return survey
     schedule = 2 * migration_schedule(n_ages, survey.flow)
-    groups = group_matrix(survey.lower_ages.values, n_ages)
+    at_move = survey.ages == AT_MOVE
+    groups = counted_at(survey.lower_ages.values, n_ages, at_move=at_move)
     estimate = survey.estimate
     for part in inside:
         share = np.array([part.male_share, 1 - part.male_share])

@@ -117,6 +117,11 @@ class Account(Section):
         description="how mid-years of the roll-forward that were not published were reached; they "
         'bear the flag "by rule" in the column population_flag',
     )
+    components_differ: str = Field(
+        "",
+        description="why births, deaths and flows of the tables do not make the published "
+        "roll-forward, where no later series of total migration says so",
+    )
     standard_error_rule: str = Field(
         "",
         description="how standard errors and contacts of the survey were reached where they were "

@@ -263,7 +263,8 @@ class _Reader:
                     tables.append(table)
         lost = [k for k in REQUIRED_KINDS if not {k, *INSTEAD.get(k, ())} & set(self.content)]
         if lost:
-            self.log.add("TABLE_MISSING.settings", kinds=lost, first=lost[0])
+            cause = "flows" if lost == ["survey_flows"] else "settings"
+            self.log.add(f"TABLE_MISSING.{cause}", kinds=lost, first=lost[0])
         if len(tables) > MAX_TABLES:
             self.log.add("TOO_LARGE.tables", tables=len(tables))
         return tables[:MAX_TABLES]

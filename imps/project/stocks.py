@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -11,24 +12,30 @@ from imps.names import AGE, SEX, YEAR
 from imps.project.arrays import counted
 from imps.project.choice import ChosenStocks, PublishedStock
 from imps.project.sections import Account
-from imps.sources.stocks import BY_SEX_AND_AGE, REGISTER, TOTAL, RolledForward, Stock
+from imps.sources.stocks import BY_AGE, BY_SEX_AND_AGE, REGISTER, TOTAL, RolledForward, Stock
 
 COMPUTED = "base plus births, deaths and the flows of the tables; no roll-forward was given"
+BETWEEN = "between published years the components of the tables, and evenly what they lack"
+ROUNDED_SDS = 3.0
+"""Standard deviations of the rounding of cells that a change of the roll-forward may depart."""
 
 
 def stock_of(published: PublishedStock, name: str, account: Account) -> Stock:
     """A base or census as a source of the account."""
+    carried = name == "base" and not published.at_mid_year
     quality = account.base_quality if name == "base" else account.census_quality
     return Stock(
         published.count,
         published.observed,
-        published.date,
+        published.year_end.on(published.year) if carried else published.date,
         0.0 if quality == REGISTER else _relative_error(name, account),
         published.vintage,
         published.table.references(published.rows),
         name,
         counted(published.table, account),
         quality,
+        None if published.detail.single or not published.cells else published.detail.lower_ages,
+        published.date if carried else None,
     )
 
 
@@ -58,12 +65,18 @@ def rolled_forward(chosen: ChosenStocks, account: Account, change: xr.DataArray)
             reference=COMPUTED,
         )
     last = chosen.rolled[-1]
-    detailed = [s for s in chosen.rolled if s.observed == BY_SEX_AND_AGE]
+    n_ages = chosen.open_age + 1
+    detailed = [s for s in chosen.rolled
+                if s.observed == BY_SEX_AND_AGE and s.detail.fixes_cells(n_ages)]  # fmt: skip
     published = [s for s in (chosen.base, *chosen.rolled) if not s.by_rule]
+    known = {first: base} | {s.year: s.persons for s in chosen.rolled}
+    between = [y for y in years if y not in known]
+    ruled = [*between, *(s.year for s in chosen.rolled if s.by_rule)]
+    rules = [account.rolled_forward_rule, BETWEEN if between else ""]
     return RolledForward(
-        xr.DataArray([base, *(s.persons for s in chosen.rolled)], dims=YEAR, coords={YEAR: years}),
-        by_rule=tuple(s.date.year for s in chosen.rolled if s.by_rule),
-        rule=account.rolled_forward_rule,
+        _with_years_between(known, change),
+        by_rule=tuple(sorted(ruled)),
+        rule="; ".join(filter(None, rules)),
         vintage=last.vintage,
         reference=_cited(published),
         by_sex=_sexes(last),
@@ -72,9 +85,44 @@ def rolled_forward(chosen: ChosenStocks, account: Account, change: xr.DataArray)
     )
 
 
+def _with_years_between(known: Mapping[int, float], change: xr.DataArray) -> xr.DataArray:
+    """Totals of all years: between published ones by the change of the tables.
+
+    What that lacks at the next published year is spread evenly over the years between.
+    """
+    ends, total = sorted(known), dict(known)
+    for start, end in pairwise(ends):
+        own = np.cumsum(change.sel({YEAR: slice(start + 1, end)}).values)
+        lacks = known[end] - known[start] - own[-1]
+        for i, year in enumerate(range(start + 1, end)):
+            total[year] = known[start] + own[i] + lacks * (i + 1) / (end - start)
+    years = list(range(ends[0], ends[-1] + 1))
+    return xr.DataArray([total[y] for y in years], dims=YEAR, coords={YEAR: years})
+
+
+def unexplained(
+    chosen: ChosenStocks, change: xr.DataArray, first: int
+) -> dict[tuple[int, int], float]:
+    """Change of the published roll-forward beyond that of the tables, by first and last year.
+
+    No more than rounding of its cells is left out.
+    """
+    published = [s for s in chosen.rolled if not s.by_rule]
+    ends, found = [(first, chosen.base.persons)], {}
+    for stock in published:
+        start, before = ends[-1]
+        apart = stock.persons - before
+        apart -= float(change.sel({YEAR: slice(start + 1, stock.year)}).sum())
+        unit = stock.table.options.rounding or 1.0
+        if abs(apart) > 1 + unit * ROUNDED_SDS * (len(stock.rows) / 12) ** 0.5:
+            found[start + 1, stock.year] = apart
+        ends.append((stock.year, stock.persons))
+    return found
+
+
 def _sexes(stock: PublishedStock) -> xr.DataArray | None:
     """Totals of the sexes, as published or as the cells add up."""
-    if stock.by_sex is not None or stock.observed == TOTAL:
+    if stock.by_sex is not None or stock.observed in (TOTAL, BY_AGE):
         return stock.by_sex
     return stock.count.sum(AGE)
 
@@ -96,7 +144,11 @@ def starts_of_years(chosen: ChosenStocks, first: int, last: int) -> xr.DataArray
     That of the schedule where there is one; else as rolled forward where that is known
     by age; on the straight line from base to census otherwise.
     """
-    by_age = {s.date.year: s.count for s in chosen.rolled if s.cells and s.observed != TOTAL}
+    by_age = {
+        s.date.year: s.count
+        for s in chosen.rolled
+        if s.cells and s.observed != TOTAL and s.count.sizes[AGE] == chosen.open_age + 1
+    }
     by_age |= {first: chosen.base.count} | {y: s.count for y, s in chosen.schedule.items()}
     base, census = chosen.base.count, chosen.census.count
     line = {y: base + (census - base) * ((y - first) / (last - first)) for y in range(first, last)}

@@ -9,12 +9,14 @@ import pandas as pd
 import xarray as xr
 
 from imps.demography.accounting import deaths_by_cohort
+from imps.demography.layout import deaths_over_ages
 from imps.names import AGE, SEX, SEXES, YEAR
-from imps.project.arrays import complete, counted, labelled, single_ages
+from imps.project.arrays import complete, counted, detail_of, labelled
 from imps.project.sections import Account
 from imps.reading.findings import Collector, listed
 from imps.reading.options import AT_DEATH, AT_MID_YEAR, AT_YEAR_END, CALENDAR_YEAR, MID_YEAR
 from imps.reading.table import Table, of_kinds
+from imps.sources.detail import Detail
 from imps.sources.vital import Births, BornBefore, Deaths, to_mid_years
 
 
@@ -45,25 +47,28 @@ def deaths_of(
     if joined is None:
         return None
     rows, first = joined
-    if not single_ages(rows, first, log):
+    detail = detail_of(rows, first, log)
+    if detail is None:
         return None
-    ages = sorted(rows[AGE].unique())
     at_death = first.metadata["period"] == CALENDAR_YEAR or first.options.age_counted == AT_DEATH
     if not at_death and first.options.age_counted not in (AT_MID_YEAR, AT_YEAR_END):
         log.add("AGE_DEFINITION", file=first.name, column="age")
         return None
-    if len(ages) != population.sizes[AGE]:
+    top, whole = detail.lower_ages[-1], len(detail.lower_ages) == 1
+    if not whole and top + 1 != population.sizes[AGE]:
         log.add(
             "OPEN_AGE_CHANGES.tables",
             file=first.name,
             column="age",
-            here=ages[-1],
+            here=top,
             other="the population",
             there=population[AGE].values[-1],
-            low=min(ages[-1], population[AGE].values[-1]),
+            low=min(top, population[AGE].values[-1]),
         )
         return None
-    count = _intervals(rows, "deaths", {SEX: SEXES, AGE: ages}, first, account)
+    sexes = SEXES if detail.by_sex else ("persons",)
+    cells = {SEX: sexes, AGE: detail.lower_ages}
+    count = _over_ages(_intervals(rows, "deaths", cells, first, account), detail, population)
     if at_death:
         years = count[YEAR].values
         moved = [
@@ -72,9 +77,29 @@ def deaths_of(
         ]
         count = count.copy(data=np.stack(moved))
         log.add("DEATHS_BY_COHORT", file=first.name, column="age", total=len(rows))
-    deaths = Deaths(count, *_origin(tables, "deaths"), counted=counted(first, account))
+    fixed = detail.fixes_cells(population.sizes[AGE])
+    deaths = Deaths(
+        count,
+        *_origin(tables, "deaths"),
+        counted=counted(first, account),
+        cells=None if fixed else detail,
+        at_death=at_death and not fixed,
+    )
     totals = _totals(tables, "deaths", account, log)
     return deaths if totals is None else deaths.scaled_to(totals[0], reference=totals[1])
+
+
+def _over_ages(count: xr.DataArray, detail: Detail, population: xr.DataArray) -> xr.DataArray:
+    """Deaths of published cells over sex and single age, by deaths that would be usual."""
+    n_ages = population.sizes[AGE]
+    if detail.fixes_cells(n_ages):
+        return count
+    people = population.mean(YEAR).transpose(SEX, AGE).values
+    cells = count.values.reshape(count.sizes[YEAR], -1)
+    labels = {YEAR: count[YEAR].values, SEX: list(SEXES), AGE: population[AGE].values}
+    return xr.DataArray(
+        deaths_over_ages(cells, detail.counting(n_ages), people), dims=labels, coords=labels
+    )
 
 
 def born_before(

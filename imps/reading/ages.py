@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from imps.reading.draft import END, FIRST, ROW, Draft
-from imps.reading.labels import OPEN, age_label
+from imps.reading.labels import ALL_AGES, OPEN, age_label
 from imps.reading.totals import compare, describe, key_columns, summed
 
 Band = tuple[int, int]
+WHOLE = ("population", "deaths", "survey_flows")
+"""Kinds of which all ages together may be what was published."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def _filling(band: Band, ordered: Sequence[Band]) -> list[Band]:
 
 def check_ages(draft: Draft) -> None:
     """Check nested bands against their parts; refuse overlaps, gaps and unclear open groups."""
+    _read_whole(draft)
     series = _series(draft)
     kinds = {bands: classify(bands) for bands in set(series["_bands"])}
     whole = draft.frame
@@ -68,6 +71,14 @@ def check_ages(draft: Draft) -> None:
     _check_shape(draft, series if draft.frame is whole else _series(draft))
     if not draft.log.failed:
         _check_open_age(draft)
+
+
+def _read_whole(draft: Draft) -> None:
+    """All ages, where no finer age was published beside them, are one open group from 0."""
+    whole = draft.frame[FIRST] == ALL_AGES[0]
+    if draft.schema.kind in WHOLE and whole.any():
+        draft.frame.loc[whole, [FIRST, END]] = 0, OPEN
+        draft.frame.loc[whole, "age_group"] = age_label((0, OPEN))
 
 
 def _series(draft: Draft) -> pd.DataFrame:
@@ -120,6 +131,8 @@ def _check_shape(draft: Draft, series: pd.DataFrame) -> None:
         for one, two in shape.overlaps:
             places.setdefault(("AGE_OVERLAP", one, two), []).extend((at[one], at[two]))
         for lost in shape.gaps:
+            if draft.options.open_age is not None and lost[0] >= draft.options.open_age:
+                continue  # the ages above are summed, as far as there are any
             after = min((band for band in at if band[0] == lost[1]), default=lost)
             places.setdefault(("AGE_GAP", lost, after), []).append(at[after])
     for (code, one, two), rows in places.items():
@@ -153,7 +166,7 @@ def _check_open_age(draft: Draft) -> None:
         return
     by = key_columns(draft, "age_group")
     last = draft.frame.loc[draft.frame.groupby(by, sort=False, dropna=False)[FIRST].idxmax()]
-    closed = last[last[END] != OPEN]
+    closed = last[(last[END] != OPEN) & (last[FIRST] != ALL_AGES[0])]
     if not closed.empty:
         draft.add(
             "OPEN_AGE_NEEDED",

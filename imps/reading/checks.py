@@ -24,6 +24,8 @@ from imps.reading.totals import (
 
 AS_PUBLISHED = "streams"
 """Kind that may come for both sexes together, and in which a zero is a zero."""
+WITHOUT_SEX = ("population", "deaths", "survey_flows")
+"""Kinds that may come for persons only; a year that has both is ambiguous."""
 MANY_VINTAGES = ("population", "population_totals")
 """Kinds of which base, census and roll-forward may stand in one file."""
 
@@ -31,6 +33,7 @@ MANY_VINTAGES = ("population", "population_totals")
 def check_table(draft: Draft) -> None:
     """Run every check of one table, in the order in which they depend on each other."""
     _choose_vintage(draft)
+    _choose_quarter(draft)
     _check_empty(draft)
     if draft.log.failed and _keys_failed(draft):
         return
@@ -76,6 +79,15 @@ def _choose_vintage(draft: Draft) -> None:
         draft.frame = frame[~other].reset_index(drop=True)
     elif len(found) > 1 and draft.schema.kind not in MANY_VINTAGES:
         draft.add("VINTAGE_NEEDED", column="vintage", texts=found, found=found, last=found[-1])
+
+
+def _choose_quarter(draft: Draft) -> None:
+    """Of a stock of every quarter the date at which years of the account end is kept."""
+    ends = draft.metadata.pop("quarters", "")
+    if ends:
+        other = ~draft.frame["date"].str.endswith(ends)
+        draft.find(other, "QUARTERS_CHOSEN", column="year", ends=ends)
+        draft.frame = draft.frame[~other].reset_index(drop=True)
 
 
 def _check_empty(draft: Draft) -> None:
@@ -178,7 +190,9 @@ def _check_sexes(draft: Draft) -> None:
         return
     alone = frame["sex"] == "persons"
     if "age_group" in frame and draft.schema.kind != AS_PUBLISHED:
-        draft.find(alone, "SEX_NEEDED", column="sex")
+        divided = draft.schema.kind not in WITHOUT_SEX
+        apart = (~alone).groupby([frame[k] for k in key_columns(draft, "sex", "age_group")])
+        draft.find(alone & (divided | apart.transform("any")), "SEX_NEEDED", column="sex")
     value = draft.schema.value
     by = key_columns(draft, "sex")
     # Joined on the label, so that bands that differ by sex still meet.

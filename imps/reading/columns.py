@@ -30,7 +30,7 @@ from imps.reading.labels import (
     serial_guess,
 )
 from imps.reading.numbers import THREE_DECIMALS, Reading, read_number
-from imps.reading.options import MID_YEAR, PERIODS, UNITS, ReadOptions, nearest
+from imps.reading.options import MID_YEAR, PERIODS, SAME_PERIODS, UNITS, ReadOptions, nearest
 
 FLOW_WORDS: Final = MappingProxyType(
     {
@@ -223,6 +223,11 @@ def _read_periods(draft: Draft, cells: Cells) -> None:
         draft.metadata["period"] = o.period or MID_YEAR
 
 
+BARE_YEARS = "bare years"
+"""Metadata of a table of stocks whose dates are years without a day."""
+QUARTER_ENDS = {"03-31", "06-30", "09-30", "12-31"}
+
+
 def _stock_dates(
     draft: Draft,
     cells: Cells,
@@ -234,11 +239,16 @@ def _stock_dates(
 
     The first of January is the end of the year before.
     """
-    ends = draft.options.year_ends or "06-30"
+    stands = draft.options.year_ends or "06-30"
+    ends = "12-31" if stands == "01-01" else stands
+    if any(m is not None and m.kind == "year" for m in moments):
+        draft.metadata["dates"] = BARE_YEARS
 
     def day(moment: Moment | None) -> str:
         if moment is None:
             return ""
+        if moment.kind == "year" and stands == "01-01":
+            return f"{moment.year - 1:04d}-{ends}"
         if ends == "12-31" and moment.day.endswith("-01-01") and moment.kind == "date":
             return f"{moment.year - 1:04d}-12-31"
         return f"{moment.year:04d}-{ends}" if moment.kind == "year" else moment.day
@@ -252,10 +262,17 @@ def _stock_dates(
         draft.frame["year"] = np.array([int(d[:4]) if d else -1 for d in days])[codes]
     allowed = [d.endswith(f"-{ends}") or d in draft.options.census_days for d in days]
     other = read & ~span & ~np.array(allowed)[codes]
+    found = sorted(set(draft.frame["date"].to_numpy()[read]))
+    ends_of = {date[5:] for date in found}
+    if ends_of <= QUARTER_ENDS and ends in ends_of and len(ends_of) > 1:
+        draft.metadata["quarters"] = ends
+        return
     dates = sorted(set(draft.frame["date"].to_numpy()[other]))
-    at_year_end = {date[5:] for date in dates} & {"12-31", "01-01"}
-    code = "STOCK_DATE.year_end" if at_year_end else "STOCK_DATE"
-    draft.find(other, code, column="year", texts=texts[other], dates=dates)
+    one = {date[5:] for date in dates}
+    code = "STOCK_DATE.year_end" if len(one) == 1 and len(dates) > 1 else "STOCK_DATE"
+    day_of_all = "12-31" if one == {"01-01"} else min(one, default="")
+    draft.find(other, code, column="year", texts=texts[other], dates=dates, ends=ends,
+               day=day_of_all)  # fmt: skip
 
 
 def _flow_periods(
@@ -288,7 +305,8 @@ def _flow_periods(
 def _stated_period(draft: Draft, cells: Cells) -> str | None:
     if "period" not in cells.columns:
         return draft.options.period
-    found = {str(t).strip() for t in set(cells.columns["period"])} - {""}
+    written = {str(t).strip() for t in set(cells.columns["period"])} - {""}
+    found = {SAME_PERIODS.get(text, text) for text in written}
     bad = sorted(found - set(PERIODS))
     if draft.options.period:
         found.add(draft.options.period)

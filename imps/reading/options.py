@@ -24,6 +24,11 @@ AT_DEATH: Final = "at-death"
 AT_MID_YEAR: Final = "at-mid-year"
 AT_YEAR_END: Final = "at-year-end"
 
+SAME_PERIODS: Final = MappingProxyType(
+    {"year-ending-june": MID_YEAR, "year-ending-december": CALENDAR_YEAR}
+)
+"""Other names of periods."""
+
 Encoding = Literal["utf-8", "cp1252", "latin-1", "iso-8859-15", "utf-16"]
 Period = Literal[
     "calendar-year", "mid-year", "year-ending-march", "year-ending-august", "account-year"
@@ -85,7 +90,7 @@ class ReadOptions(BaseModel):
     year_ends: Text | None = Field(
         None,
         description='Month and day at whose end stocks with a bare year stand, such as "12-31"; '
-        "30 June unless told.",
+        '"01-01" for 1 January; 30 June unless told.',
     )
     geography: Text | None = Field(None, description="Area of the figures.")
     definition: Text | None = Field(None, description="What the figures measure.")
@@ -165,12 +170,38 @@ class ReadOptions(BaseModel):
     )
 
 
+USED_BY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "age_counted": ("deaths", "survey_flows", "flow_schedule"),
+        "observed": ("population", "survey_flows"),
+        "sex_ratio": ("births",),
+        "cv_unit": ("survey_flows", "survey_totals"),
+        "includes": ("survey_flows", "survey_totals"),
+        "zero_no_contacts": ("survey_flows", "survey_totals"),
+        "standard_error_missing": ("survey_flows", "survey_totals"),
+        "sign": ("survey_flows", "survey_totals", "flow_schedule", "total_migration",
+                 "administrative_flows", "streams"),
+        "census_days": ("population", "population_totals", "stocks"),
+        "year_ends": ("population", "population_totals", "stocks"),
+        "special_populations": ("population", "population_totals", "stocks"),
+    }
+)  # fmt: skip
+"""Kinds of table that use an option; one that is not here may be used by any."""
 OPTION_NAMES: Final = tuple(ReadOptions.model_fields)
 
 
-def read_options(given: Mapping[str, Any], log: Collector) -> ReadOptions:
-    """Check declared options; unknown names and values go to the log, and are left out."""
+def read_options(given: Mapping[str, Any], log: Collector, kind: str = "") -> ReadOptions:
+    """Check declared options; unknown names and values go to the log, and are left out.
+
+    So do options that a table of this kind does not use: they would change nothing.
+    """
+    for name, kinds in USED_BY.items():
+        if kind and kind not in kinds and given.get(name) is not None:
+            log.add("OPTION_UNUSED", column=name, texts=[given[name]], name=name, kind=kind,
+                    kinds=kinds)  # fmt: skip
     stated = {name: value for name, value in given.items() if value is not None}
+    if isinstance(stated.get("period"), str):
+        stated["period"] = SAME_PERIODS.get(stated["period"], stated["period"])
     try:
         return ReadOptions.model_validate(stated)
     except ValidationError as error:

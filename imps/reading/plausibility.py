@@ -73,7 +73,7 @@ class Cells:
     @property
     def single_ages(self) -> bool:
         """Whether ages are neighbours of each other."""
-        return len(self.ages) >= LEAST_AGES
+        return len(self.ages) >= LEAST_AGES and all(age.isdigit() for age in self.ages[:-1])
 
     @property
     def totals(self) -> np.ndarray:

@@ -50,7 +50,7 @@ def check_survey(draft: Draft) -> None:
 
 def _check_error_column(draft: Draft) -> None:
     """An estimate from a survey is nothing without its sampling error."""
-    if "standard_error" in draft.frame or draft.log.of_codes("CV_UNIT"):
+    if "standard_error" in draft.frame or draft.log.of_codes("CV_UNIT", "CV_OF_CELLS"):
         return
     draft.add("COLUMN_MISSING.error", column="estimate")
 
@@ -80,6 +80,9 @@ def _use_cv(draft: Draft) -> None:
     """Coefficients of variation become standard errors; per cent or share is asked for."""
     frame, unit = draft.frame, draft.options.cv_unit
     if "cv" not in frame:
+        return
+    if draft.options.observed == "total" and draft.find(frame["cv"].notna(), "CV_OF_CELLS",
+                                                        column="cv"):  # fmt: skip
         return
     if unit is None and draft.find(frame["cv"] > 1, "CV_UNIT", column="cv"):
         return

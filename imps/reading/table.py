@@ -189,7 +189,7 @@ def inspect_table(
     """Read and check one table without raising: the table, if it may be used, and the log."""
     expected = schema(kind)
     log = Collector(name or _name(data, kind))
-    declared = read_options(options, log)
+    declared = read_options(options, log, kind)
     grid = read_grid(data, declared, log)
     cells = find_columns(grid, expected, declared, log) if grid else None
     if grid is None or cells is None:

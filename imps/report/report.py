@@ -144,7 +144,7 @@ def html_report(
 def _pyramid(attribution: Attribution) -> dict[str, str]:
     frame = gap_by_age(attribution)
     label = (
-        "The gap by sex and single year of age, and the posterior error of the roll-forward with "
+        "The gap by sex and age as published, and the posterior error of the roll-forward with "
         f"its 95 per cent interval. {extremes(frame)}"
     )
     return {
@@ -166,7 +166,7 @@ def _lexis(fit: Fit, reconciliation: Reconciliation) -> dict[str, str]:
         "svg": lexis_svg(frame, label=label),
         "hint": "Point at a cell, tap it, or use the arrow keys, to read its numbers.",
         "caption": "Published flows, laid out over ages by the official rule, minus true net "
-        "migration: persons a year and single year of age, posterior mean; blue where the official "
+        "migration: persons a year and published age, posterior mean; blue where the official "
         "figure was too high, orange with a dash where it was too low. Dashed lines: cohorts. "
         f"{extremes(frame)}",
     }

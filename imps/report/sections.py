@@ -60,7 +60,7 @@ def report_figures(
     later = None if case is None or case.later_series.empty else case.later_series
     figures = {
         **standard_figures(attribution, reconciliation),
-        "gap_pyramid": plot_gap_pyramid(attribution),
+        **({"gap_pyramid": plot_gap_pyramid(attribution)} if attribution.detail.by_sex else {}),
         "back_series": plot_back_series(reconciliation, later=later),
         "joint": plot_joint(attribution),
         "predictive": plot_predictive(posterior_predictive(fit, checks=checks)),

@@ -14,14 +14,16 @@ import pandas as pd
 import xarray as xr
 
 from imps.intervals import ends
-from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE, YEAR
+from imps.names import AGE, CHAIN, DRAW, SEX, SOURCE, YEAR
 from imps.notebook_cards import THOUSANDS, Unit
 from imps.posterior.fit import Fit
 from imps.results.attribution import OF_LAST_STOCK, Attribution
+from imps.results.detail import PERSONS, age_said, detail_of_flows, in_detail
 from imps.results.predictive import official_net_migration
 from imps.results.reconciliation import Reconciliation
+from imps.sources.detail import Detail
 
-PEOPLE = {"male": "Men", "female": "Women"}
+PEOPLE = {"male": "Men", "female": "Women", PERSONS: "Persons"}
 WIDTH, LEFT, TOP, BETWEEN = 400, 34, 34, 18
 ROW = 5
 CLASSES = 3
@@ -29,17 +31,20 @@ CLASSES = 3
 
 
 def gap_by_age(attribution: Attribution) -> pd.DataFrame:
-    """Gap, and posterior error of the roll-forward, by sex and single year of age, persons.
+    """Gap, and posterior error of the roll-forward, by sex and age as published, persons.
 
     Returns
     -------
     DataFrame
-        sex, age, gap, mean, lower95, upper95. The gap is rolled-forward minus census as
+        sex, age, last_age, ages, gap, mean, lower95, upper95; an age group by its first age and in
+        words, and "persons" where no sex was published. The gap is rolled-forward minus census as
         counted; the error is rolled-forward minus true population at mid-year.
     """
     own = [s for s in attribution.contributions[SOURCE].values if s not in OF_LAST_STOCK]
-    frame = _by_cell(attribution.contributions.sel({SOURCE: own}).sum(SOURCE, skipna=False))
-    frame.insert(2, "gap", attribution.gap.transpose(SEX, AGE).values.ravel())
+    error, detail = attribution.contributions.sel({SOURCE: own}), attribution.detail
+    frame = _by_cell(error.sum(SOURCE, skipna=False), detail)
+    gap = in_detail(attribution.gap, detail)
+    frame.insert(frame.columns.get_loc("mean"), "gap", gap.transpose(SEX, AGE).values.ravel())
     return frame
 
 
@@ -51,23 +56,31 @@ def migration_error_by_age(fit: Fit, reconciliation: Reconciliation) -> pd.DataF
     Returns
     -------
     DataFrame
-        sex, age, year, mean, lower95, upper95; positive: the official figure was too high.
+        sex, age, last_age, ages, year, mean, lower95, upper95; positive: the official figure
+        was too high. Ages are no finer than those that flows and the last stock have in common.
     """
     official = official_net_migration(fit)
     true = reconciliation.net_migration
     coords = {d: true[d] for d in (SEX, AGE, YEAR)}
-    return _by_cell(xr.DataArray(official, dims=(SEX, AGE, YEAR), coords=coords) - true)
+    error = xr.DataArray(official, dims=(SEX, AGE, YEAR), coords=coords) - true
+    return _by_cell(error, detail_of_flows(fit.model.sources))
 
 
-def _by_cell(draws: xr.DataArray) -> pd.DataFrame:
-    """Mean and equal-tailed 95 per cent interval of every cell, one row each."""
+def _by_cell(draws: xr.DataArray, detail: Detail) -> pd.DataFrame:
+    """Mean and equal-tailed 95 per cent interval of every published cell, one row each."""
+    draws, open_age = in_detail(draws, detail), int(draws[AGE].values[-1])
     kept = [d for d in (SEX, AGE, YEAR) if d in draws.dims]
     values = draws.transpose(*kept, CHAIN, DRAW).values
     values = values.reshape(*values.shape[:-2], -1)
     lower, upper = ends(values, axis=-1)
     index = pd.MultiIndex.from_product([draws[d].values for d in kept], names=kept)
     columns = {"mean": values.mean(axis=-1), "lower95": lower, "upper95": upper}
-    return pd.DataFrame({k: v.ravel() for k, v in columns.items()}, index=index).reset_index()
+    frame = pd.DataFrame({k: v.ravel() for k, v in columns.items()}, index=index).reset_index()
+    last = dict(zip(detail.lower_ages, [*(a - 1 for a in detail.lower_ages[1:]), open_age],
+                    strict=True))  # fmt: skip
+    frame.insert(2, "last_age", frame[AGE].map(last))
+    frame.insert(3, "ages", [age_said(detail, int(a)) for a in frame[AGE]])
+    return frame
 
 
 def pyramid_svg(frame: pd.DataFrame, *, label: str, unit: Unit = THOUSANDS) -> str:
@@ -82,27 +95,28 @@ def pyramid_svg(frame: pd.DataFrame, *, label: str, unit: Unit = THOUSANDS) -> s
     unit : Unit
         Of the axis.
     """
-    ages = frame[AGE].unique()
-    panel = (WIDTH - LEFT - BETWEEN) / 2
-    height = TOP + ROW * ages.size + 40
+    top, sexes = int(frame["last_age"].max()), frame[SEX].unique()
+    panel = (WIDTH - LEFT - BETWEEN) / sexes.size
+    height = TOP + ROW * (top + 1) + 40
     low = min(0.0, float(frame[["gap", "lower95"]].min().min()))
     high = max(0.0, float(frame[["gap", "upper95"]].max().max()))
     scale = (panel - 4) / (high - low)
-    parts = [_age_axis(ages)]
-    for i, sex in enumerate(SEXES):
+    parts = [_age_axis(frame)]
+    for i, sex in enumerate(sexes):
         left = LEFT + i * (panel + BETWEEN)
         zero = left + 2 - low * scale
-        bottom = TOP + ROW * ages.size
+        bottom = TOP + ROW * (top + 1)
         parts.append(_text(left + panel / 2, 14, PEOPLE[sex], "name"))
         for tick in _ticks(low, high):
             x = zero + tick * scale
             parts.append(_line(x, TOP, x, bottom, "zero" if tick == 0 else "rule"))
             parts.append(_text(x, bottom + 14, _tick(tick, unit), "tick"))
         rows = frame[frame[SEX] == sex].to_dict("records")
-        for j, row in enumerate(rows):
-            y = TOP + ROW * (ages.size - 1 - j)
+        for row in rows:
+            y = TOP + ROW * (top - row["last_age"])
+            tall = ROW * (row["last_age"] - row[AGE] + 1)
             says = (
-                f"{PEOPLE[sex]} {_age(row[AGE], ages)}: gap {_signed(row['gap'])} persons; error "
+                f"{PEOPLE[sex]} {row['ages']}: gap {_signed(row['gap'])} persons; error "
                 f"of the roll-forward {_interval(row)}"
             )
             start, end = sorted((zero, zero + row["gap"] * scale))
@@ -110,11 +124,11 @@ def pyramid_svg(frame: pd.DataFrame, *, label: str, unit: Unit = THOUSANDS) -> s
             a, m, b = (zero + row[c] * scale for c in ("lower95", "mean", "upper95"))
             parts.append(
                 f'<g class="cell"><title>{html.escape(says)}</title>'
-                f'<rect class="hit" x="{left:.0f}" y="{y}" width="{panel:.0f}" height="{ROW}"/>'
+                f'<rect class="hit" x="{left:.0f}" y="{y}" width="{panel:.0f}" height="{tall}"/>'
                 f'<rect class="{kind}" x="{start:.1f}" y="{y + 0.5}" '
-                f'width="{end - start:.1f}" height="{ROW - 1}"/>'
-                f'<path class="bar" d="M{a:.1f} {y + ROW / 2}H{b:.1f}"/>'
-                f'<circle class="dot" cx="{m:.1f}" cy="{y + ROW / 2}" r="1.3"/></g>'
+                f'width="{end - start:.1f}" height="{tall - 1}"/>'
+                f'<path class="bar" d="M{a:.1f} {y + tall / 2}H{b:.1f}"/>'
+                f'<circle class="dot" cx="{m:.1f}" cy="{y + tall / 2}" r="1.3"/></g>'
             )
     parts.append(_text(WIDTH / 2, height - 4, unit.persons, "tick"))
     return _svg("".join(parts), height, 1, label)
@@ -129,14 +143,14 @@ def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
         sex, year, age, mean, lower95, upper95, persons per year.
     label : str
     """
-    ages, years = frame[AGE].unique(), frame[YEAR].unique()
-    column = int((WIDTH - LEFT - BETWEEN) / 2 / years.size)
+    years, sexes, top = frame[YEAR].unique(), frame[SEX].unique(), int(frame["last_age"].max())
+    column = int((WIDTH - LEFT - BETWEEN) / sexes.size / years.size)
     panel = column * years.size
-    bottom = TOP + ROW * ages.size
+    bottom = TOP + ROW * (top + 1)
     height = bottom + 64
     breaks = _breaks(frame["mean"].abs().to_numpy())
-    parts = [_age_axis(ages)]
-    for i, sex in enumerate(SEXES):
+    parts = [_age_axis(frame)]
+    for i, sex in enumerate(sexes):
         left = LEFT + i * (panel + BETWEEN)
         parts.append(_text(left + panel / 2, 14, PEOPLE[sex], "name"))
         for k, year in enumerate(years):
@@ -148,16 +162,15 @@ def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
         below: list[tuple[float, float, float]] = []
         for row in rows.to_dict("records"):
             x = left + column * int(np.searchsorted(years, row[YEAR]))
-            y = TOP + ROW * (ages.size - 1 - int(np.searchsorted(ages, row[AGE])))
-            says = (
-                f"{PEOPLE[sex]} {_age(row[AGE], ages)}, year to mid-{row[YEAR]}: {_interval(row)}"
-            )
+            y = TOP + ROW * (top - row["last_age"])
+            tall = ROW * (row["last_age"] - row[AGE] + 1)
+            says = f"{PEOPLE[sex]} {row['ages']}, year to mid-{row[YEAR]}: {_interval(row)}"
             parts.append(
                 f'<rect class="cell {_shade(row["mean"], breaks)}" x="{x}" y="{y}" '
-                f'width="{column}" height="{ROW}"><title>{html.escape(says)}</title></rect>'
+                f'width="{column}" height="{tall}"><title>{html.escape(says)}</title></rect>'
             )
             if _shade(row["mean"], breaks)[0] == "m":
-                below.append((x, y + ROW / 2, column))
+                below.append((x, y + tall / 2, column))
         parts.append(_minus(below))
         parts += [
             _line(left, y, left + panel, max(y - ROW * years.size, TOP), "cohort")
@@ -169,12 +182,11 @@ def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
 
 def extremes(frame: pd.DataFrame) -> str:
     """The largest cells of either sign in words, for text alternatives."""
-    ages = frame[AGE].unique()
     said = []
     for name, row in (("Highest", frame["mean"].idxmax()), ("lowest", frame["mean"].idxmin())):
         cell = frame.loc[row]
         year = f" in the year to mid-{cell[YEAR]}" if YEAR in frame else ""
-        where = f"{PEOPLE[cell[SEX]].lower()} {_age(cell[AGE], ages)}{year}"
+        where = f"{PEOPLE[cell[SEX]].lower()} {cell['ages']}{year}"
         said.append(f"{name}: {where}, {_interval(cell)}")
     return "; ".join(said) + "."
 
@@ -186,10 +198,14 @@ def _svg(body: str, height: float, columns: int, label: str) -> str:
     )
 
 
-def _age_axis(ages: np.ndarray) -> str:
-    marks = [a for a in ages if a % 10 == 0]
+def _age_axis(frame: pd.DataFrame) -> str:
+    """Ages at every tenth year, as far as groups begin there."""
+    top = int(frame["last_age"].max())
     return "".join(
-        _text(LEFT - 4, TOP + ROW * (ages[-1] - a) + ROW, _age(a, ages), "age") for a in marks
+        _text(LEFT - 4, TOP + ROW * (top - a) + ROW, f"{a}+" if a == last else f"{a}", "age")
+        for a, last in frame[[AGE, "last_age"]].drop_duplicates().to_numpy()
+        for last in (top if last == top else -1,)
+        if a % 10 == 0
     )
 
 
@@ -243,10 +259,6 @@ def _interval(row: dict | pd.Series) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+,.0f}".replace("-", "\u2212")
-
-
-def _age(age: int, ages: np.ndarray) -> str:
-    return f"{age}+" if age == ages[-1] else f"{age}"
 
 
 def _tick(value: float, unit: Unit) -> str:

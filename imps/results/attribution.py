@@ -14,13 +14,25 @@ from imps.account.affine import Affine
 from imps.account.gap import rolled_forward_cells
 from imps.errors import LabelError
 from imps.intervals import level, summary_table
-from imps.names import AGE, CHAIN, DRAW, ERROR_CONVENTION, GAP_CONVENTION, SEX, SEXES, SOURCE
+from imps.names import (
+    AGE,
+    CHAIN,
+    DRAW,
+    ERROR_CONVENTION,
+    GAP_CONVENTION,
+    SEX,
+    SEXES,
+    SOURCE,
+    YEAR,
+)
 from imps.notebook_cards import Bar, Unit, bars, card
 from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import Checks, check
+from imps.results.detail import detail_at_end, in_detail, needs_sexes
 from imps.results.verdict import Verdict
 from imps.results.words import PLAIN, Words
 from imps.sources import TOTAL
+from imps.sources.detail import Detail
 from imps.sources.kinds import GROUPS, title
 
 KNOWN = 1e-3
@@ -69,7 +81,7 @@ class Attribution:
     gap : DataArray (sex, age), persons
         Rolled-forward minus census. By age it is data only as far as `observed` says. Of an
         open end the expected error of the roll-forward: no data.
-    observed : {"total", "sex", "sex and age"}
+    observed : {"total", "sex", "age", "sex and age"}
         Detail in which both ends of the gap were published.
     prior : DataFrame
         source, group, prior_mean, prior_sd of each source's total, persons.
@@ -82,6 +94,8 @@ class Attribution:
     verdict : str
         Line of the checks of the fit behind it.
     passed : bool
+    detail : Detail
+        Sexes and age groups that may be told apart: those of the last stock.
     words : Words
         Unit and names for what is printed.
     open_end : bool
@@ -98,6 +112,7 @@ class Attribution:
     period: str
     verdict: Verdict
     passed: bool
+    detail: Detail
     words: Words = PLAIN
     open_end: bool = False
 
@@ -129,22 +144,26 @@ class Attribution:
         -------
         DataFrame
             For sources alone the fixed columns of the attribution table; with sex
-            or age also those labels and `observed`, which is False where the gap
-            was not published in that detail and the spread is the model's own.
+            or age also those labels, an age group by its first age, and `observed`, which is
+            False where the gap was not published in that detail and the spread is the model's
+            own.
         """
         extra = [dim for dim in (SEX, AGE) if dim in by]
         unknown = [dim for dim in by if dim not in (SOURCE, SEX, AGE)]
         if unknown or SOURCE not in by:
             raise LabelError(f"by={tuple(by)}: expected 'source' and optionally 'sex' and 'age'.")
+        if SEX in extra:
+            needs_sexes(self.detail, f"by={tuple(by)}")
         drop = [dim for dim in (SEX, AGE) if dim not in extra]
-        draws = self.contributions.sum(drop, skipna=False) if drop else self.contributions
+        cells = self.contributions
+        if AGE in extra:
+            cells = in_detail(cells, self.detail)
+        draws = cells.sum(drop, skipna=False) if drop else cells
         frame = summary_table(draws, prob, positive=True)
         groups = self.prior.set_index(SOURCE)["group"]
         frame.insert(1, "group", [groups[s] for s in frame[SOURCE]])
         if extra:
-            detail = {(): TOTAL, (SEX,): SEX}.get(tuple(extra), "sex and age")
-            order = [TOTAL, SEX, "sex and age"]
-            frame["observed"] = order.index(detail) <= order.index(self.observed)
+            frame["observed"] = set(extra) <= set(self.observed.split(" and "))
             return frame
         frame = self._exactly(frame, SOURCE)
         return _beside_prior(frame, self.prior, [SOURCE])[[level(c, prob) for c in COLUMNS]]
@@ -252,6 +271,7 @@ def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
         passed=found.passed,
         words=Words.of(model.sources),
         open_end=model.sources.open_end,
+        detail=detail_at_end(model.sources),
     )
 
 
@@ -260,13 +280,11 @@ def _observed(fit: Fit) -> str:
     sources = fit.model.sources
     if sources.open_end:
         return TOTAL
-    order = [TOTAL, SEX, "sex and age"]
-    rolled = sources.rolled_forward
-    last = TOTAL if rolled.by_sex is None else SEX
-    if rolled.by_sex_and_age is not None:
-        covered = rolled.by_sex_and_age["year"].values
-        last = "sex and age" if sources.last_year in covered else last
-    return min(last, sources.census.observed, key=order.index)
+    rolled, census = sources.rolled_forward, set(sources.census.observed.split(" and "))
+    last = set() if rolled.by_sex is None else {SEX}
+    if rolled.by_sex_and_age is not None and sources.last_year in rolled.by_sex_and_age[YEAR]:
+        last = {SEX, AGE}
+    return " and ".join(d for d in (SEX, AGE) if d in census & last) or TOTAL
 
 
 def _exact_moments(fit: Fit) -> pd.DataFrame | None:

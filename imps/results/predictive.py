@@ -31,6 +31,7 @@ from imps.names import AGE, AGE_GROUP, CHAIN, DRAW, FLOW_SIGN, SEX, SEXES
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import Checks, check
+from imps.results.detail import detail_of_flows
 from imps.results.verdict import Verdict
 from imps.sources import BY_SEX_AND_AGE, Register
 
@@ -154,29 +155,34 @@ class LexisSurface:
 def migration_error(fit: Fit, *, checks: Checks | None = None) -> LexisSurface:
     """Official net migration minus true net migration by age reached and year, both sexes.
 
+    Ages are no finer than those that flows and the last stock were published in.
+
     Official is the later published series laid out over ages by the official rule. Summed
     over ages and years it is the contribution of the migration group to the gap.
 
     Returns
     -------
     LexisSurface
-        One cell an age and mid-year interval; z is mean over posterior sd.
+        One cell an age or age group and mid-year interval; z is mean over posterior sd.
     """
     fit = needs_fit(fit, "migration_error")
     found = checks or check(fit)
     account, sources = fit.model.account, fit.model.sources
     error = official_net_migration(fit) - account.net_migration
-    draws = fit.model.evaluate(error.sum((0,)), fit.latents())
+    first = np.array(detail_of_flows(sources).lower_ages)
+    grouped = error.sum((0,)).map(lambda x: np.add.reduceat(x, first, axis=0))
+    draws = fit.model.evaluate(grouped, fit.latents())
     lower, upper = ends(draws, axis=0)
     mean, sd = draws.mean(axis=0), draws.std(axis=0)
-    ages, years = np.meshgrid(sources.ages, sources.years, indexing="ij")
+    ages, years = np.meshgrid(first, sources.years, indexing="ij")
+    last = np.r_[first[1:] - 1, sources.ages[-1]][:, None] + 0 * years
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(sd > 0, mean / sd, 0.0)
     cells = pd.DataFrame(
         {
             "panel": "both sexes",
             "first_age": ages.ravel(),
-            "last_age": ages.ravel(),
+            "last_age": last.ravel(),
             "start": years.ravel() - 0.5,
             "end": years.ravel() + 0.5,
             "value": mean.ravel(),
@@ -188,7 +194,9 @@ def migration_error(fit: Fit, *, checks: Checks | None = None) -> LexisSurface:
     return LexisSurface(
         cells,
         "Official net migration minus posterior",
-        "persons a year and single year of age",
+        "persons a year and age group"
+        if (last > ages).any()
+        else "persons a year and single year of age",
         "positive: the official figure was too high",
         int(sources.ages[-1]),
         sources.area,
@@ -252,18 +260,18 @@ def _places(fit: Fit) -> pd.DataFrame:
             if survey.observed != BY_SEX_AND_AGE:
                 rows.append((f"{name} {year}", 0, top, *span))
                 continue
+            sexes = [f"{sex} " for sex in SEXES] if survey.by_sex else [""]
             # groups that begin at other ages for men and women are one block on the map
             first = survey.lower_ages.min(SEX).values.astype(int)
             last = np.r_[first[1:] - 1, top]
-            for sex in SEXES:
+            for sex in sexes:
                 for group, a, b in zip(survey.estimate[AGE_GROUP].values, first, last, strict=True):
-                    rows.append((f"{name} {year} {sex} {group}", int(a), int(b), *span))
+                    rows.append((f"{name} {year} {sex}{group}", int(a), int(b), *span))
     when = sources.census.date.year + (sources.census.date.month - 1) / 12
     span = (when - 0.5, when + 0.5)
-    if sources.census.observed == BY_SEX_AND_AGE:
-        rows += [(f"census {s} {a}", int(a), int(a), *span) for s in SEXES for a in sources.ages]
-    else:
-        rows += [(name, 0, top, *span) for name in ("census", *(f"census {s}" for s in SEXES))]
+    cells = sources.census.cells
+    for label, (first, last) in zip(cells.labels, cells.ages, strict=True):
+        rows.append((f"census {label}".strip(), int(first), int(min(last, top)), *span))
     return pd.DataFrame(rows, columns=["row", "first_age", "last_age", "start", "end"])
 
 
@@ -278,7 +286,7 @@ class Coverage:
     total : DataArray (chain, draw)
         The same of all ages and both sexes together.
     observed : bool
-        Whether the count was published by sex and age; otherwise its ages are a schedule.
+        Whether the count was published by sex and single age; otherwise its ages are a schedule.
     name, date, area, verdict : str
     passed : bool
     """
@@ -317,7 +325,7 @@ def coverage(fit: Fit, source: str = "census", *, checks: Checks | None = None) 
     registers = {own.name: own for own in sources.extra if isinstance(own, Register)}
     if source == "census":
         count, true = sources.census.count, census_day_population(account)
-        observed, date = sources.census.observed == BY_SEX_AND_AGE, spelt_out(sources.census.date)
+        observed, date = sources.census.fixes_cells, spelt_out(sources.census.date)
     elif source in registers:
         count = registers[source].count
         ages = slice(int(count[AGE].values[0]), int(count[AGE].values[-1]) + 1)

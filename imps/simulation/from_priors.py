@@ -40,6 +40,7 @@ from imps.sources import (
     Register,
     Sources,
 )
+from imps.sources.definitions import AT_MOVE
 from imps.sources.kinds import KINDS
 
 RANDOM_ERRORS = ("immigration_sampling", "emigration_sampling", "census_sampling")
@@ -148,9 +149,10 @@ class PriorSimulator(TrueAccount):
         rows = {}
         for name, survey in self.sources.survey_flows.items():
             cells = self.surveyed(name, flows[name].true + flows[name].bias)
-            if survey.observed == TOTAL:
-                error = np.sqrt((survey.standard_error.values**2).sum(axis=(1, 2)))
-                rows[name] = (cells.sum(axis=(1, 2)), error)
+            axes = survey.published_axes
+            if axes:
+                error = np.sqrt((survey.standard_error.values**2).sum(axis=axes))
+                rows[name] = (cells.sum(axis=axes).ravel(), error.ravel())
             else:
                 rows[name] = (cells.ravel(), survey.standard_error.values.ravel())
         shared = shared_errors(draw.rng, draw.priors, self.sources.census, rows=True)
@@ -168,17 +170,19 @@ class PriorSimulator(TrueAccount):
         """Published cells (year, sex, age group) of a flow by age reached and interval.
 
         A calendar year has half of the interval that ends in it and half of the next.
-        Who reaches age a moved half at age a - 1 and half at age a.
+        Who reaches age a moved half at age a - 1 and half at age a; ages at the end of the
+        year are those reached.
         """
         years = flow
         if self.by_calendar_year:
             years = (flow[:, :, :-1] + flow[:, :, 1:]) / 2
         lower = self.sources.survey_flows[name].lower_ages.values
+        younger = int(self.sources.survey_flows[name].ages == AT_MOVE)
         cells = np.zeros((years.shape[2], *lower.shape))
         for s in range(2):
             group = [int((lower[s] <= age).sum()) - 1 for age in range(self.ages)]
             for a in range(self.ages):
-                cells[:, s, group[max(a - 1, 0)]] += years[s, a] / 2
+                cells[:, s, group[max(a - younger, 0)]] += years[s, a] / 2
                 cells[:, s, group[a]] += years[s, a] / 2
         return cells
 
@@ -192,6 +196,11 @@ class PriorSimulator(TrueAccount):
     def counted(self, draw: Draw, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the census and their random errors, in the detail that is published."""
         census = self.sources.census
+        if self.sources.base_is_laid_out or self.sources.deaths.cells is not None:
+            raise SourceError(
+                "figures in age groups, or without sex, cannot be simulated from the priors: sum "
+                "the account to totals, or simulate one with single ages."
+            )
         if census.observed == TOTAL:
             error = census.relative_standard_error * self.census.sum()
             return np.array([expected.sum()]), np.array([error])

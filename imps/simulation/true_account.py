@@ -13,7 +13,7 @@ import numpy as np
 
 from imps.demography.periods import CALENDAR_YEARS
 from imps.demography.schedules import (
-    group_matrix,
+    counted_at,
     migration_schedule,
     pull_to_groups,
     smooth_shapes,
@@ -24,6 +24,7 @@ from imps.names import AGE, EMIGRATION, FLOW_SIGN, IMMIGRATION, SEX, SEXES, YEAR
 from imps.simulation.carried import carried_beyond
 from imps.simulation.true_stocks import cell_errors, coverage, misplaced_deaths, shared_errors
 from imps.sources import BY_SEX_AND_AGE, TOTAL, AdministrativeFlow, Era, Sources
+from imps.sources.definitions import AT_MOVE
 
 REGISTER_SHAPES = 8
 """Smooth shapes over age of the overcoverage of a register."""
@@ -119,7 +120,7 @@ class TrueAccount:
             for name, survey in sources.survey_flows.items()
         }
         self.groups = {
-            name: group_matrix(survey.lower_ages.values, self.ages)
+            name: counted_at(survey.lower_ages.values, self.ages, at_move=survey.ages == AT_MOVE)
             for name, survey in sources.survey_flows.items()
         }
         carried = carried_beyond(sources, self._laid_out(), self.emigrants).mean(axis=2)

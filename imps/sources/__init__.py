@@ -18,6 +18,7 @@ from imps.sources.flows import Era, SurveyFlow
 from imps.sources.kinds import SourceKind
 from imps.sources.sources import Sources
 from imps.sources.stocks import (
+    BY_AGE,
     BY_SEX,
     BY_SEX_AND_AGE,
     PLANNED,
@@ -30,6 +31,7 @@ from imps.sources.streams import Evidence, Misclassified, Shared, Stream
 from imps.sources.vital import Births, BornBefore, Deaths
 
 __all__ = [
+    "BY_AGE",
     "BY_SEX",
     "BY_SEX_AND_AGE",
     "EXPECTED",

@@ -27,6 +27,10 @@ USUAL: Final = "usual"
 SHORT_TERM: Final = "short-term"
 SURVEY: Final = "survey"
 LONG_TERM: Final = "LTIM"
+AT_MOVE: Final = "at the move"
+AT_END: Final = "at the end of the year"
+AGES: Final = (AT_MOVE, AT_END)
+"""What an age of a flow may be."""
 LARGEST_BIRTH_RATE: Final = 0.1
 """Births per person and year that no population has had (highest recorded: about 0.06)."""
 LEAST_BIRTH_RATE: Final = 0.0005

@@ -19,7 +19,7 @@ from imps.sources.array_checks import (
     check_positive,
     check_sexes,
 )
-from imps.sources.definitions import USUAL_RESIDENTS, Counted
+from imps.sources.definitions import AGES, AT_MOVE, USUAL_RESIDENTS, Counted
 from imps.sources.stocks import BY_SEX_AND_AGE, TOTAL
 from imps.survey.variance_function import smoothed_standard_errors
 
@@ -85,6 +85,10 @@ class SurveyFlow:
         :func:`imps.project.flows.fill_unobserved`.
     counted : Counted
         Geography, unit, residents and measure of the figures.
+    by_sex : bool
+        False where only persons were published, of whom each sex has a half as a schedule.
+    ages : {"at the move", "at the end of the year"}
+        What an age of the figures is.
     eras : tuple of Era
         Years whose coverage is known to differ; none of them may span all years, for a
         step that never ends is the level of the bias.
@@ -104,12 +108,18 @@ class SurveyFlow:
     unobserved: xr.DataArray | None = None
     counted: Counted = USUAL_RESIDENTS
     eras: tuple[Era, ...] = ()
+    by_sex: bool = True
+    ages: str = AT_MOVE
 
     def __post_init__(self) -> None:
         if self.observed not in (BY_SEX_AND_AGE, TOTAL):
             raise SourceError(
                 f"survey flow '{self.flow}': observed is '{self.observed}', expected "
                 f"'{BY_SEX_AND_AGE}' or '{TOTAL}'."
+            )
+        if self.ages not in AGES:
+            raise SourceError(
+                f"survey flow '{self.flow}': ages are '{self.ages}', expected one of {AGES}."
             )
         if self.flow not in FLOWS:
             raise SourceError(f"survey flow '{self.flow}': expected one of {FLOWS}.")
@@ -166,7 +176,7 @@ class SurveyFlow:
     @property
     def detail(self) -> str:
         """What is counted and the detail in which it was published, in words."""
-        cells = "by sex and age group"
+        cells = "by sex and age group" if self.by_sex else "by age group"
         if self.observed == TOTAL:
             cells = "totals only; sexes and age groups are a schedule"
         return f"{self.definition}, {self.basis}s {cells}"
@@ -182,6 +192,11 @@ class SurveyFlow:
         if self.unobserved is None:
             return np.ones(self.estimate.shape, dtype=bool)
         return ~self.unobserved.values
+
+    @property
+    def published_axes(self) -> tuple[int, ...]:
+        """Axes of (year, sex, age group) over which figures were published in sum."""
+        return (1, 2) if self.observed == TOTAL else () if self.by_sex else (1,)
 
     @classmethod
     def from_table(

@@ -148,7 +148,7 @@ class Sources:
     @property
     def last_year(self) -> int:
         """Year of the mid-year at which the roll-forward meets the census."""
-        return self.year_end.year_of(self.census.date)
+        return int(self.rolled_forward.total[YEAR].values[-1])
 
     @property
     def ages(self) -> np.ndarray:
@@ -199,6 +199,15 @@ class Sources:
         if self.year_end.ends(self.census.date):
             return 0.0
         return share_after(self.census.date, self.year_end.interval(self.last_year))
+
+    @property
+    def base_is_laid_out(self) -> bool:
+        """Whether the census sees sexes or ages within what was published of the base."""
+        if not self.census.with_ages:
+            return False
+        return not self.base.cells.single or (
+            self.census.cells.by_sex and not self.base.cells.by_sex
+        )
 
     @property
     def own_kinds(self) -> tuple[SourceKind, ...]:
@@ -347,7 +356,7 @@ class Sources:
         rows += [
             (
                 "deaths",
-                "mid-year intervals by sex and age",
+                f"mid-year intervals {self.deaths.detail}",
                 self.deaths.vintage,
                 self.deaths.reference,
             )

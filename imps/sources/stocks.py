@@ -9,18 +9,21 @@ import numpy as np
 import xarray as xr
 
 from imps.demography.periods import spelt_out
-from imps.errors import DefinitionError, SourceError
+from imps.errors import DefinitionError, SourceError, some
 from imps.names import AGE, SEX, YEAR
 from imps.sources.array_checks import check_ages, check_complete, check_dims, check_sexes
 from imps.sources.definitions import USUAL_RESIDENTS, Counted
+from imps.sources.detail import Detail
 
 TOTAL = "total"
 BY_SEX = "sex"
+BY_AGE = "age"
 BY_SEX_AND_AGE = "sex and age"
 CENSUS = "census"
 REGISTER = "register"
 PLANNED = "planned"
-DETAILS = (TOTAL, BY_SEX, BY_SEX_AND_AGE)
+DETAILS = (TOTAL, BY_SEX, BY_AGE, BY_SEX_AND_AGE)
+WITH_AGES = (BY_AGE, BY_SEX_AND_AGE)
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,9 @@ class Stock:
     ----------
     count : DataArray (sex, age), persons
         Where only a total or totals by sex were published, the ages are a
-        schedule scaled to them: arithmetic, not data.
-    observed : {"total", "sex", "sex and age"}
+        schedule scaled to them, and single ages within groups are interpolated; where
+        no sex was published both have a share: arithmetic, not data.
+    observed : {"total", "sex", "age", "sex and age"}
         The detail in which the figure was published; only this is data.
     date : date
         Reference date of the figure.
@@ -44,6 +48,11 @@ class Stock:
     quality : {"census", "register", "planned"}
         A register is a complete count: no sampling error, but late entries in its cells. A
         planned census has not been taken: its count is the roll-forward, and no data.
+    lower_ages : tuple of int or None
+        First ages of the published age groups, the last of them that of the open group of
+        `count`; None where single years were published.
+    taken : date or None
+        Day of the published figure where `count` is it carried to `date`.
     """
 
     count: xr.DataArray
@@ -55,6 +64,8 @@ class Stock:
     name: str
     counted: Counted = USUAL_RESIDENTS
     quality: str = CENSUS
+    lower_ages: tuple[int, ...] | None = None
+    taken: dt.date | None = None
 
     def __post_init__(self) -> None:
         check_dims(self.count, (SEX, AGE), self.name)
@@ -73,6 +84,15 @@ class Stock:
             raise SourceError(
                 f"source '{self.name}': observed is '{self.observed}', expected one of {DETAILS}."
             )
+        groups = self.lower_ages
+        if groups is not None and not (
+            groups[0] == 0 and groups[-1] == self.open_age and list(groups) == sorted({*groups})
+        ):
+            raise SourceError(
+                f"source '{self.name}': age groups begin at {some(groups)}, expected ages in order "
+                f"from 0 to the open age group {self.open_age}+. Sum the counts to that open age, "
+                "or give the groups as published."
+            )
 
     @classmethod
     def from_total(cls, total: float, schedule: xr.DataArray, **fields: object) -> Stock:
@@ -85,12 +105,35 @@ class Stock:
         return float(self.count.sum())
 
     @property
+    def open_age(self) -> int:
+        """First age of the open group."""
+        return int(self.count[AGE].values[-1])
+
+    @property
+    def with_ages(self) -> bool:
+        """Whether ages were published, in single years or in groups."""
+        return self.observed in WITH_AGES
+
+    @property
+    def cells(self) -> Detail:
+        """The cells in which it was published."""
+        single = tuple(range(self.open_age + 1))
+        ages = (self.lower_ages or single) if self.with_ages else (0,)
+        return Detail(self.observed in (BY_SEX, BY_SEX_AND_AGE), ages)
+
+    @property
+    def fixes_cells(self) -> bool:
+        """Whether it was published by sex and single year of age."""
+        return self.cells.fixes_cells(self.count.sizes[AGE])
+
+    @property
     def detail(self) -> str:
         """Date and detail in which it was published, in words."""
-        what = (
-            "total only; ages are a schedule" if self.observed == TOTAL else f"by {self.observed}"
-        )
-        return f"{spelt_out(self.date)}, {what}"
+        what = "total only; ages are a schedule" if self.observed == TOTAL else self.cells.said
+        day = spelt_out(self.date)
+        if self.taken is not None:
+            day = f"{spelt_out(self.taken)}, carried to {day}"
+        return f"{day}, {what}"
 
     @property
     def at_mid_year(self) -> bool:

@@ -20,7 +20,9 @@ import xarray as xr
 from imps.errors import DefinitionError, LabelError, SourceError, some
 from imps.names import AGE_GROUP, EMIGRATION, FLOW_SIGN, FLOWS, IMMIGRATION, SEX, YEAR
 from imps.sources.array_checks import check_complete, check_positive, check_sexes
-from imps.sources.definitions import USUAL_RESIDENTS, Counted
+from imps.sources.definitions import AGES, USUAL_RESIDENTS, Counted
+from imps.sources.definitions import AT_END as AT_END
+from imps.sources.definitions import AT_MOVE as AT_MOVE
 from imps.sources.flows import lower_ages
 from imps.sources.kinds import KINDS, NAME_FORM, NET
 
@@ -31,9 +33,6 @@ QUALITIES: Final = (COMPLETE_COUNT, SAMPLE, EXACT)
 MIGRATION: Final = "migration"
 KNOWN: Final = "known"
 ROLES: Final = (MIGRATION, KNOWN)
-AT_MOVE: Final = "at the move"
-AT_END: Final = "at the end of the year"
-AGES: Final = (AT_MOVE, AT_END)
 ERRORS: Final = ("level", "sex", "children", "young", "drift", "layout")
 """Ways in which a stream may err, each a row of the table of priors called STREAM_error."""
 

@@ -13,6 +13,7 @@ from imps.errors import LabelError
 from imps.names import AGE, SEX, SEXES, YEAR
 from imps.sources.array_checks import check_ages, check_complete, check_dims, check_sexes
 from imps.sources.definitions import USUAL_RESIDENTS, Counted
+from imps.sources.detail import Detail
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ class Deaths:
     vintage, reference : str
     counted : Counted
         Geography, unit and residents of the figures.
+    cells : Detail or None
+        Sexes and age groups in which they were published, of which the rest is a
+        schedule; None by sex and single age.
+    at_death : bool
+        Whether the published age is that at death; else that reached at the end of the year.
     """
 
     count: xr.DataArray
@@ -99,12 +105,19 @@ class Deaths:
     reference: str
     name: str = "deaths"
     counted: Counted = USUAL_RESIDENTS
+    cells: Detail | None = None
+    at_death: bool = False
 
     def __post_init__(self) -> None:
         check_dims(self.count, (YEAR, SEX, AGE), self.name)
         check_sexes(self.count, self.name)
         check_ages(self.count, self.name)
         check_complete(self.count, self.name)
+
+    @property
+    def detail(self) -> str:
+        """Detail in which they were published, in words."""
+        return "by sex and age" if self.cells is None else self.cells.said
 
     @classmethod
     def from_calendar_years(

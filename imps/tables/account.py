@@ -23,8 +23,10 @@ from imps.intervals import ends
 from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE, YEAR
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, OF_LAST_STOCK, Attribution
+from imps.results.detail import age_said, in_bands, in_detail, needs_sexes
 from imps.results.reconciliation import Reconciliation
 from imps.results.words import Words
+from imps.sources.detail import Detail
 from imps.tables.fit import ADD_UP, INTERVAL, fit_note
 from imps.tables.printed import PrintedTable
 
@@ -33,6 +35,7 @@ BAND = 10
 RECONSTRUCTED = {
     "total": "Only totals of the gap were published: sexes and ages are the account's own "
     "reconstruction.",
+    "age": "The gap was published by age: sexes are the account's own reconstruction.",
     "sex": "The gap was published by sex: ages are the account's own reconstruction.",
     "sex and age": "Both ends of the gap were published by sex and age.",
 }
@@ -49,16 +52,21 @@ def closure_by_age_table(fit: Fit, attribution: Attribution) -> PrintedTable:
     parts["rolled_forward"] = np.sum(list(parts.values()), axis=0)
     parts["census"] = sources.census.count.transpose(SEX, AGE).values
     parts["gap"] = parts["rolled_forward"] - parts["census"]
-    bands = _bands(sources.ages)
+    detail = in_bands(attribution.detail, BAND)
+    bands = _bands(detail, sources.ages)
     rows = []
-    for i, sex in enumerate(SEXES):
-        cells = pd.DataFrame({name: values[i] for name, values in parts.items()})
+    for i, sex in enumerate(SEXES if detail.by_sex else ("both",)):
+        cells = pd.DataFrame(
+            {name: values[i] if detail.by_sex else values.sum(axis=0)
+             for name, values in parts.items()}
+        )  # fmt: skip
         by_band = cells.groupby(bands, sort=False).sum()
         by_band.loc["all"] = cells.sum()
         rows.append(by_band.rename_axis("age").reset_index().assign(sex=sex))
     frame = pd.concat(rows, ignore_index=True)
     both = frame[frame["age"] == "all"].drop(columns=["age", "sex"]).sum()
-    frame.loc[len(frame)] = {**both, "age": "all", "sex": "both"}
+    if detail.by_sex:
+        frame.loc[len(frame)] = {**both, "age": "all", "sex": "both"}
     frame.insert(0, "sex", frame.pop("sex"))
     frame["gap_per_cent"] = 100 * frame["gap"] / frame["census"]
     return PrintedTable(
@@ -86,15 +94,15 @@ def _what_other_is(parts: Collection[str], words: Words) -> tuple[str, ...]:
     return (f"Other migration: {words.left_out}, net. {changes}",)
 
 
-def _bands(ages: np.ndarray) -> np.ndarray:
-    """Age band of each single year; the open group belongs to the last band."""
-    lower = ages // BAND * BAND
-    last = int(lower[-1])
-    return np.array([f"{a}+" if a == last else f"{a}–{a + BAND - 1}" for a in lower])
+def _bands(detail: Detail, ages: np.ndarray) -> np.ndarray:
+    """Band of each single age."""
+    at = np.searchsorted(detail.lower_ages, ages, side="right") - 1
+    return np.array([age_said(detail, detail.lower_ages[i]) for i in at])
 
 
 def by_sex_table(attribution: Attribution) -> PrintedTable:
     """Every source's share of the gap by sex: mean, 95 per cent interval, P(> 0)."""
+    needs_sexes(attribution.detail, "the table of sources by sex")
     detail = attribution.summary(by=(SOURCE, SEX))
     something = detail.groupby(SOURCE)[["mean", "sd"]].transform(lambda x: x.abs().max())
     detail = detail[(something >= KNOWN).any(axis=1)]  # the rest is known to be nothing
@@ -146,16 +154,21 @@ def net_and_gross_table(attribution: Attribution) -> PrintedTable:
         dim=SOURCE,
     )
     own = [s for s in totals[SOURCE].values if s not in OF_LAST_STOCK]
+    detail = attribution.detail
     error = attribution.contributions.sel({SOURCE: own}).sum(SOURCE, skipna=False)
-    gap = attribution.gap
+    error, gap = in_detail(error, detail), in_detail(attribution.gap, detail)
+    cells = "single ages" if detail.single else "age groups"
+    cells = f"sexes and {cells}" if detail.by_sex else cells
     rows = [
         _gross("the gap, over sources", totals, SOURCE),
         _gross("the gap, over headline groups", grouped, SOURCE),
         _known_gross("the gap, over sexes", gap.sum(AGE).values),
-        _known_gross("the gap, over sexes and single ages", gap.values),
+        _known_gross(f"the gap, over {cells}", gap.values),
         _gross("error of the roll-forward, over sexes", error.sum(AGE, skipna=False), SEX),
-        _gross("error of the roll-forward, over sexes and single ages", error, (SEX, AGE)),
+        _gross(f"error of the roll-forward, over {cells}", error, (SEX, AGE)),
     ]
+    if not detail.by_sex:
+        rows = [row for row in rows if not str(row[0]).endswith("over sexes")]
     columns = ["what", "net", "net_lower95", "net_upper95", "gross", "gross_lower95",
                "gross_upper95"]  # fmt: skip
     return PrintedTable(

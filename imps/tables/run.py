@@ -27,11 +27,12 @@ def run_tables(
     later : DataFrame, optional
         Later series of the case (`case.later_series`), for the back-series.
     """
+    by_sex = attribution.detail.by_sex
     return {
         "attribution": fit.attribution_table(attribution),
         "attribution_groups": fit.groups_table(attribution),
         "net_migration": fit.net_migration_table(reconciliation),
-        "attribution_by_sex": account.by_sex_table(attribution),
+        **({"attribution_by_sex": account.by_sex_table(attribution)} if by_sex else {}),
         "net_and_gross": account.net_and_gross_table(attribution),
         "gap": fit.gap_table(fitted, checks=checks),
         "closure": fit.closure_table(fitted, checks=checks),

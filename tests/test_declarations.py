@@ -1,0 +1,376 @@
+"""What an account of any country declares: expressible with the right number, or a step that leads.
+
+One test a line of what could not be declared before: registers, totals, five-year ages, days,
+several censuses, misplaced options.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import imps
+from imps.project.check import check_project, load_project
+from imps.project.template import write_project
+
+STREAMS = (
+    '\n[[streams]]\nfile = "data/streams.csv"\nperiod = "mid-year"\nunit = "persons"\n'
+    'quality = "complete count"\nages = "at-move"\nlevel = {sd = 0.02}\n'
+)
+
+
+@pytest.fixture
+def project(tmp_path):
+    write_project(tmp_path / "p")
+    return tmp_path / "p"
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plain") / "p"
+    write_project(folder)
+    return load_project(folder).sources
+
+
+def change(project, name, how):
+    path = project / f"data/{name}.csv"
+    how(pd.read_csv(path, dtype=str, keep_default_na=False)).to_csv(path, index=False)
+
+
+def declare(project, *pairs):
+    path = project / "settings.toml"
+    text = path.read_text()
+    for before, after in pairs:
+        assert before in text, before
+        text = text.replace(before, after)
+    path.write_text(text)
+
+
+def step(project, code):
+    """The finding of a code, by what a user reads."""
+    report = check_project(project)
+    found = [f for f in report.log.faults if f.code == code]
+    assert found, str(report)
+    return found[0].next_step
+
+
+def in_groups(frame, value, width=5, top=90):
+    """A table of single ages by age group."""
+    low = (frame["age"].str.rstrip("+").astype(int) // width * width).clip(upper=top)
+    keys = [k for k in frame if k not in ("age", value)]
+    out = frame.assign(**{value: frame[value].astype(int)}).groupby([*keys, low], as_index=False)
+    out = out[value].sum()
+    names = {a: f"{a}-{a + width - 1}" if a < top else f"{a}+" for a in low}
+    return out.assign(age=out["age"].map(names))
+
+
+def drop_section(project, name, until):
+    path = project / "settings.toml"
+    text = path.read_text()
+    path.write_text(text[: text.index(f"[[{name}]]")] + text[text.index(f"[[{until}]]") :])
+
+
+# A register
+
+
+def test_a_standard_error_of_zero_leads_to_streams(project):
+    change(project, "survey_flows", lambda t: t.assign(standard_error="0"))
+    assert "[[streams]]" in step(project, "SE_ZERO")
+
+
+def test_no_standard_errors_lead_to_streams(project):
+    change(project, "survey_flows", lambda t: t.drop(columns=["standard_error", "contacts"]))
+    assert "[[streams]]" in step(project, "COLUMN_MISSING")
+    change(project, "survey_flows", lambda t: t.assign(standard_error=""))
+    assert "[[streams]]" in step(project, "SE_MISSING")
+    declare(project, ('definition = "survey"',
+                      'standard_error_missing = "unobserved"\ndefinition = "survey"'))  # fmt: skip
+    assert "[[streams]]" in step(project, "CELLS_NEEDED")
+
+
+def test_all_migration_of_a_register_is_streams(project, plain):
+    survey = pd.read_csv(project / "data/survey_flows.csv")
+    own = survey.rename(columns={"estimate": "count"}).drop(columns=["standard_error", "contacts"])
+    own.assign(source="register").to_csv(project / "data/streams.csv", index=False)
+    drop_section(project, "survey_flows", "administrative_flows")
+    path = project / "settings.toml"
+    text = path.read_text()
+    path.write_text(text[: text.index("[[administrative_flows]]")])
+    with (project / "settings.toml").open("a") as file:
+        file.write(STREAMS)
+    sources = load_project(project).sources
+    names = [s.name for s in sources.streams]
+    assert set(names) == {"register_arrivals", "register_departures"} and not sources.survey_flows
+    expected = float(plain.survey_net_migration.sum())
+    assert sum(float(s.net.sum()) for s in sources.streams) == pytest.approx(expected)
+
+
+def test_all_migration_as_administrative_flows_leads_to_streams(project):
+    drop_section(project, "survey_flows", "administrative_flows")
+    assert "[[streams]]" in step(project, "TABLE_MISSING")
+
+
+def test_a_flow_of_ones_own_with_an_error_has_two_ways(project):
+    change(project, "administrative_flows", lambda t: t.assign(source="category_jumpers"))
+    assert "account.kinds" in step(project, "SOURCE_UNKNOWN")
+    with (project / "settings.toml").open("a") as file:
+        file.write('\n[[account.kinds]]\nname = "category_jumpers"\nsd = 0.2\n')
+    assert load_project(project).sources.administrative[0].name == "category_jumpers"
+
+
+# Detail
+
+
+def of_total(frame):
+    flows = frame.assign(estimate=frame["estimate"].astype(float),
+                         square=frame["standard_error"].astype(float) ** 2)  # fmt: skip
+    flows = flows.groupby(["year", "period", "flow", "unit"], as_index=False)
+    flows = flows[["estimate", "square"]].sum()
+    return flows.assign(standard_error=flows.pop("square") ** 0.5)
+
+
+@pytest.mark.parametrize("age", ["all", "0+"])
+def test_flows_of_all_ages_for_persons(project, plain, age):
+    change(project, "survey_flows", lambda t: of_total(t).assign(sex="persons", age_group=age))
+    sources = load_project(project).sources
+    assert sources.immigration.observed == "total"
+    assert sources.gap == pytest.approx(plain.gap)
+    rows = imps.linear_model(sources, imps.default_priors()).row_sources
+    assert rows.count("immigration") == len(sources.years)
+
+
+def test_flows_by_age_without_sex(project, plain):
+    def persons(frame):
+        flows = frame.assign(square=frame["standard_error"].astype(float) ** 2,
+                             estimate=frame["estimate"].astype(float))  # fmt: skip
+        keys = ["year", "period", "flow", "age_group", "unit"]
+        flows = flows.groupby(keys, as_index=False)[["estimate", "square"]].sum()
+        return flows.assign(sex="persons", standard_error=flows.pop("square") ** 0.5)
+
+    change(project, "survey_flows", persons)
+    sources = load_project(project).sources
+    assert not sources.immigration.by_sex and sources.gap == pytest.approx(plain.gap)
+    model = imps.linear_model(sources, imps.default_priors())
+    first = [i for i, s in enumerate(model.row_sources) if s == "immigration"]
+    assert len(first) == len(sources.years) * 5
+    assert model.observed[first].sum() == pytest.approx(float(plain.immigration.estimate.sum()))
+    errors = float((plain.immigration.standard_error**2).sum())
+    assert (model.standard_error[first] ** 2).sum() == pytest.approx(errors)
+    sampling = next(c for c in model.contributions if c.source == "immigration_sampling")
+    whole = imps.linear_model(plain, imps.default_priors())
+    same = next(c for c in whole.contributions if c.source == "immigration_sampling")
+    assert model.prior_moments(sampling.prior.sum())[1] == pytest.approx(
+        whole.prior_moments(same.prior.sum())[1]
+    )
+
+
+def test_flows_by_sex_of_all_ages(project, plain):
+    keys = ["year", "period", "flow", "sex", "unit"]
+
+    def by_sex(frame):
+        flows = frame.assign(square=frame["standard_error"].astype(float) ** 2,
+                             estimate=frame["estimate"].astype(float))  # fmt: skip
+        flows = flows.groupby(keys, as_index=False)[["estimate", "square"]].sum()
+        return flows.assign(age_group="0+", standard_error=flows.pop("square") ** 0.5)
+
+    change(project, "survey_flows", by_sex)
+    assert load_project(project).sources.gap == pytest.approx(plain.gap)
+
+
+@pytest.mark.parametrize("table", ["population", "deaths"])
+def test_five_year_population_and_deaths(project, plain, table):
+    change(project, table, lambda t: in_groups(t, table))
+    sources = load_project(project).sources
+    assert sources.gap == pytest.approx(plain.gap)
+    assert float(sources.deaths.count.sum()) == pytest.approx(float(plain.deaths.count.sum()))
+    assert (sources.base.lower_ages is None) == (table == "deaths")
+
+
+def test_five_year_population_of_which_the_total_is_data(project, plain):
+    change(project, "population", lambda t: in_groups(t, "population"))
+    declare(project, ('file = "data/population.csv"',
+                      'file = "data/population.csv"\nobserved = "total"'))  # fmt: skip
+    sources = load_project(project).sources
+    assert sources.census.observed == "total" and sources.gap == pytest.approx(plain.gap)
+
+
+def test_a_population_in_total_asks_for_a_schedule_that_serves(project, plain):
+    whole = pd.read_csv(project / "data/population.csv", dtype=str)
+
+    def total(frame):
+        frame = frame.assign(population=frame["population"].astype(int))
+        out = frame.groupby(["vintage", "year", "unit"], as_index=False)["population"].sum()
+        return out.assign(sex="persons", age="all")
+
+    change(project, "population", total)
+    assert "account.schedule_vintage" in step(project, "SINGLE_AGES_NEEDED")
+    totals = pd.read_csv(project / "data/population.csv", dtype=str)
+    both = pd.concat([totals, whole.assign(vintage="ages")])
+    both.to_csv(project / "data/population.csv", index=False)
+    declare(project, ('schedule_vintage = ""', 'schedule_vintage = "ages"'))
+    sources = load_project(project).sources
+    assert sources.census.observed == "total" and sources.gap == pytest.approx(plain.gap)
+    assert sources.census.count.values == pytest.approx(plain.census.count.values)
+
+
+def test_roll_forward_in_total_of_the_last_year_only(project, plain):
+    last = float(plain.rolled_forward.total[-1])
+    row = {"vintage": "rf", "year": "2006", "sex": "persons", "age": "all ages",
+           "population": f"{last:.0f}", "unit": "persons"}  # fmt: skip
+    change(project, "population", lambda t: pd.concat([t, pd.DataFrame([row])]))
+    declare(project, ('rolled_forward_vintage = ""', 'rolled_forward_vintage = "rf"'))
+    sources = load_project(project).sources
+    assert sources.gap == pytest.approx(plain.gap, abs=1)
+    assert sources.rolled_forward.by_rule == (2002, 2003, 2004, 2005)
+    assert sources.rolled_forward.by_sex is None
+    assert abs(sources.flows_revised_since.values).max() < 1
+    change(
+        project, "population", lambda t: t.replace({"population": {row["population"]: "757000"}})
+    )
+    assert "account.components_differ" in step(project, "COMPONENTS_DIFFER")
+    declare(project, ("last_mid_year", 'components_differ = "a correction"\nlast_mid_year'))
+    other = load_project(project).sources
+    assert other.gap - sources.gap == pytest.approx(757000 - round(last))
+
+
+def test_components_that_do_not_make_the_roll_forward_are_asked_about_with_year_and_size(
+    project, plain
+):
+    own = [{"vintage": "rf", "year": str(y), "sex": "persons", "age": "all ages", "unit": "persons",
+            "population": f"{float(plain.rolled_forward.total.sel(year=y)) - 15 * (y >= 2005):.0f}"}
+           for y in range(2002, 2007)]  # fmt: skip
+    change(project, "population", lambda t: pd.concat([t, pd.DataFrame(own)]))
+    declare(project, ('rolled_forward_vintage = ""', 'rolled_forward_vintage = "rf"'))
+    report = check_project(project)
+    message = next(str(f) for f in report.log.faults if f.code == "COMPONENTS_DIFFER")
+    assert "2005: -15" in message and "2004" not in message and "2006" not in message
+
+
+def test_a_total_keeps_its_year_when_a_cell_met_nobody(project):
+    declare(project, ('definition = "survey"', 'observed = "total"\nzero_no_contacts = '
+                      '"unobserved"\ndefinition = "survey"'))  # fmt: skip
+    whole = load_project(project).sources.immigration
+
+    def empty(frame):
+        at = (frame["year"] == "2004") & (frame["flow"] == "immigration")
+        at &= (frame["sex"] == "male") & (frame["age_group"] == "65+")
+        frame.loc[at, ["estimate", "standard_error", "contacts"]] = "0"
+        return frame
+
+    lost = float(whole.estimate.sel(year=2004, sex="male", age_group="65+"))
+    change(project, "survey_flows", empty)
+    sources = load_project(project).sources
+    model = imps.linear_model(sources, imps.default_priors())
+    row = model.row_labels.index("immigration 2004")
+    assert model.observed[row] == pytest.approx(float(whole.estimate.sel(year=2004).sum()) - lost)
+    assert model.row_sources.count("immigration") == len(sources.years)
+
+
+def test_a_cv_of_cells_beside_their_total_is_asked_about(project):
+    change(project, "survey_flows",
+           lambda t: t.drop(columns=["standard_error", "contacts"]).assign(cv="10"))  # fmt: skip
+    declare(project, ('definition = "survey"',
+                      'observed = "total"\ncv_unit = "percent"\ndefinition = "survey"',
+                      ))  # fmt: skip
+    assert "[[survey_totals]]" in step(project, "CV_OF_CELLS")
+
+
+def test_ages_of_flows_at_the_end_of_the_year_take_effect(project, plain):
+    declare(project, ('definition = "survey"',
+                      'age_counted = "at-mid-year"\ndefinition = "survey"'))  # fmt: skip
+    sources = load_project(project).sources
+    assert sources.immigration.ages == "at the end of the year"
+    flows = [imps.linear_model(s, imps.default_priors()).account.flows["immigration"]
+             for s in (plain, sources)]  # fmt: skip
+    assert (flows[0].groups[0, 0, 15], flows[1].groups[0, 0, 15]) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("table", "option"),
+    [("births", 'age_counted = "at-death"'), ("deaths", "sex_ratio = 1.05"),
+     ("administrative_flows", 'observed = "total"'), ("population", 'cv_unit = "percent"')],
+)  # fmt: skip
+def test_options_that_a_table_does_not_use_are_refused_by_name(project, table, option):
+    declare(project, (f'file = "data/{table}.csv"', f'file = "data/{table}.csv"\n{option}'))
+    report = check_project(project)
+    found = next(f for f in report.log.faults if f.code == "OPTION_UNUSED")
+    assert option.split(" ")[0] in str(found) and table in str(found)
+
+
+def test_ages_with_a_hole_above_the_open_age_are_summed(project, plain):
+    old = [{"year": str(y), "period": "mid-year", "sex": "male", "age": "95", "deaths": "3"}
+           for y in range(2002, 2007)]  # fmt: skip
+    change(project, "deaths", lambda t: pd.concat(
+        [t.assign(age=t["age"].str.rstrip("+")), pd.DataFrame(old)]))  # fmt: skip
+    declare(project, ('age_counted = "at-mid-year"', 'age_counted = "at-mid-year"\nopen_age = 90'))
+    deaths = load_project(project).sources.deaths.count
+    assert float(deaths.sum() - plain.deaths.count.sum()) == pytest.approx(15)
+
+
+# Dates
+
+
+def test_year_ending_june_says_mid_year(project):
+    change(project, "births", lambda t: t.drop(columns="period"))
+    declare(project, ('period = "mid-year"', 'period = "year-ending-june"'))
+    assert load_project(project).sources.births.count.sizes["year"] == 5
+
+
+def test_stocks_of_31_december_lead_to_year_ends(project):
+    change(project, "population", lambda t: t.assign(year=t["year"] + "-12-31"))
+    assert 'account.year_ends = "12-31"' in step(project, "STOCK_DATE")
+
+
+def test_bare_years_beside_calendar_years_are_asked_for_their_day(project, plain):
+    for name in ("births", "deaths", "survey_flows", "administrative_flows"):
+        change(project, name, lambda t: t.assign(period="calendar-year"))
+    declare(project, ('period = "mid-year"', 'period = "calendar-year"'))
+    assert 'year_ends = "01-01"' in step(project, "STOCK_DATE")
+    change(project, "population", lambda t: t.assign(year=(t["year"].astype(int) + 1).astype(str)))
+    declare(project, ("last_mid_year", 'year_ends = "12-31"\nlast_mid_year'),
+            ('file = "data/population.csv"',
+             'file = "data/population.csv"\nyear_ends = "01-01"'))  # fmt: skip
+    sources = load_project(project).sources
+    assert sources.gap == pytest.approx(plain.gap) and sources.period.startswith("1 January 2002")
+
+
+def test_census_days_at_both_ends(project, plain):
+    days = {"2001": "2001-03-06", "2006": "2006-03-07"}
+    change(project, "population", lambda t: t.assign(year=t["year"].map(days)))
+    declare(project, ("[[population]]\n",
+                      '[[population]]\ncensus_days = ["2001-03-06", "2006-03-07"]\n'))  # fmt: skip
+    sources = load_project(project).sources
+    assert sources.share_after_census == pytest.approx(115 / 365, abs=0.01)
+    first = float(plain.rolled_forward.total.diff("year")[0])
+    moved = sources.base.total - plain.base.total
+    assert moved == pytest.approx(116 / 365 * first, rel=0.03)
+    assert sources.gap == pytest.approx(plain.gap + moved)
+
+
+def test_a_census_after_the_year_has_the_change_since_taken_off(project):
+    change(project, "population", lambda t: t.assign(
+        year=t["year"].replace({"2006": "2006-10-31", "2001": "2001-06-30"})))  # fmt: skip
+    declare(project, ("[[population]]\n", '[[population]]\ncensus_days = ["2006-10-31"]\n'))
+    sources = load_project(project).sources
+    assert sources.last_year == 2006
+    assert sources.share_after_census == pytest.approx(-0.336, abs=0.01)
+    model = imps.linear_model(sources, imps.default_priors())
+    part = next(c for c in model.contributions if c.source == "date_change")
+    account = model.account
+    last = (account.natural + account.net_migration).constant[:, :, -1].sum()
+    assert part.value.sum().constant == pytest.approx(sources.share_after_census * last)
+
+
+def test_of_a_stock_of_every_quarter_the_end_of_the_year_is_used(project, plain):
+    def quarters(frame):
+        frame = frame.assign(year=frame["year"] + "-06-30")
+        people = frame["population"].astype(int)
+        other = [frame.assign(year=frame["year"].str[:4] + f"-{day}",
+                              population=(people + i).astype(str))
+                 for i, day in enumerate(("03-31", "09-30", "12-31"), 1)]  # fmt: skip
+        return pd.concat([frame, *other])
+
+    change(project, "population", quarters)
+    report = load_project(project)
+    assert "QUARTERS_CHOSEN" in report.log.codes
+    assert report.sources.gap == pytest.approx(plain.gap)

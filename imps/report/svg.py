@@ -8,6 +8,7 @@ and lets the arrow keys move.
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -120,7 +121,7 @@ def pyramid_svg(frame: pd.DataFrame, *, label: str, unit: Unit = THOUSANDS) -> s
     return _svg("".join(parts), height, 1, label)
 
 
-def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
+def lexis_svg(frame: pd.DataFrame, *, label: str, said: Callable[[int], str]) -> str:
     """Age by year, one panel a sex, in shades around zero with cohort diagonals.
 
     Parameters
@@ -128,6 +129,8 @@ def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
     frame : DataFrame
         sex, year, age, mean, lower95, upper95, persons per year.
     label : str
+    said : callable
+        The end of a year of the account in words, such as "mid-2001".
     """
     ages, years = frame[AGE].unique(), frame[YEAR].unique()
     column = int((WIDTH - LEFT - BETWEEN) / 2 / years.size)
@@ -149,9 +152,8 @@ def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
         for row in rows.to_dict("records"):
             x = left + column * int(np.searchsorted(years, row[YEAR]))
             y = TOP + ROW * (ages.size - 1 - int(np.searchsorted(ages, row[AGE])))
-            says = (
-                f"{PEOPLE[sex]} {_age(row[AGE], ages)}, year to mid-{row[YEAR]}: {_interval(row)}"
-            )
+            to = said(row[YEAR])
+            says = f"{PEOPLE[sex]} {_age(row[AGE], ages)}, year to {to}: {_interval(row)}"
             parts.append(
                 f'<rect class="cell {_shade(row["mean"], breaks)}" x="{x}" y="{y}" '
                 f'width="{column}" height="{ROW}"><title>{html.escape(says)}</title></rect>'
@@ -167,13 +169,13 @@ def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
     return _svg("".join(parts), height, years.size, label)
 
 
-def extremes(frame: pd.DataFrame) -> str:
+def extremes(frame: pd.DataFrame, to: Callable[[int], str] = str) -> str:
     """The largest cells of either sign in words, for text alternatives."""
     ages = frame[AGE].unique()
     said = []
     for name, row in (("Highest", frame["mean"].idxmax()), ("lowest", frame["mean"].idxmin())):
         cell = frame.loc[row]
-        year = f" in the year to mid-{cell[YEAR]}" if YEAR in frame else ""
+        year = f" in the year to {to(cell[YEAR])}" if YEAR in frame else ""
         where = f"{PEOPLE[cell[SEX]].lower()} {_age(cell[AGE], ages)}{year}"
         said.append(f"{name}: {where}, {_interval(cell)}")
     return "; ".join(said) + "."

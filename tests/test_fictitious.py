@@ -33,7 +33,7 @@ FOREIGN = (
 )  # fmt: skip
 ABSENT = {
     "register": ("sampling", "survey", "mid-20"),
-    "cards": ("the survey", "mid-20", "register"),
+    "cards": ("the survey", "mid-20"),
     "area": ("the census of", "cards"),
 }
 ONE_PIXEL = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + struct.pack(">II", 1, 1)

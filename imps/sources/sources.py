@@ -339,22 +339,8 @@ class Sources:
 
     def table(self) -> pd.DataFrame:
         """One row a source: what it is, the detail observed, vintage and reference."""
-<<<<<<< HEAD
         stocks = (self.base,) if self.open_end else (self.base, self.census)
         rows = [(s.name, s.detail, s.vintage, s.reference) for s in stocks]
-        rows += [
-            ("births", "mid-year intervals by sex", self.births.vintage, self.births.reference)
-        ]
-        rows += [
-            (
-                "deaths",
-                "mid-year intervals by sex and age",
-                self.deaths.vintage,
-                self.deaths.reference,
-            )
-        ]
-=======
-        rows = [(s.name, s.detail, s.vintage, s.reference) for s in (self.base, self.census)]
         each = self.year_end.each
         mid = each == "mid-year"
         years = "mid-year intervals" if mid else f"years to {each}"
@@ -362,7 +348,6 @@ class Sources:
         born, died = self.births, self.deaths
         rows.append(("births", f"{years} by sex", born.vintage, born.reference))
         rows.append(("deaths", f"{years} by sex and age", died.vintage, died.reference))
->>>>>>> e24a775 (Three fictitious accounts with planted truth, projects and priors for registers, border cards and areas; reports name what is in the account)
         series: tuple[SurveyFlow | Stream, ...] = (*self.survey_flows.values(), *self.streams)
         for carried in series:
             rows.append((carried.name, carried.detail, carried.vintage, carried.reference))

@@ -32,3 +32,9 @@ ERROR_CONVENTION: Final = (
 def within_sentence(text: str) -> str:
     """A title as it stands inside a sentence; proper names keep their capital."""
     return text if text.startswith("Irish") else text[0].lower() + text[1:]
+
+
+SURVEY: Final = "survey"
+AREA: Final = "area"
+KINDS_OF_COUNTRY: Final = (SURVEY, "register", "cards", AREA)
+"""What migration of a country is counted by; an area is a part of one with a survey."""

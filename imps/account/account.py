@@ -53,7 +53,7 @@ from imps.account.parts import (
     published_parts,
     shared_block,
 )
-from imps.account.priors import FAMILIES, Prior, Priors, completed, default_priors
+from imps.account.priors import FAMILIES, Prior, Priors, completed
 from imps.account.stocks import (
     COUNTED_TWICE,
     base_cells,
@@ -276,7 +276,7 @@ def check_priors_used(account: Account) -> None:
         Naming them: a prior that changes nothing would be a silent mistake.
     """
     priors = account.priors
-    defaults = default_priors(as_of=priors.as_of)
+    defaults = priors.defaults
     unused = [
         name
         for name in account.latents.unused()

@@ -66,7 +66,7 @@ def evidence_table(keys: Iterable[str] | None = None) -> pd.DataFrame:
     PriorError
         If a key is in no row of the table.
     """
-    frame = pd.DataFrame(_rows("evidence.csv")).astype({"value": float, "known_since": int})
+    frame = pd.DataFrame(rows_of("evidence.csv")).astype({"value": float, "known_since": int})
     if keys is None:
         return frame
     wanted = list(keys)
@@ -76,7 +76,7 @@ def evidence_table(keys: Iterable[str] | None = None) -> pd.DataFrame:
 
 def versions_table() -> pd.DataFrame:
     """All versions of all priors, in the order of their dates: one row each."""
-    rows = _rows("prior_versions.csv")
+    rows = rows_of("prior_versions.csv")
     frame = pd.DataFrame(rows).astype({"mean": float, "sd": float})
     return frame.assign(evidence=[r["evidence"].replace(";", "; ") for r in rows])
 
@@ -145,14 +145,14 @@ def first_year(priors: Iterable[str]) -> int:
 
 @cache
 def _known_since() -> dict[str, int]:
-    return {row["key"]: int(row["known_since"]) for row in _rows("evidence.csv")}
+    return {row["key"]: int(row["known_since"]) for row in rows_of("evidence.csv")}
 
 
 @cache
 def _versions() -> dict[str, tuple[Version, ...]]:
     """Versions by prior, judgement first and then by date."""
     found: dict[str, list[Version]] = {}
-    for row in _rows("prior_versions.csv"):
+    for row in rows_of("prior_versions.csv"):
         version = Version(
             prior=row["prior"],
             known_since=int(row["known_since"]) if row["known_since"] else None,
@@ -166,6 +166,7 @@ def _versions() -> dict[str, tuple[Version, ...]]:
 
 
 @cache
-def _rows(name: str) -> tuple[dict[str, str], ...]:
+def rows_of(name: str) -> tuple[dict[str, str], ...]:
+    """Rows of a table beside this module."""
     text = (importlib.resources.files(__package__) / name).read_text("utf-8")
     return tuple(csv.DictReader(text.splitlines()))

@@ -20,6 +20,7 @@ from imps.account.linear import LinearModel, linear_model
 from imps.account.priors import FAMILIES, Priors, default_priors, elicit
 from imps.errors import PriorError
 from imps.intervals import Z95
+from imps.names import AREA
 from imps.sources import Sources
 
 _REVISED = "flows_revised_since"
@@ -145,12 +146,13 @@ def doubts(model: LinearModel) -> list[str]:
     prior predictive interval is one that they did not expect.
     """
     found, people = [], model.sources.census.total
-    defaults = default_priors()
+    defaults = model.priors.defaults
     untouched = all(defaults[n] == row for n, row in model.priors.items() if n in defaults)
-    if untouched and people < LEAST_NATION:
+    if untouched and defaults.made.kind != AREA and people < LEAST_NATION:
         found.append(
             f"the default priors were made for nations, and {model.sources.area} has "
-            f"{people:,.0f} residents: state your own in [priors], or show their sensitivity"
+            f'{people:,.0f} residents: take those of an area (kind = "area" in [priors], '
+            'default_priors(kind="area", residents=...)), or state your own'
         )
     totals = [part.prior.sum() for part in model.contributions]
     mean, sd = (float(x) for x in model.prior_moments(sum(totals[1:], totals[0])))

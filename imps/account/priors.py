@@ -22,12 +22,13 @@ import difflib
 import math
 import statistics
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
 from imps.account.evidence import COMPILED, evidence_table, first_year, known_at, newest
+from imps.account.prior_kinds import Made
 from imps.account.prior_rows import (
     BIAS_CORRELATION as BIAS_CORRELATION,
 )
@@ -45,7 +46,7 @@ from imps.account.prior_rows import (
     stream_rows,
 )
 from imps.errors import PriorError, some
-from imps.names import EMIGRATION, IMMIGRATION
+from imps.names import EMIGRATION, IMMIGRATION, SURVEY
 from imps.sources import REGISTER, Sources
 from imps.sources.kinds import KINDS, PARTS, SourceKind
 
@@ -92,6 +93,8 @@ class Priors(Mapping[str, Prior]):
     rows : tuple of Prior
     as_of : int or None
         Year at whose end all figures behind the rows were known, where one was asked for.
+    made : Made
+        The kind of country that the package's own rows were made for.
 
     Examples
     --------
@@ -102,6 +105,12 @@ class Priors(Mapping[str, Prior]):
 
     rows: tuple[Prior, ...]
     as_of: int | None = None
+    made: Made = field(default_factory=Made)
+
+    @property
+    def defaults(self) -> Priors:
+        """The package's own table for the same kind of country and the same year."""
+        return default_priors(as_of=self.as_of, kind=self.made.kind, residents=self.made.residents)
 
     def __repr__(self) -> str:
         as_of = f" as known in {self.as_of}" if self.as_of else ""
@@ -224,7 +233,12 @@ def _changed(row: Prior, change: tuple[float, float] | Mapping[str, Any] | None)
     return replace(row, **new)
 
 
-def default_priors(*optional: str | SourceKind, as_of: int | None = None) -> Priors:
+def default_priors(
+    *optional: str | SourceKind,
+    as_of: int | None = None,
+    kind: str = SURVEY,
+    residents: float | None = None,
+) -> Priors:
     """The weakly informative priors of the package, each with its reason.
 
     Parameters
@@ -239,16 +253,27 @@ def default_priors(*optional: str | SourceKind, as_of: int | None = None) -> Pri
         figure published later needs it: without a year the rows rest on all that is known
         now, published explanations of the gaps of 2001 and 2011 among it. Kinds of the
         user's own, and numbers that are set without evidence, have no date and stay.
+    kind : {"survey", "register", "cards", "area"}
+        What migration of the country is counted by: a survey, a population register, or
+        cards at the border; or an area of a country with a survey, whose stocks and flows err
+        by more the smaller it is. Not with `as_of`: their rows have one version.
+    residents : float, optional
+        Of an area, at the base.
 
     Raises
     ------
     PriorError
-        If there is no optional prior of that name. If a row has no evidence that old.
+        If there is no optional prior, or no kind, of that name. If a row has no evidence that
+        old.
 
     Examples
     --------
     >>> default_priors(as_of=2000)["base_level"].sd  # .0035 in 2004, when two bases had moved
     0.006
+    >>> default_priors(kind="register")["base_level"].sd
+    0.001
+    >>> round(default_priors(kind="area", residents=20_000)["base_level"].sd, 4)
+    0.0141
     """
     named = {name: prior_of(KINDS[name]) for name in OPTIONAL_PRIORS}
     named |= {row.name: row for row in ERAS}
@@ -264,7 +289,13 @@ def default_priors(*optional: str | SourceKind, as_of: int | None = None) -> Pri
     if as_of is not None:
         names = [row.name for row in rows]
         rows = tuple(_as_known(row, as_of, names) for row in rows)
-    return Priors((*rows, *FIXED), as_of).add(*own)
+    made = Made(kind, residents)
+    if as_of is not None and kind != SURVEY:
+        raise PriorError(
+            f"as_of={as_of} and kind='{kind}': priors of a kind of country have one version, of "
+            "today. Ask for one of the two."
+        )
+    return Priors(made.of((*rows, *FIXED)), as_of, made).add(*own)
 
 
 def completed(priors: Priors, sources: Sources) -> Priors:
@@ -293,7 +324,7 @@ def _without_survey(priors: Priors, sources: Sources) -> Priors:
     """
     own = {source.name for source in sources.beside_survey}
     survey = {*FAMILIES[IMMIGRATION], *FAMILIES[EMIGRATION], *PARTS, BIAS_CORRELATION} - own
-    defaults = default_priors(as_of=priors.as_of)
+    defaults = priors.defaults
     rows = tuple(r for r in priors.rows if r.name not in survey or r != defaults[r.name])
     return replace(priors, rows=rows)
 

@@ -181,8 +181,9 @@ def plot_back_series(
         f"{reconciliation.area}, {reconciliation.year_end.of_all_years}; {unit.persons}, "
         "each series minus the rolled-forward estimate; negative: the roll-forward was too high.",
         f"Posterior at {reconciliation.year_end.said(int(years[-1]))}: {said}, 95 % interval.",
-        alt=f"Fan of the population at mid-years {years[0]:.0f} to {years[-1]:.0f} as a difference "
-        f"from the roll-forward, beside the published vintages. At the end {said}.",
+        alt=f"Fan of the population at {reconciliation.year_end.of_all_years} {years[0]:.0f} to "
+        f"{years[-1]:.0f} as a difference from the roll-forward, beside the published "
+        f"vintages. At the end {said}.",
         data=table,
         verdict=reconciliation.verdict,
     )

@@ -72,7 +72,7 @@ def plot_waterfall(
     ax.set_xlabel(f"{unit.persons}, running sum")
     largest = table[~total].iloc[table[~total]["mean"].abs().argmax()]
     return page.finish(
-        _largest_part(largest, attribution.total, unit),
+        _headline(attribution, largest),
         f"{attribution.area}, {attribution.period}; {unit.persons}, rolled-forward minus census; "
         "positive: made the roll-forward too high.",
         "Line: 95 % interval of the bar's own length. Hatched: known. Star: prior-driven, the data "
@@ -84,9 +84,12 @@ def plot_waterfall(
     )
 
 
-def _largest_part(row: pd.Series, total: float, unit: Unit) -> str:
+def _headline(attribution: Attribution, row: pd.Series) -> str:
     """A title that claims no more than the data do: it names no source that the prior decides."""
-    gap = f"{unit.said(total)} {unit.name} gap"
+    unit = attribution.words.unit
+    gap = f"{unit.said(attribution.total)} {unit.name} gap"
+    if attribution.verdict.nothing_to_explain:
+        return f"The {gap} is one that chance alone makes: nothing to explain"
     if row["contraction"] < PRIOR_DRIVEN:
         return f"The {gap} by source: the largest part is prior-driven"
     name = title(str(row["source"])).replace(": ", " ")
@@ -164,8 +167,8 @@ def plot_gap_pyramid(
         _clearest(table),
         f"{attribution.area}, {attribution.period}; {unit.persons}, rolled-forward minus census; "
         f"positive: the roll-forward was too high. {source}",
-        "Bar: gap to the census as counted. Dot and line: error of the roll-forward against the "
-        "true population, posterior mean and 95 % interval.",
+        f"Bar: gap to the {attribution.words.last_stock} as counted. Dot and line: error of the "
+        "roll-forward against the true population, posterior mean and 95 % interval.",
         alt=f"Two panels of {len(labels)} age groups. The largest mean error is "
         f"{_interval(worst, unit)} {unit.name} among {_people(worst)}.",
         data=table,

@@ -104,10 +104,11 @@ def _title(surface: LexisSurface, marked: int) -> str:
         return "Nowhere is the official figure clearly wrong"
     worst = clear.loc[clear["value"].abs().idxmax()]
     side = "high" if worst["value"] > 0 else "low"
-    year = np.floor((worst["start"] + worst["end"]) / 2 + 0.25)
+    day = surface.year_end.interval(2001).end - 2001  # share of a calendar year before it
+    year = int(np.ceil((worst["start"] + worst["end"]) / 2 - day - 1e-6))
     return (
         f"Official net migration was most too {side} at age {worst['first_age']:.0f}, "
-        f"year to mid-{year:.0f}"
+        f"year to {surface.year_end.said(year)}"
     )
 
 

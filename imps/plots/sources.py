@@ -256,7 +256,8 @@ def tornado_data(
             m, s = preview.moments({fit.model.places[b]: factor for b in blocks})
             change = f"Prior of {within_sentence(title(part.source))}"
             rows.append((change, variant, float(m[at]), float(s[at])))
-    for source in dict.fromkeys(fit.model.row_sources):
+    sources = dict.fromkeys(fit.model.row_sources)
+    for source in sources if len(sources) > 1 else ():  # without the only one: the priors
         rest = GaussianPosterior(without_rows(fit.model, source))
         m, v = rest.moments(preview.scales)
         rows.append((f"Without {source} figures", "removed", float(m[at]), float(v[at]) ** 0.5))

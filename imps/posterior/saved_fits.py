@@ -37,7 +37,7 @@ from imps.posterior.storage import LATENT, LOG_SCALE, OWN, load
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED
 from imps.sampling import Sampling
-from imps.shipped import cases, find_case
+from imps.shipped import find_case, known_cases
 
 MADE_AGAIN = ("prior", "prior_predictive", "posterior_predictive", "constant_data")
 """Groups of a file that a fit makes again when it is asked."""
@@ -161,7 +161,7 @@ def _shipped(record: Mapping[str, Any], linear: LinearModel) -> list[str]:
     saved = (record["case"] or {}).get("fields", {})
     # fits of before 0.2 say no origin; only shipped cases had a licence then
     shipped = saved["origin"] == SHIPPED if "origin" in saved else bool(saved.get("licence"))
-    if not shipped or saved["name"] not in cases():
+    if not shipped or saved["name"] not in known_cases():
         return []
     return differences(linear.sources, find_case(saved["name"]).sources, "sources")
 

@@ -24,6 +24,7 @@ import pandas as pd
 
 from imps.account.priors import OPTIONAL_PRIORS, Priors, default_priors
 from imps.errors import PriorError
+from imps.names import AREA, SURVEY
 from imps.project.arithmetic import cell_population
 from imps.project.assemble import inspect_sources
 from imps.project.between import MID_YEARS_END, check_between, in_account_years
@@ -96,7 +97,10 @@ class ImportReport:
         own = self.settings.account.own_kinds if self.settings else ()
         as_of = self.settings.priors_as_of if self.settings else None
         kinds = [k for k in own if k.sd > 0]
-        return default_priors(*asked, *kinds, as_of=as_of).replace(**changes)
+        kind = self.settings.priors_kind if self.settings else SURVEY
+        residents = self.sources.base.total if kind == AREA else None
+        made = default_priors(*asked, *kinds, as_of=as_of, kind=kind, residents=residents)
+        return made.replace(**changes)
 
     @property
     def case(self) -> Case:

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar, get_args
 from pydantic import ValidationError
 
 from imps.account.priors import OPTIONAL_PRIORS, as_of_expected, default_priors
+from imps.names import KINDS_OF_COUNTRY, SURVEY
 from imps.project.sections import (
     RECORDS,
     SECTIONS,
@@ -34,12 +35,14 @@ from imps.project.sections import (
 )
 from imps.reading.findings import Collector, ImportLog
 from imps.reading.kinds import SCHEMAS
-from imps.reading.options import OPTION_NAMES, expected, nearest
+from imps.reading.options import OPTION_NAMES, as_toml, expected, nearest
 from imps.reading.table import published_path
 
 SCHEMA_VERSION: Final = 1
 AS_OF: Final = "as_of"
-"""Setting of [priors] that is no prior: the year whose knowledge they have."""
+KIND: Final = "kind"
+NO_PRIORS: Final = (AS_OF, KIND)
+"""Settings of [priors] that are no prior: year of knowledge, and kind of country made for."""
 SETTINGS_FILE: Final = "settings.toml"
 MAX_SETTINGS_BYTES: Final = 1_000_000
 MAX_TABLES: Final = 200
@@ -65,6 +68,8 @@ class Settings:
         Prior name to {"mean": ..., "sd": ...}.
     priors_as_of : int or None
         Year whose knowledge the priors of the package have, `as_of` in [priors].
+    priors_kind : str
+        Kind of country that they were made for, `kind` in [priors].
     """
 
     folder: Path
@@ -75,6 +80,7 @@ class Settings:
     tables: tuple[TableSettings, ...]
     priors: Mapping[str, Mapping[str, float]]
     priors_as_of: int | None = None
+    priors_kind: str = SURVEY
 
     @property
     def results(self) -> Path:
@@ -83,11 +89,12 @@ class Settings:
 
     def resolved(self) -> dict[str, Any]:
         """All settings as plain values for a manifest, without absolute paths."""
-        as_of = {} if self.priors_as_of is None else {AS_OF: self.priors_as_of}
+        asked = {AS_OF: (self.priors_as_of, None), KIND: (self.priors_kind, SURVEY)}
+        beside = {name: value for name, (value, default) in asked.items() if value != default}
         return {
             "schema": SCHEMA_VERSION,
             **{name: getattr(self, name).model_dump(mode="json") for name in SECTIONS},
-            "priors": {**as_of, **{name: dict(row) for name, row in self.priors.items()}},
+            "priors": {**beside, **{name: dict(row) for name, row in self.priors.items()}},
             "tables": [
                 {"kind": t.kind, "file": published_path(t.file), **t.options, **_beside_options(t)}
                 for t in self.tables
@@ -185,11 +192,13 @@ class _Reader:
         self._check_output(folder, parts["output"].folder)
         if 0 < account.last_mid_year <= account.first_mid_year:
             self._range("last_mid_year", account.last_mid_year, "a year after first_mid_year")
+        year, kind = self._made_for()
         return Settings(
             folder=folder,
             tables=tuple(self._tables()),
             priors=MappingProxyType(self._priors((*prior_names, *(k.name for k in account.kinds)))),
-            priors_as_of=self._priors_as_of(),
+            priors_as_of=year,
+            priors_kind=kind,
             **parts,
         )
 
@@ -237,7 +246,7 @@ class _Reader:
             )
         elif key == "seed":
             self.log.add(
-                "SEED_BAD", column="seed", rows=self._line("seed"), texts=[_as_toml(fault["input"])]
+                "SEED_BAD", column="seed", rows=self._line("seed"), texts=[as_toml(fault["input"])]
             )
         else:
             one_of = fault["ctx"]["expected"] if fault["type"] == "literal_error" else ""
@@ -329,21 +338,28 @@ class _Reader:
             return {}
         kept: dict[str, Mapping[str, float]] = {}
         for name, row in given.items():
-            if name == AS_OF:
+            if name in NO_PRIORS:
                 continue
             if name not in names:
-                self._unknown(name, (AS_OF, *names), "a prior")
+                self._unknown(name, (*NO_PRIORS, *names), "a prior")
             elif (change := self._prior(name, row)) is not None:
                 kept[name] = MappingProxyType(change)
         return kept
 
-    def _priors_as_of(self) -> int | None:
+    def _made_for(self) -> tuple[int | None, str]:
+        """Year and kind of country that the package's priors are asked for."""
         given = self.content.get("priors", {})
-        year = given.get(AS_OF) if isinstance(given, dict) else None
-        if year is None or not (expected := as_of_expected(year)):
-            return year
-        self._range(AS_OF, year, expected)
-        return None
+        given = given if isinstance(given, dict) else {}
+        year, kind = given.get(AS_OF), given.get(KIND, SURVEY)
+        dated = "" if year is None else as_of_expected(year)
+        if kind != SURVEY and year is not None:
+            dated = f"left out beside {KIND}, whose priors have one version"
+        if dated:
+            self._range(AS_OF, year, dated)
+        if kind in KINDS_OF_COUNTRY:
+            return None if dated else year, kind
+        self._range(KIND, kind, f"one of {', '.join(KINDS_OF_COUNTRY)}")
+        return None if dated else year, SURVEY
 
     def _prior(self, name: str, row: Any) -> dict[str, float] | None:
         if not isinstance(row, dict) or not row:
@@ -358,7 +374,7 @@ class _Reader:
                     self._unknown(key, PriorChange.model_fields, f"a setting of [priors.{name}]")
                     continue
                 wanted = "a finite number above 0" if key == "sd" else "a finite number"
-                self._prior_bad(name, f"{key} = {_as_toml(value)}", f"needs {key} to be {wanted}")
+                self._prior_bad(name, f"{key} = {as_toml(value)}", f"needs {key} to be {wanted}")
         return None
 
     def _prior_bad(self, name: str, value: Any, problem: str) -> None:
@@ -387,7 +403,7 @@ class _Reader:
             "SETTING_RANGE",
             column=key,
             rows=self._line(key),
-            texts=[_as_toml(value)],
+            texts=[as_toml(value)],
             name=key,
             expected=words,
         )
@@ -425,12 +441,6 @@ def _expected(model: type[Section], place: tuple[Any, ...]) -> str:
         if field is not None:
             return expected(field)
     return "another value"
-
-
-def _as_toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def shown_name(path: str | os.PathLike[str]) -> str:

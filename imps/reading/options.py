@@ -248,3 +248,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     words = {name.split("_")[0]: name for name in reversed(names)} | {n: n for n in names}
     close = difflib.get_close_matches(name, list(words), n=1, cutoff=0.6)
     return f"Did you mean '{words[close[0]]}'?" if close else ""
+
+
+def as_toml(value: Any) -> str:
+    """A value as a settings file would say it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -15,6 +15,7 @@ from imps.account.priors import LOG_SD, default_priors
 from imps.demography.schedules import YOUNG_ADULT_AGE, YOUNG_ADULT_WIDTH
 from imps.names import GAP_CONVENTION
 from imps.posterior.by_grid import GRID_POINTS
+from imps.sources import BornBefore, Sources
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Equation:
         The same in words, with the meaning of the symbols; symbols stand between dollars.
     home : str
         Module and function that compute it.
+    of : {"", "survey", "parts", "streams", "streams alone", "born_before"}
+        What an account has to hold for it; every account, if empty.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Equation:
     latex: str
     says: str
     home: str
+    of: str = ""
 
     def to_mathml(self) -> str:
         """The displayed equation in MathML, readable by browsers without a script."""
@@ -140,3 +144,16 @@ def _read() -> tuple[Equation, ...]:
 
 
 EQUATIONS = _read()
+
+
+def equations_of(sources: Sources) -> tuple[Equation, ...]:
+    """The equations of one account: none speaks of what it does not hold."""
+    held = {
+        "": True,
+        "survey": bool(sources.survey_flows),
+        "parts": bool(sources.administrative),
+        "streams": bool(sources.streams),
+        "streams alone": not sources.survey_flows,
+        "born_before": any(isinstance(source, BornBefore) for source in sources.extra),
+    }
+    return tuple(equation for equation in EQUATIONS if held[equation.of])

@@ -15,7 +15,7 @@ from imps._version import __version__
 from imps.names import GAP_CONVENTION
 from imps.posterior.fit import Fit
 from imps.report.checklist import OPEN, reporting_checklist
-from imps.report.equations import EQUATIONS
+from imps.report.equations import equations_of
 from imps.report.sections import (
     SECTIONS,
     WORDS,
@@ -130,15 +130,21 @@ def html_report(
             pyramid=_pyramid(attribution),
             lexis=_lexis(fit, reconciliation),
             method=WORDS["method"][fit.method],
-            equations=EQUATIONS,
+            equations=equations_of(fit.model.sources),
             notes=() if case is None else case.notes,
-            not_included=WORDS["not_included"],
+            not_included=_not_included(fit),
             checklist=checklist.to_dict("records"),
             open_points=int((checklist["status"] == OPEN).sum()),
             computation=list(computation),
             licence="" if case is None else f"Data: {case.licence}.",
         )
     )
+
+
+def _not_included(fit: Fit) -> list[str]:
+    """What no interval holds; the definitions are those of what counts migration."""
+    of = "survey" if fit.model.sources.survey_flows else "streams"
+    return [item.format(definition=WORDS["definition"][of]) for item in WORDS["not_included"]]
 
 
 def _pyramid(attribution: Attribution) -> dict[str, str]:
@@ -150,23 +156,24 @@ def _pyramid(attribution: Attribution) -> dict[str, str]:
     return {
         "svg": pyramid_svg(frame, label=label, unit=attribution.words.unit),
         "hint": "Point at an age, tap it, or use the arrow keys, to read its numbers.",
-        "caption": "Bar: rolled-forward minus census as counted, right of zero where the "
-        "roll-forward was too high. Dot and line: rolled-forward minus true population at "
-        f"mid-year, posterior mean and 95 % interval. {extremes(frame)}",
+        "caption": f"Bar: rolled-forward minus {attribution.words.last_stock} as counted, "
+        "right of zero where the roll-forward was too high. Dot and line: rolled-forward minus "
+        "true population at "
+        f"{attribution.words.each}, posterior mean and 95 % interval. {extremes(frame)}",
     }
 
 
 def _lexis(fit: Fit, reconciliation: Reconciliation) -> dict[str, str]:
-    frame = migration_error_by_age(fit, reconciliation)
+    frame, said = migration_error_by_age(fit, reconciliation), reconciliation.year_end.said
     label = (
         "Official minus true net migration by sex, age reached and year, posterior mean, persons. "
-        f"{extremes(frame)}"
+        f"{extremes(frame, said)}"
     )
     return {
-        "svg": lexis_svg(frame, label=label),
+        "svg": lexis_svg(frame, label=label, said=said),
         "hint": "Point at a cell, tap it, or use the arrow keys, to read its numbers.",
         "caption": "Published flows, laid out over ages by the official rule, minus true net "
         "migration: persons a year and published age, posterior mean; blue where the official "
         "figure was too high, orange with a dash where it was too low. Dashed lines: cohorts. "
-        f"{extremes(frame)}",
+        f"{extremes(frame, said)}",
     }

@@ -110,7 +110,7 @@ def prior_sds_in_persons(attribution: Attribution) -> PrintedTable:
         "What the priors say about the whole gap, by source",
         "tab:prior-persons",
         (
-            "Before any figure of the survey or the census is seen.",
+            "Before any figure of migration or the census is seen.",
             f"Fit: {attribution.verdict}.",
         ),
         ("prior_mean", "prior_sd"),

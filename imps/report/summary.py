@@ -27,12 +27,13 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
     low, high = net.quantile([0.025, 0.975]).values
     side = "above" if attribution.total > 0 else "below"
     base, migration, census = (_said(groups.loc[g], unit) for g in MAIN_GROUPS)
+    stock = attribution.words.last_stock
     sentences = [
         f"{attribution.area}, {attribution.period}: the rolled-forward estimate stood "
-        f"{abs(attribution.total):,.0f} persons {side} the census as counted"
+        f"{abs(attribution.total):,.0f} persons {side} the {stock} as counted"
         f"{_what_stands(check(fit).stability, unit)}.",
         f"Of this the population base accounts for {base}, all migration sources for {migration}, "
-        f"and the census itself for {census}.",
+        f"and the {stock} itself for {census}.",
         _clear_signs(groups),
     ]
     known = groups["mean"].get("revisions", 0.0)

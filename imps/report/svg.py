@@ -8,6 +8,7 @@ and lets the arrow keys move.
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -134,7 +135,7 @@ def pyramid_svg(frame: pd.DataFrame, *, label: str, unit: Unit = THOUSANDS) -> s
     return _svg("".join(parts), height, 1, label)
 
 
-def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
+def lexis_svg(frame: pd.DataFrame, *, label: str, said: Callable[[int], str]) -> str:
     """Age by year, one panel a sex, in shades around zero with cohort diagonals.
 
     Parameters
@@ -142,6 +143,8 @@ def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
     frame : DataFrame
         sex, year, age, mean, lower95, upper95, persons per year.
     label : str
+    said : callable
+        The end of a year of the account in words, such as "mid-2001".
     """
     years, sexes, top = frame[YEAR].unique(), frame[SEX].unique(), int(frame["last_age"].max())
     column = int((WIDTH - LEFT - BETWEEN) / sexes.size / years.size)
@@ -164,7 +167,7 @@ def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
             x = left + column * int(np.searchsorted(years, row[YEAR]))
             y = TOP + ROW * (top - row["last_age"])
             tall = ROW * (row["last_age"] - row[AGE] + 1)
-            says = f"{PEOPLE[sex]} {row['ages']}, year to mid-{row[YEAR]}: {_interval(row)}"
+            says = f"{PEOPLE[sex]} {row['ages']}, year to {said(row[YEAR])}: {_interval(row)}"
             parts.append(
                 f'<rect class="cell {_shade(row["mean"], breaks)}" x="{x}" y="{y}" '
                 f'width="{column}" height="{tall}"><title>{html.escape(says)}</title></rect>'
@@ -180,12 +183,12 @@ def lexis_svg(frame: pd.DataFrame, *, label: str) -> str:
     return _svg("".join(parts), height, years.size, label)
 
 
-def extremes(frame: pd.DataFrame) -> str:
+def extremes(frame: pd.DataFrame, to: Callable[[int], str] = str) -> str:
     """The largest cells of either sign in words, for text alternatives."""
     said = []
     for name, row in (("Highest", frame["mean"].idxmax()), ("lowest", frame["mean"].idxmin())):
         cell = frame.loc[row]
-        year = f" in the year to mid-{cell[YEAR]}" if YEAR in frame else ""
+        year = f" in the year to {to(cell[YEAR])}" if YEAR in frame else ""
         where = f"{PEOPLE[cell[SEX]].lower()} {cell['ages']}{year}"
         said.append(f"{name}: {where}, {_interval(cell)}")
     return "; ".join(said) + "."

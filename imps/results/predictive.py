@@ -24,7 +24,7 @@ import xarray as xr
 from scipy.stats import norm
 
 from imps.account.observations import census_day_population
-from imps.demography.periods import spelt_out
+from imps.demography.periods import YearEnd, spelt_out
 from imps.errors import SourceError, some
 from imps.intervals import ends, summary_table
 from imps.names import AGE, AGE_GROUP, CHAIN, DRAW, FLOW_SIGN, SEX, SEXES
@@ -140,6 +140,8 @@ class LexisSurface:
         Open age group.
     area, verdict : str
     passed : bool
+    year_end : YearEnd
+        Day with which the years of the account end.
     """
 
     cells: pd.DataFrame
@@ -150,6 +152,7 @@ class LexisSurface:
     area: str
     verdict: Verdict
     passed: bool
+    year_end: YearEnd
 
 
 def migration_error(fit: Fit, *, checks: Checks | None = None) -> LexisSurface:
@@ -202,6 +205,7 @@ def migration_error(fit: Fit, *, checks: Checks | None = None) -> LexisSurface:
         sources.area,
         found.verdict,
         found.passed,
+        sources.year_end,
     )
 
 
@@ -245,6 +249,7 @@ def residuals(fit: Fit, *, checks: Checks | None = None) -> LexisSurface:
         sources.area,
         predictive.verdict,
         predictive.passed,
+        sources.year_end,
     )
 
 

@@ -16,7 +16,7 @@ from imps.account.linear import LinearModel
 from imps.names import within_sentence
 from imps.notebook_cards import THOUSANDS, Unit
 from imps.reading.areas import CODE
-from imps.sources import Sources
+from imps.sources import REGISTER, Sources
 from imps.sources.kinds import title
 
 if TYPE_CHECKING:
@@ -45,10 +45,16 @@ class Words:
         Thousands, or persons for a small population.
     left_out : str
         Parts of migration that the survey leaves out, in words; empty if there are none.
+    each : str
+        The day with which the years end, in words, such as "mid-year".
+    last_stock : str
+        What the stock at the end is: census or register.
     """
 
     unit: Unit = THOUSANDS
     left_out: str = ""
+    each: str = "mid-year"
+    last_stock: str = "census"
 
     @classmethod
     def of(cls, sources: Sources) -> Words:
@@ -56,7 +62,8 @@ class Words:
         names = dict.fromkeys(part.name for part in sources.administrative)
         said = [within_sentence(title(name)) for name in names]
         listed = " and ".join(filter(None, (", ".join(said[:-1]), *said[-1:])))
-        return cls(Unit.of(sources.census.total), listed)
+        stock = "register" if sources.census.quality == REGISTER else "census"
+        return cls(Unit.of(sources.census.total), listed, sources.year_end.each, stock)
 
     @property
     def outside_survey(self) -> str:
@@ -92,4 +99,6 @@ def priors_in_words(model: LinearModel) -> pd.DataFrame:
     abroad = frame["reference"].str.contains(BRITISH) | frame["evidence"].str.startswith(_KEYS)
     frame.loc[abroad, "reference"] = ELSEWHERE
     frame.loc[abroad, "evidence"] = ""
+    if not model.sources.survey_flows:
+        frame["meaning"] = frame["meaning"].str.replace("the survey's bias", "an error")
     return frame

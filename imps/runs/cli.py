@@ -102,24 +102,33 @@ def _options(
 
 @app.command()
 def cases() -> None:
-    """List the shipped cases."""
-    from imps.shipped import case_title
+    """List the shipped cases, and the fictitious accounts apart from them."""
+    from imps.shipped import case_title, fictitious
     from imps.shipped import cases as names
 
     for name in names():
+        typer.echo(f"{name:24s} {case_title(name)}")
+    typer.echo("fictitious, every figure invented:")
+    for name in fictitious():
         typer.echo(f"{name:24s} {case_title(name)}")
 
 
 @app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="Folder to make; it must not hold a project.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="What counts migration: survey, register or cards; area for a part of a country."
+        ),
+    ] = "survey",
     quiet: Quiet = False,
 ) -> None:
-    """Make a project folder: settings with every default, templates, logs, README."""
+    """Make a project folder: settings, tables of invented figures, logs, README."""
     from imps.project.template import write_project
 
     with _refusals():
-        settings = write_project(directory)
+        settings = write_project(directory, kind=kind)
     if not quiet:
         typer.echo(f"project written; settings in {settings}")
 

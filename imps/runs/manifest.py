@@ -114,6 +114,7 @@ def first_part(
         "sources": linear.sources.table().to_dict("records"),
         "account_sha256": account_digest(linear),
         "priors_as_of": linear.priors.as_of,
+        "priors_made_for": dataclasses.asdict(linear.priors.made),
         "priors": [dataclasses.asdict(row) for row in linear.priors.rows],
         "resolution": dataclasses.asdict(linear.account.resolution),
         "request": dict(request),

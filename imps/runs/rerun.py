@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from imps.account.latents import Resolution
+from imps.account.prior_kinds import Made
 from imps.account.priors import Prior, Priors
 from imps.errors import SavedFileError
 from imps.posterior.digests import edited_outputs
@@ -25,7 +26,7 @@ from imps.results.words import account_title
 from imps.runs.manifest import account_digest, draws_digest, environment, quantities, read_manifest
 from imps.runs.run import RESULTS_FOLDER, Run, changed_inputs, run
 from imps.runs.working_folder import other_parts
-from imps.shipped import cases, find_case
+from imps.shipped import find_case, known_cases
 
 IDENTICAL = "identical"
 EQUAL = "equal within Monte Carlo error"
@@ -110,7 +111,11 @@ def rerun(
     found = run(
         case or _case_of(then, Path(manifest)),
         out=out,
-        priors=Priors(tuple(Prior(**row) for row in then["priors"]), then.get("priors_as_of")),
+        priors=Priors(
+            tuple(Prior(**row) for row in then["priors"]),
+            then.get("priors_as_of"),
+            Made(**then.get("priors_made_for", {})),
+        ),
         resolution=Resolution(**then["resolution"]),
         cores=cores,
         progress=progress,
@@ -129,7 +134,7 @@ def _case_of(then: Mapping[str, Any], manifest: Path) -> Case:
     """The shipped case as it is now, or the one that was saved with the run."""
     # manifests of before 0.2 say no origin; only projects had settings then
     shipped = then["origin"] == SHIPPED if "origin" in then else then["input_settings"] is None
-    if shipped and then["case"] in cases():
+    if shipped and then["case"] in known_cases():
         return find_case(then["case"])
     saved = (manifest if manifest.is_dir() else manifest.parent) / FIT_FILE
     if not saved.exists():

@@ -4,6 +4,10 @@ Each case is a folder like anybody's, `settings.toml` and tables, and is read by
 (:mod:`imps.project`). What was computed from published figures is written there by the rules
 of `data_raw/` in the repository. A new case is a folder and nothing else.
 
+Beside them are fictitious accounts, whose figures are invented and whose truth is known: a
+country with a register, one with cards at its border, and an area. They are the projects that
+`imps init --kind` writes.
+
 Crown copyright figures are reused under the Open Government Licence v3.0.
 """
 
@@ -18,17 +22,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imps.errors import InputError, UnknownCaseError
+from imps.names import KINDS_OF_COUNTRY, SURVEY
 
 if TYPE_CHECKING:
     from imps.project.case import Case
     from imps.project.check import ImportReport
 
 SETTINGS_FILE = "settings.toml"
+FICTITIOUS = "fictitious-"
 
 
 def cases() -> list[str]:
     """Names of the shipped cases."""
     return sorted(p.name.replace("_", "-") for p in _projects(_folder()))
+
+
+def fictitious() -> list[str]:
+    """Names of the fictitious accounts: every figure in them is invented."""
+    return [f"{FICTITIOUS}{kind}" for kind in KINDS_OF_COUNTRY if kind != SURVEY]
+
+
+def known_cases() -> list[str]:
+    """Names that are read from the package: shipped cases and fictitious accounts."""
+    return [*cases(), *fictitious()]
 
 
 def case_title(name: str) -> str:
@@ -43,9 +59,9 @@ def load_case(case: str | os.PathLike[str]) -> Case | dict[str, Case]:
     Parameters
     ----------
     case : str or path
-        Name of a shipped case; a project folder or its settings file; or a folder of
-        project folders, such as one for each area. The name of a shipped case is not
-        taken for a folder; write "./NAME".
+        Name of a shipped case or a fictitious account; a project folder or its settings file;
+        or a folder of project folders, such as one for each area. The name of a shipped case
+        is not taken for a folder; write "./NAME".
 
     Returns
     -------
@@ -97,7 +113,7 @@ def project_of(case: object) -> ImportReport | None:
         return case
     if not isinstance(case, str | os.PathLike):
         return None
-    if str(case) in cases() or not Path(case).exists():
+    if str(case) in known_cases() or not Path(case).exists():
         return replace(load_project(_place(str(case))), shipped=str(case))
     return load_project(case)
 
@@ -108,7 +124,7 @@ def _folder() -> Path:
 
 def _place(name: str) -> Path:
     """Folder of a shipped case."""
-    known = cases()
+    known = known_cases()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
@@ -116,13 +132,17 @@ def _place(name: str) -> Path:
             f"no shipped case is called '{name}', and there is no folder of that name.{hint} "
             f"Known: {', '.join(known)}."
         )
+    if name in fictitious():
+        return _folder().parent / "project" / "template" / name.removeprefix(FICTITIOUS)
     return _folder() / name.replace("-", "_")
 
 
 def _many(case: str | os.PathLike[str]) -> bool:
     """Whether a path is a folder without settings of its own."""
     place = Path(case)
-    return str(case) not in cases() and place.is_dir() and not (place / SETTINGS_FILE).exists()
+    return (
+        str(case) not in known_cases() and place.is_dir() and not (place / SETTINGS_FILE).exists()
+    )
 
 
 def _projects(folder: Path) -> list[Path]:

@@ -122,7 +122,7 @@ class Sources:
         if self.open_end:
             return f"{self.said(self.first_year)} to {self.said(self.last_year)}, no census yet"
         end = f"the census of {spelt_out(self.census.date)}"
-        if self.year_ends != "06-30" and self.year_end.ends(self.census.date):
+        if self.year_end.ends(self.census.date):
             end = self.said(self.last_year)
         return f"{self.said(self.first_year)} to {end}"
 
@@ -350,17 +350,13 @@ class Sources:
         """One row a source: what it is, the detail observed, vintage and reference."""
         stocks = (self.base,) if self.open_end else (self.base, self.census)
         rows = [(s.name, s.detail, s.vintage, s.reference) for s in stocks]
-        rows += [
-            ("births", "mid-year intervals by sex", self.births.vintage, self.births.reference)
-        ]
-        rows += [
-            (
-                "deaths",
-                f"mid-year intervals {self.deaths.detail}",
-                self.deaths.vintage,
-                self.deaths.reference,
-            )
-        ]
+        each = self.year_end.each
+        mid = each == "mid-year"
+        years = "mid-year intervals" if mid else f"years to {each}"
+        totals = "mid-year totals" if mid else f"totals of {each}"
+        born, died = self.births, self.deaths
+        rows.append(("births", f"{years} by sex", born.vintage, born.reference))
+        rows.append(("deaths", f"{years} {died.detail}", died.vintage, died.reference))
         series: tuple[SurveyFlow | Stream, ...] = (*self.survey_flows.values(), *self.streams)
         for carried in series:
             rows.append((carried.name, carried.detail, carried.vintage, carried.reference))
@@ -378,7 +374,7 @@ class Sources:
         for change in self.known_changes:
             rows.append((change.name, "mid-years, net", change.vintage, change.reference))
         rolled = self.rolled_forward
-        rows.append((rolled.name, "mid-year totals", rolled.vintage, rolled.reference))
+        rows.append((rolled.name, totals, rolled.vintage, rolled.reference))
         for own in self.extra:
             rows.append(
                 (

@@ -25,7 +25,7 @@ from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, OF_LAST_STOCK, Attribution
 from imps.results.detail import age_said, in_bands, in_detail, needs_sexes
 from imps.results.reconciliation import Reconciliation
-from imps.results.words import Words
+from imps.results.words import PLAIN, Words
 from imps.sources.detail import Detail
 from imps.tables.fit import ADD_UP, INTERVAL, fit_note
 from imps.tables.printed import PrintedTable
@@ -178,7 +178,7 @@ def net_and_gross_table(attribution: Attribution) -> PrintedTable:
         (
             f"{GAP_CONVENTION.capitalize()}.",
             "Gross: sum of absolute values in every draw. Error of the roll-forward: against the "
-            "true population at mid-year.",
+            f"true population at {attribution.words.each}.",
             PUBLISHED,
             INTERVAL,
             RECONSTRUCTED[attribution.observed],
@@ -215,6 +215,7 @@ def back_series_table(
     Births, deaths and net migration are those of the year to that mid-year; the change of
     the population is their balance, and at the last mid-year also the residual.
     """
+    day = "day" if reconciliation.words.each != PLAIN.each else PLAIN.each
     frame = reconciliation.population_by_year()
     frame = frame[["year", "rolled_forward", "mean", "lower95", "upper95"]]
     frame = frame.rename(columns={"mean": "revised", "lower95": "revised_lower95",
@@ -244,7 +245,8 @@ def back_series_table(
         "tab:back-series",
         (
             "Rolled forward: as published. Revision: revised minus rolled forward.",
-            "Births, deaths, net migration and other changes: of the year to that mid-year, "
+            "Births, deaths, net migration and other changes: of the year to that "
+            f"{day}, "
             "posterior. In the last year the population also takes in the residual.",
             PUBLISHED,
             INTERVAL,
@@ -269,8 +271,9 @@ def new_base_table(fit: Fit, attribution: Attribution) -> PrintedTable:
     end = fit.model.sources.said(fit.model.sources.last_year)
     limits = ["lower95", "upper95"]
     mean = count + float(summary.loc[steps, "mean"].sum())
-    rows = [("Census as counted", count, np.nan, np.nan)]
-    rows += [(f"plus {BUILD_UP[s]}", *summary.loc[s, ["mean", *limits]]) for s in steps]
+    rows = [(f"{attribution.words.last_stock.capitalize()} as counted", count, np.nan, np.nan)]
+    said = {**BUILD_UP, "date_change": f"change from census day to {attribution.words.each}"}
+    rows += [(f"plus {said[s]}", *summary.loc[s, ["mean", *limits]]) for s in steps]
     rows += [
         (f"new base, {end}", mean, *ends(new)),
         (f"rolled-forward, {end}", rolled, np.nan, np.nan),

@@ -20,7 +20,7 @@ from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import TRUE_ERROR, response_table
 from imps.results.verdict import Verdict
-from imps.results.words import priors_in_words
+from imps.results.words import Words, priors_in_words
 from imps.sources import BY_SEX, TOTAL
 from imps.tables.printed import PrintedTable, interval_end
 
@@ -108,7 +108,9 @@ def gap_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     if sources.share_after_census:
         date = next(c for c in fit.model.contributions if c.source == "date_change")
         moved = float(fit.model.evaluate(date.value.sum(), fit.latents()).mean())
-        rows.append(("total", "all", "all", "moved to mid-year", last, census.total + moved))
+        rows.append(
+            ("total", "all", "all", f"moved to {sources.year_end.each}", last, census.total + moved)
+        )
     if rolled.by_sex is not None and census.observed != "total":
         for sex in rolled.by_sex["sex"].values:
             counted = float(census.count.sel(sex=sex).sum())
@@ -139,13 +141,15 @@ def closure_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     births = float(sources.births.count.sum())
     deaths = float(sources.deaths.count.sum())
     base, last = float(sources.rolled_forward.total[0]), float(sources.rolled_forward.total[-1])
+    at_end = sources.year_end.ends(sources.census.date)
+    day = sources.said(sources.last_year) if at_end else spelt_out(sources.census.date)
     rows = [
         (f"Base, {sources.said(sources.first_year)}", base),
         ("plus births", births),
         ("minus deaths", -deaths),
         ("plus net migration and other changes, as carried", last - base - births + deaths),
         (f"rolled-forward, {sources.said(sources.last_year)}", last),
-        (f"minus census, {spelt_out(sources.census.date)}", -sources.census.total),
+        (f"minus {Words.of(sources).last_stock}, {day}", -sources.census.total),
         ("gap", sources.gap),
     ]
     return PrintedTable(

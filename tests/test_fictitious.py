@@ -1,0 +1,217 @@
+"""Fictitious accounts and the projects of every kind: figures by rule, planted truth, words."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import struct
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import imps
+from imps.account.prior_kinds import FEWEST_RESIDENTS, RESIDENTS_OF_LOCAL, kinds_table
+from imps.account.prior_sets import doubts
+from imps.errors import PriorError, SettingError, UnknownCaseError
+from imps.names import KINDS_OF_COUNTRY, SURVEY
+from imps.project.check import check_project, load_project
+from imps.project.template import template_of
+from imps.reading.findings import WARN
+from imps.runs.cli import app
+from imps.shipped import cases, fictitious, known_cases
+from imps.tables.run import run_tables
+
+KINDS = tuple(kind for kind in KINDS_OF_COUNTRY if kind != SURVEY)
+RULES = Path(__file__).parents[1] / "data_raw" / "fictitious.py"
+FOREIGN = (
+    "Irish", "IPS", "TIM", "LTIM", "switcher", "asylum", "ONS", "United Kingdom", "30 June",
+)  # fmt: skip
+ABSENT = {
+    "register": ("sampling", "survey", "mid-20"),
+    "cards": ("the survey", "mid-20"),
+    "area": ("the census of", "cards"),
+}
+ONE_PIXEL = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + struct.pack(">II", 1, 1)
+
+
+def _rules():
+    spec = importlib.util.spec_from_file_location("fictitious", RULES)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def built():
+    """Tables and planted truth of every account, by the rules."""
+    rules = _rules()
+    return {kind: rule(rules.SEED) for kind, rule in rules.ACCOUNTS.items()}
+
+
+@pytest.fixture(scope="module")
+def projects():
+    return {kind: load_project(template_of(kind)) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def fits(projects):
+    return {
+        kind: imps.fit(imps.linear_model(p.sources, p.priors), seed=1, draws=400)
+        for kind, p in projects.items()
+    }
+
+
+# Figures
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_figures_are_those_of_the_rules_and_the_notes_say_what_was_planted(kind, built):
+    tables, planted = built[kind]
+    folder = template_of(kind)
+    assert {p.stem for p in (folder / "data").glob("*.csv")} == set(tables)
+    for name, table in tables.items():
+        stored = pd.read_csv(folder / "data" / f"{name}.csv", dtype=str)
+        pd.testing.assert_frame_equal(stored, table.astype(str), obj=name)
+    case = imps.load_case(f"fictitious-{kind}")
+    assert "invented" in case.title and "Every figure is invented" in case.notes[0]
+    assert case.references["title"].str.contains("nvented").all()
+    assert (f"{planted:,.0f}" in case.notes[0]) == (planted > 0)
+
+
+def test_fictitious_accounts_are_listed_apart_and_read_by_the_one_road():
+    said = CliRunner().invoke(app, ["cases"]).output
+    british, invented = said.split("fictitious, every figure invented:")
+    assert all(name in british for name in cases()) and "fictitious" not in british
+    assert all(name in invented for name in fictitious())
+    assert set(known_cases()) == {*cases(), *fictitious()}
+    with pytest.raises(UnknownCaseError, match="Did you mean 'fictitious-cards'"):
+        imps.load_case("fictitious-card")
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_COUNTRY)
+def test_a_new_project_of_every_kind_passes_its_checks(kind, tmp_path):
+    written = CliRunner().invoke(app, ["init", str(tmp_path / "own"), "--kind", kind, "-q"])
+    assert written.exit_code == 0, written.output
+    report = check_project(tmp_path / "own")
+    assert report.passed and len([f for f in report.log.findings if f.outcome == WARN]) <= 2, str(
+        report
+    )
+    assert report.settings.priors_kind == kind
+    assert (tmp_path / "own" / "README.md").exists()
+
+
+def test_a_kind_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(SettingError, match="survey, register, cards, area"):
+        imps.write_project(tmp_path / "own", kind="cencus")
+    file = imps.write_project(tmp_path / "own", kind="cards")
+    text = file.read_text()
+    for new, words in (
+        ('kind = "card"', "one of survey, register, cards, area"),
+        ('kind = "cards"\nas_of = 2010', "left out beside kind"),
+    ):
+        file.write_text(text.replace('kind = "cards"', new))
+        fault = check_project(file).log.faults[0]
+        assert fault.code == "SETTING_RANGE" and words in str(fault)
+
+
+# Truth
+
+
+def _total(fit, sources):
+    """Draws of what named sources added to the gap, persons."""
+    return imps.attribute(fit).totals().sel(source=list(sources)).sum("source").values.ravel()
+
+
+def test_a_register_that_closes_has_nothing_to_explain(fits, projects):
+    fit, people = fits["register"], projects["register"].sources.census.total
+    assert projects["register"].sources.gap == 0 and fit.method == "exact"
+    shares = imps.attribute(fit)
+    assert "nothing to explain" in str(imps.check(fit).verdict)
+    row = shares.groups().set_index("group").loc["migration"]
+    assert max(-row["lower95"], row["upper95"]) < 0.001 * people
+    assert not [s for s in shares.totals()["source"].values if "sampling" in s]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sources"),
+    [
+        ("cards", ("cards_arrivals", "cards_departures", "long_absences")),
+        ("area", ("internal_moves_arrivals", "internal_moves_departures",
+                  "unregistered_departures")),
+    ],
+)  # fmt: skip
+def test_what_was_planted_is_found(kind, sources, fits, built):
+    low, high = np.quantile(_total(fits[kind], sources), [0.05, 0.95])
+    assert 0 < low < built[kind][1] < high
+
+
+# Priors
+
+
+def test_priors_of_every_kind_have_a_reason_and_act_on_rows_that_are_there():
+    table, rows = kinds_table(), imps.default_priors()
+    assert set(table["kind"]) == set(KINDS) and not table.duplicated(["kind", "prior"]).any()
+    for _, row in table.iterrows():
+        assert row["prior"] in rows and len(row["reason"]) > 20
+        assert row["evidence"] or "udgement" in row["reason"], row["prior"]
+    for kind in KINDS:
+        residents = 20_000 if kind == "area" else None
+        made = imps.default_priors(kind=kind, residents=residents)
+        assert made.defaults.rows == made.rows and list(made) == list(rows)
+        assert not made.evidence().empty
+
+
+def test_priors_of_an_area_widen_as_it_gets_smaller():
+    def sd(residents):
+        return imps.default_priors(kind="area", residents=residents)["census_level"].sd
+
+    country = imps.default_priors()["census_level"].sd
+    assert sd(RESIDENTS_OF_LOCAL) == pytest.approx(np.hypot(country, 0.005))
+    assert sd(1e9) == pytest.approx(country, rel=1e-3)
+    assert sd(1) == sd(FEWEST_RESIDENTS) > sd(60_000) > sd(200_000)
+    for wrong in ({"kind": "area"}, {"kind": "area", "residents": 0}, {"residents": 5},
+                  {"kind": "cards", "as_of": 2010}):  # fmt: skip
+        with pytest.raises(PriorError):
+            imps.default_priors(**wrong)
+    with pytest.raises(PriorError, match="Did you mean 'register'"):
+        imps.default_priors(kind="registers")
+
+
+def test_priors_that_meet_a_population_they_were_not_made_for_are_doubted(projects):
+    def said(kind, priors):
+        return " ".join(doubts(imps.linear_model(projects[kind].sources, priors)))
+
+    area = projects["area"]
+    assert "residents: take those of an area" in said("area", imps.default_priors())
+    for kind, project in projects.items():
+        assert not said(kind, project.priors)
+    assert "made for nations" not in said("cards", imps.default_priors())
+    fewer = replace(area.sources.census, count=0.9 * area.sources.census.count)
+    model = imps.linear_model(replace(area.sources, census=fewer), area.priors)
+    assert "outside the 95 % prior predictive interval" in " ".join(doubts(model))
+
+
+# Words
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_report_of_a_fictitious_account_is_of_no_other_country(
+    kind, fits, projects, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("imps.report.sections.figure_png", lambda figure: ONE_PIXEL)
+    fit, case = fits[kind], projects[kind].case
+    page = imps.write_report(fit, tmp_path / "report.html", case=case).read_text("utf-8")
+    page = re.sub(r"<script.*?</script>|<style.*?</style>", "", page, flags=re.DOTALL)
+    for word in (*FOREIGN, *ABSENT[kind]):
+        assert not re.search(rf"\b{word}", page), word
+    assert case.title in page and page.count("alt=") > 7
+    found = imps.attribute(fit)
+    tables = run_tables(fit, found, imps.reconcile(fit), imps.check(fit))
+    text = " ".join(table.csv_text() for table in tables.values())
+    assert not [word for word in FOREIGN if re.search(rf"\b{word}", text)]

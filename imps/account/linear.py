@@ -99,6 +99,11 @@ class LinearModel:
         return self.priors[LOG_SD].mean
 
     @property
+    def period_in_words(self) -> str:
+        """From the base to the census."""
+        return self.sources.period
+
+    @property
     def n_latent(self) -> int:
         """Number of latent variables."""
         return self.scale_of.size
@@ -260,6 +265,15 @@ def linear_model(
     rows = observations(account)
     shares = contributions(account)
     check_priors_used(account)
+    model = assembled(account, rows, shares)
+    check_closure(model)
+    return model
+
+
+def assembled(
+    account: Account, rows: tuple[Observation, ...], shares: tuple[Contribution, ...]
+) -> LinearModel:
+    """The matrices of an account that is written down, over its latent variables."""
     latents = account.latents
     sizes = dict(latents.sizes)
     scale_names = tuple(dict.fromkeys(s for s in latents.scales.values() if s is not None))
@@ -269,7 +283,7 @@ def linear_model(
             for b, size in sizes.items()
         ]
     )
-    model = LinearModel(
+    return LinearModel(
         account=account,
         observations=rows,
         contributions=shares,
@@ -288,8 +302,6 @@ def linear_model(
         curves=tuple(latents.curves),
         curved_design=_curved_design(rows, curve_sizes(tuple(latents.curves))),
     )
-    _check_closure(model)
-    return model
 
 
 def _detail(labels: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
@@ -322,7 +334,7 @@ def largest_misclosure(model: LinearModel) -> float:
     )
 
 
-def _check_closure(model: LinearModel) -> None:
+def check_closure(model: LinearModel) -> None:
     """The contributions sum to the gap, whatever the latent variables are."""
     worst = largest_misclosure(model)
     if not worst < CLOSURE_TOLERANCE:

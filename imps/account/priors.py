@@ -29,9 +29,7 @@ import pandas as pd
 
 from imps.account.evidence import COMPILED, evidence_table, first_year, known_at, newest
 from imps.account.prior_rows import (
-    BIAS_CORRELATION as BIAS_CORRELATION,
-)
-from imps.account.prior_rows import (
+    BETWEEN_PERIODS,
     ERAS,
     FAMILIES,
     FIXED,
@@ -42,6 +40,9 @@ from imps.account.prior_rows import (
     Prior,
     prior_of,
     stream_rows,
+)
+from imps.account.prior_rows import (
+    BIAS_CORRELATION as BIAS_CORRELATION,
 )
 from imps.errors import PriorError, some
 from imps.names import EMIGRATION, IMMIGRATION
@@ -228,9 +229,10 @@ def default_priors(*optional: str | SourceKind, as_of: int | None = None) -> Pri
 
     Parameters
     ----------
-    *optional : {"cross_border", "armed_forces", "immigration_bias_era 2004 to 2008"} or SourceKind
+    *optional : {"cross_border", "immigration_bias_era 2004 to 2008", ...} or SourceKind
         Known changes that get an error, and thereby become sources of the gap; without a
-        prior they are carried as published. An era of the survey that gets a row of its own.
+        prior they are carried as published. An era of the survey that gets a row of its own;
+        "bias_between_periods" of a chain, to be replaced.
         Kinds of the user's own, whose priors are to be replaced or widened; untouched they
         come with their sources.
     as_of : int, optional
@@ -250,7 +252,7 @@ def default_priors(*optional: str | SourceKind, as_of: int | None = None) -> Pri
     0.006
     """
     named = {name: prior_of(KINDS[name]) for name in OPTIONAL_PRIORS}
-    named |= {row.name: row for row in ERAS}
+    named |= {row.name: row for row in (*ERAS, BETWEEN_PERIODS)}
     unknown = [k for k in optional if isinstance(k, str) and k not in named]
     if unknown:
         raise PriorError(
@@ -258,12 +260,14 @@ def default_priors(*optional: str | SourceKind, as_of: int | None = None) -> Pri
             "change of another name give its SourceKind, or write "
             "default_priors().add(Prior(name=..., ...))."
         )
-    rows = (*PRIORS, *(named[k] for k in optional if isinstance(k, str)))
+    asked = [named[k] for k in optional if isinstance(k, str)]
+    rows = (*PRIORS, *(row for row in asked if row.kind != "fixed"))
+    fixed = (*FIXED, *(row for row in asked if row.kind == "fixed"))
     own = [prior_of(kind) for kind in optional if not isinstance(kind, str)]
     if as_of is not None:
         names = [row.name for row in rows]
         rows = tuple(_as_known(row, as_of, names) for row in rows)
-    return Priors((*rows, *FIXED), as_of).add(*own)
+    return Priors((*rows, *fixed), as_of).add(*own)
 
 
 def completed(priors: Priors, sources: Sources) -> Priors:

@@ -9,7 +9,7 @@ take it from these matrices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -291,17 +291,22 @@ def assembled(
         scale_names=scale_names,
         scale_medians=np.array([account.priors[name].sd for name in scale_names]),
         scale_of=scale_of,
-        design=np.concatenate([r.mean.matrix(sizes) for r in rows]),
-        offset=np.concatenate([r.mean.constant for r in rows]),
-        observed=np.concatenate([r.observed for r in rows]),
-        standard_error=np.concatenate([r.standard_error for r in rows]),
+        design=_stacked((r.mean.matrix(sizes) for r in rows), sum(sizes.values())),
+        offset=_stacked(r.mean.constant for r in rows),
+        observed=_stacked(r.observed for r in rows),
+        standard_error=_stacked(r.standard_error for r in rows),
         row_labels=tuple(label for r in rows for label in r.labels),
         row_sources=tuple(r.source for r in rows for _ in r.labels),
-        row_ages=np.concatenate([_detail(r.ages, (len(r.labels), 2)) for r in rows]),
-        row_years=np.concatenate([_detail(r.years, (len(r.labels),)) for r in rows]),
+        row_ages=_stacked((_detail(r.ages, (len(r.labels), 2)) for r in rows), 2),
+        row_years=_stacked(_detail(r.years, (len(r.labels),)) for r in rows),
         curves=tuple(latents.curves),
         curved_design=_curved_design(rows, curve_sizes(tuple(latents.curves))),
     )
+
+
+def _stacked(parts: Iterable[np.ndarray], *width: int) -> np.ndarray:
+    """Arrays along their first axis; empty where nothing is observed, as at an open end."""
+    return np.concatenate([np.zeros((0, *width)), *parts])
 
 
 def _detail(labels: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:

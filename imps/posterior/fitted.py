@@ -225,7 +225,7 @@ class Fit:
         return h.reshape(-1, h.shape[-1]), z.reshape(-1, z.shape[-1])
 
     def _by_name(self, parts: Mapping[str, np.ndarray], dim: str) -> xr.DataArray:
-        values = np.stack(list(parts.values()), axis=-1)
+        values = np.stack(list(parts.values()), axis=-1) if parts else np.zeros(0)
         return xr.DataArray(
             values.reshape(self.n_chains, self.n_draws, len(parts)),
             dims=(CHAIN, DRAW, dim),

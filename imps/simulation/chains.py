@@ -29,7 +29,8 @@ def scenarios_of_chain(
     out = []
     stays = {flow: rng.standard_normal(3) for flow in FLOWS}
     for _ in range(n_periods):
-        level, young = {}, {}
+        level: dict[str, float] = {}
+        young: dict[str, tuple[float, float]] = {}
         for flow in FLOWS:
             new = rng.standard_normal(3)
             z = np.sqrt(persistence) * stays[flow] + np.sqrt(1 - persistence) * new
@@ -46,8 +47,9 @@ def scenarios_of_chain(
             )
         )
     men, women = np.array(STOCK_YOUNG) * rng.standard_normal(2)
-    base = {"base_level": STOCK_LEVEL * float(rng.standard_normal()), "base_young": (men, women)}
-    return (replace(out[0], **base), *out[1:])
+    level_of_base = STOCK_LEVEL * float(rng.standard_normal())
+    first = replace(out[0], base_level=level_of_base, base_young=(float(men), float(women)))
+    return (first, *out[1:])
 
 
 def simulate_chain(

@@ -96,8 +96,8 @@ def simulated_chains(sets: int, first: int) -> list[dict[str, object]]:
         rows.append(
             row(
                 part="simulated", period=name, quantity=quantity, sets=sets,
-                setting=f"two periods, totals of the survey, seeds from {first}; of {POINTS} points "
-                f"at least {min(LEAST):.0f} effective",
+                setting=f"two periods, totals of the survey, seeds from {first}; at least "
+                f"{min(LEAST):.0f} of {POINTS} points effective",
                 mean=round(mean.mean()), sd=round(sd.mean()), sd_apart=round(sd_apart.mean()),
                 coverage90=round(float(inside), 3), rmse=round(float(rmse)),
                 rmse_apart=round(float(rmse_apart)), ratio=round(float(rmse / rmse_apart), 3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,7 +28,9 @@ ERRORS = {"level": (0.0, 0.08), "young": (0.0, 0.1)}
 def labelled(values, first):
     ages, years = np.arange(TOP + 1), first + 1 + np.arange(values.shape[0])
     dims = ("year", "sex", "age")[: values.ndim]
-    return xr.DataArray(values, dims=dims, coords=dict(zip(dims, (years, SEXES, ages))))
+    return xr.DataArray(
+        values, dims=dims, coords=dict(zip(dims, (years, SEXES, ages), strict=False))
+    )
 
 
 def country(miscounted, seed=1, start=2000):
@@ -98,7 +101,7 @@ def model(periods):
 
 @pytest.fixture(scope="module")
 def fit(model):
-    return imps.fit(model, seed=1, chains=2, draws=400, progress=False)
+    return imps.fit(model, seed=1, chains=2, draws=200, progress=False)
 
 
 def moments(model, names=None):
@@ -111,7 +114,7 @@ def moments(model, names=None):
 def test_a_later_base_errs_by_what_the_period_before_ended_with(fit):
     w = fit.latents()
     accounts = [part.model.account for part in fit.periods.values()]
-    for before, after in zip(accounts, accounts[1:], strict=False):
+    for before, after in pairwise(accounts):
         base, ended = after.sources.base.count.values, before.sources.last_year
         error = fit.model.evaluate(after.base_error, w)
         np.testing.assert_allclose(
@@ -137,7 +140,8 @@ def test_a_chain_of_one_is_the_account(periods):
     chain = moments(imps.chain(periods[:1]))
     for name, (mean, variance) in alone.items():
         found = chain[f"2000-2005: {name}"]
-        assert found == (pytest.approx(mean, abs=1e-6, rel=1e-10), pytest.approx(variance, rel=1e-8, abs=1e-4))  # fmt: skip
+        assert found[0] == pytest.approx(mean, rel=1e-10, abs=1e-6)
+        assert found[1] == pytest.approx(variance, rel=1e-10, abs=1e-6)
 
 
 def test_without_links_the_periods_are_the_single_accounts(periods):

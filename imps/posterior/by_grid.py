@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ def _prior_chain(linear: LinearModel, chain: int, sampling: Sampling) -> xr.Data
     drawn = one_chain(linear, rng.standard_normal((1, n, len(linear.scale_names))),
                       rng.standard_normal((1, n, linear.n_latent)))  # fmt: skip
     moments = np.array([linear.prior_moments(q) for q in linear.reported.values()], dtype=float)
-    stats = {name: ((CHAIN,), np.array([float(GRID_POINTS)])) for name in
+    stats: dict[str, Any] = {name: ((CHAIN,), np.array([float(GRID_POINTS)])) for name in
              ("effective_points", "grid_points")}  # fmt: skip
     for name, values in (("grid_mean", moments[:, 0]), ("grid_sd", moments[:, 1]),
                          ("grid_between", 0.0 * moments[:, 0])):  # fmt: skip

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_chain import country
 
 import imps
 from imps.account.gap import rolled_forward_cells
 from imps.account.linear import largest_misclosure
 from imps.errors import SourceError
 from imps.results.sensitivity import without_rows
-from test_chain import country
 
 CENSUS_DAY = dt.date(2021, 6, 30)
 
@@ -110,7 +110,7 @@ def test_without_any_row_the_prior_stands(tmp_path):
     assert model.observed.size == 0
     fit = imps.fit(model, seed=1, chains=2, draws=300, progress=False)
     found = imps.attribute(fit).summary().set_index("source")
-    mean, sd = model.prior_moments(model.reported["gap[base]"])
+    _, sd = model.prior_moments(model.reported["gap[base]"])
     assert found.loc["base", "sd"] == pytest.approx(sd) and found.loc["base", "contraction"] < 1e-9
     assert imps.attribute(fit).totals().sel(source="base").std() == pytest.approx(sd, rel=0.1)
     fit.save(tmp_path / "open.nc")

@@ -16,6 +16,7 @@ from . import simulation as simulation
 from . import sources as sources
 from . import survey as survey
 from . import tables as tables
+from .account.chained import ChainModel as ChainModel
 from .account.linear import LinearModel as LinearModel
 from .account.linear import linear_model as linear_model
 from .account.observations import Observation as Observation
@@ -60,6 +61,9 @@ from .report.explore import explore as explore
 from .report.report import write_report as write_report
 from .results.attribution import Attribution as Attribution
 from .results.attribution import attribute as attribute
+from .results.chain import ChainResults as ChainResults
+from .results.chain import chain_results as chain_results
+from .results.chain import response_across as response_across
 from .results.checks import Checks as Checks
 from .results.checks import check as check
 from .results.identifiability import Identifiability as Identifiability
@@ -93,6 +97,7 @@ from .runs.run import load_run as load_run
 from .runs.run import run as run
 from .shipped import cases as cases
 from .shipped import load_case as load_case
+from .shipped.chains import chain as chain
 from .simulation.simulate import simulate_account as simulate_account
 from .sources import AdministrativeFlow as AdministrativeFlow
 from .sources import Births as Births

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_chain import country
 
 import imps
 from imps.account.gap import rolled_forward_cells
@@ -101,6 +102,19 @@ def test_prediction_widens_with_the_years_and_stays_in_reach(fit):
     assert 0.7 < part.years_ahead < 0.75
     with pytest.raises(SourceError, match="years from the end of the account"):
         imps.predicted_census(fit, date=dt.date(2031, 6, 30))
+
+
+def test_without_any_row_the_prior_stands(tmp_path):
+    """A register country between censuses: nothing is observed, and everything still works."""
+    model = imps.linear_model(imps.open_end(country([0.0])[0]), imps.default_priors())
+    assert model.observed.size == 0
+    fit = imps.fit(model, seed=1, chains=2, draws=300, progress=False)
+    found = imps.attribute(fit).summary().set_index("source")
+    _, sd = model.prior_moments(model.reported["gap[base]"])
+    assert found.loc["base", "sd"] == pytest.approx(sd) and found.loc["base", "contraction"] < 1e-9
+    assert imps.attribute(fit).totals().sel(source="base").std() == pytest.approx(sd, rel=0.1)
+    fit.save(tmp_path / "open.nc")
+    assert imps.load_fit(tmp_path / "open.nc", model=model).stale == ()
 
 
 def test_wrong_use_is_refused(withheld, fitted):

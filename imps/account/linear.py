@@ -9,7 +9,7 @@ take it from these matrices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -97,6 +97,11 @@ class LinearModel:
     def log_sd(self) -> float:
         """Standard deviation of the logarithm of an unknown scale, 0.5 unless set otherwise."""
         return self.priors[LOG_SD].mean
+
+    @property
+    def period_in_words(self) -> str:
+        """From the base to the census."""
+        return self.sources.period
 
     @property
     def n_latent(self) -> int:
@@ -260,6 +265,15 @@ def linear_model(
     rows = observations(account)
     shares = contributions(account)
     check_priors_used(account)
+    model = assembled(account, rows, shares)
+    check_closure(model)
+    return model
+
+
+def assembled(
+    account: Account, rows: tuple[Observation, ...], shares: tuple[Contribution, ...]
+) -> LinearModel:
+    """The matrices of an account that is written down, over its latent variables."""
     latents = account.latents
     sizes = dict(latents.sizes)
     scale_names = tuple(dict.fromkeys(s for s in latents.scales.values() if s is not None))
@@ -269,7 +283,7 @@ def linear_model(
             for b, size in sizes.items()
         ]
     )
-    model = LinearModel(
+    return LinearModel(
         account=account,
         observations=rows,
         contributions=shares,
@@ -277,19 +291,22 @@ def linear_model(
         scale_names=scale_names,
         scale_medians=np.array([account.priors[name].sd for name in scale_names]),
         scale_of=scale_of,
-        design=np.concatenate([r.mean.matrix(sizes) for r in rows]),
-        offset=np.concatenate([r.mean.constant for r in rows]),
-        observed=np.concatenate([r.observed for r in rows]),
-        standard_error=np.concatenate([r.standard_error for r in rows]),
+        design=_stacked((r.mean.matrix(sizes) for r in rows), sum(sizes.values())),
+        offset=_stacked(r.mean.constant for r in rows),
+        observed=_stacked(r.observed for r in rows),
+        standard_error=_stacked(r.standard_error for r in rows),
         row_labels=tuple(label for r in rows for label in r.labels),
         row_sources=tuple(r.source for r in rows for _ in r.labels),
-        row_ages=np.concatenate([_detail(r.ages, (len(r.labels), 2)) for r in rows]),
-        row_years=np.concatenate([_detail(r.years, (len(r.labels),)) for r in rows]),
+        row_ages=_stacked((_detail(r.ages, (len(r.labels), 2)) for r in rows), 2),
+        row_years=_stacked(_detail(r.years, (len(r.labels),)) for r in rows),
         curves=tuple(latents.curves),
         curved_design=_curved_design(rows, curve_sizes(tuple(latents.curves))),
     )
-    _check_closure(model)
-    return model
+
+
+def _stacked(parts: Iterable[np.ndarray], *width: int) -> np.ndarray:
+    """Arrays along their first axis; empty where nothing is observed, as at an open end."""
+    return np.concatenate([np.zeros((0, *width)), *parts])
 
 
 def _detail(labels: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
@@ -322,7 +339,7 @@ def largest_misclosure(model: LinearModel) -> float:
     )
 
 
-def _check_closure(model: LinearModel) -> None:
+def check_closure(model: LinearModel) -> None:
     """The contributions sum to the gap, whatever the latent variables are."""
     worst = largest_misclosure(model)
     if not worst < CLOSURE_TOLERANCE:

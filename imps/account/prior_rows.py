@@ -319,6 +319,14 @@ LAYOUTS = {
         "That of the population behind them, and of death rates; judgement"),
 }  # fmt: skip
 """Rows that figures in age groups, or without sex, bring."""
+BETWEEN_PERIODS = _row(
+    "bias_between_periods", "fixed", 0.5, 0.0, "correlation",
+    "of a bias of a flow (level, men against women, young adults, children not seen, the constant "
+    "error of a part) with that of another period between two censuses",
+    "Judgement: systems persist and are mended; the errors found in England and Wales changed sign "
+    "between 2001-2011 and 2011-2021, and their causes in part; show its sensitivity",
+)  # fmt: skip
+"""Row that a chain of periods brings."""
 
 
 def _names(*rows: Prior) -> tuple[str, ...]:

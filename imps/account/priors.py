@@ -30,9 +30,7 @@ import pandas as pd
 from imps.account.evidence import COMPILED, evidence_table, first_year, known_at, newest
 from imps.account.prior_kinds import Made
 from imps.account.prior_rows import (
-    BIAS_CORRELATION as BIAS_CORRELATION,
-)
-from imps.account.prior_rows import (
+    BETWEEN_PERIODS,
     ERAS,
     FAMILIES,
     FIXED,
@@ -44,6 +42,9 @@ from imps.account.prior_rows import (
     Prior,
     prior_of,
     stream_rows,
+)
+from imps.account.prior_rows import (
+    BIAS_CORRELATION as BIAS_CORRELATION,
 )
 from imps.errors import PriorError, some
 from imps.names import EMIGRATION, IMMIGRATION, SURVEY
@@ -243,9 +244,10 @@ def default_priors(
 
     Parameters
     ----------
-    *optional : {"cross_border", "armed_forces", "immigration_bias_era 2004 to 2008"} or SourceKind
+    *optional : {"cross_border", "immigration_bias_era 2004 to 2008", ...} or SourceKind
         Known changes that get an error, and thereby become sources of the gap; without a
-        prior they are carried as published. An era of the survey that gets a row of its own.
+        prior they are carried as published. An era of the survey that gets a row of its own;
+        "bias_between_periods" of a chain, to be replaced.
         Kinds of the user's own, whose priors are to be replaced or widened; untouched they
         come with their sources.
     as_of : int, optional
@@ -276,7 +278,7 @@ def default_priors(
     0.0141
     """
     named = {name: prior_of(KINDS[name]) for name in OPTIONAL_PRIORS}
-    named |= {row.name: row for row in ERAS}
+    named |= {row.name: row for row in (*ERAS, BETWEEN_PERIODS)}
     unknown = [k for k in optional if isinstance(k, str) and k not in named]
     if unknown:
         raise PriorError(
@@ -284,7 +286,9 @@ def default_priors(
             "change of another name give its SourceKind, or write "
             "default_priors().add(Prior(name=..., ...))."
         )
-    rows = (*PRIORS, *(named[k] for k in optional if isinstance(k, str)))
+    asked = [named[k] for k in optional if isinstance(k, str)]
+    rows = (*PRIORS, *(row for row in asked if row.kind != "fixed"))
+    fixed = (*FIXED, *(row for row in asked if row.kind == "fixed"))
     own = [prior_of(kind) for kind in optional if not isinstance(kind, str)]
     if as_of is not None:
         names = [row.name for row in rows]
@@ -295,7 +299,7 @@ def default_priors(
             f"as_of={as_of} and kind='{kind}': priors of a kind of country have one version, of "
             "today. Ask for one of the two."
         )
-    return Priors(made.of((*rows, *FIXED)), as_of, made).add(*own)
+    return Priors(made.of((*rows, *fixed)), as_of, made).add(*own)
 
 
 def completed(priors: Priors, sources: Sources) -> Priors:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from imps.account.chained import ChainModel, chain_model
 from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
 from imps.account.nonlinear import Form
@@ -53,6 +54,8 @@ CLASSES = {
 }  # fmt: skip
 """What a file may hold."""
 ACCOUNT_PARTS = ("sources", "priors", "resolution", "form")
+PERIODS = "periods"
+"""Sources of each period of a chain, where a record holds one."""
 ROWS = "rows"
 """Labels of the rows of the likelihood, where some of the sources' were left out."""
 
@@ -247,20 +250,35 @@ def _short(value: object) -> str:
 
 def account_record(linear: LinearModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What an account was written down from: sources, priors, resolution and form."""
-    account, arrays = linear.account, dict[str, np.ndarray]()
-    parts = {name: getattr(account, name) for name in ACCOUNT_PARTS}
-    record: dict[str, Any] = {name: pack(part, arrays) for name, part in parts.items()}
+    arrays: dict[str, np.ndarray] = {}
+    record: dict[str, Any] = {n: pack(part, arrays) for n, part in _parts(linear).items()}
     if linear.rows_left_out:
         record[ROWS] = list(linear.row_labels)
     return record, arrays
 
 
+def _parts(linear: LinearModel) -> dict[str, Any]:
+    """What an account, or a chain of them, was written down from, by name."""
+    if not isinstance(linear, ChainModel):
+        return {name: getattr(linear.account, name) for name in ACCOUNT_PARTS}
+    return {
+        PERIODS: tuple(account.sources for account in linear.accounts),
+        "priors": linear.priors,
+        "linked": linear.linked,
+        "revised": linear.revised,
+    }
+
+
 def read_account(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> LinearModel:
     """The account written down again from its record, by the present release."""
-    parts = {name: unpack(record[name], arrays) for name in ACCOUNT_PARTS}
-    linear = linear_model(
-        parts["sources"], parts["priors"], parts["resolution"], form=parts["form"]
-    )
+    parts = {name: unpack(packed, arrays) for name, packed in record.items() if name != ROWS}
+    linear: LinearModel
+    if PERIODS in parts:
+        linear = chain_model(parts.pop(PERIODS), parts.pop("priors"), **parts)
+    else:
+        linear = linear_model(
+            parts["sources"], parts["priors"], parts["resolution"], form=parts["form"]
+        )
     return only_rows(linear, record[ROWS]) if ROWS in record else linear
 
 
@@ -278,9 +296,12 @@ def account_differences(
     rows = list(linear.row_labels) if linear.rows_left_out else None
     if record.get(ROWS) != rows:
         lines.append(f"rows: {_number(record.get(ROWS))} then, {_number(rows)} now")
-    for name in ACCOUNT_PARTS:
+    parts = _parts(linear)
+    if (PERIODS in parts) != (PERIODS in record):
+        return [*lines, "one is a chain of periods, the other the account of one"]
+    for name, part in parts.items():
         now_arrays: dict[str, np.ndarray] = {}
-        now = pack(getattr(linear.account, name), now_arrays)
+        now = pack(part, now_arrays)
         if _own(record[name]) or _own(now):  # code cannot be compared, its name can
             then_names, now_names = _own(record[name]), _own(now)
             if then_names != now_names:

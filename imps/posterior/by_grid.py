@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,11 @@ def chains_by_grid(
     """
     done = kept.done("exact", sampling.chains, tell)
     missing = [chain for chain in range(1, sampling.chains + 1) if chain not in done]
-    if missing:
+    if not linear.observed.size:  # an open end without a survey
+        for chain in missing:
+            done[chain] = _prior_chain(linear, chain, sampling)
+            kept.keep("exact", chain, done[chain])
+    elif missing:
         with threadpool_limits(1, user_api="blas"):  # matrices too small to share, and same bits
             posterior = GaussianPosterior(linear)
             seed = stream_seed(sampling.seed, "proposal")
@@ -47,6 +52,21 @@ def chains_by_grid(
                 done[chain] = _grid_chain(posterior, proposal, chain, sampling)
                 kept.keep("exact", chain, done[chain])
     return [done[chain] for chain in sorted(done)]
+
+
+def _prior_chain(linear: LinearModel, chain: int, sampling: Sampling) -> xr.Dataset:
+    """A chain where nothing is observed: the posterior is the prior, and its moments are exact."""
+    rng = np.random.default_rng(stream_seed(sampling.seed, f"chain {chain}: draws"))
+    n = sampling.draws or DRAWS["exact"]
+    drawn = one_chain(linear, rng.standard_normal((1, n, len(linear.scale_names))),
+                      rng.standard_normal((1, n, linear.n_latent)))  # fmt: skip
+    moments = np.array([linear.prior_moments(q) for q in linear.reported.values()], dtype=float)
+    stats: dict[str, Any] = {name: ((CHAIN,), np.array([float(GRID_POINTS)])) for name in
+             ("effective_points", "grid_points")}  # fmt: skip
+    for name, values in (("grid_mean", moments[:, 0]), ("grid_sd", moments[:, 1]),
+                         ("grid_between", 0.0 * moments[:, 0])):  # fmt: skip
+        stats[name] = ((CHAIN, "quantity"), values[None])
+    return drawn.assign(stats).assign_coords(quantity=list(linear.reported))
 
 
 def _grid_chain(

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from imps._version import __version__
+from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
 from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE, YEAR
 from imps.posterior.densities import replicated_rows
@@ -33,8 +34,8 @@ SINGLE = ("log_likelihood", "prior", "prior_predictive", "posterior_predictive")
 """Groups that are saved in single precision: they are looked at, and nothing is made of them."""
 STANDARDISED = "prior standard deviations"
 PERSONS, A_YEAR = "persons", "persons per year"
-GAP, BY_GROUP, NET, NET_TOTAL, POPULATION = (
-    "gap", "gap_by_group", "net_migration", "net_migration_all_years", "population"
+GAP, BY_GROUP, NET, NET_TOTAL, POPULATION, REPORTED = (
+    "gap", "gap_by_group", "net_migration", "net_migration_all_years", "population", "reported"
 )  # fmt: skip
 WORDS = {
     LOG_SCALE: ("logarithm of each unknown scale, standardised", STANDARDISED),
@@ -44,6 +45,7 @@ WORDS = {
     NET: ("net migration of the year to each mid-year", A_YEAR),
     NET_TOTAL: ("net migration from the base to the last mid-year", PERSONS),
     POPULATION: ("true population at the last mid-year", PERSONS),
+    REPORTED: ("reported quantities of every period of a chain", PERSONS),
     PUBLISHED: ("rows of the likelihood", PERSONS),
     "standard_error": ("standard error of each row", PERSONS),
     "base": ("base as published", PERSONS),
@@ -86,11 +88,13 @@ def groups_of(fit: Fit) -> dict[str, xr.Dataset]:
 
 def attributes_of(fit: Fit) -> dict[str, str | int]:
     """What all groups have in common: area, dates, unit, sign, how the draws were made."""
-    sources = fit.model.sources
+    sources = first = fit.model.sources
+    if isinstance(fit.model, ChainModel):
+        first = fit.model.accounts[0].sources
     return {
         "area": sources.area,
-        "period": sources.period,
-        "base_date": sources.base.date.isoformat(),
+        "period": fit.model.period_in_words,
+        "base_date": first.base.date.isoformat(),
         "census_date": sources.census.date.isoformat(),
         "unit": PERSONS,
         "sign": GAP_CONVENTION,
@@ -119,6 +123,11 @@ def beside(data: xr.Dataset, own: xr.Dataset) -> xr.Dataset:
 def _posterior(fit: Fit) -> xr.Dataset:
     """Latent variables, and the reported quantities in the arrays that they are parts of."""
     model, drawn = fit.model, fit.quantities()
+    if isinstance(model, ChainModel):
+        names = list(model.reported)
+        values = np.stack([drawn[name] for name in names], axis=-1)
+        labelled = fit.draws.assign({REPORTED: ((CHAIN, DRAW, "quantity"), values)})
+        return labelled.assign_coords(quantity=names)
     years, last = model.sources.years, model.sources.last_year
     sources = [part.source for part in model.contributions]
     groups = [kind for kind in HEADLINES if f"group[{kind}]" in drawn]
@@ -160,6 +169,8 @@ def _replicates(fit: Fit, name: str) -> xr.Dataset:
 def _published(model: LinearModel) -> xr.Dataset:
     """What was published and is no row of the likelihood, and the error of each row."""
     sources = model.sources
+    if isinstance(model, ChainModel):  # the sources of its periods stand beside the fit
+        return xr.Dataset({"standard_error": (ROW, model.standard_error)})
     total = sources.rolled_forward.total
     return xr.Dataset(
         {

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from imps._version import __version__
+from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
 from imps.errors import NotFittedError
 from imps.intervals import ends
@@ -111,6 +112,28 @@ class Fit:
         """Draws of each chain."""
         return self.draws.sizes[DRAW]
 
+    @cached_property
+    def periods(self) -> dict[str, Fit]:
+        """A fit of a chain of censuses as a fit of each period, by name; empty of one account.
+
+        The draws are the same: every result of a period is made from its own fit, and knows
+        what the other periods know.
+        """
+        model = self.model
+        if not isinstance(model, ChainModel):
+            return {}
+        out = {}
+        for name in model.names:
+            extras = dict(self.extras)
+            if "exact_moments" in extras:
+                table, own = extras["exact_moments"], f"{name}: "
+                table = table[table["quantity"].str.startswith(own)]
+                extras["exact_moments"] = table.assign(
+                    quantity=table["quantity"].str.removeprefix(own)
+                ).reset_index(drop=True)
+            out[name] = replace(self, model=model.period(name), extras=extras)
+        return out
+
     def latents(self) -> np.ndarray:
         """Scaled latents w, (chain * draw, latent), with what follows; not to be written to."""
         return self._latents
@@ -202,7 +225,7 @@ class Fit:
         return h.reshape(-1, h.shape[-1]), z.reshape(-1, z.shape[-1])
 
     def _by_name(self, parts: Mapping[str, np.ndarray], dim: str) -> xr.DataArray:
-        values = np.stack(list(parts.values()), axis=-1)
+        values = np.stack(list(parts.values()), axis=-1) if parts else np.zeros(0)
         return xr.DataArray(
             values.reshape(self.n_chains, self.n_draws, len(parts)),
             dims=(CHAIN, DRAW, dim),
@@ -246,7 +269,11 @@ class Fit:
         return (
             f"Fit of {self.model.sources.area}: {self.n_chains} x {self.n_draws} draws {how}\n"
             + "".join(f"STALE: {reason}\n" for reason in self.stale[:3])
-            + "next: imps.check(fit), imps.attribute(fit), imps.reconcile(fit)"
+            + (
+                "next: imps.check(fit), imps.chain_results(fit), fit.periods"
+                if self.periods
+                else "next: imps.check(fit), imps.attribute(fit), imps.reconcile(fit)"
+            )
         )
 
     def _repr_html_(self) -> str:
@@ -256,6 +283,8 @@ class Fit:
         """
         import imps
 
+        if self.periods:
+            return "".join(part._repr_html_() for part in self.periods.values())
         quantities = self.quantities()
         names = [f"net_migration[{year}]" for year in self.model.sources.years]
         total = quantities["net_migration[all years]"]
@@ -340,11 +369,17 @@ def _concat(chains: list[xr.Dataset]) -> xr.Dataset:
     )
 
 
-def needs_fit(candidate: object, function: str) -> Fit:
-    """The fit itself, or an error that says how to get one."""
+def needs_fit(candidate: object, function: str, *, of_chain: bool = False) -> Fit:
+    """The fit itself, or an error that says how to get one; of a chain where that is allowed."""
     if not isinstance(candidate, Fit):
         raise NotFittedError(
             f"{function}() needs a fit, got {type(candidate).__name__}. Call "
             "fit(model, seed=...) and pass its result."
+        )
+    if candidate.periods and not of_chain:
+        raise NotFittedError(
+            f"{function}() is about one period, and this is a fit of a chain of "
+            f"{len(candidate.periods)}. Take one, fit.periods['{next(iter(candidate.periods))}'], "
+            "or imps.chain_results(fit) of all."
         )
     return candidate

@@ -90,7 +90,7 @@ def _robust_rows(linear: LinearModel, variant: Variant) -> np.ndarray:
             f"{', '.join(dict.fromkeys(linear.row_sources))}."
         )
     everything = variant.likelihood == "student_t"
-    return np.array([everything or source in names for source in linear.row_sources])
+    return np.array([everything or s in names for s in linear.row_sources], dtype=bool)
 
 
 def add_likelihood(

@@ -7,7 +7,7 @@ alone explains the gap, the line says that there is nothing to explain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,7 +22,16 @@ from imps.posterior.storage import LOG_SCALE, diagnose
 from imps.reading.plausibility import ROBUST
 from imps.results.chance import nothing_to_explain
 from imps.results.stability import COUNTED, Stability, stability
-from imps.results.verdict import DO_NOT_USE, SAVED_FIT, USABLE, WITH_CARE, Cause, Verdict
+from imps.results.verdict import (
+    DO_NOT_USE,
+    GRAVITY,
+    SAVED_FIT,
+    USABLE,
+    WITH_CARE,
+    Cause,
+    Verdict,
+    together,
+)
 
 LARGEST_R_HAT = 1.01
 LEAST_ESS = 400
@@ -122,10 +131,26 @@ def check(fit: Fit) -> Checks:
     NotFittedError
         If it is given a model instead of a fit.
     """
-    fit = needs_fit(fit, "check")
+    fit = needs_fit(fit, "check", of_chain=True)
     if fit not in _MADE:
-        _MADE[fit] = _checked(fit)
+        _MADE[fit] = _of_chain(fit) if fit.periods else _checked(fit)
     return _MADE[fit]
+
+
+def _of_chain(fit: Fit) -> Checks:
+    """Checks of a chain: those of its periods, with the worst of their verdicts."""
+    parts = {name: check(part) for name, part in fit.periods.items()}
+    worst = max(parts.values(), key=lambda part: GRAVITY.index(part.verdict.level))
+    verdict = together({name: part.verdict for name, part in parts.items()})
+    whole = diagnose(fit.quantities())
+    figures = _in_words(whole, worst.divergences, worst.effective_points, worst.grid_points)
+    return replace(
+        worst,
+        table=whole,
+        misfit=_misfit(fit),
+        verdict=replace(verdict, figures=figures),
+        stability=None,
+    )
 
 
 def _checked(fit: Fit) -> Checks:

@@ -20,7 +20,7 @@ from imps.names import FLOWS, SOURCE
 from imps.posterior.fit import Fit
 from imps.results.attribution import WORDS, Attribution, attribute, informed
 from imps.results.checks import INSEPARABLE, TENSION
-from imps.results.sensitivity import WhatIf, _gaussian_fit, _judged, _mean_scales
+from imps.results.sensitivity import WhatIf, _gaussian_fit, _judged, mean_scales
 from imps.results.verdict import Verdict
 
 LARGEST_CONDITION_NUMBER = 30.0
@@ -137,7 +137,7 @@ def _table(
 def _signatures(fit: Fit) -> pd.DataFrame:
     """Signature of each source of systematic error, (row, source), in standard errors."""
     model = fit.model
-    factors = model.scale_factors(_mean_scales(fit))
+    factors = model.scale_factors(mean_scales(fit))
     white = model.design / model.standard_error[:, None] * factors
     own = {c.source: model.of_source(c.source) for c in model.contributions}
     free = ~np.any(list(own.values()), axis=0)
@@ -202,7 +202,7 @@ def power_scaling(fit: Fit) -> pd.DataFrame:
     likelihood sensitivity with power-scaling, Statistics and Computing 34, 57.
     """
     fit = _gaussian_fit(fit, "power_scaling")
-    exact = WhatIf(fit.model, _mean_scales(fit))
+    exact = WhatIf(fit.model, mean_scales(fit))
     posterior, white = exact.posterior, exact.posterior.white
     solved = exact.factor.solve(posterior.residual)
     gain = exact.factor.solve(exact.cross.T).T

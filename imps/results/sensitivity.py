@@ -47,21 +47,13 @@ def response_table(fit: Fit, *, checks: Checks | None = None) -> pd.DataFrame:
         diagonal and zero elsewhere would be perfect separation.
     """
     fit = _gaussian_fit(fit, "response_table")
-    model, h = fit.model, _mean_scales(fit)
+    model, h = fit.model, mean_scales(fit)
     posterior = GaussianPosterior(model)
     factors = model.scale_factors(h)
     factor = posterior.factor(h)
-    names, rows = [], []
-    for part in model.contributions:
-        q = model.matrix(part.value.sum()) * factors
-        own = model.of_source(part.source)
-        typical = np.where(own, q, 0.0)
-        size = float(typical @ q)
-        if size < 1.0:
-            continue
-        z = typical * (TRUE_ERROR / size)
-        names.append(part.source)
-        rows.append((posterior.white * factors) @ z)
+    errors = typical_errors(model, factors, TRUE_ERROR)
+    names = list(errors)
+    rows = [(posterior.white * factors) @ z for z in errors.values()]
     q = np.stack(
         [model.matrix(c.value.sum()) * factors for c in model.contributions if c.source in names]
     )
@@ -69,6 +61,21 @@ def response_table(fit: Fit, *, checks: Checks | None = None) -> pd.DataFrame:
     answer = gain @ factor.solve(np.stack(rows).T)
     table = pd.DataFrame(answer.T, index=pd.Index(names, name="true error in"), columns=names)
     return _judged(table, fit, checks)
+
+
+def typical_errors(model: LinearModel, factors: np.ndarray, size: float) -> dict[str, np.ndarray]:
+    """Latent variables (latent) of the most typical true error of a size, persons, by source.
+
+    `factors` (latent) are the scales; sources without an error of their own are left out.
+    """
+    out = {}
+    for part in model.contributions:
+        q = model.matrix(part.value.sum()) * factors
+        typical = np.where(model.of_source(part.source), q, 0.0)
+        reached = float(typical @ q)
+        if reached >= 1.0:
+            out[part.source] = typical * (size / reached)
+    return out
 
 
 def correlation_warnings(attribution: Attribution, limit: float = 0.7) -> pd.DataFrame:
@@ -208,7 +215,7 @@ class WhatIf:
 def what_if(fit: Fit) -> WhatIf:
     """Prepare exact answers at the posterior mean scales of a fit."""
     fit = _gaussian_fit(fit, "what_if")
-    return WhatIf(fit.model, _mean_scales(fit))
+    return WhatIf(fit.model, mean_scales(fit))
 
 
 def refit(fitted: Fit, priors: Priors, *, draws: int = 1000, chains: int = 2) -> Fit:
@@ -310,7 +317,7 @@ def left_out(
         If `by` is something else, or a band that was asked for has no row.
     """
     fit = _gaussian_fit(fit, "left_out")
-    found = stability(fit.model, _mean_scales(fit), (by,), bands=bands)
+    found = stability(fit.model, mean_scales(fit), (by,), bands=bands)
     found.table.attrs["critical_z"] = found.critical
     return _judged(found.table, fit, checks)
 
@@ -353,7 +360,8 @@ def _headline(name: str, factor: float, attribution: Attribution) -> dict[str, o
     return {"prior": name, "factor": factor, **means.to_dict()}
 
 
-def _mean_scales(fit: Fit) -> np.ndarray:
+def mean_scales(fit: Fit) -> np.ndarray:
+    """Posterior mean of the standardised log scales (scale), at which exact answers are given."""
     return fit.draws["log_scale"].mean(("chain", "draw")).values
 
 

@@ -114,7 +114,7 @@ class Stability:
     @property
     def conflicts(self) -> pd.DataFrame:
         """Rows of the table in conflict, the strongest first."""
-        found = self.table[self.table["conflict"]]
+        found = self.table[self.table["conflict"].astype(bool)]
         return found.sort_values("z", key=abs, ascending=False, ignore_index=True)
 
 

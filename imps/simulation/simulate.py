@@ -149,9 +149,21 @@ def simulate_account(
         if scenario not in SCENARIOS:
             raise SourceError(f"no scenario '{scenario}'. Known: {', '.join(SCENARIOS)}.")
         scenario = SCENARIOS[scenario]
-    rng = np.random.default_rng(seed)
-    years = np.arange(first_year + 1, first_year + n_years + 1)
     base = _base_population()
+    published = base * (1 + scenario.base_level + np.outer(scenario.base_young, young_adults(91)))
+    years = np.arange(first_year + 1, first_year + n_years + 1)
+    return simulate_period(scenario, np.random.default_rng(seed), years, base, published)
+
+
+def simulate_period(
+    scenario: Scenario,
+    rng: np.random.Generator,
+    years: np.ndarray,
+    base: np.ndarray,
+    published_base: np.ndarray,
+) -> Simulation:
+    """Simulate the years of a period from a true and a published base, (sex, age), persons."""
+    n_years = years.size
     flows = {name: _true_flow(name, n_years, rng) for name in FLOWS}
     surveys, survey_errors, revised = {}, {}, {}
     for name, flow in flows.items():
@@ -161,9 +173,6 @@ def simulate_account(
     parts, part_errors, net_parts = _parts(scenario, years, rng)
     net = sum(FLOW_SIGN[n] * f[:, :, 1:-1] for n, f in flows.items()) + net_parts
     path, births, deaths = _live(base, net, years)
-    published_base = base * (
-        1 + scenario.base_level + np.outer(scenario.base_young, young_adults(91))
-    )
     true_last = path.isel({YEAR: -1}, drop=True)
     missed = scenario.census_level + np.outer(scenario.census_young, young_adults(91))
     noise = CENSUS_CELL_ERROR * rng.standard_normal(true_last.shape)

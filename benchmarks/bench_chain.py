@@ -1,0 +1,166 @@
+"""Chains of censuses: known truth, England and Wales 2001-2021 linked, and what it costs.
+
+1. Chains of two periods from :mod:`imps.simulation.chains`, which never imports the model:
+   biases of the survey persist with a share of their variance that is drawn anew for each set
+   between .2 and .9, and only totals of the survey are data, as in the shipped cases. Cover of
+   the 90 per cent interval of every headline group of every period, and its root mean square
+   error beside that of the periods fitted apart.
+2. England and Wales 2001-2011 and 2011-2021 as one chain, for three correlations of biases over
+   periods, beside the single cases.
+3. CPU seconds and memory of 4,000 draws by the number of periods.
+
+Appends to results/chain.csv. Run as
+
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_chain.py [sets] [first seed]
+"""
+
+import resource
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+from results_file import append
+
+import imps
+from imps.posterior.exact import GaussianPosterior
+from imps.posterior.importance import Proposal
+from imps.simulation.chains import scenarios_of_chain, simulate_chain
+from imps.simulation.simulate import Simulation
+
+CASES = ("england-wales-2001-2011", "england-wales-2011-2021")
+APART = ("base", "census_coverage")
+MOST_PERIODS = 3
+POINTS = 256
+LEAST: list[float] = []
+"""Effective points of every grid over the scales."""
+COLUMNS = ("part", "period", "quantity", "setting", "sets", "mean", "sd", "coverage90", "rmse",
+           "rmse_apart", "ratio", "sd_apart", "cpu_seconds", "peak_mb")  # fmt: skip
+
+
+def row(**found: object) -> dict[str, object]:
+    """One row with every column of the file."""
+    return {column: found.get(column, "") for column in COLUMNS}
+
+
+def totals_alone(sources: imps.Sources) -> imps.Sources:
+    """The same figures, of which only totals of the survey were published."""
+    flows = {flow.flow: replace(flow, observed="total") for flow in sources.survey_flows.values()}
+    return replace(sources, **flows)
+
+
+def truths(simulated: Simulation) -> dict[str, float]:
+    """True value of the headline groups and of net migration."""
+    parts = simulated.contributions
+    return {
+        "gap[base]": parts["base"],
+        "group[migration]": sum(v for k, v in parts.items() if k not in APART),
+        "group[census]": parts["census_coverage"],
+        "net_migration[all years]": float(simulated.net_migration.sum()),
+    }
+
+
+def fitted(model: imps.LinearModel, seed: int) -> dict[str, tuple[float, float]]:
+    """Posterior mean and sd of every reported quantity: exact given the scales, which are
+    integrated from the bell at their mode (a proposal that learns costs eight times as much)."""
+    posterior = GaussianPosterior(model)
+    mode = posterior.mode()
+    proposal = Proposal.at_mode(mode, posterior.curvature(mode), ())
+    grid = posterior.grid(proposal, POINTS, seed=seed)
+    LEAST.append(grid.effective)
+    return dict(zip(posterior.names, zip(grid.mean, grid.sd, strict=True), strict=True))
+
+
+def simulated_chains(sets: int, first: int) -> list[dict[str, object]]:
+    """One row a period and headline group over many sets."""
+    found: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    start = time.process_time()
+    for seed in range(first, first + sets):
+        rng = np.random.default_rng([seed, 99])
+        scenarios = scenarios_of_chain(2, persistence=rng.uniform(0.2, 0.9), rng=rng)
+        periods = simulate_chain(scenarios, seed=seed)
+        sources = [totals_alone(period.sources) for period in periods]
+        model = imps.chain(sources)
+        together = fitted(model, seed)
+        for name, own, period in zip(model.names, sources, periods, strict=True):
+            apart = fitted(imps.linear_model(own, imps.default_priors()), seed)
+            for quantity, truth in truths(period).items():
+                one = (truth, *together[f"{name}: {quantity}"], *apart[quantity])
+                found.setdefault((name, quantity), []).append(one)
+        print(f"set {seed}: {time.process_time() - start:.0f} CPU s", flush=True)
+    rows = []
+    for (name, quantity), values in found.items():
+        truth, mean, sd, mean_apart, sd_apart = np.array(values).T
+        rmse, rmse_apart = (np.sqrt(((m - truth) ** 2).mean()) for m in (mean, mean_apart))
+        inside = (np.abs(mean - truth) < 1.6449 * sd).mean()
+        rows.append(
+            row(
+                part="simulated", period=name, quantity=quantity, sets=sets,
+                setting=f"two periods, totals of the survey, seeds from {first}; at least "
+                f"{min(LEAST):.0f} of {POINTS} points effective",
+                mean=round(mean.mean()), sd=round(sd.mean()), sd_apart=round(sd_apart.mean()),
+                coverage90=round(float(inside), 3), rmse=round(float(rmse)),
+                rmse_apart=round(float(rmse_apart)), ratio=round(float(rmse / rmse_apart), 3),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def shipped() -> list[dict[str, object]]:
+    """England and Wales as a chain, for three correlations, beside the single cases."""
+    apart = {}
+    for case in CASES:
+        sources = imps.load_case(case).sources
+        name = f"{sources.first_year}-{sources.last_year}"
+        found = fitted(imps.linear_model(sources, imps.default_priors()), 1)
+        apart |= {f"{name}: {quantity}": moments for quantity, moments in found.items()}
+    rows = []
+    for correlation in (0.0, 0.5, 0.9):
+        priors = imps.default_priors("bias_between_periods")
+        model = imps.chain(CASES, priors.replace(bias_between_periods=(correlation, 0.0)))
+        for key, (mean, sd) in fitted(model, 1).items():
+            period, quantity = key.split(": ", 1)
+            if quantity in ("gap[base]", "group[migration]", "group[census]"):
+                rows.append(
+                    row(
+                        part="England and Wales", period=period, quantity=quantity, sets=1,
+                        setting=f"correlation of biases {correlation:g}", mean=round(mean),
+                        sd=round(sd), sd_apart=round(apart[key][1]),
+                        ratio=round(sd / apart[key][1], 3),
+                    )
+                )  # fmt: skip
+    return rows
+
+
+def cost() -> list[dict[str, object]]:
+    """CPU seconds and peak memory of a fit of 4,000 draws, by the number of periods."""
+    rng = np.random.default_rng(1)
+    periods = simulate_chain(scenarios_of_chain(MOST_PERIODS, persistence=0.5, rng=rng), seed=1)
+    sources = [totals_alone(period.sources) for period in periods]
+    rows = []
+    for n in range(1, MOST_PERIODS + 1):
+        start = time.process_time()
+        model = imps.chain(sources[:n])
+        built = time.process_time()
+        imps.fit(model, seed=1, method="exact", progress=False)
+        rows.append(
+            row(
+                part="cost", period=f"{n} periods", quantity="4,000 draws", sets=1,
+                setting=f"{model.design.shape[0]} rows, {model.n_latent} latent variables, written "
+                f"down in {built - start:.1f} s", cpu_seconds=round(time.process_time() - built, 1),
+                peak_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    """Cost, the shipped chain, then as many simulated ones as are asked for."""
+    sets, first = (int(x) for x in [*sys.argv[1:], *("20", "0")[len(sys.argv) - 1 :]])
+    append("chain", cost())
+    append("chain", shipped())
+    append("chain", simulated_chains(sets, first))
+
+
+if __name__ == "__main__":
+    main()

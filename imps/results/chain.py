@@ -1,0 +1,150 @@
+"""Results of a chain of censuses: by period, for the whole, and from one period to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from imps.account.affine import Affine
+from imps.errors import NotFittedError
+from imps.posterior.exact import GaussianPosterior
+from imps.posterior.fit import Fit, needs_fit
+from imps.results.attribution import Attribution, attribute
+from imps.results.checks import check
+from imps.results.reconciliation import Reconciliation, reconcile
+from imps.results.sensitivity import TRUE_ERROR, mean_scales, typical_errors
+from imps.results.stability import headline_totals
+from imps.results.verdict import Verdict
+from imps.sources.kinds import title
+
+PERIOD = "period"
+
+
+@dataclass(frozen=True)
+class ChainResults:
+    """What a chain of censuses says of each of its periods, and of all of them.
+
+    Attributes
+    ----------
+    attributions : mapping of Attribution by period
+    reconciliations : mapping of Reconciliation by period
+    area, span : str
+        Span is from the first base to the last census, in words.
+    verdict : Verdict
+        The gravest of the periods.
+    passed : bool
+    """
+
+    attributions: Mapping[str, Attribution]
+    reconciliations: Mapping[str, Reconciliation]
+    area: str
+    span: str
+    verdict: Verdict
+    passed: bool
+
+    def groups(self, *, prob: float = 0.95) -> pd.DataFrame:
+        """Headline groups of every period, in the columns of :meth:`Attribution.groups`."""
+        return self._by_period(self.attributions, lambda a: a.groups(prob=prob))
+
+    def summary(self, *, prob: float = 0.95) -> pd.DataFrame:
+        """Sources of the gap of every period, in the columns of :meth:`Attribution.summary`."""
+        return self._by_period(self.attributions, lambda a: a.summary(prob=prob))
+
+    def net_migration_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
+        """Net migration of each year of all periods beside the published series, persons."""
+        return self._by_period(self.reconciliations, lambda r: r.net_migration_by_year(prob=prob))
+
+    def population_by_year(self, *, prob: float = 0.95) -> pd.DataFrame:
+        """Back-series over all periods, and the revision that it implies.
+
+        A year at which two periods meet stands in both: the true population is the same, and
+        each period has its own published figure, the roll-forward and the base made of the census.
+
+        Returns
+        -------
+        DataFrame, persons
+            period, year, mean, sd, interval, rolled_forward (as published in that period), and
+            revision, which is mean minus rolled_forward.
+        """
+        frame = self._by_period(self.reconciliations, lambda r: r.population_by_year(prob=prob))
+        frame = frame.drop(columns=["period_apportionment", "cohort_apportionment"])
+        return frame.assign(revision=frame["mean"] - frame["rolled_forward"])
+
+    def _by_period(self, parts: Mapping, made: Callable[..., pd.DataFrame]) -> pd.DataFrame:
+        frames = [made(part) for part in parts.values()]
+        for name, frame in zip(parts, frames, strict=True):
+            frame.insert(0, PERIOD, name)
+        return self.verdict.put_on(pd.concat(frames, ignore_index=True))
+
+    def __repr__(self) -> str:
+        lines = [f"Chain of {len(self.attributions)} periods, {self.area}, {self.span}"]
+        for name, found in self.attributions.items():
+            unit = found.words.unit
+            lines.append(f"{name}: {found.measured} {unit.said(found.total)} {unit.name}")
+            for row in found.groups().head(5).itertuples():
+                said = unit.between(row.mean, row.lower95, row.upper95)
+                lines.append(f"  {title(str(row.group)):24s} {said}")
+        return "\n".join([*lines, str(self.verdict)])
+
+
+def chain_results(fit: Fit) -> ChainResults:
+    """Attribution and reconciliation of every period of a chain.
+
+    Raises
+    ------
+    NotFittedError
+        If it is given something else than a fit of :func:`imps.chain`.
+    """
+    fit = _needs_chain(fit, "chain_results")
+    found = check(fit)
+    return ChainResults(
+        attributions={name: attribute(part) for name, part in fit.periods.items()},
+        reconciliations={name: reconcile(part) for name, part in fit.periods.items()},
+        area=fit.model.sources.area,
+        span=fit.model.period_in_words,
+        verdict=found.verdict,
+        passed=found.passed,
+    )
+
+
+def response_across(fit: Fit) -> pd.DataFrame:
+    """What an error of 100 thousand in one period does to the answers of all periods.
+
+    As :func:`imps.response_table`, of headline groups: exact at the posterior mean scales. A
+    true error of a bias has the part that its prior expects in the other periods too.
+
+    Returns
+    -------
+    DataFrame, persons
+        Rows: period and source of the true error; columns: period and answering group.
+    """
+    fit = _needs_chain(fit, "response_across")
+    model, h = fit.model, mean_scales(fit)
+    posterior, factors = GaussianPosterior(model), model.scale_factors(h)
+    factor, white = posterior.factor(h), posterior.white * factors
+    errors, answers = {}, dict[tuple[str, str], Affine]()
+    for name, part in fit.periods.items():
+        for source, z in typical_errors(part.model, factors, TRUE_ERROR).items():
+            errors[name, source] = white @ z
+        for group, total in headline_totals(part.model).items():
+            answers[name, group] = total
+    gain = np.stack([model.matrix(q) for q in answers.values()]) * factors @ white.T
+    table = pd.DataFrame(
+        (gain @ factor.solve(np.stack(list(errors.values())).T)).T,
+        index=pd.MultiIndex.from_tuples(errors, names=[PERIOD, "true error in"]),
+        columns=pd.MultiIndex.from_tuples(answers, names=[PERIOD, "group"]),
+    )
+    return check(fit).verdict.put_on(table)
+
+
+def _needs_chain(fit: object, function: str) -> Fit:
+    found = needs_fit(fit, function, of_chain=True)
+    if not found.periods:
+        raise NotFittedError(
+            f"{function}() needs a fit of a chain, and this is one of a single account: call "
+            "imps.attribute(fit), or fit imps.chain([...])."
+        )
+    return found

@@ -1,0 +1,330 @@
+"""A chain of censuses: links that hold in every draw, and accounts that it must reproduce."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import imps
+from imps.account.linear import largest_misclosure
+from imps.account.prior_rows import BETWEEN_PERIODS
+from imps.demography.accounting import carry
+from imps.demography.schedules import migration_schedule
+from imps.errors import DefinitionError, NotFittedError, PriorError, SourceError
+from imps.posterior.exact import GaussianPosterior
+from imps.simulation.chains import scenarios_of_chain, simulate_chain
+
+TOP, YEARS, PEOPLE = 40, 5, 4_000_000
+SEXES = ["male", "female"]
+SAID = {"vintage": "invented", "reference": "invented"}
+ERRORS = {"level": (0.0, 0.08), "young": (0.0, 0.1)}
+
+
+def labelled(values, first):
+    ages, years = np.arange(TOP + 1), first + 1 + np.arange(values.shape[0])
+    dims = ("year", "sex", "age")[: values.ndim]
+    return xr.DataArray(
+        values, dims=dims, coords=dict(zip(dims, (years, SEXES, ages), strict=False))
+    )
+
+
+def country(miscounted, seed=1, start=2000):
+    """Periods of a country whose cards count a share of departures too many, by period."""
+    rng, ages = np.random.default_rng(seed), np.arange(TOP + 1)
+    true = np.tile(np.where(ages == TOP, 20.0, 1.0), (2, 1))
+    true *= PEOPLE / true.sum()
+    published, periods = true.copy(), []
+    for d, wrong in enumerate(miscounted):
+        first, base = start + d * YEARS, published
+        births, deaths, moves = [], [], {"immigration": [], "emigration": []}
+        for _ in range(YEARS):
+            aged = carry(true, 1)
+            aged[:, 0] = PEOPLE * 0.01 * np.array([0.51, 0.49])
+            died = aged * np.where(ages == TOP, 0.02, 0.001)
+            true = aged - died
+            births.append(aged[:, 0])
+            deaths.append(died)
+            for flow, rate in (("immigration", 0.02), ("emigration", 0.015)):
+                moved = PEOPLE * rate * migration_schedule(TOP + 1, flow)
+                true = true + moved if flow == "immigration" else true - moved
+                moves[flow].append(moved * (1 + wrong) if flow == "emigration" else moved)
+        missed = 0.002 * rng.standard_normal()
+        published = np.round(true * (1 - missed) * (1 + 0.004 * rng.standard_normal(true.shape)))
+        streams = tuple(
+            imps.Stream(
+                f"cards_{flow}", flow, labelled(np.array(x), first).rename(age="age_group")
+                .assign_coords(age_group=[*map(str, ages[:-1]), f"{TOP}+"]),
+                "complete count", errors=ERRORS, reason="invented", **SAID,
+            )
+            for flow, x in moves.items()
+        )  # fmt: skip
+        born, died = labelled(np.array(births), first), labelled(np.array(deaths), first)
+        change = born.sum("sex") - died.sum(("sex", "age")) + streams[0].net + streams[1].net
+        total = base.sum() + np.r_[0, np.cumsum(change.values)]
+        stocks = {
+            name: imps.Stock(
+                xr.DataArray(x, dims=("sex", "age"), coords={"sex": SEXES, "age": ages}),
+                "sex and age", dt.date(year, 6, 30), 0.001, name=name, **SAID,
+            )
+            for name, x, year in (("base", base, first), ("census", published, first + YEARS))
+        }  # fmt: skip
+        periods.append(
+            imps.Sources(
+                area="Cardland",
+                births=imps.Births(born, **SAID),
+                deaths=imps.Deaths(died, **SAID),
+                rolled_forward=imps.RolledForward(
+                    xr.DataArray(total, dims="year", coords={"year": first + np.arange(YEARS + 1)}),
+                    (), "", **SAID,
+                ),
+                streams=streams,
+                **stocks,
+            )
+        )  # fmt: skip
+    return periods
+
+
+@pytest.fixture(scope="module")
+def periods():
+    return country([0.04, -0.06, 0.05])
+
+
+@pytest.fixture(scope="module")
+def model(periods):
+    return imps.chain(periods)
+
+
+@pytest.fixture(scope="module")
+def fit(model):
+    return imps.fit(model, seed=1, chains=2, draws=200, progress=False)
+
+
+def moments(model, names=None):
+    """Exact posterior moments of reported quantities at the prior medians of the scales."""
+    posterior = GaussianPosterior(model)
+    mean, variance = posterior.moments(np.zeros(posterior.n_scales))
+    return {n: (m, v) for n, m, v in zip(posterior.names, mean, variance, strict=True)}
+
+
+def test_a_later_base_errs_by_what_the_period_before_ended_with(fit):
+    w = fit.latents()
+    accounts = [part.model.account for part in fit.periods.values()]
+    for before, after in pairwise(accounts):
+        base, ended = after.sources.base.count.values, before.sources.last_year
+        error = fit.model.evaluate(after.base_error, w)
+        np.testing.assert_allclose(
+            error, base - fit.model.evaluate(before.population(ended), w), atol=1e-8
+        )
+        np.testing.assert_allclose(
+            fit.model.evaluate(after.base, w), fit.model.evaluate(before.population(ended), w)
+        )
+        assert error.std(axis=0).min() > 1  # it is unknown
+
+
+def test_every_period_closes(fit):
+    for part in fit.periods.values():
+        assert largest_misclosure(part.model) < 1e-6
+        shares = imps.attribute(part)
+        whole = shares.contributions.sum(("source", "sex", "age"))
+        np.testing.assert_allclose(whole, shares.total, atol=1e-6)
+        assert imps.reconcile(part).closure() < 1e-3
+
+
+def test_a_chain_of_one_is_the_account(periods):
+    alone = moments(imps.linear_model(periods[0], imps.default_priors()))
+    chain = moments(imps.chain(periods[:1]))
+    for name, (mean, variance) in alone.items():
+        found = chain[f"2000-2005: {name}"]
+        assert found[0] == pytest.approx(mean, rel=1e-10, abs=1e-6)
+        assert found[1] == pytest.approx(variance, rel=1e-10, abs=1e-6)
+
+
+def test_without_links_the_periods_are_the_single_accounts(periods):
+    found = moments(imps.chain(periods, linked=False))
+    for own in periods:
+        name = f"{own.first_year}-{own.last_year}"
+        for quantity, (mean, variance) in moments(
+            imps.linear_model(own, imps.default_priors())
+        ).items():
+            other = found[f"{name}: {quantity}"]
+            assert other[0] == pytest.approx(mean, abs=1e-4, rel=1e-8)
+            assert other[1] == pytest.approx(variance, rel=1e-6, abs=1e-3)
+
+
+def test_links_teach(periods, model):
+    """A later base is known better, and a correlation narrows the bias of every period."""
+    apart, linked = moments(imps.chain(periods, linked=False)), moments(model)
+    uncorrelated = imps.default_priors().add(replace(BETWEEN_PERIODS, mean=0.0))
+    loose = moments(imps.chain(periods, uncorrelated))
+    for name in model.names[1:]:
+        assert linked[f"{name}: gap[base]"][1] < 0.9 * apart[f"{name}: gap[base]"][1]
+        migration = f"{name}: group[migration]"
+        assert linked[migration][1] < loose[migration][1] < apart[migration][1]
+
+
+def test_one_census_is_one_observation(periods, model):
+    """Its rows stand once; a later period adds no unknown error of its base."""
+    rows = [s for s in model.row_sources if s.endswith("census")]
+    assert len(rows) == len(periods) * 2 * (TOP + 1)
+    sources = {block.source for block in model.account.latents.blocks.values()}
+    assert {"2000-2005: base"} == {s for s in sources if s.endswith(": base")}
+
+
+def test_migration_whose_sign_changes_is_found(fit):
+    for part, wrong in zip(fit.periods.values(), (0.04, -0.06, 0.05), strict=True):
+        flow = next(s for s in part.model.sources.streams if s.flow == "emigration")
+        carried = float(flow.count.sum())
+        truth = -carried * wrong / (1 + wrong)
+        draws = imps.attribute(part).totals().sel(source=["cards_immigration", "cards_emigration"])
+        low, high = np.quantile(draws.sum("source"), [0.05, 0.95])
+        assert low < truth < high
+
+
+def test_results_by_period_and_for_the_whole(fit, model):
+    found = imps.chain_results(fit)
+    assert list(found.attributions) == list(model.names) == list(fit.periods)
+    assert set(found.groups()["period"]) == set(model.names)
+    series = found.population_by_year().set_index(["year", "period"])
+    meeting = series.loc[2005]
+    assert meeting["mean"].iloc[0] == pytest.approx(meeting["mean"].iloc[1], rel=1e-9)
+    np.testing.assert_allclose(series["revision"], series["mean"] - series["rolled_forward"])
+    assert len(found.net_migration_by_year()) == 3 * YEARS
+    assert "2010-2015: gap" in repr(found) and "Cardland" in repr(found)
+    assert imps.check(fit).verdict == found.verdict
+    exact = fit.periods["2005-2010"].extras["exact_moments"].set_index("quantity")
+    summary = found.attributions["2005-2010"].summary().set_index("source")
+    assert summary.loc["base", "mean"] == pytest.approx(exact.loc["gap[base]", "mean"])
+
+
+def test_an_error_in_one_period_reaches_the_next(fit):
+    table = imps.response_across(fit)
+    census = table.loc[("2000-2005", "census_coverage")]
+    assert census[("2005-2010", "base")] == pytest.approx(-census[("2000-2005", "census")], rel=0.2)
+    assert abs(census[("2005-2010", "base")]) > 10_000
+    forward = table.loc[("2010-2015", "census_coverage"), ("2000-2005", "base")]
+    assert abs(forward) < abs(census[("2000-2005", "base")]) + 5_000
+
+
+def test_saved_and_loaded(fit, model, periods, tmp_path):
+    fit.save(tmp_path / "chain.nc")
+    again = imps.load_fit(tmp_path / "chain.nc", model=model)
+    assert again.stale == ()
+    np.testing.assert_array_equal(again.latents(), fit.latents())
+    one, other = (imps.chain_results(f).groups() for f in (fit, again))
+    np.testing.assert_array_equal(one["mean"], other["mean"])
+    with pytest.warns(imps.errors.ImpsWarning, match="stale"):
+        stale = imps.load_fit(tmp_path / "chain.nc", model=imps.chain(periods, linked=False))
+    assert "linked" in stale.stale[0]
+
+
+def test_a_finished_chain_of_draws_is_kept(model, tmp_path):
+    kept = {"seed": 3, "chains": 2, "draws": 50, "progress": False, "keep": tmp_path / "kept"}
+    first, second = (imps.fit(model, **kept) for _ in range(2))
+    np.testing.assert_array_equal(first.latents(), second.latents())
+    assert imps.load_fit(tmp_path / "kept").periods.keys() == first.periods.keys()
+
+
+def test_an_open_end_follows_censuses(periods):
+    opened = imps.open_end(periods[-1])
+    model = imps.chain([*periods[:-1], opened])
+    apart = imps.linear_model(opened, imps.default_priors())
+    last = "population[2015]"
+    chained = moments(model)[f"2010-2015: {last}"]
+    assert chained[1] > 0 and np.isfinite(chained[0])
+    assert largest_misclosure(model.period("2010-2015")) < 1e-6
+    with pytest.raises(SourceError, match="only the last period"):
+        imps.chain([imps.open_end(periods[0]), periods[1]])
+    assert apart.sources.open_end
+
+
+def test_correlated_undercounts_follow_the_census(periods):
+    """The same people missed twice: the undercount of the second census with that of the first."""
+    priors = imps.default_priors().replace(census_correlation={"mean": 0.8})
+    model = imps.chain(periods[:2], priors)
+    w = model.prior_draws(6000, seed=1)
+    missed = [
+        model.evaluate(part.census_undercount.sum(), w) / part.sources.census.total
+        for part in model.accounts
+    ]
+    assert np.corrcoef(*missed)[0, 1] > 0.6
+    assert abs(np.corrcoef(*missed)[0, 1]) < 1
+
+
+BAD = {
+    "a gap": (lambda p: [p[0], p[2]], SourceError, "a gap between them"),
+    "an overlap": (lambda p: [p[1], p[1]], SourceError, "an overlap between them"),
+    "another area": (
+        lambda p: [p[0], replace(p[1], area="Elsewhere")], DefinitionError, "area of period",
+    ),
+    "two figures": (
+        lambda p: [p[0], with_base(p[1], 1.01)], SourceError, "Is it a revision or an error",
+    ),
+    "another base": (
+        lambda p: [p[0], replace(p[1], base=scaled(p[1].base, 1.01))], SourceError,
+        "belongs to another base",
+    ),
+    "nothing": (lambda p: [], SourceError, "at least one period"),
+}  # fmt: skip
+
+
+def scaled(stock, factor):
+    return replace(stock, count=stock.count * factor)
+
+
+def with_base(sources, factor):
+    """Another base with the roll-forward that belongs to it."""
+    moved = sources.rolled_forward.total + sources.base.total * (factor - 1)
+    rolled = replace(sources.rolled_forward, total=moved)
+    return replace(sources, base=scaled(sources.base, factor), rolled_forward=rolled)
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_cannot_be_a_chain_is_refused(what, periods):
+    change, error, said = BAD[what]
+    with pytest.raises(error, match=said):
+        imps.chain(change(periods))
+
+
+def test_a_revised_base_is_taken_when_it_is_said(periods):
+    revised = with_base(periods[1], 1.01)
+    model = imps.chain([periods[0], revised], revised=["2005-2010"])
+    more = revised.base.total - periods[1].base.total
+    plain = moments(imps.chain(periods[:2]))["2005-2010: gap[base]"][0]
+    assert moments(model)["2005-2010: gap[base]"][0] == pytest.approx(plain + more, abs=0.1 * more)
+    with pytest.raises(SourceError, match="revised names"):
+        imps.chain(periods[:2], revised=["2000-2005"])
+
+
+def test_wrong_priors_and_wrong_calls_are_refused(periods, fit):
+    odd = imps.default_priors("bias_between_periods").replace(bias_between_periods=(1.5, 0))
+    with pytest.raises(PriorError, match="between 0 and 1"):
+        imps.chain(periods, odd)
+    other = replace(periods[1].streams[0], errors={"level": (0.0, 0.3)})
+    apart = replace(periods[1], streams=(other, periods[1].streams[1]))
+    with pytest.raises(PriorError, match="differs between period 2000-2005 and period 2005-2010"):
+        imps.chain([periods[0], apart])
+    with pytest.raises(NotFittedError, match=r"fit\.periods\['2000-2005'\]"):
+        imps.attribute(fit)
+    with pytest.raises(NotFittedError, match="fit of a chain"):
+        imps.chain_results(fit.periods["2000-2005"])
+    with pytest.raises(PriorError, match="belongs to no source"):
+        imps.linear_model(periods[0], imps.default_priors("bias_between_periods"))
+    with pytest.raises(TypeError, match="a period is a name"):
+        imps.chain([periods[0], 3])
+
+
+def test_simulated_periods_follow_each_other():
+    rng = np.random.default_rng(5)
+    one, two = simulate_chain(scenarios_of_chain(2, persistence=0.5, rng=rng), seed=5, n_years=5)
+    np.testing.assert_array_equal(one.sources.census.count, two.sources.base.count)
+    gap = sum(two.contributions.values())
+    known = (
+        float(two.sources.census.total - two.population.sum())
+        + two.contributions["census_coverage"]
+    )
+    assert two.sources.gap == pytest.approx(gap - known, abs=2_000)

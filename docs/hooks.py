@@ -1,7 +1,7 @@
 """What the site takes from the package and from the measurements when it is built.
 
-- ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- codes -->``, ``<!-- options -->``,
-  ``<!-- settings -->`` and
+- ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- area priors -->``, ``<!-- codes -->``,
+  ``<!-- options -->``, ``<!-- settings -->`` and
   ``<!-- records -->``, the settings of interviews, are written from the package itself, as are
   ``<!-- evidence -->``, ``<!-- versions -->`` and ``<!-- as of -->``, what priors rest on;
 - ``<!-- results NAME -->`` and ``<!-- other results -->`` are read from benchmarks/results;
@@ -16,6 +16,7 @@ No number is typed in a page.
 import base64
 import html
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import nbformat
@@ -27,8 +28,8 @@ RESULTS, NOTEBOOKS = ROOT / "benchmarks" / "results", ROOT / "notebooks"
 LONG = 15
 """Rows of a table that is folded away."""
 MARK = re.compile(
-    r"<!-- (equations|priors|evidence|versions|as of|codes|options|settings|records|course|results"
-    r"|other results|in short|include)"
+    r"<!-- (equations|priors|area priors|evidence|versions|as of|codes|options|settings|records"
+    r"|course|results|other results|in short|include)"
     r" ?(.*?) -->"
 )
 shown: set[str] = set()
@@ -82,6 +83,10 @@ def written(kind: str, name: str) -> str:
 
         columns = ["name", "distribution", "unit", "meaning", "reference", "known_since"]
         return table(default_priors().table()[columns])
+    if kind == "area priors":
+        from imps.areas.priors import PRIORS
+
+        return table(pd.DataFrame(map(asdict, PRIORS)))
     if kind in EVIDENCE:
         return table(EVIDENCE[kind]())
     if kind == "codes":

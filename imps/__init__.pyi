@@ -1,6 +1,7 @@
 """Public names of the package: the one list, read by `imps/__init__.py` and by type checkers."""
 
 from . import account as account
+from . import areas as areas
 from . import calibration as calibration
 from . import demography as demography
 from . import errors as errors
@@ -28,8 +29,15 @@ from .account.priors import Prior as Prior
 from .account.priors import Priors as Priors
 from .account.priors import default_priors as default_priors
 from .account.priors import elicit as elicit
+from .areas.area_tables import areas_from_tables as areas_from_tables
+from .areas.figures import Areas as Areas
+from .areas.fit import AreaFit as AreaFit
+from .areas.fit import fit_areas as fit_areas
+from .areas.shipped import load_areas as load_areas
 from .demography.accounting import roll_forward as roll_forward
 from .errors import ImpsError as ImpsError
+from .plots import plot_area_funnel as plot_area_funnel
+from .plots import plot_area_ranking as plot_area_ranking
 from .plots import plot_back_series as plot_back_series
 from .plots import plot_coverage as plot_coverage
 from .plots import plot_diagnostics as plot_diagnostics

@@ -19,7 +19,7 @@ from imps.reading.findings import CATALOGUE, CODES, OUTCOMES, Collector
 from imps.reading.options import OPTION_NAMES, ReadOptions, expected
 
 ROOT = Path(__file__).parents[1]
-SOURCES = [p for part in ("reading", "project") for p in
+SOURCES = [p for part in ("reading", "project", "areas") for p in
            sorted((Path(imps.__file__).parent / part).glob("*.py"))]  # fmt: skip
 PLACE = {"file", "column", "rows", "texts", "total", "instead"}
 SETTINGS = {"account", "coverage", "file", "first_mid_year", "folder", "last_mid_year", "schema",

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()  # to look for the libraries takes 10 ms
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """BLAS on one thread: the same numbers bit by bit wherever a task runs."""
+    return _blas().limit(limits=1, user_api="blas")
 
 
 def spread[Task, Result](

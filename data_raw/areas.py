@@ -1,0 +1,91 @@
+"""Makes the compact tables of the areas of a shipped case from published tables.
+
+    uv run python data_raw/areas.py FOLDER
+
+FOLDER holds the published tables: `la_population_sya_ew.csv.gz` (ONS, table MYE2 of mid-2013,
+mid-2015, mid-2019, mid-2020 and mid-2021), `la_components_panel_ew.csv.gz` (ONS, MYEB3 to
+mid-2019 and MYE3 of mid-2020) and `region_components_sya_2002_2013.csv.gz` (ONS, MYEB2 0213).
+Written are the figures that the account of areas takes, as published, and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+TARGET = Path(__file__).parents[1] / "imps" / "shipped" / "england_wales_2011_2021" / "areas"
+KIND = {"mye2021_census": "census-based"}
+COLUMNS = {"other_change": "other"}
+MERGED = {
+    "E06000060": "E07000004 E07000005 E07000006 E07000007",
+    "E06000058": "E06000028 E06000029 E07000048",
+    "E06000059": "E07000049 E07000050 E07000051 E07000052 E07000053",
+    "E07000246": "E07000190 E07000191",
+    "E07000244": "E07000205 E07000206",
+    "E07000245": "E07000201 E07000204",
+    "E06000061": "E07000150 E07000152 E07000153 E07000156",
+    "E06000062": "E07000151 E07000154 E07000155",
+    "E08000037": "E08000020",
+    "E06000057": "E06000048",
+    "E07000242": "E07000097",
+    "E07000240": "E07000100",
+    "E07000243": "E07000101",
+    "E07000241": "E07000104",
+}
+"""Areas of April 2021 and the codes that are now part of them (ONS, code history database)."""
+
+
+def population(folder: Path) -> pd.DataFrame:
+    """Roll-forward of four mid-years and the census-based mid-2021, by sex and single year."""
+    rows = pd.read_csv(folder / "la_population_sya_ew.csv.gz")
+    rows.insert(0, "kind", rows["vintage"].map(KIND).fillna("rolled-forward"))
+    return rows.drop(columns="name").sort_values(["kind", "year", "code", "sex"])
+
+
+def components(folder: Path) -> pd.DataFrame:
+    """Components of change by area, mid-2012 to mid-2020."""
+    rows = pd.read_csv(folder / "la_components_panel_ew.csv.gz").rename(columns=COLUMNS)
+    kept = (rows["vintage"] == "mye2019") & (rows["year"] > 2011) | (rows["vintage"] == "mye2020")
+    drop = ["lad_geography", "name", "country", "internal_net", "international_net"]
+    return rows[kept].drop(columns=drop).sort_values(["year", "code"])
+
+
+def codes(folder: Path) -> pd.DataFrame:
+    """Every code and the area of April 2021 that it is part of."""
+    rows = pd.read_csv(folder / "la_population_sya_ew.csv.gz", usecols=["vintage", "code", "name"])
+    now = (
+        rows[rows["vintage"] == "mye2021_census"].drop_duplicates("code").set_index("code")["name"]
+    )
+    pairs = [(code, code) for code in now.index]
+    pairs += [(old, new) for new, all_old in MERGED.items() for old in all_old.split()]
+    out = pd.DataFrame(sorted(pairs), columns=["old", "code"])
+    region = out["code"].str[0].map({"E": "England", "W": "Wales"})
+    return out.assign(name=out["code"].map(now), region=region)
+
+
+def mobility(folder: Path) -> pd.DataFrame:
+    """Internal moves by sex and age, year to mid-2013: half of arrivals and departures."""
+    rows = pd.read_csv(folder / "region_components_sya_2002_2013.csv.gz")
+    sums = (
+        rows[rows["year"] == 2013]
+        .groupby(["sex", "age"])[["internal_in", "internal_out", "population"]]
+        .sum()
+    )
+    moves = ((sums["internal_in"] + sums["internal_out"]) / 2).round(1)
+    return pd.DataFrame({"moves": moves, "population": sums["population"]}).reset_index()
+
+
+def main(folder: Path) -> None:
+    """Write the tables."""
+    TARGET.mkdir(exist_ok=True)
+    packed = {"method": "gzip", "mtime": 1, "compresslevel": 9}
+    for make in (population, components):
+        make(folder).to_csv(TARGET / f"{make.__name__}.csv.gz", index=False, compression=packed)
+    for make in (codes, mobility):
+        make(folder).to_csv(TARGET / f"{make.__name__}.csv", index=False)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,282 @@
+"""Tables of areas: recoded to one set of codes, checked against each other and the nation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from imps.account.linear import LinearModel
+from imps.areas.figures import AREA, COMPONENTS, Areas
+from imps.areas.rules import CENSUS_BASED, ROLLED, Given, stocks_by_rule
+from imps.names import AGE, SEX, SEXES, YEAR
+from imps.reading.findings import Collector
+
+type Table = pd.DataFrame | str | os.PathLike[str]
+SUM_TOLERANCE = 1.0
+"""Persons by which components may miss a population: both are rounded."""
+NATION_TOLERANCE = 1e-3
+"""Share of the nation by which areas may differ from it; what they do is raked away and said."""
+
+
+def areas_from_tables(
+    population: Table,
+    components: Table,
+    codes: Table,
+    *,
+    nation: LinearModel,
+    mobility: Table | None = None,
+    last_by_region: Table | None = None,
+) -> Areas:
+    """Areas of a nation from tables, recoded over boundary changes and checked.
+
+    Parameters
+    ----------
+    population : table
+        `kind` ("rolled-forward" or "census-based"), `year`, `code`, `sex`, and either `age`
+        and `population` or columns `age_0`, `age_1`, ... up to the open age; persons at
+        30 June.
+    components : table
+        `year`, `code`, `births`, `deaths`, `internal_in`, `internal_out`,
+        `international_in`, `international_out`, `other`, and the populations they lie
+        between, `population_start` and `population_end`; persons in the year to 30 June.
+    codes : table
+        `old`, `code`, `name`, `region`: each code that occurs and the area it is now part of.
+    nation : LinearModel
+        From :func:`imps.linear_model`; the areas are all of its area.
+    mobility : table, optional
+        `sex`, `age`, `moves`, `population`: internal moves by age, of the nation.
+    last_by_region : table, optional
+        `region`, `sex`, `difference`: rolled-forward minus census at the last mid-year, where
+        that was published by region alone.
+
+    Returns
+    -------
+    Areas
+        Base ages and the roll-forward of the last mid-year by rule where they were not
+        published (:mod:`imps.areas.rules`); `notes` says which.
+
+    Raises
+    ------
+    InputError
+        With all faults: code, file, area, year, number and one next step each.
+    """
+    found = Collector()
+    book = _codes(_read(codes, "codes"), found)
+    account = nation.sources
+    ages = account.ages
+    stocks = _populations(_read(population, "population"), book, ages, found)
+    yearly = _components(_read(components, "components"), book, account.years, found)
+    found.log().raise_faults()
+    given = Given(
+        stocks=stocks,
+        components=yearly,
+        regions=np.array([book.region[c] for c in book.areas]),
+        mobility=None if mobility is None else _mobility(_read(mobility, "mobility").rows, ages),
+        by_region=None if last_by_region is None else _read(last_by_region, "regions").rows,
+    )
+    _against_nation(given, nation, found)
+    found.log().raise_faults()
+    figures, notes = stocks_by_rule(given, nation, found)
+    found.log().raise_faults()
+    flows = {name: ((AREA, YEAR), yearly[name]) for name in COMPONENTS}
+    labels = {
+        AREA: list(book.areas), SEX: list(SEXES), AGE: ages, YEAR: account.years,
+        "name": (AREA, [book.name[c] for c in book.areas]),
+        "region": (AREA, [book.region[c] for c in book.areas]),
+    }  # fmt: skip
+    arrays = {name: ((AREA, SEX, AGE), values) for name, values in figures.items()}
+    return Areas(xr.Dataset({**arrays, **flows}, coords=labels), tuple(notes))
+
+
+@dataclass(frozen=True)
+class Book:
+    """Codes: the area each is now part of, and name and region of each area, in order."""
+
+    now: dict[str, str]
+    areas: tuple[str, ...]
+    name: dict[str, str]
+    region: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Read:
+    """Rows of a table and the name it goes by in messages."""
+
+    rows: pd.DataFrame
+    file: str
+
+
+def _read(table: Table, name: str) -> Read:
+    if isinstance(table, pd.DataFrame):
+        return Read(table, name)
+    return Read(pd.read_csv(Path(table), dtype={"code": str, "old": str}), str(table))
+
+
+def _columns(table: Read, wanted: Sequence[str], found: Collector) -> bool:
+    missing = [name for name in wanted if name not in table.rows]
+    if missing:
+        found.add("AREA_COLUMNS", file=table.file, missing=missing)
+    return not missing
+
+
+def _codes(table: Read, found: Collector) -> Book:
+    if not _columns(table, ("old", "code", "name", "region"), found):
+        found.log().raise_faults()
+    rows = table.rows
+    for column, cause, key in (("code", "successors", "old"), ("region", "regions", "code")):
+        several = rows.groupby(key)[column].unique()
+        for code, values in several[several.map(len) > 1].items():
+            found.add(f"AREA_CODES.{cause}", file=table.file, area=code, found=sorted(values))
+    found.log().raise_faults()
+    first = rows.drop_duplicates("code").set_index("code").sort_index()
+    areas = tuple(map(str, first.index))
+    now = dict(zip(rows["old"], rows["code"], strict=True)) | {c: c for c in areas}
+    return Book(now, areas, first["name"].to_dict(), first["region"].to_dict())
+
+
+def _recoded(table: Read, book: Book, found: Collector) -> pd.DataFrame:
+    """Rows under the codes of now; codes without a row in the book are refused."""
+    unknown = sorted(set(table.rows["code"]) - set(book.now))
+    if unknown:
+        found.add("AREA_CODES.unknown", file=table.file, column="code", codes=unknown,
+                  number=len(unknown), other="the table of codes")  # fmt: skip
+    return table.rows.assign(code=table.rows["code"].map(book.now)).dropna(subset=["code"])
+
+
+def _repeated(table: Read, keys: list[str], found: Collector) -> bool:
+    again = table.rows[table.rows.duplicated(keys)]
+    if len(again):
+        row = again.iloc[0]
+        found.add("AREA_COLUMNS.twice", file=table.file, number=len(again), area=row["code"],
+                  year=row["year"])  # fmt: skip
+    return bool(len(again))
+
+
+def _populations(
+    table: Read, book: Book, ages: np.ndarray, found: Collector
+) -> dict[tuple[str, int], np.ndarray]:
+    """Population (area, sex, age) of each kind and year that is there."""
+    if "age" in table.rows and "population" in table.rows:
+        keys = ["kind", "year", "code", "sex"]
+        wide = table.rows.assign(age="age_" + table.rows["age"].astype(str).str.rstrip("+"))
+        table = Read(wide.pivot(index=keys, columns="age", values="population").reset_index(),
+                     table.file)  # fmt: skip
+    columns = [f"age_{a}" for a in ages]
+    if not _columns(table, ("kind", "year", "code", "sex", *columns), found):
+        return {}
+    if not _numbers(table, columns, found) or _repeated(
+        table, ["kind", "year", "code", "sex"], found
+    ):
+        return {}
+    rows = _recoded(table, book, found)
+    out = {}
+    for (kind, year), part in rows.groupby(["kind", "year"]):
+        sums = part.groupby(["sex", "code"])[columns].sum()
+        missing = [c for c in book.areas for s in SEXES if (s, c) not in sums.index]
+        if missing:
+            lacking = sorted(set(missing))
+            found.add("AREA_CODES.without", file=table.file, codes=lacking, number=len(lacking),
+                      what=f"the {kind} population of {year}")  # fmt: skip
+            continue
+        values = np.stack([sums.loc[s].loc[list(book.areas)].to_numpy(float) for s in SEXES], 1)
+        for code in np.array(book.areas)[values.sum(axis=(1, 2)) == 0]:
+            found.add("AREA_EMPTY.nobody", file=table.file, area=code,
+                      what=f"the {kind} population of {year}")  # fmt: skip
+        out[str(kind), int(year)] = values
+    return out
+
+
+def _numbers(
+    table: Read, columns: Sequence[str], found: Collector, *, signed: bool = False
+) -> bool:
+    values = table.rows[list(columns)].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    bad = ~np.isfinite(values) | (not signed) & (values < 0)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        at = table.rows.iloc[row]
+        found.add("AREA_COLUMNS.numbers", file=table.file, column=columns[column],
+                  number=int(bad.sum()), area=at["code"], year=at["year"])  # fmt: skip
+    return not bad.any()
+
+
+def _components(
+    table: Read, book: Book, years: np.ndarray, found: Collector
+) -> dict[str, np.ndarray]:
+    """Components (area, year), and `population_start` of the first year (area, 1)."""
+    ends = ("population_start", "population_end")
+    gross = [name for name in COMPONENTS if name != "other"]
+    if not _columns(table, ("year", "code", *COMPONENTS, *ends), found):
+        return {}
+    if not (
+        _numbers(table, [*gross, *ends], found) & _numbers(table, ["other"], found, signed=True)
+    ):
+        return {}
+    if _repeated(table, ["year", "code"], found):
+        return {}
+    _check_sums(table, found)
+    sums = _recoded(table, book, found).groupby(["year", "code"])[[*COMPONENTS, *ends]].sum()
+    known, blocks = set(sums.index.get_level_values(0)), {}
+    for year in map(int, years):
+        at = year if year in known or year != years[-1] else year - 1
+        there = set(sums.loc[at].index) if at in known else set()
+        missing = [c for c in book.areas if c not in there]
+        if missing:
+            found.add("AREA_YEARS", file=table.file, column="year", codes=missing,
+                      number=len(missing), year=year)  # fmt: skip
+        else:
+            blocks[year] = sums.loc[at].loc[list(book.areas)]
+    if found.failed:
+        return {}
+    out = {n: np.stack([b[n].to_numpy(float) for b in blocks.values()], 1) for n in COMPONENTS}
+    out["population_start"] = blocks[int(years[0])]["population_start"].to_numpy(float)[:, None]
+    return out | {"last_repeated": np.array([int(years[-1]) not in known])}
+
+
+def _check_sums(table: Read, found: Collector) -> None:
+    rows = table.rows
+    gained = rows[["population_start", "births", "internal_in", "international_in", "other"]]
+    lost = rows[["deaths", "internal_out", "international_out"]]
+    made = gained.sum(axis=1) - lost.sum(axis=1)
+    off = (made - rows["population_end"]).to_numpy(float)
+    bad = np.flatnonzero(np.abs(off) > SUM_TOLERANCE)
+    if bad.size:
+        worst = rows.iloc[bad[np.argmax(np.abs(off[bad]))]]
+        gives = float(made[worst.name])
+        found.add("AREA_SUM", file=table.file, area=worst["code"], year=worst["year"], found=gives,
+                  given=float(worst["population_end"]), number=int(bad.size),
+                  off=gives - float(worst["population_end"]))  # fmt: skip
+
+
+def _mobility(rows: pd.DataFrame, ages: np.ndarray) -> np.ndarray:
+    """Internal moves a person a year, (sex, age)."""
+    rate = rows.assign(rate=rows["moves"] / rows["population"]).set_index(["sex", "age"])["rate"]
+    return np.stack([rate.loc[s].loc[list(ages)].to_numpy(float) for s in SEXES])
+
+
+def _against_nation(given: Given, nation: LinearModel, found: Collector) -> None:
+    """Stocks and flows of areas add up to those of the nation, year by year."""
+    sources = nation.sources
+    compared: dict[str, dict[int, tuple[float, float]]] = {
+        "base": {sources.first_year: (given.components["population_start"].sum(),
+                                      sources.base.total)},
+        "census": {y: (p.sum(), sources.census.total) for (kind, y), p in given.stocks.items()
+                   if kind == CENSUS_BASED and y == sources.last_year},
+    }  # fmt: skip
+    cells = sources.rolled_forward.by_sex_and_age
+    if cells is not None:
+        compared["roll-forward"] = {
+            y: (p.sum(), float(cells.sel({YEAR: y}).sum()))
+            for (kind, y), p in given.stocks.items()
+            if kind == ROLLED and y in cells[YEAR].values
+        }
+    for name, years in compared.items():
+        off = {y: a - n for y, (a, n) in years.items() if abs(a - n) > NATION_TOLERANCE * n}
+        if off:
+            said = [f"{year} {difference:+,.0f}" for year, difference in off.items()]
+            found.add("AREAS_NATION", file="areas", found=f"the {name}", differences=said)

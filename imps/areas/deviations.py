@@ -1,0 +1,196 @@
+"""Prior of what areas have of their own: factors and covariances of their deviations.
+
+    d_rk ~ Normal(0, Q_rk(s)),   Q_rk = sum_l s_l^2 f_l f_l' + s_k^2 (F F' + diag)
+
+given that they sum to zero over areas in every cell. The flows have level and young adults
+with scales of their own. What is independent is defined by single year of age and then
+grouped, so that the prior of a total does not depend on how ages are cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imps.areas.priors import DEVIATIONS, INTERNAL, N_PATTERNS, AreaPrior
+from imps.areas.sizes import Contrasts
+from imps.demography.schedules import autoregressive, smooth_shapes, young_adults
+from imps.names import EMIGRATION, IMMIGRATION
+
+SMOOTH = 8
+"""Smooth shapes over age of each sex."""
+PERSISTENCE = 0.8
+"""Correlation of the error of a flow from one year to the next."""
+SINGLE_YEAR = 0.4
+"""Size of the independent error of a single year of age, as a share of a deviation's scale."""
+FLOOR = 0.5
+"""Persons of error in every single year of age, at a scale of one: no cell is known for certain."""
+CELL_NOISE = 0.01
+"""Noise of a single year of age beside that of a count, as a share of it."""
+MIX = {
+    IMMIGRATION: (1.0, 1.0, 1.0, 1.0, 0.8, 0.8),
+    EMIGRATION: (1.0, 1.0, 1.0, 1.0, 0.8, 0.8),
+    INTERNAL: (0.3, 0.7, 0.5, 0.6, 0.3, SINGLE_YEAR),
+}
+"""Level, young adults, young by sex, smooth, years, single years: parts of a flow's error."""
+STOCK_MIX = (0.5, 0.7, 0.6, 0.6, 0.0, SINGLE_YEAR)
+"""The same of an error of base or census, which has no years."""
+OWN_SCALE = {"level": slice(0, 1), "young": slice(1, 4)}
+"""Columns of the basis that have a scale of their own in immigration and emigration."""
+
+
+@dataclass(frozen=True)
+class AreaModel:
+    """Contrasts of areas to the nation, with the prior of their deviations.
+
+    Attributes
+    ----------
+    codes : tuple of str
+        Areas, in order of their codes: the order of every sum.
+    priors : tuple of AreaPrior
+    contrast : ndarray (area, cell), persons
+        y = gap - reference share x national gap.
+    design : ndarray (area, 3, cell)
+        Effects of the national errors of immigration and emigration, and of the pattern of
+        net moves, each within its cell.
+    leading : tuple of (source, scale, ndarray (area, cell))
+        Columns with a scale of their own.
+    factors : tuple of ndarray (area, cell, column)
+        F of each source, without what is independent.
+    independent : ndarray (area, source, cell)
+        Variance of the independent part at a scale of one.
+    rest : ndarray (area, source, cell, cell)
+        F F' + diag(independent).
+    scale_of : ndarray (source)
+        Index of the scale of each source's rest.
+    noise : ndarray (area, cell)
+        Variance of the noise of cells at a scale of one.
+    patterns : tuple of ndarray (cell, column)
+        Shapes of the patterns at a scale of one.
+    """
+
+    codes: tuple[str, ...]
+    priors: tuple[AreaPrior, ...]
+    contrast: np.ndarray
+    design: np.ndarray
+    leading: tuple[tuple[int, int, np.ndarray], ...]
+    factors: tuple[np.ndarray, ...]
+    independent: np.ndarray
+    rest: np.ndarray
+    scale_of: np.ndarray
+    noise: np.ndarray
+    patterns: tuple[np.ndarray, ...]
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of sex and age group."""
+        return self.contrast.shape[1]
+
+    @property
+    def learnt(self) -> np.ndarray:
+        """Indices of the learnt scales of deviations and cells."""
+        local = self.priors[:-N_PATTERNS]
+        return np.array([i for i, row in enumerate(local) if row.learnt], dtype=int)
+
+    def scales(self, local: np.ndarray) -> np.ndarray:
+        """Scales of deviations and cells at standardised logarithms of the learnt ones."""
+        rows = self.priors[:-N_PATTERNS]
+        out = np.array([row.median for row in rows])
+        out[self.learnt] *= np.exp([rows[i].log_sd for i in self.learnt] * np.asarray(local))
+        return out
+
+    def pattern_scales(self, h: np.ndarray) -> np.ndarray:
+        """Scales of the patterns at standardised logarithms."""
+        rows = self.priors[-N_PATTERNS:]
+        return np.array([r.median for r in rows]) * np.exp([r.log_sd for r in rows] * np.asarray(h))
+
+    def covariances(self, area: int, scales: np.ndarray) -> np.ndarray:
+        """Q of each source of one area, (source, cell, cell)."""
+        q = self.rest[area] * (scales[self.scale_of] ** 2)[:, None, None]
+        for source, scale, column in self.leading:
+            f = scales[scale] * column[area]
+            q[source] += np.outer(f, f)
+        return q
+
+    def prior_draws(
+        self, area: int, scales: np.ndarray, n: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Deviations of one area without the zero sums, (source, cell, draw)."""
+        out = np.empty((len(DEVIATIONS), self.n_cells, n))
+        for k, factor in enumerate(self.factors):
+            z = rng.standard_normal((factor.shape[2], n))
+            e = rng.standard_normal((self.n_cells, n))
+            out[k] = factor[area] @ z + np.sqrt(self.independent[area, k])[:, None] * e
+        out *= scales[self.scale_of][:, None, None]
+        for source, scale, column in self.leading:
+            out[source] += scales[scale] * column[area][:, None] * rng.standard_normal(n)
+        return out
+
+
+def area_model(contrasts: Contrasts, priors: tuple[AreaPrior, ...]) -> AreaModel:
+    """Factors, covariances and noise of the deviations of all areas."""
+    at = {row.name: i for i, row in enumerate(priors)}
+    cells, years = contrasts.cells, contrasts.flows[IMMIGRATION].shape[-1]
+    leading, factors, independent = [], [], []
+    for k, name in enumerate(DEVIATIONS):
+        mix = MIX.get(name, STOCK_MIX)
+        if name in MIX:
+            columns = cells.flow_columns(contrasts.flows[name], basis(mix, cells.n_ages, years))
+            single = cells.along(contrasts.flows[name])
+        else:
+            stock = contrasts.stocks[name]
+            columns = cells.stock_columns(stock, basis(mix, cells.n_ages, 0))
+            single = stock
+        if f"area_{name}_level" in at:
+            for part, place in OWN_SCALE.items():
+                own = columns[:, :, place]
+                leading += [(k, at[f"area_{name}_{part}"], c) for c in np.moveaxis(own, 2, 0)]
+            columns = columns[:, :, OWN_SCALE["young"].stop :]
+        factors.append(columns)
+        independent.append(cells.group((mix[-1] * single) ** 2 + (1e-3 * single + FLOOR) ** 2))
+    variance = np.stack(independent, axis=1)
+    rest = np.stack([f @ f.transpose(0, 2, 1) for f in factors], axis=1)
+    i = np.arange(cells.n_cells)
+    rest[:, :, i, i] += variance
+    names = [n if (n := f"area_{k}") in at else f"area_{k}_shape" for k in DEVIATIONS]
+    count = np.maximum(contrasts.stocks["census"], 1.0)
+    return AreaModel(
+        contrasts.codes, priors, contrasts.contrast, contrasts.design, tuple(leading),
+        tuple(factors), variance, rest, np.array([at[n] for n in names]),
+        cells.group(count + (CELL_NOISE * count) ** 2), _patterns(contrasts),
+    )  # fmt: skip
+
+
+def basis(mix: tuple[float, ...], n_ages: int, years: int) -> np.ndarray:
+    """Columns of a relative error (sex, age, interval, column); a stock has one interval.
+
+    Level, young adults, young of each sex, smooth over age of each sex, and an
+    autoregression over years.
+    """
+    level, young, by_sex, smooth, yearly, _ = mix
+    stock = {} if years else {"young": 5.0, "old": 12.0}
+    bell, shapes, t = young_adults(n_ages), smooth_shapes(n_ages, SMOOTH, **stock), max(years, 1)
+    one = np.ones((2, n_ages))
+    sexes = np.eye(2)
+    columns = [level * one, young * bell * one]
+    columns += [by_sex * bell * sex[:, None] for sex in sexes]
+    columns += [smooth * shape * sex[:, None] for sex in sexes for shape in shapes.T]
+    constant = np.repeat(np.stack(columns, -1)[:, :, None], t, axis=2)
+    if not years:
+        return constant
+    walk = np.broadcast_to(yearly * autoregressive(t, PERSISTENCE), (2, n_ages, t, t))
+    return np.concatenate([constant, walk], axis=-1)
+
+
+def _patterns(contrasts: Contrasts) -> tuple[np.ndarray, ...]:
+    """Shapes of each pattern: smooth over the ages of a cell, and every cell by itself."""
+    cells = contrasts.cells
+    smooth = cells.group(np.moveaxis(basis(STOCK_MIX, cells.n_ages, 0)[:, :, 0], -1, 0))
+    smooth = (smooth / cells.group(np.ones((2, cells.n_ages)))).T
+    out = []
+    for name in (IMMIGRATION, EMIGRATION):
+        single = cells.along(contrasts.flows[name]).sum(axis=0)
+        own = np.sqrt(cells.group(single**2))
+        out.append(np.concatenate([cells.group(single)[:, None] * smooth, np.diag(0.5 * own)], 1))
+    return (*out, np.concatenate([smooth, np.diag(np.full(cells.n_cells, 0.3))], axis=1))

@@ -1,0 +1,55 @@
+"""Published figures of many areas of one nation, by sex and single year of age."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import xarray as xr
+
+AREA = "area"
+STOCKS = ("base", "rolled_forward", "census")
+COMPONENTS = (
+    "births",
+    "deaths",
+    "internal_in",
+    "internal_out",
+    "international_in",
+    "international_out",
+    "other",
+)
+
+
+@dataclass(frozen=True)
+class Areas:
+    """Published figures of the areas that make up a nation.
+
+    Attributes
+    ----------
+    figures : Dataset
+        `base`, `rolled_forward`, `census`, `structure` (area, sex, age), persons: stocks at
+        both ends, and local ages in between; `births`, `deaths`, `internal_in`,
+        `internal_out`, `international_in`, `international_out`, `other` (area, year), persons
+        a year; `mobility` (area, sex, age), internal moves a person a year; `name` (area).
+        Areas stand in the order of their codes.
+    notes : tuple of str
+        Rules by which what was not published was reached.
+    """
+
+    figures: xr.Dataset
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "figures", self.figures.sortby(AREA))
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Codes of the areas, in order."""
+        return tuple(str(code) for code in self.figures[AREA].values)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Name of each area by its code."""
+        return dict(zip(self.codes, map(str, self.figures["name"].values), strict=True))
+
+    def __len__(self) -> int:
+        return self.figures.sizes[AREA]

@@ -1,0 +1,277 @@
+"""Fit of many areas: the nation first and untouched, then the areas given it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.linalg as sl
+
+from imps.areas.deviations import AreaModel, area_model
+from imps.areas.draws import Slab, shared_out
+from imps.areas.figures import Areas
+from imps.areas.grid import Points, points
+from imps.areas.message import Nation
+from imps.areas.nation import national_draws, prior_covariances
+from imps.areas.priors import DEVIATIONS, SOURCES, AreaPrior, area_priors
+from imps.areas.sizes import LOWER_AGES, Contrasts, contrasts
+from imps.areas.store import Slabs, fill, fingerprint
+from imps.errors import LabelError, SettingError
+from imps.posterior.fit import LOG, Fit, needs_fit
+from imps.posterior.random_streams import stream, stream_seed
+from imps.results.attribution import Attribution
+from imps.results.checks import check
+from imps.results.verdict import Verdict
+from imps.results.words import Words
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class AreaFit:
+    """Joint posterior draws of the gaps of all areas by source, coherent with the nation.
+
+    ``fit["CODE"]`` is the :class:`imps.Attribution` of one area, made when it is asked for.
+
+    Attributes
+    ----------
+    areas : Areas
+    contrasts : Contrasts
+    model : AreaModel
+    points : Points
+    national : ndarray (draw, home, cell), persons
+        Draws of the nation: base, immigration, emigration, census, remainder.
+    pattern : ndarray (draw, 3, cell)
+        Patterns of immigration and emigration in persons, and share theta of the net moves.
+    scales : DataFrame
+        One row a draw, one column a scale.
+    prior : ndarray (home, cell, cell)
+        Prior covariance of the national errors.
+    area_of_nation, period : str
+    verdict : Verdict
+        Of the national fit.
+    words : Words
+    """
+
+    areas: Areas
+    contrasts: Contrasts
+    model: AreaModel
+    points: Points
+    national: np.ndarray
+    pattern: np.ndarray
+    scales: pd.DataFrame
+    prior: np.ndarray
+    area_of_nation: str
+    period: str
+    verdict: Verdict
+    words: Words
+    slabs: Slabs = field(repr=False)
+    slab_points: tuple[int, ...] = field(repr=False)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Codes of the areas."""
+        return self.areas.codes
+
+    @property
+    def n_draws(self) -> int:
+        """Number of joint draws."""
+        return self.national.shape[0]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def place(self, code: str) -> int:
+        """Place of an area, by its code or name.
+
+        Raises
+        ------
+        LabelError
+            If there is none, or several, of that name.
+        """
+        if code in self.codes:
+            return self.codes.index(code)
+        named = [c for c, name in self.areas.names.items() if name == code]
+        if len(named) != 1:
+            raise LabelError(
+                f"no area is called '{code}'. Known are {len(self)} codes, the first "
+                f"{self.codes[0]}; their names are in .areas.names."
+            )
+        return self.codes.index(named[0])
+
+    def deviation(self, code: str) -> np.ndarray:
+        """What an area has of its own, (source, cell, draw), persons."""
+        return self.slabs.deviation(self.slab_points, self.place(code))
+
+    def contributions(self, code: str, own: np.ndarray | None = None) -> np.ndarray:
+        """Sources of the gap of one area, (source, cell, draw), persons; they sum to it.
+
+        base W V + d; flows W V + (W - w) U + d; internal net theta + d; census w V + d;
+        the remainder is the difference to the gap.
+        """
+        r, own = self.place(code), self.deviation(code) if own is None else own
+        v, u = self.national.transpose(1, 2, 0), self.pattern.transpose(1, 2, 0)
+        c = self.contrasts
+        w, shares = c.reference[r][:, None], c.shares[r][:, :, None]
+        design = self.model.design[r][:, :, None]
+        out = np.empty((len(SOURCES), *own.shape[1:]))
+        out[:5] = own
+        out[0] += shares[0] * v[0]
+        out[1] += shares[1] * v[1] + design[0] * u[0]
+        out[2] += shares[2] * v[2] + design[1] * u[1]
+        out[3] += design[2] * u[2]
+        out[4] += w * v[3]
+        out[5] = c.gap[r][:, None] - out[:5].sum(axis=0)
+        return out
+
+    @cached_property
+    def _sums(self) -> tuple[np.ndarray, np.ndarray]:
+        whole = np.empty((len(self), len(SOURCES), self.n_draws))
+        parts = np.empty((len(self), len(DEVIATIONS), self.n_draws))
+        for r, code in enumerate(self.codes):
+            own = self.deviation(code)
+            whole[r], parts[r] = self.contributions(code, own).sum(axis=1), own.sum(axis=1)
+        return whole, parts
+
+    @property
+    def totals(self) -> np.ndarray:
+        """Contribution of each source to the whole gap of each area, (area, source, draw)."""
+        return self._sums[0]
+
+    @property
+    def own_totals(self) -> np.ndarray:
+        """Deviations of all ages and both sexes, (area, source, draw), persons."""
+        return self._sums[1]
+
+    def __getitem__(self, code: str) -> Attribution:
+        from imps.areas.attribution import attribution_of
+
+        return attribution_of(self, code)
+
+    def table(self, *, prob: float = 0.90) -> pd.DataFrame:
+        """One row an area and source; see :func:`imps.areas.attribution.area_table`."""
+        from imps.areas.attribution import area_table
+
+        return area_table(self, prob)
+
+    def by_age(self, code: str, *, prob: float = 0.90) -> pd.DataFrame:
+        """Sources of the gap of one area by sex and age group, with intervals."""
+        return self[code].summary(by=("source", "sex", "age"), prob=prob)
+
+    def __repr__(self) -> str:
+        gap = self.contrasts.gap.sum(axis=1)
+        return (
+            f"{len(self)} areas of {self.area_of_nation}, {self.period}, {self.n_draws:,} joint "
+            f"draws\ngap {gap.sum():+,.0f} persons in all, {np.abs(gap).sum():,.0f} without sign; "
+            f"{(gap > 0).sum()} areas rolled forward too high\n{self.points.effective:.0%} of "
+            f"{self.points.weight.size} points of the scales effective\nnation: {self.verdict}"
+        )
+
+
+def fit_areas(
+    nation: Fit,
+    areas: Areas,
+    *,
+    seed: int,
+    draws: int = DRAWS,
+    priors: Mapping[str, tuple[float, float]] | None = None,
+    lower_ages: tuple[int, ...] = LOWER_AGES,
+    client: Any = None,
+    keep: str | Path | None = None,
+    say: Callable[[str], None] | None = None,
+) -> AreaFit:
+    """Share the gaps of all areas among their sources at once, given a fit of the nation.
+
+    Parameters
+    ----------
+    nation : Fit
+        An ordinary fit; its draws are taken as they are, and areas do not change it.
+    areas : Areas
+        From :func:`imps.load_areas` or :func:`imps.areas_from_tables`.
+    seed : int
+        Draws depend on it and on nothing else: not on workers, nor on the order of areas.
+    draws : int
+        Joint draws; at most those of the national fit.
+    priors : mapping, optional
+        Scales by name as (median, log_sd) in place of the defaults, see
+        :data:`imps.areas.priors.PRIORS`.
+    lower_ages : tuple of int
+        First ages of the groups by which areas are told apart.
+    client : optional
+        A dask client, or any :class:`concurrent.futures.Executor`: points and slabs are spread.
+    keep : path, optional
+        Folder where each slab of draws is kept as soon as it is finished; called again, only
+        what is missing is drawn. Dask workers must see the same folder.
+    say : callable, optional
+        Told in a line how far it is.
+
+    Raises
+    ------
+    NotFittedError
+        If `nation` is no fit.
+    SettingError
+        If more draws are asked for than the nation has.
+    RunChangedError
+        If the folder holds areas of another fit.
+    """
+    nation = needs_fit(nation, "fit_areas")
+    latents, tell = nation.latents(), say or LOG.info
+    if not 1 <= draws <= len(latents):
+        raise SettingError(
+            f"draws is {draws}; the national fit has {len(latents):,}. Ask for at most so many, "
+            "or fit the nation with more."
+        )
+    compared = contrasts(areas, nation.model, lower_ages)
+    rows: tuple[AreaPrior, ...] = area_priors(priors)
+    model = area_model(compared, rows)
+    every = national_draws(nation.model, latents, compared.cells)
+    before = errors_of(every)
+    tell(f"{len(areas)} areas, {model.n_cells} cells each")
+    slabs = Slabs(None if keep is None else Path(keep),
+                  fingerprint(model, every, seed, draws))  # fmt: skip
+    found = points(model, before, seed=stream_seed(seed, "areas"), client=client, tell=tell)
+    rng = np.random.default_rng(stream(seed, "draws of areas"))
+    picked = rng.permutation(len(latents))[:draws]
+    national = every[picked]
+    wanted = shared_out(found.weight, national[:, 1:3].reshape(draws, -1), rng)
+    fill(slabs, model, found, seed, wanted, client, tell)
+    order = [slab.point for slab in wanted]
+    sources = nation.model.sources
+    return AreaFit(
+        areas=areas,
+        contrasts=compared,
+        model=model,
+        points=found,
+        national=national,
+        pattern=slabs.pattern(order),
+        scales=_scales(model, found, wanted),
+        prior=prior_covariances(nation.model, compared.cells),
+        area_of_nation=sources.area,
+        period=sources.period,
+        verdict=check(nation).verdict,
+        words=Words.of(sources),
+        slabs=slabs,
+        slab_points=tuple(order),
+    )
+
+
+def errors_of(national: np.ndarray) -> Nation:
+    """Mean and covariance of the national errors of the two flows, from all draws."""
+    n = national.shape[2]
+    flows = national[:, 1:3].reshape(len(national), -1)
+    mean = np.concatenate([flows.mean(axis=0), np.zeros(n)])
+    return Nation(mean, sl.block_diag(np.cov(flows.T), np.zeros((n, n))))
+
+
+def _scales(model: AreaModel, found: Points, wanted: list[Slab]) -> pd.DataFrame:
+    rows = [
+        np.r_[model.scales(found.local[slab.point]),
+              model.pattern_scales(found.pattern[slab.point, j])]
+        for slab in wanted for j in slab.pattern_point
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=[row.name for row in model.priors])

@@ -1,0 +1,236 @@
+"""Scales of the areas integrated: mode by analytic gradient, curvature, importance points.
+
+A point of the scales of deviations costs a pass over the areas (:mod:`imps.areas.message`);
+given its message, scales of the patterns cost a Cholesky factor each, so every point carries
+several of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg as sl
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+from scipy.stats import norm, qmc
+
+from imps.areas.deviations import AreaModel
+from imps.areas.message import Message, Nation, evidence, gradient, message
+from imps.areas.priors import N_PATTERNS
+from imps.posterior.importance import Proposal, normalised
+from imps.posterior.workers import in_order, one_thread
+
+POINTS = 64
+PATTERN_POINTS = 8
+ENOUGH = 0.4
+"""Share of effective points under which the proposal is fitted once more to its own points."""
+ROUNDS = 2
+FIRST_LOOK = 40
+"""About so many areas on which the way to the mode is found."""
+STEP = 0.5
+"""Step of the differences of gradients that give the curvature, in standard deviations."""
+STEPS = (0.01, 0.6)
+"""Standard deviations that are believed for that."""
+NEAR_MODE = 1.0
+"""Largest slope in a standardised scale at which the search for the mode ends."""
+FARTHEST = 6.0
+LEAST_CURVATURE = 0.8
+"""A scale is never taken for much less certain than its prior."""
+WIDER = 1.15
+"""Normal proposal of the patterns' scales, given the others, wider than the curvature says."""
+KEPT = 40
+"""So many of the largest weights count alike when the proposal is fitted again."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Weighted scales.
+
+    Attributes
+    ----------
+    local : ndarray (point, learnt scale)
+        Standardised logarithms.
+    pattern : ndarray (point, pattern point, pattern)
+    weight : ndarray (point, pattern point)
+        Sums to one.
+    messages : tuple of Message
+        Of each point where they were made here; empty where workers made them.
+    """
+
+    local: np.ndarray
+    pattern: np.ndarray
+    weight: np.ndarray
+    messages: tuple[Message, ...]
+
+    @property
+    def effective(self) -> float:
+        """Effective share of all points."""
+        return float(1 / (self.weight**2).sum() / self.weight.size)
+
+
+class Density:
+    """Log posterior density of all scales, (learnt scales, patterns), up to a constant."""
+
+    def __init__(self, model: AreaModel, nation: Nation, areas: np.ndarray | None = None) -> None:
+        self.model, self.nation, self.areas = model, nation, areas
+        self.n_local, self.passes = model.learnt.size, 0.0
+        self.n = self.n_local + N_PATTERNS
+
+    def at(self, said: Message, local: np.ndarray, u: np.ndarray) -> float:
+        prior = self.nation.with_patterns(self.model, self.model.pattern_scales(u))
+        return evidence(said, self.nation, prior) - 0.5 * (local @ local + u @ u)
+
+    def with_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Density and its gradient."""
+        local, u = x[: self.n_local], x[self.n_local :]
+        scales, model = self.model.scales(local), self.model
+        said = message(model, scales, self.areas)
+        slope = gradient(model, scales, said, self.nation, model.pattern_scales(u), self.areas)
+        log_sd = np.array([row.log_sd for row in model.priors])
+        free = np.r_[model.learnt, len(log_sd) - N_PATTERNS : len(log_sd)]
+        self.passes += 1 if self.areas is None else len(self.areas) / len(model.codes)
+        return self.at(said, local, u), slope[free] * log_sd[free] - x
+
+
+def mode(
+    model: AreaModel, nation: Nation, start: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Most probable scales, their covariance by the curvature there, and the gradients it took.
+
+    The way there is found on a part of the areas, which sum to zero among themselves.
+    """
+    few = np.arange(0, len(model.codes), max(len(model.codes) // FIRST_LOOK, 1))
+    look, whole = Density(model, nation, few), Density(model, nation)
+    x, guess = np.zeros(whole.n) if start is None else start, np.eye(whole.n)
+    for density, more in ((look, len(model.codes) / few.size), (whole, 1.0)):
+        found = minimize(
+            _downhill, x, (density,), jac=True, method="BFGS",
+            options={"gtol": NEAR_MODE, "maxiter": 30, "hess_inv0": guess},
+        )  # fmt: skip
+        x = np.clip(found.x, -FARTHEST, FARTHEST)
+        steps = STEP * np.clip(np.sqrt(np.diag(found.hess_inv)), *STEPS)
+        guess = _covariance(density, x, steps, more)
+    return x, guess, look.passes + whole.passes
+
+
+def _covariance(density: Density, x: np.ndarray, steps: np.ndarray, more: float) -> np.ndarray:
+    """Covariance of the scales by curvature; that of the areas counts `more` times."""
+    at = density.with_gradient(x)[1]
+    rows = [(density.with_gradient(x + e)[1] - at) / e.sum() for e in np.diag(steps)]
+    curvature = -0.5 * (np.array(rows) + np.array(rows).T)
+    values, vectors = np.linalg.eigh(more * (curvature - np.eye(x.size)) + np.eye(x.size))
+    spread = (vectors / np.clip(values, LEAST_CURVATURE, None)) @ vectors.T
+    return 0.5 * (spread + spread.T)
+
+
+def _downhill(x: np.ndarray, density: Density) -> tuple[float, np.ndarray]:
+    value, slope = density.with_gradient(x)
+    return -value, -slope
+
+
+def points(
+    model: AreaModel,
+    nation: Nation,
+    *,
+    seed: int,
+    client: Any = None,
+    n: int = POINTS,
+    start: np.ndarray | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Points:
+    """Weighted scales by importance sampling from the mode, refitted once where few count.
+
+    Parameters
+    ----------
+    client : optional
+        A dask client, or any :class:`concurrent.futures.Executor`, to which points are spread.
+    """
+    with one_thread():
+        centre, spread, gradients = mode(model, nation, start)
+    tell(f"scales of areas: mode found, {gradients:.0f} gradients")
+    bells, parts = [Bell(centre, spread, model.learnt.size)], []
+    for turn in range(ROUNDS):
+        local, pattern = bells[-1].points(n, seed + turn)
+        tasks = list(zip(local, pattern, strict=True))
+        made = in_order(client, at_point, tasks, model, nation, client is None)
+        parts.append((local, pattern, made))
+        found = _pooled(bells, parts)
+        tell(f"{found.effective:.0%} of {found.weight.size} points effective")
+        if found.effective >= ENOUGH:
+            break
+        bells.append(_refitted(found, spread))
+    return found
+
+
+@dataclass(frozen=True)
+class Bell:
+    """A proposal: t for the scales of deviations, normal given them for those of the patterns."""
+
+    centre: np.ndarray
+    spread: np.ndarray
+    n_local: int
+
+    @property
+    def _local(self) -> Proposal:
+        k = self.n_local
+        return Proposal.at_mode(self.centre[:k], self.spread[:k, :k], ())
+
+    def _given(self, local: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (point, 1, pattern) and root of the covariance of the patterns' scales."""
+        k = self.n_local
+        gain = self.spread[k:, :k] @ np.linalg.inv(self.spread[:k, :k])
+        root = np.linalg.cholesky(self.spread[k:, k:] - gain @ self.spread[:k, k:])
+        return (self.centre[k:] + (local - self.centre[:k]) @ gain.T)[:, None], WIDER * root
+
+    def points(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Quasi-random points (point, scale), with (point, pattern point, pattern)."""
+        local = self._local.points(n, seed)
+        u = qmc.Sobol(N_PATTERNS, seed=seed + 1000).random(n * PATTERN_POINTS)
+        z = norm.ppf(np.clip(u, 1e-6, 1 - 1e-6)).reshape(n, PATTERN_POINTS, N_PATTERNS)
+        mean, root = self._given(local)
+        return local, mean + z @ root.T
+
+    def log_density(self, local: np.ndarray, pattern: np.ndarray) -> np.ndarray:
+        """Log density (point, pattern point), up to a constant common to all bells."""
+        mean, root = self._given(local)
+        z = sl.solve_triangular(root, (pattern - mean).reshape(-1, N_PATTERNS).T, lower=True)
+        given = -0.5 * (z**2).sum(axis=0) - np.log(np.diag(root)).sum()
+        return self._local.log_density(local)[:, None] + given.reshape(pattern.shape[:2])
+
+
+def _pooled(bells: list[Bell], parts: list[Any]) -> Points:
+    """All points of all rounds, weighed against the mixture of their proposals."""
+    local, pattern = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    found = [one for part in parts for one in part[2]]
+    proposed = logsumexp([bell.log_density(local, pattern) for bell in bells[: len(parts)]], axis=0)
+    log = np.array([value for value, _ in found]) - proposed
+    weight = normalised(log.ravel()).reshape(log.shape)
+    kept = tuple(said for _, said in found if said is not None)
+    return Points(local, pattern, weight, kept)
+
+
+def at_point(
+    model: AreaModel, nation: Nation, keep: bool, task: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, Message | None]:
+    """Log densities at the pattern points of one point, and its message if it is to be kept."""
+    local, patterns = task
+    with one_thread():
+        said = message(model, model.scales(local))
+        density = Density(model, nation)
+        return np.array([density.at(said, local, u) for u in patterns]), said if keep else None
+
+
+def _refitted(found: Points, spread: np.ndarray) -> Bell:
+    """Mean and covariance of the weighted points, with the largest weights clipped."""
+    repeated = np.repeat(found.local[:, None], found.pattern.shape[1], axis=1)
+    x = np.concatenate([repeated, found.pattern], axis=-1).reshape(found.weight.size, -1)
+    w = found.weight.ravel()
+    w = np.minimum(w, np.sort(w)[-min(KEPT, w.size)])
+    w = w / w.sum()
+    centre = w @ x
+    return Bell(
+        centre, 1.1 * ((x - centre).T * w) @ (x - centre) + 0.02 * spread, found.local.shape[1]
+    )

@@ -1,0 +1,285 @@
+"""Many areas at once: exactness, coherence with the nation, invariances."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import scipy.linalg as sl
+import xarray as xr
+from made_areas import made_areas
+
+import imps
+from imps.areas.deviations import area_model
+from imps.areas.draws import Slab, drawn
+from imps.areas.figures import Areas
+from imps.areas.fit import fit_areas
+from imps.areas.grid import Density
+from imps.areas.message import CELLS, Nation, evidence, message
+from imps.areas.nation import national_draws
+from imps.areas.priors import SOURCES, area_priors
+from imps.areas.sizes import LOWER_AGES, contrasts
+from imps.errors import LabelError, PriorError, RunChangedError, SettingError
+
+EXACT = 1e-10
+PERSONS = 1e-6
+AGES = (0, 15, 20, 30, 60)
+FEW = (0, 20, 60)
+
+
+@pytest.fixture(scope="module")
+def made(model):
+    return made_areas(model)
+
+
+@pytest.fixture(scope="module")
+def compared(made, model):
+    return contrasts(made, model, AGES)
+
+
+@pytest.fixture(scope="module")
+def areas_model(compared):
+    return area_model(compared, area_priors())
+
+
+@pytest.fixture(scope="module")
+def local(fitted, made):
+    return fit_areas(fitted, made, seed=4, draws=40, lower_ages=AGES)
+
+
+def nation_of(model, seed=0):
+    """Correlated national errors of the two flows, and none of the net moves."""
+    rng, n = np.random.default_rng(seed), model.n_cells
+    f = 1e3 * rng.standard_normal((2 * n, 6 * n))
+    mean = np.r_[1e4 * rng.standard_normal(2 * n), np.zeros(n)]
+    return Nation(mean, sl.block_diag(f @ f.T, np.zeros((n, n))))
+
+
+def conditioned(model, scales, nation, u):
+    """All of it in one dense conditioning: S, deviations and noise, on zero sums and contrasts."""
+    areas, n = model.contrast.shape
+    blocks = [nation.with_patterns(model, u)]
+    blocks += [q for r in range(areas) for q in model.covariances(r, scales)]
+    blocks += [np.diag(scales[CELLS] ** 2 * model.noise[r]) for r in range(areas)]
+    prior, first = sl.block_diag(*blocks), 3 * n
+    mean = np.r_[nation.mean, np.zeros(len(prior) - first)]
+    cell, noise = np.eye(n), first + areas * 5 * n
+    sums = np.zeros((6 * n, len(prior)))
+    seen = np.zeros((areas * n, len(prior)))
+    for r in range(areas):
+        rows = slice(r * n, (r + 1) * n)
+        for k in range(5):
+            at = slice(first + (r * 5 + k) * n, first + (r * 5 + k + 1) * n)
+            sums[k * n : (k + 1) * n, at] = seen[rows, at] = cell
+        at = slice(noise + r * n, noise + (r + 1) * n)
+        sums[5 * n :, at] = seen[rows, at] = cell
+        seen[rows, :first] = np.concatenate([np.diag(a) for a in model.design[r]], axis=1)
+    prior = prior - prior @ sums.T @ np.linalg.solve(sums @ prior @ sums.T, sums @ prior)
+    seen, y = seen[:-n], model.contrast.ravel()[:-n]  # the last area follows from the others
+    root = np.linalg.cholesky(seen @ prior @ seen.T)
+    white = sl.solve_triangular(root, np.c_[seen @ prior, y - seen @ mean], lower=True)
+    z, e = white[:, :-1], white[:, -1]
+    log = -0.5 * (e @ e) - np.log(np.diag(root)).sum()
+    return log, mean + z.T @ e, prior - z.T @ z
+
+
+def test_evidence_mean_and_covariance_equal_one_dense_conditioning(made, model):
+    few = area_model(contrasts(Areas(made.figures.isel(area=slice(5))), model, FEW), area_priors())
+    y = few.contrast - few.contrast.mean(axis=0)
+    few = dataclasses.replace(few, contrast=y, design=few.design - few.design.mean(axis=0))
+    nation, logs, exact = nation_of(few), [], []
+    for h, u in ((0.2, 0.3), (-0.4, 0.8)):
+        scales = few.scales(np.full(few.learnt.size, h))
+        patterns = few.pattern_scales(np.full(3, u))
+        said, prior = message(few, scales), nation.with_patterns(few, patterns)
+        log, mean, covariance = conditioned(few, scales, nation, patterns)
+        logs.append(evidence(said, nation, prior))
+        exact.append(log)
+        n = prior.shape[0]
+        c = np.linalg.inv(np.linalg.inv(prior) + said.precision)
+        found = nation.mean + c @ (said.linear - said.precision @ nation.mean)
+        sd = np.sqrt(np.diag(prior))
+        assert np.abs((found - mean[:n]) / sd).max() < EXACT
+        assert np.abs((c - covariance[:n, :n]) / np.outer(sd, sd)).max() < EXACT
+    assert logs[1] - logs[0] == pytest.approx(exact[1] - exact[0], rel=EXACT)
+
+
+def test_the_gradient_is_that_of_the_evidence(areas_model):
+    density = Density(areas_model, nation_of(areas_model))
+    x = 0.3 * np.random.default_rng(1).standard_normal(density.n)
+    value, slope = density.with_gradient(x)
+    h = 1e-4
+    by_differences = [
+        (density.with_gradient(x + e)[0] - density.with_gradient(x - e)[0]) / (2 * h)
+        for e in h * np.eye(density.n)
+    ]
+    assert np.isfinite(value) and np.abs(slope).max() > 1
+    np.testing.assert_allclose(slope, by_differences, atol=1e-5)
+
+
+def test_areas_add_up_to_the_nation_in_every_draw(local, fitted):
+    total = sum(local.contributions(code) for code in local.codes)
+    national = local.national.transpose(1, 2, 0)
+    for source, home in zip((0, 1, 2, 4, 5), range(5), strict=True):
+        assert np.abs(total[source] - national[home]).max() < PERSONS
+    assert np.abs(total[SOURCES.index("internal")]).max() < PERSONS
+    gap = local.contrasts.national_gap
+    assert np.abs(national.sum(axis=0) - gap[:, None]).max() < PERSONS
+
+
+def test_every_area_closes_on_its_gap(local):
+    for r, code in enumerate(local.codes):
+        off = local.contributions(code).sum(axis=0) - local.contrasts.gap[r][:, None]
+        assert np.abs(off).max() < PERSONS
+
+
+def test_draws_have_the_moments_of_the_conditioning(areas_model, local):
+    """Many draws at one point: mean and spread of an area's deviations, against dense algebra."""
+    nation, n = nation_of(areas_model), areas_model.n_cells
+    point = dataclasses.replace(local.points, messages=(), pattern=local.points.pattern[:, :1])
+    scales = areas_model.scales(point.local[0])
+    u = areas_model.pattern_scales(point.pattern[0, 0])
+    zero = dataclasses.replace(nation, covariance=1e-6 * np.eye(3 * n))
+    _, mean, covariance = conditioned(areas_model, scales, zero, u)
+    draws = 3000
+    slab = Slab(0, np.zeros(draws, dtype=int), np.tile(nation.mean[: 2 * n], (draws, 1)))
+    found = drawn(areas_model, point, 5, slab)[0][1]
+    at = slice(3 * n + 5 * n, 3 * n + 10 * n)
+    sd = np.sqrt(np.diag(covariance)[at])
+    z = (found.reshape(5 * n, draws).mean(axis=1) - mean[at]) / sd * np.sqrt(draws)
+    assert np.abs(z).max() < 4.5
+    assert np.abs(found.reshape(5 * n, draws).std(axis=1) / sd - 1).max() < 0.07
+
+
+def test_contrasts_shares_and_net_moves_sum_to_nothing_or_to_one(compared):
+    scale = np.abs(compared.gap).sum()
+    assert np.abs(compared.contrast.sum(axis=0)).max() < EXACT * scale
+    assert np.abs(compared.net.sum(axis=0)).max() < EXACT * scale
+    np.testing.assert_allclose(compared.shares.sum(axis=0), 1, atol=1e-12)
+    np.testing.assert_allclose(compared.reference.sum(axis=0), 1, atol=1e-12)
+
+
+def test_a_cell_that_is_empty_everywhere_is_shared_as_the_reference(made, model):
+    figures = made.figures.copy(deep=True)
+    figures["international_in"][1] = 0.0
+    figures["base"][2, 0, 80:] = 0.0
+    found = contrasts(Areas(figures), model, AGES)
+    assert np.isfinite(found.contrast).all() and (found.shares[1, 1] == 0).all()
+    np.testing.assert_allclose(found.shares.sum(axis=0), 1, atol=1e-12)
+
+
+def test_the_census_reaches_no_regressor(made, model, compared):
+    figures = made.figures.copy(deep=True)
+    figures["census"][0] += 700.0
+    figures["census"][1] *= 0.9
+    moved = contrasts(Areas(figures), model, AGES)
+    assert np.array_equal(moved.design, compared.design)
+    assert np.array_equal(moved.shares, compared.shares)
+    assert np.array_equal(moved.reference, compared.reference)
+    assert not np.array_equal(moved.contrast, compared.contrast)
+
+
+def test_the_prior_of_a_total_does_not_depend_on_how_ages_are_cut(made, model):
+    cuts = [tuple(range(0, 90, 5)), LOWER_AGES, tuple(range(91))]
+    models = [area_model(contrasts(made, model, cut), area_priors()) for cut in cuts]
+    scales = models[0].scales(np.full(models[0].learnt.size, 0.3))
+    own = [m.covariances(2, scales).sum(axis=(1, 2)) for m in models]
+    noise = [m.noise.sum(axis=1) for m in models]
+    np.testing.assert_allclose(own[1], own[0], rtol=EXACT)
+    np.testing.assert_allclose(own[2], own[0], rtol=EXACT)
+    np.testing.assert_allclose(noise[2], noise[0], rtol=EXACT)
+
+
+def test_permuted_areas_give_the_same_draws(local, fitted, made):
+    order = np.random.default_rng(2).permutation(len(made))
+    again = fit_areas(fitted, Areas(made.figures.isel(area=order)), seed=4, draws=40,
+                      lower_ages=AGES)  # fmt: skip
+    assert again.codes == local.codes
+    assert np.array_equal(again.totals, local.totals)
+
+
+def test_the_national_fit_is_the_same_with_areas(local, fitted, compared):
+    again = national_draws(fitted.model, fitted.latents(), compared.cells)
+    assert {x.tobytes() for x in local.national} <= {x.tobytes() for x in again}
+
+
+def test_one_area_is_the_nation(fitted, model):
+    whole = made_areas(model, n=1)
+    found = contrasts(whole, model, AGES)
+    assert np.abs(found.contrast).max() < PERSONS and np.abs(found.design).max() < PERSONS
+    assert np.abs(found.shares - 1).max() < EXACT
+
+
+def test_two_areas_merged_are_their_sum(made, model, compared):
+    figures = made.figures
+    both = figures.isel(area=[0, 1]).sum("area").expand_dims(area=["X00"])
+    both["mobility"] = figures["mobility"].isel(area=[0])
+    rest = figures.isel(area=slice(2, None))
+    merged = Areas(
+        xr.concat([both.assign_coords(name=("area", ["A"])), rest], "area", join="exact")
+    )
+    found = contrasts(merged, model, AGES)
+    np.testing.assert_allclose(found.gap[0], compared.gap[:2].sum(axis=0))
+    np.testing.assert_allclose(found.reference[0], compared.reference[:2].sum(axis=0))
+    np.testing.assert_allclose(found.shares[0, 0], compared.shares[:2, 0].sum(axis=0))
+
+
+def test_an_area_is_an_ordinary_attribution(local):
+    found = local["X02"]
+    assert found.total == pytest.approx(local.contrasts.gap[2].sum())
+    assert (found.totals().sum("source").values == pytest.approx(found.total)) and found.passed
+    assert set(found.summary()["source"]) == set(SOURCES)
+    assert local["Area 2"].area == "Area 2"
+    by_age = local.by_age("X02")
+    assert len(by_age) == len(SOURCES) * 2 * len(AGES) and by_age["observed"].all()
+
+
+def test_the_table_has_a_row_for_each_area_and_source(local):
+    table = local.table()
+    assert len(table) == 5 * len(local)
+    gaps = table.groupby("code")["mean"].sum()
+    np.testing.assert_allclose(gaps, local.contrasts.gap.sum(axis=1), rtol=1e-9)
+    assert (table["lower90"] < table["upper90"]).all() and (table["contraction"] < 1).all()
+
+
+@pytest.mark.parametrize("theme", ["official", "paper"])
+def test_figures_draw_the_table(local, theme):
+    funnel = imps.plot_area_funnel(local, theme=theme)
+    gaps = local.contrasts.gap.sum(axis=1) / local.contrasts.census.sum(axis=1)
+    drawn_at = funnel.axes[0].collections[0].get_offsets()[:, 1]
+    np.testing.assert_allclose(drawn_at, 100 * gaps)
+    ranking = imps.plot_area_ranking(local, source="internal", theme=theme)
+    shown = imps.plots.figure_data(ranking)
+    assert shown["mean"].is_monotonic_decreasing and set(shown["source"]) == {"internal"}
+    assert "Internal" in imps.plots.caption(ranking)
+    with pytest.raises(LabelError, match="expected one of base, external"):
+        imps.plot_area_ranking(local, source="immigration")
+
+
+def test_finished_slabs_are_kept_and_taken_up_again(local, fitted, made, tmp_path):
+    first = fit_areas(fitted, made, seed=4, draws=40, lower_ages=AGES, keep=tmp_path)
+    assert np.array_equal(first.totals, local.totals)
+    lost = sorted(tmp_path.glob("slab-*.nc"))[0]
+    lost.unlink()
+    told = []
+    again = fit_areas(
+        fitted, made, seed=4, draws=40, lower_ages=AGES, keep=tmp_path, say=told.append
+    )
+    assert np.array_equal(again.totals, local.totals)
+    assert any("finished before" in line for line in told) or len(again.slab_points) == 1
+    with pytest.raises(RunChangedError, match="another fit"):
+        fit_areas(fitted, made, seed=5, draws=40, lower_ages=AGES, keep=tmp_path)
+
+
+def test_what_cannot_be_is_refused(fitted, made, model, local):
+    with pytest.raises(SettingError, match="draws is"):
+        fit_areas(fitted, made, seed=1, draws=10**6, lower_ages=AGES)
+    with pytest.raises(PriorError, match="area_bases"):
+        fit_areas(fitted, made, seed=1, priors={"area_bases": (0.1, 0.0)})
+    with pytest.raises(PriorError, match="positive median"):
+        fit_areas(fitted, made, seed=1, priors={"area_base": (-0.1, 0.0)})
+    with pytest.raises(LabelError, match="lower ages"):
+        contrasts(made, model, (5, 10))
+    with pytest.raises(LabelError, match="no area is called"):
+        local["Atlantis"]
+    with pytest.raises(imps.errors.UnknownCaseError, match="england-wales-2011-2021"):
+        imps.load_areas("uk-1991-2001")

@@ -15,6 +15,7 @@ from imps.intervals import ends, level
 from imps.names import AGE, CHAIN, DRAW, EMIGRATION, IMMIGRATION, SEX, SEXES, SOURCE
 from imps.results.attribution import Attribution
 from imps.sources import BY_SEX_AND_AGE
+from imps.sources.detail import Detail
 
 EXTERNAL = "external"
 REPORTED = {
@@ -61,6 +62,7 @@ def attribution_of(fit: AreaFit, code: str) -> Attribution:
         contributions=xr.DataArray(values, dims=(CHAIN, DRAW, SOURCE, SEX, AGE), coords=labels),
         gap=xr.DataArray(gap, dims=(SEX, AGE), coords={SEX: list(SEXES), AGE: ages}),
         observed=BY_SEX_AND_AGE,
+        detail=Detail(True, tuple(ages.tolist())),
         prior=prior,
         prior_groups=by_group,
         exact=None,

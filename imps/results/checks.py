@@ -254,7 +254,8 @@ def _misfit(fit: Fit) -> pd.DataFrame:
                 "worst_residual": float(r[worst]),
             }
         )
-    return pd.DataFrame(rows)
+    columns = ["source", "rows", "mean_square", "worst_row", "worst_residual"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _computation(

@@ -1,6 +1,7 @@
 """Saved fits: what comes back, when a fit is stale, and files from strangers."""
 
 import dataclasses
+import typing
 
 import h5py
 import numpy as np
@@ -11,7 +12,7 @@ import xarray as xr
 import imps
 from imps.errors import ImpsWarning, OutputExistsError, SavedFileError
 from imps.plots import figure_data, standard_figures
-from imps.posterior.archive import pack, unpack
+from imps.posterior.archive import CLASSES, pack, unpack
 from imps.posterior.chains import one_chain
 from imps.posterior.storage import load, save
 from imps.report.sections import report_figures
@@ -206,6 +207,18 @@ def test_files_from_strangers_are_data_only(saved, tmp_path):
         imps.load_fit(other)
     with pytest.raises(SavedFileError, match="'Popen', which is none of this package"):
         unpack({"class": "Popen", "fields": {"args": "id"}}, {})
+
+
+def test_everything_that_sources_and_priors_hold_can_be_saved():
+    """Classes of the package that a field of a saved class may hold are saved classes too."""
+    for kind in CLASSES.values():
+        hints = typing.get_type_hints(kind)
+        todo = [hints[field.name] for field in dataclasses.fields(kind)]
+        while todo:
+            hint = todo.pop()
+            todo += [x for x in typing.get_args(hint) if x is not ...]
+            if dataclasses.is_dataclass(hint):
+                assert hint in CLASSES.values(), f"{hint.__name__} in {kind.__name__}"
 
 
 def test_memory_order_labels_and_texts_survive_packing(case):

@@ -19,6 +19,7 @@ from imps.account.chained import ChainModel, chain_model
 from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
 from imps.account.nonlinear import Form
+from imps.account.prior_kinds import Made
 from imps.account.priors import Prior, Priors, with_fixed
 from imps.errors import SavedFileError
 from imps.project.case import Case
@@ -43,13 +44,14 @@ from imps.sources import (
     Stream,
     SurveyFlow,
 )
+from imps.sources.detail import Detail
 
 CLASSES = {
     kind.__name__: kind
     for kind in (
-        AdministrativeFlow, Births, BornBefore, Case, Counted, Deaths, Era, Evidence, Form,
-        KnownChange, KnownSum, MirrorSeries, Misclassified, Prior, Priors, Register, Resolution,
-        RolledForward, Shared, SourceKind, Sources, Stock, Stream, SurveyFlow,
+        AdministrativeFlow, Births, BornBefore, Case, Counted, Deaths, Detail, Era, Evidence,
+        Form, KnownChange, KnownSum, Made, MirrorSeries, Misclassified, Prior, Priors, Register,
+        Resolution, RolledForward, Shared, SourceKind, Sources, Stock, Stream, SurveyFlow,
     )
 }  # fmt: skip
 """What a file may hold."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -252,3 +253,12 @@ def test_nuts_continues_with_the_chains_that_are_missing(sources, tmp_path, monk
         np.testing.assert_array_equal(again.draws[name].values, whole.draws[name].values)
     np.testing.assert_array_equal(again.stats["n_steps"], whole.stats["n_steps"])
     assert not np.array_equal(whole.draws["latent"][0], whole.draws["latent"][1])
+
+
+def test_a_file_of_the_form_before_loads():
+    """Form 2 had no reported quantities, no prior and no densities; its draws are all there."""
+    fit = imps.load_fit(Path(__file__).parent / "data" / "fits" / "form_2.nc")
+    assert fit.stale == () and fit.draws.sizes["chain"] == 2
+    found = imps.attribute(fit)
+    np.testing.assert_allclose(found.totals().sum("source"), found.total, atol=1e-6)
+    assert {"posterior", "log_likelihood", "observed_data"} <= set(fit.to_datatree().children)

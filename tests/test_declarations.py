@@ -184,6 +184,10 @@ def test_five_year_population_and_deaths(project, plain):
     assert sources.gap == pytest.approx(plain.gap)
     assert float(sources.deaths.count.sum()) == pytest.approx(float(plain.deaths.count.sum()))
     assert len(sources.base.lower_ages) == 19
+    with (project / "settings.toml").open("a") as file:
+        file.write("\n[priors.base_layout]\nsd = 0.1\n")
+    asked = load_project(project)
+    assert imps.linear_model(sources, asked.priors).priors["base_layout"].sd == 0.1
     declare(project, ('file = "data/population.csv"',
                       'file = "data/population.csv"\nobserved = "total"'))  # fmt: skip
     sources = load_project(project).sources

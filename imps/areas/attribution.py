@@ -15,6 +15,7 @@ from imps.intervals import ends, level
 from imps.names import AGE, CHAIN, DRAW, EMIGRATION, IMMIGRATION, SEX, SEXES, SOURCE
 from imps.results.attribution import Attribution
 from imps.sources import BY_SEX_AND_AGE
+from imps.sources.detail import Detail
 
 EXTERNAL = "external"
 REPORTED = {
@@ -68,6 +69,7 @@ def attribution_of(fit: AreaFit, code: str) -> Attribution:
         period=fit.period,
         verdict=fit.verdict,
         passed=fit.verdict.passed,
+        detail=Detail(True, tuple(int(a) for a in ages)),
         words=replace(
             fit.words, unit=type(fit.words.unit).of(float(fit.contrasts.census[r].sum()))
         ),

@@ -113,11 +113,9 @@ def found(sources):
 
 FIVE = (5, True)
 CLOSING = {
-    "five-year stocks": {"population": FIVE},
     "five-year everything": {"population": FIVE, "deaths": FIVE, "streams": FIVE},
     "persons by age": {"population": (1, False), "streams": FIVE},
     "five-year persons": dict.fromkeys(("population", "deaths", "streams"), (5, False)),
-    "deaths by sex": {"deaths": (0, True)},
     "deaths in total": {"deaths": (0, False), "streams": (0, False)},
 }
 

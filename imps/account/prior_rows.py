@@ -319,6 +319,7 @@ LAYOUTS = {
         "That of the population behind them, and of death rates; judgement"),
 }  # fmt: skip
 """Rows that figures in age groups, or without sex, bring."""
+LAYOUT_PRIORS = tuple(row.name for row in LAYOUTS.values())
 BETWEEN_PERIODS = _row(
     "bias_between_periods", "fixed", 0.5, 0.0, "correlation",
     "of a bias of a flow (level, men against women, young adults, children not seen, the constant "

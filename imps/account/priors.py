@@ -247,7 +247,7 @@ def default_priors(
     *optional : {"cross_border", "immigration_bias_era 2004 to 2008", ...} or SourceKind
         Known changes that get an error, and thereby become sources of the gap; without a
         prior they are carried as published. An era of the survey that gets a row of its own;
-        "bias_between_periods" of a chain, to be replaced.
+        "bias_between_periods" of a chain, or a layout within age groups, to be replaced.
         Kinds of the user's own, whose priors are to be replaced or widened; untouched they
         come with their sources.
     as_of : int, optional
@@ -278,7 +278,7 @@ def default_priors(
     0.0141
     """
     named = {name: prior_of(KINDS[name]) for name in OPTIONAL_PRIORS}
-    named |= {row.name: row for row in (*ERAS, BETWEEN_PERIODS)}
+    named |= {row.name: row for row in (*ERAS, BETWEEN_PERIODS, *LAYOUTS.values())}
     unknown = [k for k in optional if isinstance(k, str) and k not in named]
     if unknown:
         raise PriorError(

@@ -197,7 +197,7 @@ def _check_dates(tables: Sequence[Table], account: Account, log: Collector) -> N
     for table in of_kinds(tables, "population", "population_totals"):
         if table.metadata.get("dates") == BARE_YEARS and table.options.year_ends is None:
             log.add("STOCK_DATE.bare", file=table.name, column="year", total=len(table.years),
-                    texts=[str(table.years[0])], kinds=dict.fromkeys(events))  # fmt: skip
+                    texts=[str(table.years[0])], kinds=sorted(set(events)))  # fmt: skip
 
 
 def _check_span(tables: Sequence[Table], account: Account, log: Collector) -> None:

@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from imps.account.prior_rows import LAYOUT_PRIORS
 from imps.account.priors import OPTIONAL_PRIORS, Priors, default_priors
 from imps.errors import PriorError
 from imps.names import AREA, SURVEY
@@ -93,7 +94,7 @@ class ImportReport:
     def priors(self) -> Priors:
         """The table of priors with the changes of the settings."""
         changes = self.settings.priors if self.settings else {}
-        asked = [name for name in OPTIONAL_PRIORS if name in changes]
+        asked = [name for name in (*OPTIONAL_PRIORS, *LAYOUT_PRIORS) if name in changes]
         own = self.settings.account.own_kinds if self.settings else ()
         as_of = self.settings.priors_as_of if self.settings else None
         kinds = [k for k in own if k.sd > 0]
@@ -307,7 +308,7 @@ def _check_priors_used(settings: Settings, tables: list[Table], log: Collector) 
 
 def _check_priors_apply(settings: Settings, log: Collector) -> None:
     """A mean for a prior that is a scale, and the like."""
-    known = default_priors(*OPTIONAL_PRIORS)
+    known = default_priors(*OPTIONAL_PRIORS, *LAYOUT_PRIORS)
     for prior, change in settings.priors.items():
         try:
             known.replace(**{prior: change})

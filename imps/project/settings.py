@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar, get_args
 
 from pydantic import ValidationError
 
+from imps.account.prior_rows import LAYOUT_PRIORS
 from imps.account.priors import OPTIONAL_PRIORS, as_of_expected, default_priors
 from imps.names import KINDS_OF_COUNTRY, SURVEY
 from imps.project.sections import (
@@ -127,9 +128,8 @@ def inspect_settings(
     if text is None or content is None:
         return None, log.log()
     reader = _Reader(content, text, log)
-    settings = reader.settings(
-        file.parent, tuple(default_priors(*OPTIONAL_PRIORS) if prior_names is None else prior_names)
-    )
+    known = default_priors(*OPTIONAL_PRIORS, *LAYOUT_PRIORS) if prior_names is None else prior_names
+    settings = reader.settings(file.parent, tuple(known))
     return (None if log.failed else settings), log.log()
 
 

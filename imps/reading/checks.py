@@ -17,6 +17,7 @@ from imps.reading.totals import (
     describe,
     key_columns,
     rounding_unit,
+    sum_parts,
     summed,
     tolerance,
     use_totals_as_checks,
@@ -34,6 +35,7 @@ def check_table(draft: Draft) -> None:
     """Run every check of one table, in the order in which they depend on each other."""
     _choose_vintage(draft)
     _choose_quarter(draft)
+    sum_parts(draft)
     _check_empty(draft)
     if draft.log.failed and _keys_failed(draft):
         return

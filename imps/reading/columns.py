@@ -31,6 +31,7 @@ from imps.reading.labels import (
 )
 from imps.reading.numbers import THREE_DECIMALS, Reading, read_number
 from imps.reading.options import MID_YEAR, PERIODS, SAME_PERIODS, UNITS, ReadOptions, nearest
+from imps.reading.parts_of_years import LAST_MONTH, PART, PARTS, year_of
 
 FLOW_WORDS: Final = MappingProxyType(
     {
@@ -292,6 +293,7 @@ def _flow_periods(
     if bare.any() and stated is None:
         draft.find(bare, "PERIOD_AMBIGUOUS.bare", column="year", texts=texts[bare])
     kinds[bare] = stated or ""
+    _read_parts(draft, cells, moments, codes, kinds, stated)
     found = sorted(set(kinds[read & ~dated]) - {""})
     if len(found) > 1:
         first = kinds != found[0]
@@ -300,6 +302,30 @@ def _flow_periods(
         )
     _set(draft, "period", kinds)
     draft.metadata["period"] = found[0] if found else ""
+
+
+def _read_parts(
+    draft: Draft,
+    cells: Cells,
+    moments: list[Moment | None],
+    codes: np.ndarray,
+    kinds: np.ndarray,
+    stated: str | None,
+) -> None:
+    """Quarters or months of the stated period, which are then summed to its years."""
+    for kind in PARTS:
+        part, texts = kinds == kind, cells.columns["year"]
+        if not part.any():
+            continue
+        if stated not in LAST_MONTH:
+            draft.find(part, "PARTS_OF_YEARS.period", column="year", texts=texts[part], kind=kind)
+            continue
+        days = _spread([m.day if m is not None else "" for m in moments], codes)
+        _set(draft, PART, days)
+        draft.metadata["parts"] = kind
+        years = np.array([year_of(day, str(stated)) for day in days[part]])
+        draft.frame.loc[part, "year"] = years
+        kinds[part] = stated
 
 
 def _stated_period(draft: Draft, cells: Cells) -> str | None:

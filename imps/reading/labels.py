@@ -175,6 +175,10 @@ _MID = re.compile(r"mid[- ]?(?:year )?([0-9]{4})", re.IGNORECASE)
 _YEAR_TO_MID = re.compile(r"(?:year to mid|mid-[0-9]{4} to mid)-([0-9]{4})", re.IGNORECASE)
 _LONG_DATE = re.compile(rf"([0-9]{{1,2}})\s+({_MONTH_WORD})\s+([0-9]{{4}})", re.IGNORECASE)
 _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[ T]00:00(?::00)?(?:\.0+)?Z?)?")
+_QUARTER = re.compile(r"([0-9]{4})[ -]?Q([1-4])", re.IGNORECASE)
+_QUARTER_FIRST = re.compile(r"Q([1-4])[ -/]?([0-9]{4})", re.IGNORECASE)
+_MONTH_OF = re.compile(r"([0-9]{4})M(0[1-9]|1[0-2])", re.IGNORECASE)
+_MONTH_YEAR = re.compile(rf"({_MONTH_WORD})[ -]([0-9]{{4}})", re.IGNORECASE)
 _SPLIT = re.compile(r"([0-9]{4})\s*[/–-]\s*([0-9]{2}|[0-9]{4})")
 _ENDING_PERIODS = {3: FINANCIAL_YEAR, 6: MID_YEAR, 8: ACADEMIC_YEAR, 12: CALENDAR_YEAR}
 
@@ -201,6 +205,10 @@ def read_period(text: str, *, split_year: str | None = None, century: int | None
         (_MID, lambda m: _moment("date", int(m[1]), 6, 30)),
         (_LONG_DATE, lambda m: _date(int(m[3]), _month(m[2]), int(m[1]))),
         (_ISO_DATE, lambda m: _date(int(m[1]), int(m[2]), int(m[3]))),
+        (_QUARTER, lambda m: _part("quarter", int(m[1]), 3 * int(m[2]))),
+        (_QUARTER_FIRST, lambda m: _part("quarter", int(m[2]), 3 * int(m[1]))),
+        (_MONTH_OF, lambda m: _part("month", int(m[1]), int(m[2]))),
+        (_MONTH_YEAR, lambda m: _part("month", int(m[2]), _month(m[1]))),
     ):
         if match := pattern.fullmatch(cell):
             return found(match)
@@ -231,6 +239,13 @@ def _moment(kind: str, year: int, month: int, day: int) -> Reading:
     if not YEARS[0] <= year <= YEARS[1]:
         return Reading(None, "PERIOD_UNREADABLE")
     return Reading(Moment(kind, year, f"{year:04d}-{month:02d}-{day:02d}"), "LABEL_FORMAT")
+
+
+def _part(kind: str, year: int, month: int) -> Reading:
+    """A quarter or month, by the day on which it ends."""
+    if not YEARS[0] <= year <= YEARS[1]:
+        return Reading(None, "PERIOD_UNREADABLE")
+    return _moment(kind, year, month, calendar.monthrange(year, month)[1])
 
 
 def _ending(match: re.Match[str]) -> Reading:

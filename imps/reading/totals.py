@@ -12,6 +12,7 @@ from imps.reading.columns import is_all_ages
 from imps.reading.draft import ROW, Draft
 from imps.reading.findings import SHOWN
 from imps.reading.options import UNITS
+from imps.reading.parts_of_years import PART, PARTS
 
 CITIZENSHIP_TOTALS = ("all", "total", "all citizenships", "all nationalities", "_t")
 _KEYS = (
@@ -157,3 +158,32 @@ def _first_text(values: pd.Series) -> str:
 
 def _is_text(values: pd.Series) -> bool:
     return not pd.api.types.is_numeric_dtype(values)
+
+
+def sum_parts(draft: Draft) -> None:
+    """Sum quarters or months to years; a year that lacks one is left out.
+
+    Sampling errors of the parts are independent. A part that is given twice is left for the
+    check of duplicates.
+    """
+    if PART not in draft.frame:
+        return
+    kind, frame = draft.metadata.pop("parts"), draft.frame
+    by = [frame[key] for key in key_columns(draft)]
+    n, distinct = (frame[PART].groupby(by, dropna=False).transform(f) for f in ("size", "nunique"))
+    draft.frame = frame.drop(columns=PART)
+    if (n != distinct).any():
+        return
+    short = frame.loc[distinct < PARTS[kind], "year"]
+    lost = frame["year"].isin(set(short))
+    if lost.all():
+        draft.add("PARTS_OF_YEARS.none", column="year", rows=frame[ROW], kind=kind,
+                  years=sorted(set(short)))  # fmt: skip
+        return
+    if lost.any():
+        draft.add("PARTS_OF_YEARS.short", column="year", rows=frame[ROW][lost], kind=kind,
+                  years=sorted(set(short)))  # fmt: skip
+    draft.add("PARTS_OF_YEARS", column="year", rows=frame[ROW][~lost], kind=kind,
+              period=draft.metadata["period"])  # fmt: skip
+    whole: pd.DataFrame = draft.frame[~lost].reset_index(drop=True)
+    draft.frame = summed(whole, key_columns(draft), draft)

@@ -6,7 +6,6 @@ import numpy as np
 
 from imps.account.linear import LinearModel
 from imps.intervals import Z99, ends
-from imps.sources import TOTAL
 
 CHANCE = (
     "immigration_sampling",
@@ -60,7 +59,7 @@ def gap_by_chance(model: LinearModel) -> float:
 
 def _standing_out(model: LinearModel, latents: np.ndarray) -> list[str]:
     """Sources whose interval leaves out zero: 90 per cent in total, 99 for each sex."""
-    by_sex = model.sources.census.observed != TOTAL
+    by_sex = model.sources.census.cells.by_sex
     found = []
     for part in model.contributions:
         if _by_chance(part.source) or not part.value.effects:

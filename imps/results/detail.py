@@ -38,7 +38,7 @@ def detail_of_flows(sources: Sources) -> Detail:
 def in_detail(cells: xr.DataArray, detail: Detail) -> xr.DataArray:
     """Sums of (..., sex, age) over what was published together; ages are first ages."""
     out = cells if detail.by_sex else cells.sum(SEX, skipna=False).expand_dims({SEX: [PERSONS]})
-    if detail.single and len(detail.lower_ages) == cells.sizes[AGE]:
+    if tuple(int(a) for a in cells[AGE].values) == detail.lower_ages:
         return out.transpose(*cells.dims)
     first = np.array(detail.lower_ages)
     group = first[np.searchsorted(first, cells[AGE].values, side="right") - 1]

@@ -12,7 +12,7 @@ import xarray as xr
 from imps.account.priors import Priors
 from imps.demography.periods import spelt_out
 from imps.intervals import Z95
-from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX
+from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX, YEAR
 from imps.notebook_cards import Unit
 from imps.posterior.fit import Fit
 from imps.results.attribution import PRIOR_DRIVEN, Attribution, contributing
@@ -21,7 +21,7 @@ from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import TRUE_ERROR, response_table
 from imps.results.verdict import Verdict
 from imps.results.words import Words, priors_in_words
-from imps.sources import BY_SEX, TOTAL
+from imps.sources import BY_SEX, TOTAL, Deaths, Stock
 from imps.tables.printed import PrintedTable, interval_end
 
 ADD_UP = "Means add up; interval ends do not."
@@ -111,7 +111,7 @@ def gap_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
         rows.append(
             ("total", "all", "all", f"moved to {sources.year_end.each}", last, census.total + moved)
         )
-    if rolled.by_sex is not None and census.observed != "total":
+    if rolled.by_sex is not None and census.cells.by_sex:
         for sex in rolled.by_sex["sex"].values:
             counted = float(census.count.sel(sex=sex).sum())
             rows.append(
@@ -310,6 +310,10 @@ def _published(source: object) -> int:
     arrays = _arrays(source)
     if not arrays:
         return 0
+    if isinstance(source, Stock):
+        return len(source.cells.labels)
+    if isinstance(source, Deaths) and source.cells is not None:
+        return len(source.cells.labels) * source.count.sizes[YEAR]
     schedule = {TOTAL: (SEX, AGE, AGE_GROUP), BY_SEX: (AGE, AGE_GROUP)}
     within = schedule.get(getattr(source, "observed", ""), ())
     known = arrays[0].notnull()

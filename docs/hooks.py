@@ -3,7 +3,7 @@
 - ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- area priors -->``, ``<!-- codes -->``,
   ``<!-- options -->``, ``<!-- settings -->`` and
   ``<!-- records -->``, the settings of interviews, are written from the package itself, as are
-  ``<!-- evidence -->``, ``<!-- versions -->`` and ``<!-- as of -->``, what priors rest on;
+  ``<!-- evidence -->``, ``<!-- versions -->``, ``<!-- kinds -->`` and ``<!-- as of -->``, what priors rest on;
 - ``<!-- results NAME -->`` and ``<!-- other results -->`` are read from benchmarks/results;
 - ``<!-- in short NAME -->`` is a summary of the newest rows of such a file;
 - ``<!-- include FILE -->`` takes a file of the project;
@@ -28,7 +28,7 @@ RESULTS, NOTEBOOKS = ROOT / "benchmarks" / "results", ROOT / "notebooks"
 LONG = 15
 """Rows of a table that is folded away."""
 MARK = re.compile(
-    r"<!-- (equations|priors|area priors|evidence|versions|as of|codes|options|settings|records"
+    r"<!-- (equations|priors|area priors|evidence|versions|kinds|as of|codes|options|settings|records"
     r"|course|results|other results|in short|include)"
     r" ?(.*?) -->"
 )
@@ -138,6 +138,13 @@ def versions() -> pd.DataFrame:
     return frame.assign(known_since=frame["known_since"].replace("", "judgement"))
 
 
+def kinds_of_country() -> pd.DataFrame:
+    """Priors that differ by kind of country."""
+    from imps.account.prior_kinds import kinds_table
+
+    return kinds_table()
+
+
 def priors_by_year() -> pd.DataFrame:
     """The table of priors as of some years, beside the default."""
     from imps import default_priors
@@ -157,7 +164,9 @@ def said(row) -> str:
 
 
 YEARS = (2000, 2010, 2020, 2023)
-EVIDENCE = {"evidence": figures, "versions": versions, "as of": priors_by_year}
+EVIDENCE = {
+    "evidence": figures, "versions": versions, "kinds": kinds_of_country, "as of": priors_by_year,
+}  # fmt: skip
 
 
 def equations() -> str:

@@ -3,7 +3,8 @@
 - ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- area priors -->``, ``<!-- codes -->``,
   ``<!-- options -->``, ``<!-- settings -->`` and
   ``<!-- records -->``, the settings of interviews, are written from the package itself, as are
-  ``<!-- evidence -->``, ``<!-- versions -->``, ``<!-- kinds -->`` and ``<!-- as of -->``, what priors rest on;
+  ``<!-- evidence -->``, ``<!-- versions -->``, ``<!-- kinds -->`` and
+  ``<!-- as of -->``, what priors rest on;
 - ``<!-- results NAME -->`` and ``<!-- other results -->`` are read from benchmarks/results;
 - ``<!-- in short NAME -->`` is a summary of the newest rows of such a file;
 - ``<!-- include FILE -->`` takes a file of the project;
@@ -28,8 +29,8 @@ RESULTS, NOTEBOOKS = ROOT / "benchmarks" / "results", ROOT / "notebooks"
 LONG = 15
 """Rows of a table that is folded away."""
 MARK = re.compile(
-    r"<!-- (equations|priors|area priors|evidence|versions|kinds|as of|codes|options|settings|records"
-    r"|course|results|other results|in short|include)"
+    r"<!-- (equations|priors|area priors|evidence|versions|kinds|as of|codes|options|settings"
+    r"|records|course|results|other results|in short|include)"
     r" ?(.*?) -->"
 )
 shown: set[str] = set()

@@ -201,6 +201,7 @@ def settings() -> str:
 PARTS = {
     "EraSettings": "[[account.eras]]",
     "KindSettings": "[[account.kinds]]",
+    "PriorTable": "[priors]",
     "PriorChange": "[priors.NAME]",
     "NormalCoverage": "[[stocks]] coverage",
     "UniformCoverage": "[[stocks]] coverage",

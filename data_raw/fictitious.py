@@ -246,7 +246,7 @@ def cards(seed: int) -> tuple[Tables, float]:
     }
     moves = {("cards", "in"): lived.flows["arrivals"],
              ("cards", "out"): lived.flows["departures"] - lost}  # fmt: skip
-    tables = {"population": stocks(ends, SINGLE), **vital(lived, years, SINGLE),
+    tables = {"population": stocks(ends, FIVE), **vital(lived, years, FIVE),
               "migration": streams(moves, years, FIVE)}  # fmt: skip
     return tables, float(lost.sum())
 

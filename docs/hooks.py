@@ -3,7 +3,8 @@
 - ``<!-- equations -->``, ``<!-- priors -->``, ``<!-- area priors -->``, ``<!-- codes -->``,
   ``<!-- options -->``, ``<!-- settings -->`` and
   ``<!-- records -->``, the settings of interviews, are written from the package itself, as are
-  ``<!-- evidence -->``, ``<!-- versions -->`` and ``<!-- as of -->``, what priors rest on;
+  ``<!-- evidence -->``, ``<!-- versions -->``, ``<!-- kinds -->`` and
+  ``<!-- as of -->``, what priors rest on;
 - ``<!-- results NAME -->`` and ``<!-- other results -->`` are read from benchmarks/results;
 - ``<!-- in short NAME -->`` is a summary of the newest rows of such a file;
 - ``<!-- include FILE -->`` takes a file of the project;
@@ -28,8 +29,8 @@ RESULTS, NOTEBOOKS = ROOT / "benchmarks" / "results", ROOT / "notebooks"
 LONG = 15
 """Rows of a table that is folded away."""
 MARK = re.compile(
-    r"<!-- (equations|priors|area priors|evidence|versions|as of|codes|options|settings|records"
-    r"|course|results|other results|in short|include)"
+    r"<!-- (equations|priors|area priors|evidence|versions|kinds|as of|codes|options|settings"
+    r"|records|course|results|other results|in short|include)"
     r" ?(.*?) -->"
 )
 shown: set[str] = set()
@@ -138,6 +139,13 @@ def versions() -> pd.DataFrame:
     return frame.assign(known_since=frame["known_since"].replace("", "judgement"))
 
 
+def kinds_of_country() -> pd.DataFrame:
+    """Priors that differ by kind of country."""
+    from imps.account.prior_kinds import kinds_table
+
+    return kinds_table()
+
+
 def priors_by_year() -> pd.DataFrame:
     """The table of priors as of some years, beside the default."""
     from imps import default_priors
@@ -157,7 +165,9 @@ def said(row) -> str:
 
 
 YEARS = (2000, 2010, 2020, 2023)
-EVIDENCE = {"evidence": figures, "versions": versions, "as of": priors_by_year}
+EVIDENCE = {
+    "evidence": figures, "versions": versions, "kinds": kinds_of_country, "as of": priors_by_year,
+}  # fmt: skip
 
 
 def equations() -> str:
@@ -191,6 +201,7 @@ def settings() -> str:
 PARTS = {
     "EraSettings": "[[account.eras]]",
     "KindSettings": "[[account.kinds]]",
+    "PriorTable": "[priors]",
     "PriorChange": "[priors.NAME]",
     "NormalCoverage": "[[stocks]] coverage",
     "UniformCoverage": "[[stocks]] coverage",

@@ -34,7 +34,7 @@ FOREIGN = (
 ABSENT = {
     "register": ("sampling", "survey", "mid-20"),
     "cards": ("the survey", "mid-20"),
-    "area": ("the census of", "cards"),
+    "area": ("the census of", "1 January"),
 }
 ONE_PIXEL = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + struct.pack(">II", 1, 1)
 
@@ -95,15 +95,20 @@ def test_fictitious_accounts_are_listed_apart_and_read_by_the_one_road():
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_COUNTRY)
-def test_a_new_project_of_every_kind_passes_its_checks(kind, tmp_path):
-    written = CliRunner().invoke(app, ["init", str(tmp_path / "own"), "--kind", kind, "-q"])
+def test_a_new_project_is_the_account_of_its_kind(kind, tmp_path, projects):
+    own = tmp_path / "own"
+    written = CliRunner().invoke(app, ["init", str(own), "--kind", kind, "-q"])
     assert written.exit_code == 0, written.output
-    report = check_project(tmp_path / "own")
-    assert report.passed and len([f for f in report.log.findings if f.outcome == WARN]) <= 2, str(
-        report
-    )
-    assert report.settings.priors_kind == kind
-    assert (tmp_path / "own" / "README.md").exists()
+    files = {str(p.relative_to(own)) for p in own.rglob("*") if p.is_file()}
+    assert {"README.md", "quality_log.csv", "assumptions_log.csv"} < files
+    for file in template_of(kind).rglob("*.*"):
+        name = str(file.relative_to(template_of(kind)))
+        files.discard(name)
+        assert (own / name).read_text() == file.read_text()
+    assert len(files) == 3
+    if kind in projects:
+        warned = [f for f in projects[kind].log.findings if f.outcome == WARN]
+        assert len(warned) <= 2 and projects[kind].settings.priors_kind == kind
 
 
 def test_a_kind_that_is_not_there_is_refused(tmp_path):
@@ -112,7 +117,7 @@ def test_a_kind_that_is_not_there_is_refused(tmp_path):
     file = imps.write_project(tmp_path / "own", kind="cards")
     text = file.read_text()
     for new, words in (
-        ('kind = "card"', "one of survey, register, cards, area"),
+        ('kind = "card"', "('survey', 'register', 'cards', 'area')"),
         ('kind = "cards"\nas_of = 2010', "left out beside kind"),
     ):
         file.write_text(text.replace('kind = "cards"', new))

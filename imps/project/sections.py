@@ -222,12 +222,9 @@ class FitSettings(Section):
     tune: int = Field(Sampling.tune, ge=0, le=1_000_000, description="steps of tuning; NUTS only")
     cores: int = Field(Sampling.cores, ge=1, le=1024, description="processes; NUTS only")
     target_accept: float = Field(
-        Sampling.target_accept,
-        ge=0.5,
-        le=0.999,
-        allow_inf_nan=False,
+        Sampling.target_accept, ge=0.5, le=0.999, allow_inf_nan=False,
         description="rate of acceptance; NUTS only",
-    )
+    )  # fmt: skip
 
 
 class OutputSettings(Section):
@@ -258,6 +255,15 @@ class PriorChange(Section):
 
     mean: float | None = Field(None, allow_inf_nan=False, description="its mean")
     sd: float | None = Field(None, gt=0, allow_inf_nan=False, description="its standard deviation")
+
+
+class PriorTable(Section):
+    """The package's own priors that an account begins with; the section [priors]."""
+
+    as_of: int | None = Field(None, description="year at whose end their figures were known")
+    kind: Literal["survey", "register", "cards", "area"] = Field(
+        "survey", description="what counts migration; the size of an area is that of its base"
+    )
 
 
 class RecordSettings(Section):

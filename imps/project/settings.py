@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from imps.account.prior_rows import LAYOUT_PRIORS
 from imps.account.priors import OPTIONAL_PRIORS, as_of_expected, default_priors
-from imps.names import KINDS_OF_COUNTRY, SURVEY
+from imps.names import SURVEY
 from imps.project.sections import (
     RECORDS,
     SECTIONS,
@@ -29,6 +29,7 @@ from imps.project.sections import (
     NormalCoverage,
     OutputSettings,
     PriorChange,
+    PriorTable,
     Section,
     StreamSettings,
     TableSettings,
@@ -192,13 +193,13 @@ class _Reader:
         self._check_output(folder, parts["output"].folder)
         if 0 < account.last_mid_year <= account.first_mid_year:
             self._range("last_mid_year", account.last_mid_year, "a year after first_mid_year")
-        year, kind = self._made_for()
+        made = self._made_for()
         return Settings(
             folder=folder,
             tables=tuple(self._tables()),
             priors=MappingProxyType(self._priors((*prior_names, *(k.name for k in account.kinds)))),
-            priors_as_of=year,
-            priors_kind=kind,
+            priors_as_of=made.as_of,
+            priors_kind=made.kind,
             **parts,
         )
 
@@ -346,20 +347,17 @@ class _Reader:
                 kept[name] = MappingProxyType(change)
         return kept
 
-    def _made_for(self) -> tuple[int | None, str]:
+    def _made_for(self) -> PriorTable:
         """Year and kind of country that the package's priors are asked for."""
         given = self.content.get("priors", {})
-        given = given if isinstance(given, dict) else {}
-        year, kind = given.get(AS_OF), given.get(KIND, SURVEY)
-        dated = "" if year is None else as_of_expected(year)
-        if kind != SURVEY and year is not None:
-            dated = f"left out beside {KIND}, whose priors have one version"
-        if dated:
-            self._range(AS_OF, year, dated)
-        if kind in KINDS_OF_COUNTRY:
-            return None if dated else year, kind
-        self._range(KIND, kind, f"one of {', '.join(KINDS_OF_COUNTRY)}")
-        return None if dated else year, SURVEY
+        asked = {k: given[k] for k in NO_PRIORS if k in given} if isinstance(given, dict) else {}
+        found, year = self._section(PriorTable, asked, "priors"), asked.get(AS_OF)
+        wrong = "" if year is None or found.as_of is None else as_of_expected(year)
+        if found.kind != SURVEY and year is not None:
+            wrong = f"left out beside {KIND}, whose priors have one version"
+        if wrong:
+            self._range(AS_OF, year, wrong)
+        return found
 
     def _prior(self, name: str, row: Any) -> dict[str, float] | None:
         if not isinstance(row, dict) or not row:

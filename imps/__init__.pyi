@@ -31,6 +31,7 @@ from .account.priors import elicit as elicit
 from .demography.accounting import roll_forward as roll_forward
 from .errors import ImpsError as ImpsError
 from .plots import plot_back_series as plot_back_series
+from .plots import plot_chain as plot_chain
 from .plots import plot_coverage as plot_coverage
 from .plots import plot_diagnostics as plot_diagnostics
 from .plots import plot_gap_pyramid as plot_gap_pyramid

@@ -201,6 +201,10 @@ TimeLimit = Annotated[
     float | None, typer.Option(min=0.001, help="Seconds after which the fit is given up.")
 ]
 OnFallback = Annotated[str, typer.Option(help="Where the exact way does not suit: nuts, or skip.")]
+OpenEnd = Annotated[
+    bool, typer.Option("--open", help="Withhold the last census: how sure is the roll-forward?")
+]
+OpenYear = Annotated[int, typer.Option(min=0, help="The same, to the end of this year.")]
 TablesOnly = Annotated[bool, typer.Option("--tables-only", help="Write no figures and no report.")]
 
 
@@ -221,6 +225,8 @@ def reconcile(
     switcher_share: SwitcherShare = None,
     time_limit: TimeLimit = None,
     on_fallback: OnFallback = "nuts",
+    open_end: OpenEnd = False,
+    open_year: OpenYear = 0,
     tables_only: TablesOnly = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -253,6 +259,7 @@ def reconcile(
             flows=flows,
             switchers=switchers,
             switcher_shares=_shares(switcher_share or []),
+            open_end=open_year if open_end or open_year else None,
             force=force,
             tables_only=tables_only,
             time_limit=time_limit,

@@ -11,12 +11,15 @@
 
 Appends to results/chain.csv. Run as
 
-    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_chain.py [cost shipped simulated] [sets] [first seed]
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_chain.py [PART ...] [sets] [first seed]
+
+with parts cost, shipped and simulated.
 """
 
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -63,23 +66,31 @@ def fitted(model: imps.LinearModel) -> dict[str, tuple[float, float]]:
     return dict(zip(posterior.names, zip(mean, np.sqrt(variance), strict=True), strict=True))
 
 
+def one_set(seed: int) -> Iterator[tuple[tuple[str, str], tuple[float, ...]]]:
+    """By period and quantity: truth, then mean and sd as a chain and apart."""
+    rng = np.random.default_rng([seed, 99])
+    scenarios = scenarios_of_chain(2, persistence=rng.uniform(0.2, 0.9), rng=rng)
+    periods = simulate_chain(scenarios, seed=seed)
+    sources = [totals_alone(period.sources) for period in periods]
+    model = imps.chain(sources)
+    together = fitted(model)
+    for name, own, period in zip(model.names, sources, periods, strict=True):
+        apart = fitted(imps.linear_model(own, imps.default_priors()))
+        for quantity, truth in truths(period).items():
+            yield (name, quantity), (truth, *together[f"{name}: {quantity}"], *apart[quantity])
+
+
 def simulated_chains(sets: int, first: int) -> list[dict[str, object]]:
-    """One row a period and headline group over many sets."""
+    """One row a period and headline group over many sets; an interrupt ends with those done."""
     found: dict[tuple[str, str], list[tuple[float, ...]]] = {}
     start = time.process_time()
-    for seed in range(first, first + sets):
-        rng = np.random.default_rng([seed, 99])
-        scenarios = scenarios_of_chain(2, persistence=rng.uniform(0.2, 0.9), rng=rng)
-        periods = simulate_chain(scenarios, seed=seed)
-        sources = [totals_alone(period.sources) for period in periods]
-        model = imps.chain(sources)
-        together = fitted(model)
-        for name, own, period in zip(model.names, sources, periods, strict=True):
-            apart = fitted(imps.linear_model(own, imps.default_priors()))
-            for quantity, truth in truths(period).items():
-                one = (truth, *together[f"{name}: {quantity}"], *apart[quantity])
-                found.setdefault((name, quantity), []).append(one)
-        print(f"set {seed}: {time.process_time() - start:.0f} CPU s", flush=True)
+    try:
+        for seed in range(first, first + sets):
+            for key, one in list(one_set(seed)):
+                found.setdefault(key, []).append(one)
+            print(f"set {seed}: {time.process_time() - start:.0f} CPU s", flush=True)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
     rows = []
     for (name, quantity), values in found.items():
         truth, mean, sd, mean_apart, sd_apart = np.array(values).T
@@ -87,8 +98,8 @@ def simulated_chains(sets: int, first: int) -> list[dict[str, object]]:
         inside = (np.abs(mean - truth) < 1.6449 * sd).mean()
         rows.append(
             row(
-                part="simulated", period=name, quantity=quantity, sets=sets,
-                setting=f"two periods, totals of the survey, seeds from {first}, scales at their mode",
+                part="simulated", period=name, quantity=quantity, sets=len(values),
+                setting=f"totals of the survey, seeds from {first}, scales at their mode",
                 mean=round(mean.mean()), sd=round(sd.mean()), sd_apart=round(sd_apart.mean()),
                 coverage90=round(float(inside), 3), rmse=round(float(rmse)),
                 rmse_apart=round(float(rmse_apart)), ratio=round(float(rmse / rmse_apart), 3),

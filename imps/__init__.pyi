@@ -88,6 +88,7 @@ from .results.sensitivity import response_table as response_table
 from .results.sensitivity import what_if as what_if
 from .results.sensitivity import widened as widened
 from .results.shapley import shapley as shapley
+from .runs.chain import run_chain as run_chain
 from .runs.replication import replicate as replicate
 from .runs.replication import reproduce as reproduce
 from .runs.rerun import Rerun as Rerun

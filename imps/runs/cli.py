@@ -272,6 +272,34 @@ def reconcile(
     raise typer.Exit(0 if done.checks.passed else NOT_TO_BE_USED)
 
 
+@app.command("chain")
+def chain_of(
+    periods: Annotated[list[str], typer.Argument(help="Cases or project folders, in order.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed repeats the run.")] = 1,
+    draws: Draws = None,
+    chains: Annotated[int, typer.Option(min=2, help="Chains of draws.")] = 4,
+    revised: Annotated[
+        list[str] | None, typer.Option(help="Period whose base is a revised figure; repeated.")
+    ] = None,
+    apart: Annotated[bool, typer.Option("--apart", help="Without links, to compare.")] = False,
+    tables_only: TablesOnly = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit periods between several censuses as one account, and write the results of each."""
+    with _refusals():
+        from imps.runs.chain import run_chain
+
+        found = run_chain(
+            periods, out=out, seed=seed, draws=draws, chains=chains, linked=not apart,
+            revised=revised or [], force=force, tables_only=tables_only, say=_teller(quiet),
+        )  # fmt: skip
+    if not quiet:
+        typer.echo(repr(found))
+    raise typer.Exit(0 if found.passed else NOT_TO_BE_USED)
+
+
 def _shares(texts: list[str]) -> dict[str, float]:
     """SOURCE=SHARE as a mapping."""
     shares = {}

@@ -11,12 +11,15 @@
 
 Appends to results/chain.csv. Run as
 
-    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_chain.py [sets] [first seed]
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_chain.py [PART ...] [sets] [first seed]
+
+with parts cost, shipped and simulated.
 """
 
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -24,16 +27,12 @@ from results_file import append
 
 import imps
 from imps.posterior.exact import GaussianPosterior
-from imps.posterior.importance import Proposal
 from imps.simulation.chains import scenarios_of_chain, simulate_chain
 from imps.simulation.simulate import Simulation
 
 CASES = ("england-wales-2001-2011", "england-wales-2011-2021")
 APART = ("base", "census_coverage")
 MOST_PERIODS = 3
-POINTS = 256
-LEAST: list[float] = []
-"""Effective points of every grid over the scales."""
 COLUMNS = ("part", "period", "quantity", "setting", "sets", "mean", "sd", "coverage90", "rmse",
            "rmse_apart", "ratio", "sd_apart", "cpu_seconds", "peak_mb")  # fmt: skip
 
@@ -60,34 +59,38 @@ def truths(simulated: Simulation) -> dict[str, float]:
     }
 
 
-def fitted(model: imps.LinearModel, seed: int) -> dict[str, tuple[float, float]]:
-    """Posterior mean and sd of every reported quantity: exact given the scales, which are
-    integrated from the bell at their mode (a proposal that learns costs eight times as much)."""
+def fitted(model: imps.LinearModel) -> dict[str, tuple[float, float]]:
+    """Posterior mean and sd of every reported quantity, exact at the most probable scales."""
     posterior = GaussianPosterior(model)
-    mode = posterior.mode()
-    proposal = Proposal.at_mode(mode, posterior.curvature(mode), ())
-    grid = posterior.grid(proposal, POINTS, seed=seed)
-    LEAST.append(grid.effective)
-    return dict(zip(posterior.names, zip(grid.mean, grid.sd, strict=True), strict=True))
+    mean, variance = posterior.moments(posterior.mode())
+    return dict(zip(posterior.names, zip(mean, np.sqrt(variance), strict=True), strict=True))
+
+
+def one_set(seed: int) -> Iterator[tuple[tuple[str, str], tuple[float, ...]]]:
+    """By period and quantity: truth, then mean and sd as a chain and apart."""
+    rng = np.random.default_rng([seed, 99])
+    scenarios = scenarios_of_chain(2, persistence=rng.uniform(0.2, 0.9), rng=rng)
+    periods = simulate_chain(scenarios, seed=seed)
+    sources = [totals_alone(period.sources) for period in periods]
+    model = imps.chain(sources)
+    together = fitted(model)
+    for name, own, period in zip(model.names, sources, periods, strict=True):
+        apart = fitted(imps.linear_model(own, imps.default_priors()))
+        for quantity, truth in truths(period).items():
+            yield (name, quantity), (truth, *together[f"{name}: {quantity}"], *apart[quantity])
 
 
 def simulated_chains(sets: int, first: int) -> list[dict[str, object]]:
-    """One row a period and headline group over many sets."""
+    """One row a period and headline group over many sets; an interrupt ends with those done."""
     found: dict[tuple[str, str], list[tuple[float, ...]]] = {}
     start = time.process_time()
-    for seed in range(first, first + sets):
-        rng = np.random.default_rng([seed, 99])
-        scenarios = scenarios_of_chain(2, persistence=rng.uniform(0.2, 0.9), rng=rng)
-        periods = simulate_chain(scenarios, seed=seed)
-        sources = [totals_alone(period.sources) for period in periods]
-        model = imps.chain(sources)
-        together = fitted(model, seed)
-        for name, own, period in zip(model.names, sources, periods, strict=True):
-            apart = fitted(imps.linear_model(own, imps.default_priors()), seed)
-            for quantity, truth in truths(period).items():
-                one = (truth, *together[f"{name}: {quantity}"], *apart[quantity])
-                found.setdefault((name, quantity), []).append(one)
-        print(f"set {seed}: {time.process_time() - start:.0f} CPU s", flush=True)
+    try:
+        for seed in range(first, first + sets):
+            for key, one in list(one_set(seed)):
+                found.setdefault(key, []).append(one)
+            print(f"set {seed}: {time.process_time() - start:.0f} CPU s", flush=True)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
     rows = []
     for (name, quantity), values in found.items():
         truth, mean, sd, mean_apart, sd_apart = np.array(values).T
@@ -95,9 +98,8 @@ def simulated_chains(sets: int, first: int) -> list[dict[str, object]]:
         inside = (np.abs(mean - truth) < 1.6449 * sd).mean()
         rows.append(
             row(
-                part="simulated", period=name, quantity=quantity, sets=sets,
-                setting=f"two periods, totals of the survey, seeds from {first}; at least "
-                f"{min(LEAST):.0f} of {POINTS} points effective",
+                part="simulated", period=name, quantity=quantity, sets=len(values),
+                setting=f"totals of the survey, seeds from {first}, scales at their mode",
                 mean=round(mean.mean()), sd=round(sd.mean()), sd_apart=round(sd_apart.mean()),
                 coverage90=round(float(inside), 3), rmse=round(float(rmse)),
                 rmse_apart=round(float(rmse_apart)), ratio=round(float(rmse / rmse_apart), 3),
@@ -112,13 +114,13 @@ def shipped() -> list[dict[str, object]]:
     for case in CASES:
         sources = imps.load_case(case).sources
         name = f"{sources.first_year}-{sources.last_year}"
-        found = fitted(imps.linear_model(sources, imps.default_priors()), 1)
+        found = fitted(imps.linear_model(sources, imps.default_priors()))
         apart |= {f"{name}: {quantity}": moments for quantity, moments in found.items()}
     rows = []
     for correlation in (0.0, 0.5, 0.9):
         priors = imps.default_priors("bias_between_periods")
         model = imps.chain(CASES, priors.replace(bias_between_periods=(correlation, 0.0)))
-        for key, (mean, sd) in fitted(model, 1).items():
+        for key, (mean, sd) in fitted(model).items():
             period, quantity = key.split(": ", 1)
             if quantity in ("gap[base]", "group[migration]", "group[census]"):
                 rows.append(
@@ -155,11 +157,14 @@ def cost() -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Cost, the shipped chain, then as many simulated ones as are asked for."""
-    sets, first = (int(x) for x in [*sys.argv[1:], *("20", "0")[len(sys.argv) - 1 :]])
-    append("chain", cost())
-    append("chain", shipped())
-    append("chain", simulated_chains(sets, first))
+    """All parts, or those that are named; sets and first seed are of the simulated one."""
+    names = [word for word in sys.argv[1:] if word in ("cost", "shipped", "simulated")]
+    numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    sets, first = [*numbers, *(20, 0)[len(numbers) :]]
+    parts = {"cost": cost, "shipped": shipped, "simulated": lambda: simulated_chains(sets, first)}
+    for name, part in parts.items():
+        if not names or name in names:
+            append("chain", part())
 
 
 if __name__ == "__main__":

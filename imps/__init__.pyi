@@ -39,6 +39,7 @@ from .errors import ImpsError as ImpsError
 from .plots import plot_area_funnel as plot_area_funnel
 from .plots import plot_area_ranking as plot_area_ranking
 from .plots import plot_back_series as plot_back_series
+from .plots import plot_chain as plot_chain
 from .plots import plot_coverage as plot_coverage
 from .plots import plot_diagnostics as plot_diagnostics
 from .plots import plot_gap_pyramid as plot_gap_pyramid
@@ -95,6 +96,7 @@ from .results.sensitivity import response_table as response_table
 from .results.sensitivity import what_if as what_if
 from .results.sensitivity import widened as widened
 from .results.shapley import shapley as shapley
+from .runs.chain import run_chain as run_chain
 from .runs.replication import replicate as replicate
 from .runs.replication import reproduce as reproduce
 from .runs.rerun import Rerun as Rerun

@@ -122,3 +122,22 @@ def test_wrong_use_is_refused(withheld, fitted):
         imps.open_end(withheld.sources, 2030)
     with pytest.raises(SourceError, match=r"withhold it first, imps\.open_end"):
         imps.predicted_census(fitted)
+
+
+def test_a_run_of_an_open_end_says_so_and_repeats(case, tmp_path):
+    """Report, tables and manifest of the kind; the same again from the manifest."""
+    own = replace(case, sources=country([0.03])[0], title="Cards", origin="", digest="")
+    done = imps.run(
+        own, open_end=2004, out=tmp_path / "out", draws=200, chains=2, seed=2, progress=False
+    )
+    assert done.case.title == "Cards: without a census, to mid-2004"
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "How sure is the roll-forward: Cards" in page
+    assert "rolled-forward minus true population" in page and "Census gap" not in page
+    tables = done.tables()
+    assert {"error_by_year", "error_by_sex_and_age", "predicted_census"} <= set(tables)
+    assert {"gap", "closure", "new_base"}.isdisjoint(tables)
+    assert len(tables["error_by_sex_and_age"].frame) == 3 * own.sources.ages.size
+    again = imps.rerun(tmp_path / "out", progress=False)
+    assert again.verdict == "identical"
+    assert imps.load_run(tmp_path / "out").fit.stale == ()

@@ -62,7 +62,6 @@ def attribution_of(fit: AreaFit, code: str) -> Attribution:
         contributions=xr.DataArray(values, dims=(CHAIN, DRAW, SOURCE, SEX, AGE), coords=labels),
         gap=xr.DataArray(gap, dims=(SEX, AGE), coords={SEX: list(SEXES), AGE: ages}),
         observed=BY_SEX_AND_AGE,
-        detail=Detail(True, tuple(ages.tolist())),
         prior=prior,
         prior_groups=by_group,
         exact=None,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from imps.plots.areas import funnel_data, plot_area_funnel, plot_area_ranking, ranking_data
+from imps.plots.chain import chain_data, plot_chain
 from imps.plots.checking import coverage_data, plot_coverage, plot_diagnostics, plot_predictive
 from imps.plots.flows import (
     back_series_data,

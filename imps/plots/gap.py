@@ -63,7 +63,7 @@ def plot_waterfall(
         label = _label(row, bool(known[i]), bool(total[i]), unit)
         ax.text(edge + 0.03 * span, y[i], label, fontsize=page.font - 0.5, va="center",
                 color=INK, gid=f"label:{row['source']}")  # fmt: skip
-    ax.set_yticks(y, [title(s) if s != "gap" else "Gap" for s in table["source"]])
+    ax.set_yticks(y, [title(s) if s != "gap" else _whole(attribution) for s in table["source"]])
     zero_line(ax, vertical=True)
     right_end = edge + (0.36 if page.wide else 0.55) * span
     room_for_labels(ax, lowest - 0.02 * span, edge + 0.02 * span, right_end)
@@ -73,8 +73,9 @@ def plot_waterfall(
     largest = table[~total].iloc[table[~total]["mean"].abs().argmax()]
     return page.finish(
         _headline(attribution, largest),
-        f"{attribution.area}, {attribution.period}; {unit.persons}, rolled-forward minus census; "
-        "positive: made the roll-forward too high.",
+        f"{attribution.area}, {attribution.period}; {unit.persons}, rolled-forward minus "
+        f"{'true population' if attribution.open_end else 'census'}; positive: made the "
+        "roll-forward too high.",
         "Line: 95 % interval of the bar's own length. Hatched: known. Star: prior-driven, the data "
         "say little. Causes are correlated: means add up, intervals do not.",
         alt=f"Waterfall of {len(table) - 1} sources with 95 per cent intervals. The largest is "
@@ -84,10 +85,14 @@ def plot_waterfall(
     )
 
 
+def _whole(attribution: Attribution) -> str:
+    return "Expected error" if attribution.open_end else "Gap"
+
+
 def _headline(attribution: Attribution, row: pd.Series) -> str:
     """A title that claims no more than the data do: it names no source that the prior decides."""
     unit = attribution.words.unit
-    gap = f"{unit.said(attribution.total)} {unit.name} gap"
+    gap = f"{unit.said(attribution.total)} {unit.name} {_whole(attribution).lower()}"
     if attribution.verdict.nothing_to_explain:
         return f"The {gap} is one that chance alone makes: nothing to explain"
     if row["contraction"] < PRIOR_DRIVEN:

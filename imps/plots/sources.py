@@ -72,11 +72,12 @@ def plot_prior_posterior(
     room_for_labels(ax, lowest - 0.02 * span, edge + 0.02 * span, right_end)
     ax.xaxis.set_major_formatter(SIGNED)
     ax.set_ylim(-0.8, len(table) - 0.2)
-    ax.set_xlabel(f"contribution to the gap, {unit.persons}")
+    ax.set_xlabel(f"contribution to the {attribution.measured}, {unit.persons}")
     led = int((table["contraction"] < PRIOR_DRIVEN).sum())
     return page.finish(
         _mostly_data(len(table) - led, len(table)),
-        f"{attribution.area}, {attribution.period}; contribution to the gap, {unit.persons}; "
+        f"{attribution.area}, {attribution.period}; contribution to the {attribution.measured}, "
+        f"{unit.persons}; "
         "positive: it made the estimate too high.",
         "Grey, thick: prior 95 %, tick at its mean. Thin with dot: posterior mean and 95 %. Sd: "
         f"posterior of prior, {unit.name}. "
@@ -134,7 +135,7 @@ def plot_joint(
     return page.finish(
         f"Strongest trade-off: {first} with {second} ({strongest})".replace(": survey", ""),
         f"{attribution.area}, {attribution.period}; "
-        f"contribution to the gap, {attribution.words.unit.persons}; "
+        f"contribution to the {attribution.measured}, {attribution.words.unit.persons}; "
         "positive: it made the estimate too high.",
         "Points: draws; ellipses: 50 and 95 %; numbers: posterior correlation. A correlation near "
         "\u22121 means that only the sum is known.",

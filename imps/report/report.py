@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imps._version import __version__
-from imps.names import GAP_CONVENTION
 from imps.posterior.fit import Fit
 from imps.report.checklist import OPEN, reporting_checklist
 from imps.report.equations import equations_of
@@ -43,6 +42,10 @@ if TYPE_CHECKING:
 
     from imps.project.case import Case
     from imps.tables.printed import PrintedTable
+
+
+TITLES = {False: "Census gap", True: "How sure is the roll-forward"}
+"""Titles of a report, by whether no census has been taken at the end."""
 
 
 def write_report(
@@ -109,7 +112,9 @@ def html_report(
         (folder / name).read_text("utf-8") for name in ("page.html.j2", "style.css", "script.js")
     )
     placed = place_figures(figures)
-    checklist = reporting_checklist(fit, attribution, found)
+    open_end = attribution.open_end
+    checklist = None if open_end else reporting_checklist(fit, attribution, found)
+    sections = [s for s in SECTIONS if has_content(s[0], placed, case)]
     return (
         Environment(autoescape=True, trim_blocks=True)
         .from_string(page)
@@ -117,24 +122,25 @@ def html_report(
             version=__version__,
             style=style,
             script=script,
-            title=f"Census gap: {account_title(attribution, case)}",
-            convention=GAP_CONVENTION.capitalize(),
+            title=f"{TITLES[open_end]}: {account_title(attribution, case)}",
+            convention=attribution.convention.capitalize(),
+            measured=attribution.measured,
             verdict=str(found.verdict),
             verdict_class={USABLE: "", DO_NOT_USE: "stop"}.get(found.verdict.level, "care"),
-            sections=[s for s in SECTIONS if has_content(s[0], placed, case)],
+            sections=[s for s in sections if not (open_end and s[0] == "checklist")],
             cards=headline_cards(attribution),
             summary=plain_summary(fit, attribution, reconciliation),
             figures=placed,
             tables=report_tables(fit, attribution, reconciliation, found, case, tables),
-            detail=WORDS["detail"][attribution.observed],
-            pyramid=_pyramid(attribution),
+            detail=WORDS["detail"]["open end" if open_end else attribution.observed],
+            pyramid=None if open_end else _pyramid(attribution),
             lexis=_lexis(fit, reconciliation),
             method=WORDS["method"][fit.method],
             equations=equations_of(fit.model.sources),
             notes=() if case is None else case.notes,
             not_included=_not_included(fit),
-            checklist=checklist.to_dict("records"),
-            open_points=int((checklist["status"] == OPEN).sum()),
+            checklist=[] if checklist is None else checklist.to_dict("records"),
+            open_points=0 if checklist is None else int((checklist["status"] == OPEN).sum()),
             computation=list(computation),
             licence="" if case is None else f"Data: {case.licence}.",
         )

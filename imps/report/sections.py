@@ -57,6 +57,8 @@ def report_figures(
     case: Case | None = None,
 ) -> dict[str, Figure]:
     """The figures of a run and its report, by file name, in the order of the report."""
+    if attribution.open_end:
+        return _of_open_end(fit, attribution, reconciliation, checks)
     later = None if case is None or case.later_series.empty else case.later_series
     figures = {
         **standard_figures(attribution, reconciliation),
@@ -68,6 +70,19 @@ def report_figures(
     }
     if fit.gaussian:  # exact answers only
         figures["tornado"] = plot_tornado(fit, checks=checks)
+    return figures
+
+
+def _of_open_end(
+    fit: Fit, attribution: Attribution, reconciliation: Reconciliation, checks: Checks
+) -> dict[str, Figure]:
+    """The figures that need no last census."""
+    figures = {
+        **standard_figures(attribution, reconciliation),
+        "diagnostics": plot_diagnostics(fit, checks=checks),
+    }
+    if fit.model.observed.size:
+        figures["predictive"] = plot_predictive(posterior_predictive(fit, checks=checks))
     return figures
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from imps.intervals import Z95
-from imps.names import within_sentence
+from imps.intervals import Z95, ends
+from imps.names import SEX, SOURCE, within_sentence
 from imps.notebook_cards import Unit
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
 from imps.results.checks import check
+from imps.results.open_end import predicted_census
 from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import correlation_warnings
 from imps.results.stability import Stability
@@ -22,6 +23,8 @@ MAIN_GROUPS = ("base", "migration", "census")
 
 def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconciliation) -> list[str]:
     """The result in sentences that a reader without statistics can quote."""
+    if attribution.open_end:
+        return _of_open_end(fit, attribution)
     groups, unit = attribution.groups().set_index("group"), attribution.words.unit
     net = reconciliation.net_migration.sum(("year", "sex", "age"), skipna=False)
     low, high = net.quantile([0.025, 0.975]).values
@@ -60,6 +63,29 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
             "apart."
         )
     return sentences
+
+
+def _of_open_end(fit: Fit, attribution: Attribution) -> list[str]:
+    """How sure the roll-forward is, where no census tells."""
+    unit, groups = attribution.words.unit, attribution.groups().set_index("group")
+    error = attribution.totals().sum(SOURCE, skipna=False).values
+    low, high = ends(error)
+    rolled = float(fit.model.sources.rolled_forward.total[-1])
+    parts = [
+        f"{within_sentence(title(name))} {_said(groups.loc[name], unit)}"
+        for name in MAIN_GROUPS
+        if name in groups.index
+    ]
+    census = predicted_census(fit).summary().set_index(["quantity", SEX]).loc[("gap", "both")]
+    return [
+        f"{attribution.area}, {attribution.period}: the roll-forward stands at {rolled:,.0f} "
+        f"persons, and the account expects a true population of {rolled - high:,.0f} to "
+        f"{rolled - low:,.0f} (95 % interval).",
+        f"Its error is {_said_of(float(error.mean()), low, high, unit)}; of this "
+        f"{' and '.join(parts)}.",
+        f"A census taken now would leave a gap of {_said(census, unit)}, with its own undercount "
+        "and random error.",
+    ]
 
 
 def _what_stands(found: Stability | None, unit: Unit) -> str:
@@ -113,10 +139,10 @@ def headline_cards(attribution: Attribution) -> list[dict[str, str]]:
     unit = attribution.words.unit
     cards = [
         {
-            "name": "The gap",
+            "name": f"The {attribution.measured}",
             "number": unit.said(attribution.total),
             "interval": unit.persons,
-            "learnt": "published",
+            "learnt": "" if attribution.open_end else "published",
         }
     ]
     groups = attribution.groups()

@@ -126,6 +126,11 @@ class Attribution:
         """What is shared among the sources, in words."""
         return "expected error of the roll-forward" if self.open_end else "gap"
 
+    @property
+    def convention(self) -> str:
+        """What the sign of that means."""
+        return ERROR_CONVENTION if self.open_end else GAP_CONVENTION
+
     def totals(self) -> xr.DataArray:
         """Contribution of each source to the whole gap, (chain, draw, source), persons."""
         return self.contributions.sum((SEX, AGE), skipna=False)
@@ -205,7 +210,7 @@ class Attribution:
         lines = [
             f"Attribution of the {self.measured} of {self.total:+,.0f} persons, {self.area}, "
             f"{self.period}",
-            f"({ERROR_CONVENTION if self.open_end else GAP_CONVENTION})",
+            f"({self.convention})",
         ]
         for row in self.groups().head(5).itertuples():
             said = _in_words(row, self.words.unit)
@@ -216,7 +221,6 @@ class Attribution:
     def _repr_html_(self) -> str:
         """Compact card for a notebook: gap, headline groups with their intervals, verdict."""
         rows, start, unit = [], 0.0, self.words.unit
-        convention = ERROR_CONVENTION if self.open_end else GAP_CONVENTION
         for row in self.groups().itertuples():
             group, mean = title(str(row.group)), float(row.mean)
             low, high = float(row.lower95), float(row.upper95)
@@ -229,7 +233,7 @@ class Attribution:
         return card(
             f"Where the {self.measured} of {self.area} comes from, {self.period}",
             f"{self.measured.capitalize()} {unit.said(self.total)} {unit.persons}",
-            (f"{convention}; {unit.persons}, mean and 95 % interval of each group.",),
+            (f"{self.convention}; {unit.persons}, mean and 95 % interval of each group.",),
             picture=bars(
                 rows, "Groups of sources: " + "; ".join(f"{r.name} {r.text}" for r in rows)
             ),

@@ -210,6 +210,10 @@ TimeLimit = Annotated[
     float | None, typer.Option(min=0.001, help="Seconds after which the fit is given up.")
 ]
 OnFallback = Annotated[str, typer.Option(help="Where the exact way does not suit: nuts, or skip.")]
+OpenEnd = Annotated[
+    bool, typer.Option("--open", help="Withhold the last census: how sure is the roll-forward?")
+]
+OpenYear = Annotated[int, typer.Option(min=0, help="The same, to the end of this year.")]
 TablesOnly = Annotated[bool, typer.Option("--tables-only", help="Write no figures and no report.")]
 
 
@@ -230,6 +234,8 @@ def reconcile(
     switcher_share: SwitcherShare = None,
     time_limit: TimeLimit = None,
     on_fallback: OnFallback = "nuts",
+    open_end: OpenEnd = False,
+    open_year: OpenYear = 0,
     tables_only: TablesOnly = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -262,6 +268,7 @@ def reconcile(
             flows=flows,
             switchers=switchers,
             switcher_shares=_shares(switcher_share or []),
+            open_end=open_year if open_end or open_year else None,
             force=force,
             tables_only=tables_only,
             time_limit=time_limit,
@@ -272,6 +279,34 @@ def reconcile(
     if not quiet:
         typer.echo(repr(done))
     raise typer.Exit(0 if done.checks.passed else NOT_TO_BE_USED)
+
+
+@app.command("chain")
+def chain_of(
+    periods: Annotated[list[str], typer.Argument(help="Cases or project folders, in order.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed repeats the run.")] = 1,
+    draws: Draws = None,
+    chains: Annotated[int, typer.Option(min=2, help="Chains of draws.")] = 4,
+    revised: Annotated[
+        list[str] | None, typer.Option(help="Period whose base is a revised figure; repeated.")
+    ] = None,
+    apart: Annotated[bool, typer.Option("--apart", help="Without links, to compare.")] = False,
+    tables_only: TablesOnly = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit periods between several censuses as one account, and write the results of each."""
+    with _refusals():
+        from imps.runs.chain import run_chain
+
+        found = run_chain(
+            periods, out=out, seed=seed, draws=draws, chains=chains, linked=not apart,
+            revised=revised or [], force=force, tables_only=tables_only, say=_teller(quiet),
+        )  # fmt: skip
+    if not quiet:
+        typer.echo(repr(found))
+    raise typer.Exit(0 if found.passed else NOT_TO_BE_USED)
 
 
 def _shares(texts: list[str]) -> dict[str, float]:

@@ -142,7 +142,7 @@ def last_part(fit: Fit, checks: Checks, reconciliation: Reconciliation) -> dict[
         },
         "misfit": checks.misfit.to_dict("records"),
         "verdict": str(checks.verdict),
-        "gap_persons": fit.model.sources.gap,
+        "gap_persons": None if fit.model.sources.open_end else fit.model.sources.gap,
         "quantities": quantities(fit, checks),
         "draws_sha256": draws_digest(fit),
     }

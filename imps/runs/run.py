@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from imps.account.latents import Resolution
 from imps.account.linear import linear_model
+from imps.account.open_end import open_end as open_sources
 from imps.account.prior_sets import doubts
 from imps.account.priors import Priors, default_priors
 from imps.errors import ImpsError, RunBusyError, SavedFileError
@@ -119,6 +120,7 @@ def run(
     switchers: str = "normal",
     switcher_shares: Mapping[str, float] | None = None,
     resolution: Resolution | None = None,
+    open_end: int | None = None,
     imported: Mapping[str, Any] | None = None,
     force: bool = False,
     tables_only: bool = False,
@@ -144,6 +146,9 @@ def run(
         Those of the project unless told, else the default ones.
     likelihood, student_t, flows, switchers, switcher_shares, resolution
         Variant of the model, as in :func:`imps.build_model`.
+    open_end : int, optional
+        Year at whose end the account stops, without a census (:func:`imps.open_end`); 0 is the
+        last year of the case. The report says how sure the roll-forward is.
     imported : mapping, optional
         `ImportReport.record()` of the files behind the case, for the manifest; a
         project brings its own.
@@ -178,10 +183,13 @@ def run(
         )
     if project is not None:
         priors, imported = priors or project.priors, imported or project.record()
+    if open_end is not None:
+        loaded = without_census(loaded, open_end)
     asked = {"seed": seed, "draws": draws, "chains": chains, "tune": tune,
              "target_accept": target_accept, "cores": cores, "method": method}  # fmt: skip
     sampling = _sampling(project, asked)
-    tell(f"{loaded.title}: gap {loaded.sources.gap:+,.0f} persons (rolled-forward minus census)")
+    gap = f"gap {loaded.sources.gap:+,.0f} persons (rolled-forward minus census)"
+    tell(f"{loaded.title}: {'no census at its end' if loaded.sources.open_end else gap}")
     of = Variant(likelihood, student_t, flows, switchers, switcher_shares or {})
     model = variant_model(loaded.sources, priors or default_priors(), of, resolution)
     allowed(model, sampling)
@@ -192,12 +200,24 @@ def run(
     if target is None:
         return _results_of(loaded, fit(model, **shown), None)
     request = {**sampling.record(), "variant": of.record()}
+    request |= {} if open_end is None else {"open_end": loaded.sources.last_year}
     manifest = first_part(loaded, linear_part(model), request, imported)
     manifest |= {"cores_used": sampling.cores, "started": started.isoformat(timespec="seconds")}
     working = working_folder(target, manifest, force, tell)
     done = _in_folder(loaded, model, shown, target, working, force=force, tables_only=tables_only)
     shutil.rmtree(working, ignore_errors=True)
     return done
+
+
+def without_census(case: Case, last_year: int = 0) -> Case:
+    """The case of an open end: its last census withheld, everything after a year left out.
+
+    It is a case of its own: figures that it does not have are not those of the shipped one.
+    """
+    opened = open_sources(case.sources, last_year or None)
+    name = f"{case.title}: without a census, to {opened.said(opened.last_year)}"
+    title = case.title if case.sources.open_end else name
+    return replace(case, sources=opened, title=title, origin="")
 
 
 def _in_folder(

@@ -40,12 +40,13 @@ def attribution_table(attribution: Attribution) -> PrintedTable:
     frame.insert(list(frame).index("upper95") + 1, "share", frame["mean"] / attribution.total)
     return PrintedTable(
         frame,
-        f"Sources of the gap of {attribution.total:+,.0f} persons, {attribution.area}, "
-        f"{attribution.period}",
+        f"Sources of the {attribution.measured} of {attribution.total:+,.0f} persons, "
+        f"{attribution.area}, {attribution.period}",
         "tab:attribution",
         (
             *_notes(attribution),
-            "Share: mean over the gap; shares add up to one, and one may be negative or above one.",
+            f"Share: mean over the {attribution.measured}; shares add up to one, and one may be "
+            "negative or above one.",
             "Contraction under 0.50: prior-driven.",
         ),
         ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
@@ -58,7 +59,7 @@ def groups_table(attribution: Attribution) -> PrintedTable:
     """Headline groups of sources."""
     return PrintedTable(
         contributing(attribution.groups()),
-        f"Headline groups of the gap, {attribution.area}, {attribution.period}",
+        f"Headline groups of the {attribution.measured}, {attribution.area}, {attribution.period}",
         "tab:groups",
         _notes(attribution),
         ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
@@ -279,7 +280,8 @@ def sources_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     sources = fit.model.sources
     frame = sources.table()
     own = [
-        sources.base, sources.census, sources.births, sources.deaths,
+        sources.base, *(() if sources.open_end else (sources.census,)), sources.births,
+        sources.deaths,
         *sources.survey_flows.values(), *sources.streams, *sources.administrative,
         *sources.known_sums,
         *sources.known_changes, sources.rolled_forward, *sources.extra,
@@ -396,7 +398,8 @@ def prior_driven(attribution: Attribution) -> list[str]:
 
 
 def _notes(attribution: Attribution) -> tuple[str, ...]:
-    return (f"{GAP_CONVENTION.capitalize()}.", INTERVAL, ADD_UP, fit_note(attribution.verdict))
+    sign = f"{attribution.convention.capitalize()}."
+    return (sign, INTERVAL, ADD_UP, fit_note(attribution.verdict))
 
 
 def fit_note(verdict: Verdict | None) -> str:

@@ -18,7 +18,7 @@ from imps.areas.figures import Areas
 from imps.areas.grid import Points, points
 from imps.areas.message import Nation
 from imps.areas.nation import national_draws, prior_covariances
-from imps.areas.priors import DEVIATIONS, SOURCES, AreaPrior, area_priors
+from imps.areas.priors import DEVIATIONS, SOURCES, area_priors
 from imps.areas.sizes import LOWER_AGES, Contrasts, contrasts
 from imps.areas.store import Slabs, fill, fingerprint
 from imps.errors import LabelError, SettingError
@@ -220,15 +220,31 @@ def fit_areas(
         If the folder holds areas of another fit.
     """
     nation = needs_fit(nation, "fit_areas")
+    compared = contrasts(areas, nation.model, lower_ages)
+    model = area_model(compared, area_priors(priors))
+    return joint(nation, areas, compared, model, seed=seed, draws=draws, client=client, keep=keep,
+                 say=say)  # fmt: skip
+
+
+def joint(
+    nation: Fit,
+    areas: Areas,
+    compared: Contrasts,
+    model: AreaModel,
+    *,
+    seed: int,
+    draws: int,
+    client: Any = None,
+    keep: str | Path | None = None,
+    say: Callable[[str], None] | None = None,
+) -> AreaFit:
+    """Joint draws of areas whose contrasts and model are made already; see :func:`fit_areas`."""
     latents, tell = nation.latents(), say or LOG.info
     if not 1 <= draws <= len(latents):
         raise SettingError(
             f"draws is {draws}; the national fit has {len(latents):,}. Ask for at most so many, "
             "or fit the nation with more."
         )
-    compared = contrasts(areas, nation.model, lower_ages)
-    rows: tuple[AreaPrior, ...] = area_priors(priors)
-    model = area_model(compared, rows)
     every = national_draws(nation.model, latents, compared.cells)
     before = errors_of(every)
     tell(f"{len(areas)} areas, {model.n_cells} cells each")

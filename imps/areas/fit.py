@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,7 @@ from imps.areas.nation import national_draws, prior_covariances
 from imps.areas.priors import DEVIATIONS, SOURCES, area_priors
 from imps.areas.sizes import LOWER_AGES, Contrasts, contrasts
 from imps.areas.store import Slabs, fill, fingerprint
-from imps.errors import LabelError, SettingError
+from imps.errors import SettingError
 from imps.posterior.fit import LOG, Fit, needs_fit
 from imps.posterior.random_streams import stream, stream_seed
 from imps.results.attribution import Attribution
@@ -87,22 +88,8 @@ class AreaFit:
         return len(self.codes)
 
     def place(self, code: str) -> int:
-        """Place of an area, by its code or name.
-
-        Raises
-        ------
-        LabelError
-            If there is none, or several, of that name.
-        """
-        if code in self.codes:
-            return self.codes.index(code)
-        named = [c for c, name in self.areas.names.items() if name == code]
-        if len(named) != 1:
-            raise LabelError(
-                f"no area is called '{code}'. Known are {len(self)} codes, the first "
-                f"{self.codes[0]}; their names are in .areas.names."
-            )
-        return self.codes.index(named[0])
+        """Place of an area, by its code or name; LabelError if there is none."""
+        return self.areas.place(code)
 
     def deviation(self, code: str) -> np.ndarray:
         """What an area has of its own, (source, cell, draw), persons."""
@@ -182,7 +169,7 @@ def fit_areas(
     priors: Mapping[str, tuple[float, float]] | None = None,
     lower_ages: tuple[int, ...] = LOWER_AGES,
     client: Any = None,
-    keep: str | Path | None = None,
+    keep: str | os.PathLike[str] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> AreaFit:
     """Share the gaps of all areas among their sources at once, given a fit of the nation.
@@ -235,7 +222,7 @@ def joint(
     seed: int,
     draws: int,
     client: Any = None,
-    keep: str | Path | None = None,
+    keep: str | os.PathLike[str] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> AreaFit:
     """Joint draws of areas whose contrasts and model are made already; see :func:`fit_areas`."""

@@ -51,6 +51,18 @@ def test_an_old_code_is_added_to_the_area_that_took_it_over(tables, model):
     np.testing.assert_allclose(found.figures["deaths"].sel(area="X00"), both)
 
 
+def test_published_moves_by_age_are_met(tables, model):
+    areas = [f"X{i:02d}" for i in range(4)]
+    rows = [(c, a, 100.0 * (i + 1) + a) for i, c in enumerate(areas) for a in (0, 18, 56)]
+    moves = pd.DataFrame(rows, columns=["code", "first_age", "moves"])
+    found = imps.areas_from_tables(*tables, nation=model, moves_by_age=moves).figures
+    made = (found["structure"] * found["mobility"]).sum("sex")
+    assert float(made.sel(area="X02", age=slice(18, 55)).sum()) == pytest.approx(318)
+    assert float(made.sel(area="X03", age=slice(56, None)).sum()) == pytest.approx(456)
+    with pytest.raises(InputError, match=r"AREA_CODES.*areas X03 .*internal moves by age"):
+        imps.areas_from_tables(*tables, nation=model, moves_by_age=moves[moves["code"] != "X03"])
+
+
 def without(table, **rows):
     keep = np.ones(len(table), dtype=bool)
     for column, value in rows.items():

@@ -1,6 +1,7 @@
 """Many areas at once: exactness, coherence with the nation, invariances."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -195,6 +196,14 @@ def test_permuted_areas_give_the_same_draws(local, fitted, made):
                       lower_ages=AGES)  # fmt: skip
     assert again.codes == local.codes
     assert np.array_equal(again.totals, local.totals)
+
+
+def test_workers_give_the_same_draws(local, fitted, made, tmp_path):
+    with ThreadPoolExecutor(2) as client:
+        again = fit_areas(fitted, made, seed=4, draws=40, lower_ages=AGES, client=client,
+                          keep=tmp_path)  # fmt: skip
+    assert np.array_equal(again.totals, local.totals)
+    assert len(list(tmp_path.glob("slab-*.nc"))) == len(again.slab_points)
 
 
 def test_the_national_fit_is_the_same_with_areas(local, fitted, compared):

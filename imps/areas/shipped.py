@@ -26,8 +26,8 @@ def load_areas(case: str | os.PathLike[str], *, nation: Fit | LinearModel | None
     case : str or path
         "england-wales-2011-2021": 331 local authorities of April 2021. Or a project folder
         with the tables of :func:`imps.areas_from_tables` in its folder `areas`:
-        `population.csv`, `components.csv`, `codes.csv`, and perhaps `mobility.csv` and
-        `last_by_region.csv` (or `.csv.gz`).
+        `population.csv`, `components.csv`, `codes.csv`, and perhaps `mobility.csv`,
+        `moves_by_age.csv` and `last_by_region.csv` (or `.csv.gz`).
     nation : Fit or LinearModel, optional
         Of that case, if there is one already; else its model is built.
 
@@ -52,6 +52,7 @@ def load_areas(case: str | os.PathLike[str], *, nation: Fit | LinearModel | None
         codes,
         nation=model,
         mobility=_table(place, "mobility"),
+        moves_by_age=_table(place, "moves_by_age"),
         last_by_region=_table(place, "last_by_region"),
     )
 

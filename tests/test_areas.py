@@ -206,6 +206,18 @@ def test_workers_give_the_same_draws(local, fitted, made, tmp_path):
     assert len(list(tmp_path.glob("slab-*.nc"))) == len(again.slab_points)
 
 
+def test_scales_of_coarse_cells_serve_fine_ones(local, fitted, made):
+    fine = fit_areas(fitted, made, seed=4, draws=40, lower_ages=tuple(range(0, 90, 10)),
+                     scales_of=local)  # fmt: skip
+    assert fine.scales.equals(local.scales) and fine.model.n_cells == 18
+    total = sum(fine.contributions(code) for code in fine.codes)
+    assert np.abs(total[3]).max() < PERSONS
+    assert np.abs(total.sum(axis=0) - fine.contrasts.national_gap[:, None]).max() < PERSONS
+    other = Areas(made.figures.isel(area=slice(4)))
+    with pytest.raises(SettingError, match="scales_of is a fit of other areas"):
+        fit_areas(fitted, other, seed=4, lower_ages=AGES, scales_of=local)
+
+
 def test_the_national_fit_is_the_same_with_areas(local, fitted, compared):
     again = national_draws(fitted.model, fitted.latents(), compared.cells)
     assert {x.tobytes() for x in local.national} <= {x.tobytes() for x in again}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,7 @@ def fit_areas(
     draws: int = DRAWS,
     priors: Mapping[str, tuple[float, float]] | None = None,
     lower_ages: tuple[int, ...] = LOWER_AGES,
+    scales_of: AreaFit | None = None,
     client: Any = None,
     keep: str | os.PathLike[str] | None = None,
     say: Callable[[str], None] | None = None,
@@ -189,6 +190,9 @@ def fit_areas(
         :data:`imps.areas.priors.PRIORS`.
     lower_ages : tuple of int
         First ages of the groups by which areas are told apart.
+    scales_of : AreaFit, optional
+        Fit of the same areas in other, coarser age groups: its scales are taken as they are,
+        which the prior allows, because it does not depend on how ages are cut. For single years.
     client : optional
         A dask client, or any :class:`concurrent.futures.Executor`: points and slabs are spread.
     keep : path, optional
@@ -209,8 +213,17 @@ def fit_areas(
     nation = needs_fit(nation, "fit_areas")
     compared = contrasts(areas, nation.model, lower_ages)
     model = area_model(compared, area_priors(priors))
-    return joint(nation, areas, compared, model, seed=seed, draws=draws, client=client, keep=keep,
-                 say=say)  # fmt: skip
+    if scales_of is not None and (scales_of.codes, scales_of.model.priors) != (
+        areas.codes,
+        model.priors,
+    ):
+        raise SettingError(
+            "scales_of is a fit of other areas, or of other priors of areas. Take one of the same "
+            "areas and priors, or leave it out."
+        )
+    taken = None if scales_of is None else replace(scales_of.points, messages=())
+    return joint(nation, areas, compared, model, seed=seed, draws=draws, taken=taken,
+                 client=client, keep=keep, say=say)  # fmt: skip
 
 
 def joint(
@@ -221,11 +234,15 @@ def joint(
     *,
     seed: int,
     draws: int,
+    taken: Points | None = None,
     client: Any = None,
     keep: str | os.PathLike[str] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> AreaFit:
-    """Joint draws of areas whose contrasts and model are made already; see :func:`fit_areas`."""
+    """Joint draws of areas whose contrasts and model are made already; see :func:`fit_areas`.
+
+    `taken` are weighted scales to be used as they are.
+    """
     latents, tell = nation.latents(), say or LOG.info
     if not 1 <= draws <= len(latents):
         raise SettingError(
@@ -235,9 +252,12 @@ def joint(
     every = national_draws(nation.model, latents, compared.cells)
     before = errors_of(every)
     tell(f"{len(areas)} areas, {model.n_cells} cells each")
-    slabs = Slabs(None if keep is None else Path(keep),
-                  fingerprint(model, every, seed, draws))  # fmt: skip
-    found = points(model, before, seed=stream_seed(seed, "areas"), client=client, tell=tell)
+    held = () if taken is None else (taken.local, taken.pattern, taken.weight)
+    own = fingerprint(model, every, seed, draws, *held)
+    slabs = Slabs(None if keep is None else Path(keep), own)
+    found = taken
+    if found is None:
+        found = points(model, before, seed=stream_seed(seed, "areas"), client=client, tell=tell)
     rng = np.random.default_rng(stream(seed, "draws of areas"))
     picked = rng.permutation(len(latents))[:draws]
     national = every[picked]

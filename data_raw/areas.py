@@ -1,10 +1,12 @@
 """Makes the compact tables of the areas of a shipped case from published tables.
 
-    uv run python data_raw/areas.py FOLDER
+    uv run python data_raw/areas.py FOLDER ...
 
-FOLDER holds the published tables: `la_population_sya_ew.csv.gz` (ONS, table MYE2 of mid-2013,
+The folders hold the published tables: `la_population_sya_ew.csv.gz` (ONS, table MYE2 of mid-2013,
 mid-2015, mid-2019, mid-2020 and mid-2021), `la_components_panel_ew.csv.gz` (ONS, MYEB3 to
-mid-2019 and MYE3 of mid-2020) and `region_components_sya_2002_2013.csv.gz` (ONS, MYEB2 0213).
+mid-2019 and MYE3 of mid-2020) `region_components_sya_2002_2013.csv.gz` (ONS, MYEB2 0213), and
+`la_internal_migration_agegroup_2002_2015.csv.gz` (ONS, Internal migration, local authorities,
+detailed estimates, summed to five age groups by the Department for Transport).
 Written are the figures that the account of areas takes, as published, and nothing else.
 """
 
@@ -77,15 +79,30 @@ def mobility(folder: Path) -> pd.DataFrame:
     return pd.DataFrame({"moves": moves, "population": sums["population"]}).reset_index()
 
 
-def main(folder: Path) -> None:
+def moves_by_age(folder: Path) -> pd.DataFrame:
+    """Internal moves of areas in five age groups, a year, mid-2012 to mid-2015."""
+    rows = pd.read_csv(folder / "la_internal_migration_agegroup_2002_2015.csv.gz")
+    rows = rows[(rows["year"] >= 2013) & rows["code"].str[0].isin(["E", "W"])]
+    first_age = rows["age_group"].str.extract(r"(\d+)")[0].astype(int)
+    moves = (rows["internal_in"] + rows["internal_out"]) / 2
+    return (rows.assign(first_age=first_age, moves=moves).groupby(["code", "first_age"])["moves"]
+            .sum().div(rows["year"].nunique()).round(1).reset_index())  # fmt: skip
+
+
+def main(folders: list[Path]) -> None:
     """Write the tables."""
     TARGET.mkdir(exist_ok=True)
     packed = {"method": "gzip", "mtime": 1, "compresslevel": 9}
-    for make in (population, components):
-        make(folder).to_csv(TARGET / f"{make.__name__}.csv.gz", index=False, compression=packed)
-    for make in (codes, mobility):
-        make(folder).to_csv(TARGET / f"{make.__name__}.csv", index=False)
+    for make, source in {
+        population: "la_population_sya_ew", components: "la_components_panel_ew",
+        codes: "la_population_sya_ew", mobility: "region_components_sya_2002_2013",
+        moves_by_age: "la_internal_migration_agegroup_2002_2015",
+    }.items():  # fmt: skip
+        folder = next(f for f in folders if (f / f"{source}.csv.gz").exists())
+        large = make in (population, components)
+        name = f"{make.__name__}.csv" + (".gz" if large else "")
+        make(folder).to_csv(TARGET / name, index=False, compression=packed if large else None)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main([Path(argument) for argument in sys.argv[1:]])

@@ -1,11 +1,14 @@
 """Invented areas that make up a nation, with deviations drawn from the model's own prior."""
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from imps.account.gap import rolled_forward_cells
 from imps.areas.figures import Areas
 from imps.names import SEXES
+
+AGES = [f"age_{a}" for a in range(91)]
 
 
 def made_areas(nation, n=6, seed=3):
@@ -62,3 +65,30 @@ def made_areas(nation, n=6, seed=3):
         "name": ("area", [f"Area {i}" for i in range(n)]),
     }
     return Areas(xr.Dataset({**stocks, **flows}, coords=labels))
+
+
+def made_tables(model):
+    """Population, components and codes of four invented areas, as a user would give them."""
+    figures = made_areas(model, n=4).figures
+    first, last = model.sources.first_year, model.sources.last_year
+    kinds = [("rolled-forward", first, "base"), ("rolled-forward", last, "rolled_forward"),
+             ("census-based", last, "census")]  # fmt: skip
+    rows = [
+        {"kind": kind, "year": year, "code": str(code), "sex": sex,
+         **dict(zip(AGES, figures[name].sel(area=code, sex=sex).values, strict=True))}
+        for kind, year, name in kinds for code in figures["area"].values for sex in SEXES
+    ]  # fmt: skip
+    flows = figures.drop_vars(
+        ["base", "rolled_forward", "census", "structure", "mobility", "name", "sex", "age"]
+    )
+    components = flows.to_dataframe().reset_index().rename(columns={"area": "code"})
+    start = figures["base"].sum(["sex", "age"]).to_series()
+    gains = ["births", "internal_in", "international_in", "other"]
+    change = components[gains].sum(axis=1) - components[
+        ["deaths", "internal_out", "international_out"]
+    ].sum(axis=1)
+    end = change.groupby(components["code"]).cumsum() + components["code"].map(start)
+    components = components.assign(population_end=end, population_start=end - change)
+    codes = pd.DataFrame({"old": start.index, "code": start.index, "name": start.index,
+                          "region": "all"})  # fmt: skip
+    return pd.DataFrame(rows), components, codes

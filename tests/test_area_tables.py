@@ -3,44 +3,20 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_areas import made_areas
+from made_areas import made_areas, made_tables
 
 import imps
 from imps.account.gap import rolled_forward_cells
 from imps.areas.rules import raked
 from imps.areas.sizes import contrasts, flow_sizes
 from imps.errors import InputError
-from imps.names import SEXES
 
 AGES = [f"age_{a}" for a in range(91)]
 
 
 @pytest.fixture(scope="module")
 def tables(model):
-    """Population, components and codes of four invented areas, as a user would give them."""
-    figures = made_areas(model, n=4).figures
-    first, last = model.sources.first_year, model.sources.last_year
-    kinds = [("rolled-forward", first, "base"), ("rolled-forward", last, "rolled_forward"),
-             ("census-based", last, "census")]  # fmt: skip
-    rows = [
-        {"kind": kind, "year": year, "code": str(code), "sex": sex,
-         **dict(zip(AGES, figures[name].sel(area=code, sex=sex).values, strict=True))}
-        for kind, year, name in kinds for code in figures["area"].values for sex in SEXES
-    ]  # fmt: skip
-    flows = figures.drop_vars(
-        ["base", "rolled_forward", "census", "structure", "mobility", "name", "sex", "age"]
-    )
-    components = flows.to_dataframe().reset_index().rename(columns={"area": "code"})
-    start = figures["base"].sum(["sex", "age"]).to_series()
-    gains = ["births", "internal_in", "international_in", "other"]
-    change = components[gains].sum(axis=1) - components[
-        ["deaths", "internal_out", "international_out"]
-    ].sum(axis=1)
-    end = change.groupby(components["code"]).cumsum() + components["code"].map(start)
-    components = components.assign(population_end=end, population_start=end - change)
-    codes = pd.DataFrame({"old": start.index, "code": start.index, "name": start.index,
-                          "region": "all"})  # fmt: skip
-    return pd.DataFrame(rows), components, codes
+    return made_tables(model)
 
 
 def test_tables_become_areas(tables, model):
@@ -73,6 +49,18 @@ def test_an_old_code_is_added_to_the_area_that_took_it_over(tables, model):
     assert len(found) == 3
     both = whole.figures["deaths"].sel(area=["X00", "X01"]).sum("area")
     np.testing.assert_allclose(found.figures["deaths"].sel(area="X00"), both)
+
+
+def test_published_moves_by_age_are_met(tables, model):
+    areas = [f"X{i:02d}" for i in range(4)]
+    rows = [(c, a, 100.0 * (i + 1) + a) for i, c in enumerate(areas) for a in (0, 18, 56)]
+    moves = pd.DataFrame(rows, columns=["code", "first_age", "moves"])
+    found = imps.areas_from_tables(*tables, nation=model, moves_by_age=moves).figures
+    made = (found["structure"] * found["mobility"]).sum("sex")
+    assert float(made.sel(area="X02", age=slice(18, 55)).sum()) == pytest.approx(318)
+    assert float(made.sel(area="X03", age=slice(56, None)).sum()) == pytest.approx(456)
+    with pytest.raises(InputError, match=r"AREA_CODES.*areas X03 .*internal moves by age"):
+        imps.areas_from_tables(*tables, nation=model, moves_by_age=moves[moves["code"] != "X03"])
 
 
 def without(table, **rows):

@@ -1,6 +1,7 @@
 """Many areas at once: exactness, coherence with the nation, invariances."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -195,6 +196,26 @@ def test_permuted_areas_give_the_same_draws(local, fitted, made):
                       lower_ages=AGES)  # fmt: skip
     assert again.codes == local.codes
     assert np.array_equal(again.totals, local.totals)
+
+
+def test_workers_give_the_same_draws(local, fitted, made, tmp_path):
+    with ThreadPoolExecutor(2) as client:
+        again = fit_areas(fitted, made, seed=4, draws=40, lower_ages=AGES, client=client,
+                          keep=tmp_path)  # fmt: skip
+    assert np.array_equal(again.totals, local.totals)
+    assert len(list(tmp_path.glob("slab-*.nc"))) == len(again.slab_points)
+
+
+def test_scales_of_coarse_cells_serve_fine_ones(local, fitted, made):
+    fine = fit_areas(fitted, made, seed=4, draws=40, lower_ages=tuple(range(0, 90, 10)),
+                     scales_of=local)  # fmt: skip
+    assert fine.scales.equals(local.scales) and fine.model.n_cells == 18
+    total = sum(fine.contributions(code) for code in fine.codes)
+    assert np.abs(total[3]).max() < PERSONS
+    assert np.abs(total.sum(axis=0) - fine.contrasts.national_gap[:, None]).max() < PERSONS
+    other = Areas(made.figures.isel(area=slice(4)))
+    with pytest.raises(SettingError, match="scales_of is a fit of other areas"):
+        fit_areas(fitted, other, seed=4, lower_ages=AGES, scales_of=local)
 
 
 def test_the_national_fit_is_the_same_with_areas(local, fitted, compared):

@@ -31,6 +31,7 @@ def areas_from_tables(
     *,
     nation: LinearModel,
     mobility: Table | None = None,
+    moves_by_age: Table | None = None,
     last_by_region: Table | None = None,
 ) -> Areas:
     """Areas of a nation from tables, recoded over boundary changes and checked.
@@ -51,6 +52,9 @@ def areas_from_tables(
         From :func:`imps.linear_model`; the areas are all of its area.
     mobility : table, optional
         `sex`, `age`, `moves`, `population`: internal moves by age, of the nation.
+    moves_by_age : table, optional
+        `code`, `first_age`, `moves`: internal moves of areas in age groups, persons a year;
+        a move counts half where it begins and half where it ends.
     last_by_region : table, optional
         `region`, `sex`, `difference`: rolled-forward minus census at the last mid-year, where
         that was published by region alone.
@@ -78,6 +82,9 @@ def areas_from_tables(
         components=yearly,
         regions=np.array([book.region[c] for c in book.areas]),
         mobility=None if mobility is None else _mobility(_read(mobility, "mobility").rows, ages),
+        moves=None
+        if moves_by_age is None
+        else _moves(_read(moves_by_age, "moves_by_age"), book, found),
         by_region=None if last_by_region is None else _read(last_by_region, "regions").rows,
     )
     _against_nation(given, nation, found)
@@ -257,6 +264,24 @@ def _mobility(rows: pd.DataFrame, ages: np.ndarray) -> np.ndarray:
     """Internal moves a person a year, (sex, age)."""
     rate = rows.assign(rate=rows["moves"] / rows["population"]).set_index(["sex", "age"])["rate"]
     return np.stack([rate.loc[s].loc[list(ages)].to_numpy(float) for s in SEXES])
+
+
+def _moves(table: Read, book: Book, found: Collector) -> pd.DataFrame | None:
+    """Internal moves (area by first age of the group), persons a year."""
+    if not _columns(table, ("code", "first_age", "moves"), found):
+        return None
+    dated = Read(table.rows.assign(year="all years"), table.file)
+    if not _numbers(dated, ["moves"], found) or _repeated(dated, ["code", "first_age"], found):
+        return None
+    sums = _recoded(dated, book, found).pivot_table(
+        index="code", columns="first_age", values="moves", aggfunc="sum"
+    )
+    missing = [c for c in book.areas if c not in sums.index or sums.loc[c].isna().any()]
+    if missing:
+        found.add("AREA_CODES.without", file=table.file, codes=missing, number=len(missing),
+                  what="internal moves by age")  # fmt: skip
+        return None
+    return sums.loc[list(book.areas)]
 
 
 def _against_nation(given: Given, nation: LinearModel, found: Collector) -> None:

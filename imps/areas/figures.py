@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import xarray as xr
 
+from imps.errors import LabelError
+
 AREA = "area"
 STOCKS = ("base", "rolled_forward", "census")
 COMPONENTS = (
@@ -50,6 +52,24 @@ class Areas:
     def names(self) -> dict[str, str]:
         """Name of each area by its code."""
         return dict(zip(self.codes, map(str, self.figures["name"].values), strict=True))
+
+    def place(self, area: str) -> int:
+        """Place of an area, by its code or name.
+
+        Raises
+        ------
+        LabelError
+            If there is none, or several, of that name.
+        """
+        if area in self.codes:
+            return self.codes.index(area)
+        named = [i for i, name in enumerate(self.names.values()) if name == area]
+        if len(named) != 1:
+            raise LabelError(
+                f"no area is called '{area}'. Known are {len(self)} codes, the first "
+                f"{self.codes[0]}; their names are in .names."
+            )
+        return named[0]
 
     def __len__(self) -> int:
         return self.figures.sizes[AREA]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ from imps.areas.figures import Areas
 from imps.areas.grid import Points, points
 from imps.areas.message import Nation
 from imps.areas.nation import national_draws, prior_covariances
-from imps.areas.priors import DEVIATIONS, SOURCES, AreaPrior, area_priors
+from imps.areas.priors import DEVIATIONS, SOURCES, area_priors
 from imps.areas.sizes import LOWER_AGES, Contrasts, contrasts
 from imps.areas.store import Slabs, fill, fingerprint
-from imps.errors import LabelError, SettingError
+from imps.errors import SettingError
 from imps.posterior.fit import LOG, Fit, needs_fit
 from imps.posterior.random_streams import stream, stream_seed
 from imps.results.attribution import Attribution
@@ -87,22 +88,8 @@ class AreaFit:
         return len(self.codes)
 
     def place(self, code: str) -> int:
-        """Place of an area, by its code or name.
-
-        Raises
-        ------
-        LabelError
-            If there is none, or several, of that name.
-        """
-        if code in self.codes:
-            return self.codes.index(code)
-        named = [c for c, name in self.areas.names.items() if name == code]
-        if len(named) != 1:
-            raise LabelError(
-                f"no area is called '{code}'. Known are {len(self)} codes, the first "
-                f"{self.codes[0]}; their names are in .areas.names."
-            )
-        return self.codes.index(named[0])
+        """Place of an area, by its code or name; LabelError if there is none."""
+        return self.areas.place(code)
 
     def deviation(self, code: str) -> np.ndarray:
         """What an area has of its own, (source, cell, draw), persons."""
@@ -181,8 +168,9 @@ def fit_areas(
     draws: int = DRAWS,
     priors: Mapping[str, tuple[float, float]] | None = None,
     lower_ages: tuple[int, ...] = LOWER_AGES,
+    scales_of: AreaFit | None = None,
     client: Any = None,
-    keep: str | Path | None = None,
+    keep: str | os.PathLike[str] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> AreaFit:
     """Share the gaps of all areas among their sources at once, given a fit of the nation.
@@ -202,6 +190,9 @@ def fit_areas(
         :data:`imps.areas.priors.PRIORS`.
     lower_ages : tuple of int
         First ages of the groups by which areas are told apart.
+    scales_of : AreaFit, optional
+        Fit of the same areas in other, coarser age groups: its scales are taken as they are,
+        which the prior allows, because it does not depend on how ages are cut. For single years.
     client : optional
         A dask client, or any :class:`concurrent.futures.Executor`: points and slabs are spread.
     keep : path, optional
@@ -220,21 +211,53 @@ def fit_areas(
         If the folder holds areas of another fit.
     """
     nation = needs_fit(nation, "fit_areas")
+    compared = contrasts(areas, nation.model, lower_ages)
+    model = area_model(compared, area_priors(priors))
+    if scales_of is not None and (scales_of.codes, scales_of.model.priors) != (
+        areas.codes,
+        model.priors,
+    ):
+        raise SettingError(
+            "scales_of is a fit of other areas, or of other priors of areas. Take one of the same "
+            "areas and priors, or leave it out."
+        )
+    taken = None if scales_of is None else replace(scales_of.points, messages=())
+    return joint(nation, areas, compared, model, seed=seed, draws=draws, taken=taken,
+                 client=client, keep=keep, say=say)  # fmt: skip
+
+
+def joint(
+    nation: Fit,
+    areas: Areas,
+    compared: Contrasts,
+    model: AreaModel,
+    *,
+    seed: int,
+    draws: int,
+    taken: Points | None = None,
+    client: Any = None,
+    keep: str | os.PathLike[str] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> AreaFit:
+    """Joint draws of areas whose contrasts and model are made already; see :func:`fit_areas`.
+
+    `taken` are weighted scales to be used as they are.
+    """
     latents, tell = nation.latents(), say or LOG.info
     if not 1 <= draws <= len(latents):
         raise SettingError(
             f"draws is {draws}; the national fit has {len(latents):,}. Ask for at most so many, "
             "or fit the nation with more."
         )
-    compared = contrasts(areas, nation.model, lower_ages)
-    rows: tuple[AreaPrior, ...] = area_priors(priors)
-    model = area_model(compared, rows)
     every = national_draws(nation.model, latents, compared.cells)
     before = errors_of(every)
     tell(f"{len(areas)} areas, {model.n_cells} cells each")
-    slabs = Slabs(None if keep is None else Path(keep),
-                  fingerprint(model, every, seed, draws))  # fmt: skip
-    found = points(model, before, seed=stream_seed(seed, "areas"), client=client, tell=tell)
+    held = () if taken is None else (taken.local, taken.pattern, taken.weight)
+    own = fingerprint(model, every, seed, draws, *held)
+    slabs = Slabs(None if keep is None else Path(keep), own)
+    found = taken
+    if found is None:
+        found = points(model, before, seed=stream_seed(seed, "areas"), client=client, tell=tell)
     rng = np.random.default_rng(stream(seed, "draws of areas"))
     picked = rng.permutation(len(latents))[:draws]
     national = every[picked]

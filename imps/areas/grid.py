@@ -37,6 +37,7 @@ STEPS = (0.01, 0.6)
 NEAR_MODE = 1.0
 """Largest slope in a standardised scale at which the search for the mode ends."""
 FARTHEST = 6.0
+MOST_STEPS = 12
 LEAST_CURVATURE = 0.8
 """A scale is never taken for much less certain than its prior."""
 WIDER = 1.15
@@ -96,24 +97,49 @@ class Density:
 
 
 def mode(
-    model: AreaModel, nation: Nation, start: np.ndarray | None = None
+    model: AreaModel,
+    nation: Nation,
+    start: np.ndarray | None = None,
+    areas: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Most probable scales, their covariance by the curvature there, and the gradients it took.
 
     The way there is found on a part of the areas, which sum to zero among themselves.
+    `areas` takes some of them for good, such as a half that is to predict the other.
     """
-    few = np.arange(0, len(model.codes), max(len(model.codes) // FIRST_LOOK, 1))
-    look, whole = Density(model, nation, few), Density(model, nation)
-    x, guess = np.zeros(whole.n) if start is None else start, np.eye(whole.n)
-    for density, more in ((look, len(model.codes) / few.size), (whole, 1.0)):
-        found = minimize(
-            _downhill, x, (density,), jac=True, method="BFGS",
-            options={"gtol": NEAR_MODE, "maxiter": 30, "hess_inv0": guess},
-        )  # fmt: skip
-        x = np.clip(found.x, -FARTHEST, FARTHEST)
-        steps = STEP * np.clip(np.sqrt(np.diag(found.hess_inv)), *STEPS)
-        guess = _covariance(density, x, steps, more)
-    return x, guess, look.passes + whole.passes
+    every = np.arange(len(model.codes)) if areas is None else areas
+    few = every[:: max(every.size // FIRST_LOOK, 1)]
+    look, whole = Density(model, nation, few), Density(model, nation, areas)
+    found = minimize(
+        _downhill, np.zeros(whole.n) if start is None else start, (look,), jac=True, method="BFGS",
+        options={"gtol": NEAR_MODE, "maxiter": 30},
+    )  # fmt: skip
+    x = np.clip(found.x, -FARTHEST, FARTHEST)
+    steps = STEP * np.clip(np.sqrt(np.diag(found.hess_inv)), *STEPS)
+    spread = _covariance(look, x, steps, every.size / few.size)
+    x, spread = _newton(whole, x, spread)
+    spread = _covariance(whole, x, STEP * np.clip(np.sqrt(np.diag(spread)), *STEPS), 1.0)
+    return x, spread, look.passes + whole.passes
+
+
+def _newton(density: Density, x: np.ndarray, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mode from nearby by steps of an inverse curvature that learns on the way (BFGS)."""
+    value, slope = density.with_gradient(x)
+    for _ in range(MOST_STEPS):
+        step = inverse @ slope
+        if step @ slope < NEAR_MODE**2 * STEP**2:
+            break
+        farther = np.clip(x + step, -FARTHEST, FARTHEST)
+        new, there = density.with_gradient(farther)
+        if new < value:  # curvature too small: half the step, and learn from it all the same
+            inverse = 0.5 * inverse
+            continue
+        move, change = farther - x, slope - there
+        if (along := move @ change) > 0:
+            left = np.eye(x.size) - np.outer(move, change) / along
+            inverse = left @ inverse @ left.T + np.outer(move, move) / along
+        x, value, slope = farther, new, there
+    return x, inverse
 
 
 def _covariance(density: Density, x: np.ndarray, steps: np.ndarray, more: float) -> np.ndarray:

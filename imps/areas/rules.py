@@ -40,6 +40,7 @@ class Given:
     components : mapping to ndarray (area, year), persons a year
     regions : ndarray (area) of str
     mobility : ndarray (sex, age), moves a person a year, or None
+    moves : DataFrame (area by first age of a group), moves a year, or None
     by_region : DataFrame or None
     """
 
@@ -47,6 +48,7 @@ class Given:
     components: Mapping[str, np.ndarray]
     regions: np.ndarray
     mobility: np.ndarray | None
+    moves: pd.DataFrame | None
     by_region: pd.DataFrame | None
 
     def rolled(self, year: int) -> np.ndarray | None:
@@ -88,14 +90,12 @@ def stocks_by_rule(
         if empty.size:
             at = [f"{SEXES[s]} {a}" for s, a in empty]
             found.add("AREA_EMPTY", file="population", what=f"the {name} population", cells=at)
-    mobility = given.mobility if given.mobility is not None else np.ones(census.shape[1:])
-    if given.mobility is None:
-        notes.append("Internal moves are laid out over ages as the population is.")
+    mobility = _mobility(given, structure, notes)
     if given.components["last_repeated"][0]:
         notes.append(f"Components of {last} are those of {last - 1}.")
     return {
         "base": base, "rolled_forward": rolled, "census": census, "structure": structure,
-        "mobility": np.broadcast_to(mobility, census.shape),
+        "mobility": mobility,
     }, notes  # fmt: skip
 
 
@@ -114,6 +114,24 @@ def _base(
     )
     ratio = national / np.maximum(later.sum(axis=0), 1.0)
     return raked(later * ratio, totals / totals.sum() * national.sum(), national)
+
+
+def _mobility(given: Given, structure: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Moves a person a year, (area, sex, age): of the nation, drawn to the area's age groups."""
+    national = np.ones(structure.shape[1:]) if given.mobility is None else given.mobility
+    if given.mobility is None and given.moves is None:
+        notes.append("Internal moves are laid out over ages as the population is.")
+    if given.moves is None:
+        return np.broadcast_to(national, structure.shape)
+    first = given.moves.columns.to_numpy()
+    group = np.searchsorted(first, np.arange(structure.shape[2]), side="right") - 1
+    expected = (structure * national).sum(axis=1)
+    ratio = np.ones(expected.shape)
+    for g in range(first.size):
+        of_age = group == g
+        there = np.maximum(expected[:, of_age].sum(axis=1), 1e-9)
+        ratio[:, of_age] = (given.moves.to_numpy(float)[:, g] / there)[:, None]
+    return national * ratio[:, None]
 
 
 def _last(

@@ -43,7 +43,8 @@ def plot_area_funnel(fit: AreaFit, *, ax: Axes | None = None, theme: str = "offi
     ax.scatter(table["population"], table["gap_percent"], s=12, color=page.colour(0), linewidth=0)
     ax.set_xscale("log")
     zero_line(ax, vertical=False)
-    ends = table.sort_values("gap_percent").iloc[np.r_[:NAMED, -NAMED:0]]
+    by_gap = table.sort_values("gap_percent")
+    ends = pd.concat([by_gap[:NAMED], by_gap[NAMED:][-NAMED:]])
     for row in ends.itertuples():
         ax.annotate(str(row.name), (float(row.population), float(row.gap_percent)), xytext=(4, 0),
                     textcoords="offset points", fontsize=page.font - 1, color=INK)  # fmt: skip

@@ -96,13 +96,17 @@ def place_figures(figures: dict[str, Figure]) -> dict[str, list[dict[str, Any]]]
     """Figures by section, as data with their text alternatives."""
     out: dict[str, list[dict[str, Any]]] = {section: [] for section, _ in SECTIONS}
     for name, figure in figures.items():
-        data = figure_png(figure)
-        width, height = struct.unpack(">II", data[16:24])  # header of a PNG
-        alt = getattr(figure, "alt", "") or FIGURE_TEXTS[name]
-        shown = {"name": name.replace("_", " "), "alt": alt, "width": width, "height": height}
-        shown["data"] = base64.b64encode(data).decode("ascii")
-        out[SECTION_OF_FIGURE.get(name, "further")].append(shown)
+        out[SECTION_OF_FIGURE.get(name, "further")].append(shown_figure(name, figure))
     return out
+
+
+def shown_figure(name: str, figure: Figure) -> dict[str, Any]:
+    """A figure as data with its text alternative."""
+    data = figure_png(figure)
+    width, height = struct.unpack(">II", data[16:24])  # header of a PNG
+    alt = getattr(figure, "alt", "") or FIGURE_TEXTS[name]
+    shown = {"name": name.replace("_", " "), "alt": alt, "width": width, "height": height}
+    return {**shown, "data": base64.b64encode(data).decode("ascii")}
 
 
 def figure_png(figure: Figure) -> bytes:

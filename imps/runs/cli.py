@@ -413,6 +413,33 @@ def replicate(
 
 
 @app.command()
+def areas(
+    case: Annotated[str, typer.Argument(help="Case with areas: shipped, or a project folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for table, pages and record.")],
+    area: Annotated[
+        list[str] | None, typer.Option(help="Code or name of an area that gets a page; repeat it.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    draws: Annotated[int, typer.Option(help="Joint draws.")] = 1000,
+    workers: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder of finished draws; the same command goes on there.")
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Share the gaps of all areas of a case among their sources, coherent with the nation."""
+    with _refusals():
+        from imps.runs.areas import run_areas
+
+        made = run_areas(case, out=out, seed=seed, areas=area or (), draws=draws, workers=workers,
+                         keep=keep, force=force, say=_teller(quiet))  # fmt: skip
+    if not quiet:
+        typer.echo(repr(made))
+    raise typer.Exit(0 if made.verdict.passed else NOT_TO_BE_USED)
+
+
+@app.command()
 def doctor() -> None:
     """Check the installation: versions, libraries, and an exact answer that is known."""
     with _refusals():

@@ -1,0 +1,297 @@
+"""Many areas at once: known truth, half of the areas held out, cost.
+
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py held-out
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py truth model 3
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py speed
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py workers
+
+Known truth: the 331 areas of the shipped case in their real sizes; the nation's errors are one
+draw of its fit, areas' errors are drawn from the model at given scales ("model"), with national
+errors that lie by other shares ("shares"), or with deviations of t(3) besides ("heavy"); fitted
+as any areas are, and one by one, without each other, with scales integrated over their
+priors ("alone"). Held out: scales and patterns from one half, the contrasts of the other
+predicted. Rows are appended to results/areas.csv; those of the cost to results/speed.csv.
+"""
+
+import resource
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+from results_file import append
+from scipy.special import logsumexp
+
+import imps
+from imps.areas.deviations import AreaModel, area_model
+from imps.areas.fit import AreaFit, errors_of, joint
+from imps.areas.grid import mode
+from imps.areas.message import CELLS, Nation, message
+from imps.areas.nation import national_draws
+from imps.areas.priors import DEVIATIONS, N_PATTERNS, SOURCES, area_priors
+from imps.areas.sizes import Contrasts, contrasts
+
+CASE = "england-wales-2011-2021"
+TRUE = {
+    "area_immigration_level": 0.25, "area_immigration_young": 0.15, "area_immigration_shape": 0.35,
+    "area_emigration_level": 0.17, "area_emigration_young": 0.17, "area_emigration_shape": 0.35,
+    "area_internal": 0.06, "area_cells": 1.06, "pattern_immigration": 0.4,
+    "pattern_emigration": 0.5, "pattern_net_moves": 0.2,
+}  # fmt: skip
+"""Scales of the simulated areas, about those that the real ones teach."""
+OTHER_SHARES, DEGREES = 0.4, 3
+DRAWS, ALONE_POINTS, Z90 = 400, 24, 1.645
+KINDS = ("model", "shares", "heavy")
+MEN_18_29 = slice(4, 12)
+
+
+def prepared() -> tuple[imps.Fit, imps.Areas, Contrasts, AreaModel, np.ndarray]:
+    """The nation, its areas, their contrasts and model, and the nation's draws."""
+    case = imps.load_case(CASE)
+    nation = imps.fit(imps.linear_model(case.sources, imps.default_priors()), seed=1)
+    areas = imps.load_areas(CASE, nation=nation)
+    compared = contrasts(areas, nation.model)
+    every = national_draws(nation.model, nation.latents(), compared.cells)
+    return nation, areas, compared, area_model(compared, area_priors()), every
+
+
+def held_out() -> None:
+    """Contrasts of one half predicted by the other, both ways."""
+    _, _, _, model, every = prepared()
+    nation = errors_of(every)
+    half = np.random.default_rng(3).permutation(len(model.codes))
+    for name, (taught, asked) in {
+        "first by second": (half[165:], half[:165]),
+        "second by first": (half[:165], half[165:]),
+    }.items():
+        x, _, _ = mode(model, nation, areas=np.sort(taught))
+        k = model.learnt.size
+        scales, u = model.scales(x[:k]), model.pattern_scales(x[k:])
+        said = message(model, scales, np.sort(taught))
+        prior = nation.with_patterns(model, u)
+        c = prior @ np.linalg.inv(np.eye(len(prior)) + said.precision @ prior)
+        mean = nation.mean + c @ (said.linear - said.precision @ nation.mean)
+        rows = np.array([predicted(model, scales, r, mean, c) for r in asked])
+        append("areas", [
+            row("held out", name, "areas", quantity, value)
+            for quantity, value in {
+                "total inside 90 %": (np.abs(rows[:, 0]) < Z90).mean(),
+                "men 18-29 inside 90 %": (np.abs(rows[:, 1]) < Z90).mean(),
+                "cells inside 90 %": rows[:, 2].mean(),
+                "sd of z of totals": rows[:, 0].std(),
+            }.items()
+        ])  # fmt: skip
+
+
+def predicted(
+    model: AreaModel, scales: np.ndarray, r: int, mean: np.ndarray, c: np.ndarray
+) -> tuple[float, float, float]:
+    """z of the total and of young men, and the share of cells inside their 90 per cent."""
+    a = np.concatenate([np.diag(x) for x in model.design[r]], axis=1)
+    gamma = model.covariances(r, scales).sum(axis=0) + a @ c @ a.T
+    gamma += np.diag(scales[CELLS] ** 2 * model.noise[r])
+    e, at = model.contrast[r] - a @ mean, MEN_18_29
+    inside = np.abs(e) < Z90 * np.sqrt(np.diag(gamma))
+    return (e.sum() / np.sqrt(gamma.sum()), e[at].sum() / np.sqrt(gamma[at, at].sum()),
+            inside.mean())  # fmt: skip
+
+
+def simulated(
+    kind: str, seed: int, compared: Contrasts, model: AreaModel, every: np.ndarray
+) -> tuple[Contrasts, AreaModel, np.ndarray]:
+    """Contrasts and model of simulated gaps, and the true contributions (area, source, cell)."""
+    rng = np.random.default_rng(seed)
+    v = every[rng.integers(len(every))]
+    rows = model.priors
+    scales = np.array([TRUE.get(row.name, row.median) for row in rows])
+    local, patterns = scales[:-N_PATTERNS], scales[-N_PATTERNS:]
+    u = [s * (f @ rng.standard_normal(f.shape[1]))
+         for s, f in zip(patterns, model.patterns, strict=True)]  # fmt: skip
+    n_areas, n = model.contrast.shape
+    d = np.stack([model.prior_draws(r, local, 1, rng)[..., 0] for r in range(n_areas)])
+    shares = compared.shares
+    if kind == "heavy":
+        factor = np.sqrt(DEGREES / rng.chisquare(DEGREES, (n_areas, len(DEVIATIONS))))
+        d *= factor[..., None] / np.sqrt(DEGREES)
+    if kind != "model":
+        shares = shares * np.exp(OTHER_SHARES * rng.standard_normal((n_areas, 3, 1)))
+        shares = shares / shares.sum(axis=0)
+    q = np.stack([model.covariances(r, local) for r in range(n_areas)])
+    for k in range(len(DEVIATIONS)):
+        d[:, k] -= q[:, k] @ np.linalg.solve(q[:, k].sum(axis=0), d[:, k].sum(axis=0))
+    e = local[CELLS] * np.sqrt(model.noise) * rng.standard_normal((n_areas, n))
+    e -= model.noise / model.noise.sum(axis=0) * e.sum(axis=0)
+    w = compared.reference
+    true = np.empty((n_areas, len(SOURCES), n))
+    true[:, 0] = shares[:, 0] * v[0] + d[:, 0]
+    for j in (1, 2):
+        true[:, j] = shares[:, j] * v[j] + (shares[:, j] - w) * u[j - 1] + d[:, j]
+    true[:, 3] = compared.net * u[2] + d[:, 3]
+    true[:, 4], true[:, 5] = w * v[3] + d[:, 4], w * v[4] + e
+    gap = true.sum(axis=1)
+    found = replace(compared, gap=gap)
+    return found, replace(model, contrast=found.contrast), true
+
+
+def truth(kind: str, sets: int, first: int = 1) -> None:
+    """Cover and error by source of simulated areas, together and alone."""
+    nation, areas, compared, model, every = prepared()
+    for seed in range(first, first + sets):
+        start = time.process_time()
+        made, own, true = simulated(kind, seed, compared, model, every)
+        fit = joint(nation, areas, made, own, seed=seed, draws=DRAWS)
+        totals, real = fit.totals, true.sum(axis=2)
+        mean, sd = alone(made, own, errors_of(every), every)
+        parts = {name: [i] for i, name in enumerate(SOURCES)} | {"external": [1, 2]}
+        inside = np.stack([_inside(fit.contributions(c), true[r])
+                           for r, c in enumerate(fit.codes)])  # fmt: skip
+        for name, at in parts.items():
+            t, x = real[:, at].sum(axis=1), totals[:, at].sum(axis=1)
+            low, high = np.quantile(x, [0.05, 0.95], axis=1)
+            a, s = mean[name], sd[name]
+            values = {
+                "cover 90 %": ((low < t) & (t < high)).mean(),
+                "cover 90 % alone": (np.abs(a - t) < Z90 * s).mean(),
+                "RMSE joint / alone": np.sqrt(((x.mean(axis=1) - t) ** 2).mean()
+                                              / ((a - t) ** 2).mean()),
+            }  # fmt: skip
+            if name in SOURCES:
+                values["cover 90 % of cells"] = inside[:, SOURCES.index(name)].mean()
+            append("areas", [row(f"known truth, {kind}", f"set {seed}", name, q, value)
+                             for q, value in values.items()])  # fmt: skip
+        cpu = time.process_time() - start
+        append("areas", [row(f"known truth, {kind}", f"set {seed}", "areas", "CPU seconds", cpu)])
+
+
+def _inside(draws: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Share of cells of each source inside their 90 per cent intervals, (source)."""
+    low, high = np.quantile(draws, [0.05, 0.95], axis=-1)
+    return ((low < true) & (true < high)).mean(axis=1)
+
+
+def alone(
+    compared: Contrasts, model: AreaModel, nation: Nation, every: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Mean and sd of each source of each area from its own gap and the nation only.
+
+    Scales have their priors, weighed by the area's own evidence; no other area is seen.
+    """
+    rng = np.random.default_rng(0)
+    h = rng.standard_normal((ALONE_POINTS, model.learnt.size + N_PATTERNS))
+    k, n = model.learnt.size, model.n_cells
+    v_mean, v_cov = every.mean(axis=0), [np.cov(every[:, j].T) for j in range(5)]
+    names = (*SOURCES, "external")
+    out = {name: np.zeros(len(model.codes)) for name in names}
+    spread = {name: np.zeros(len(model.codes)) for name in names}
+    for r in range(len(model.codes)):
+        w = compared.reference[r]
+        lies = [*compared.shares[r], np.zeros(n), w, w]
+        home = [0, 1, 2, None, 3, 4]
+        log, means, variances = np.empty(ALONE_POINTS), [], []
+        for p in range(ALONE_POINTS):
+            scales, u = model.scales(h[p, :k]), model.pattern_scales(h[p, k:])
+            prior = [*model.covariances(r, scales), np.diag(scales[CELLS] ** 2 * model.noise[r])]
+            at = np.zeros((len(SOURCES), n))
+            for i, j in enumerate(home):
+                if j is not None:
+                    prior[i] = prior[i] + lies[i][:, None] * v_cov[j] * lies[i]
+                    at[i] = lies[i] * v_mean[j]
+            for i, (a, s, f) in enumerate(zip(model.design[r], u, model.patterns, strict=True), 1):
+                g = s * a[:, None] * f
+                prior[i] = prior[i] + g @ g.T
+            gamma = np.sum(prior, axis=0)
+            e = compared.gap[r] - at.sum(axis=0)
+            inverse = np.linalg.inv(gamma)
+            log[p] = -0.5 * (e @ inverse @ e + np.linalg.slogdet(gamma)[1])
+            rows = np.stack([x.sum(axis=0) for x in prior])
+            rows = np.vstack([rows, rows[1] + rows[2]])
+            own = np.array([x.sum() for x in prior])
+            own = np.append(own, own[1] + own[2])
+            base = np.append(at.sum(axis=1), at[1:3].sum())
+            means.append(base + rows @ inverse @ e)
+            variances.append(own - np.einsum("ij,jk,ik->i", rows, inverse, rows))
+        weight = np.exp(log - logsumexp(log))
+        m = weight @ np.array(means)
+        var = weight @ (np.array(variances) + (np.array(means) - m) ** 2)
+        for i, name in enumerate(names):
+            out[name][r], spread[name][r] = m[i], np.sqrt(var[i])
+    return out, spread
+
+
+def speed() -> None:
+    """CPU seconds of all areas at once, nation included, and of a loop over single areas."""
+    start = time.process_time()
+    nation, areas, compared, model, every = prepared()
+    before = time.process_time()
+    fit = joint(nation, areas, compared, model, seed=1, draws=1000)
+    drawn = time.process_time()
+    fit.totals  # noqa: B018  (all attributions)
+    done = time.process_time()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    alone(compared, model, errors_of(every), every)
+    looped = time.process_time()
+    values = {
+        "CPU seconds, nation and tables": before - start,
+        "CPU seconds, 1,000 joint draws": drawn - before,
+        "CPU seconds, all attributions": done - drawn,
+        "CPU seconds, all": done,
+        "peak GB": peak,
+        "effective share of points": fit.points.effective,
+        "CPU seconds, loop of single areas": looped - done,
+        "largest difference to the nation, persons": apart(fit),
+    }
+    append("speed", [{"case": CASE, "way": "areas", "quantity": q, "value": round(v, 9)}
+                     for q, v in values.items()])  # fmt: skip
+
+
+def apart(fit: AreaFit) -> float:
+    """Persons by which areas differ from the nation, in any source, cell and draw."""
+    total = sum(fit.contributions(code) for code in fit.codes)
+    v = fit.national.transpose(1, 2, 0)
+    pairs = [(total[0], v[0]), (total[1], v[1]), (total[2], v[2]), (total[4], v[3]),
+             (total[5], v[4]), (total[3], 0.0)]  # fmt: skip
+    return max(float(np.abs(a - b).max()) for a, b in pairs)
+
+
+def workers() -> None:
+    """CPU of points and draws in two processes against one, and whether the draws are the same."""
+    nation, areas, compared, model, _ = prepared()
+    times = {}
+    draws = {}
+    for name, client in {"here": None, "2 processes": ProcessPoolExecutor(2)}.items():
+        start, wall = _cpu(), time.perf_counter()
+        fit = joint(nation, areas, compared, model, seed=1, draws=200, client=client)
+        draws[name] = fit.totals
+        if client is not None:
+            client.shutdown()
+        times[name] = (_cpu() - start, time.perf_counter() - wall)
+    values = {
+        "efficiency, CPU here over all CPU of 2 processes": times["here"][0]
+        / times["2 processes"][0],
+        "wall seconds here": times["here"][1],
+        "wall seconds, 2 processes": times["2 processes"][1],
+        "draws are the same": float(np.array_equal(draws["here"], draws["2 processes"])),
+    }
+    append("areas", [row("workers", "331 areas, 200 draws", "areas", q, v)
+                     for q, v in values.items()])  # fmt: skip
+
+
+def _cpu() -> float:
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    used = [resource.getrusage(kind) for kind in kinds]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def row(study: str, part: str, source: str, quantity: str, value: float) -> dict[str, object]:
+    """One row of results/areas.csv."""
+    return {"study": study, "part": part, "source": source, "quantity": quantity,
+            "value": round(float(value), 4)}  # fmt: skip
+
+
+if __name__ == "__main__":
+    what, *rest = sys.argv[1:]
+    if what == "truth":
+        truth(rest[0], int(rest[1]), *(int(x) for x in rest[2:]))
+    else:
+        {"held-out": held_out, "speed": speed, "workers": workers}[what]()

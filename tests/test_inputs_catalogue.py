@@ -924,7 +924,8 @@ def test_G01_calendar_years_beside_mid_years(tmp_path):
     found = [f for f in log.of("PERIOD_MISMATCH") if f.file.endswith("flows.csv")]
     message = contract(found[0], file="flows.csv", column="year", text="calendar-year")
     assert found[0].outcome == ASK and "calendar_to_mid_year" in message
-    settled = check_between(tables, Account(calendar_to_mid_year=MEAN_OF_CALENDAR_YEARS))
+    account = Account(calendar_to_mid_year=MEAN_OF_CALENDAR_YEARS, year_ends="06-30")
+    settled = check_between(tables, account)
     assert settled.passed and the(settled, "PERIOD_CONVERTED", CONVERT)
 
 
@@ -1255,7 +1256,7 @@ def test_J04_births_by_calendar_year(tmp_path):
     tables[1] = accepted(path, "births", period="calendar-year")
     message = contract(the(check_between(tables), "PERIOD_MISMATCH", ASK), file=str(path))
     assert "calendar_to_mid_year" in message
-    declared = Account(calendar_to_mid_year=MEAN_OF_CALENDAR_YEARS)
+    declared = Account(calendar_to_mid_year=MEAN_OF_CALENDAR_YEARS, year_ends="06-30")
     assert check_between(tables, declared).passed
 
 

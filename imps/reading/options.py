@@ -196,7 +196,7 @@ def read_options(given: Mapping[str, Any], log: Collector, kind: str = "") -> Re
     So do options that a table of this kind does not use: they would change nothing.
     """
     for name, kinds in USED_BY.items():
-        if kind and kind not in kinds and given.get(name) is not None:
+        if kind and kind not in kinds and given.get(name):
             log.add("OPTION_UNUSED", column=name, texts=[given[name]], name=name, kind=kind,
                     kinds=kinds)  # fmt: skip
     stated = {name: value for name, value in given.items() if value is not None}

@@ -159,7 +159,7 @@ def test_single_ages_of_groups_keep_every_sum_and_are_never_negative():
     np.testing.assert_allclose(laid, [[1.5, 1.5, 1.0], [1.5, 1.5, 1.0]])
 
 
-def test_nothing_shown_is_finer_than_what_was_published(country):
+def test_nothing_shown_is_finer_than_what_was_published(country, tmp_path):
     sources = account(country, **CLOSING["five-year persons"])
     fit = imps.fit(imps.linear_model(sources, imps.default_priors()), seed=1, draws=50, chains=2)
     attribution, reconciliation = imps.attribute(fit), imps.reconcile(fit)
@@ -177,6 +177,9 @@ def test_nothing_shown_is_finer_than_what_was_published(country):
     assert set(cells["first_age"]) == groups and cells["last_age"].max() == OPEN
     census = imps.residuals(fit).cells.query("panel == 'census'")
     assert len(census) == 18
+    fit.save(tmp_path / "fit.nc")
+    again = imps.load_fit(tmp_path / "fit.nc").model.sources
+    assert again.deaths.cells == sources.deaths.cells and again.base.cells == sources.base.cells
     tables = imps.tables.run.run_tables(fit, attribution, reconciliation, imps.check(fit))
     assert "attribution_by_sex" not in tables
     assert set(tables["closure_by_sex_and_age"].to_frame()["sex"]) == {"both"}

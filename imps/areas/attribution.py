@@ -69,6 +69,7 @@ def attribution_of(fit: AreaFit, code: str) -> Attribution:
         period=fit.period,
         verdict=fit.verdict,
         passed=fit.verdict.passed,
+        detail=Detail(True, tuple(int(a) for a in ages)),
         words=replace(
             fit.words, unit=type(fit.words.unit).of(float(fit.contrasts.census[r].sum()))
         ),

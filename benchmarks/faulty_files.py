@@ -58,8 +58,10 @@ def cell(change: Callable[[str], str], *kinds: str) -> Fault:
         frame = project.table(name)
         column, row = _figure(frame), int(rng.integers(len(frame)))
         old = frame.loc[row, column]
+        if not old:
+            return None
         new = change(old)
-        if not old or new == old or (old.strip("-0.") == "" and new.strip("-0.") == ""):
+        if new == old or (old.strip("-0.") == "" and new.strip("-0.") == ""):
             return None
         frame.loc[row, column] = new
         return project.with_table(name, frame)

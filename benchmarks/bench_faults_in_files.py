@@ -1,6 +1,7 @@
 """Projects of files with one random fault each: is it refused, warned about, or silent?
 
-Three projects: two cases of the package, and a simulated country. A fault is drawn by kind
+Four projects: two cases of the package, a simulated country with a survey, and a fictitious
+one with a population register. A fault is drawn by kind
 (`faulty_files.FAULTS`), each kind in turn, and drawn anew where it changes nothing. What
 `imps check` says is compared with what it says of the right project:
 
@@ -30,14 +31,14 @@ from pathlib import Path
 
 import numpy as np
 from faulty_files import FAULTS
-from right_files import Project, clean_project, shipped_project
+from right_files import Project, clean_project, register_project, shipped_project
 
 from imps.project import check as project_check
 from imps.project.check import ImportReport, check_project
 from imps.reading.findings import WARN, ImportLog
 from imps.reading.table import Table, inspect_table
 
-PROJECTS = ("uk_1991_2001", "england_wales_2011_2021", "simulated")
+PROJECTS = ("uk_1991_2001", "england_wales_2011_2021", "simulated", "register")
 OUTCOMES = ("refused", "warned", "equal", "silent", "crashed")
 SMALLEST, LARGEST = 20e3, 60e6
 SIMULATED = 2.7e6
@@ -70,7 +71,9 @@ project_check.inspect_table = Reading()  # type: ignore[attr-defined]
 
 @cache
 def right_project(name: str) -> Project:
-    """One of the three projects."""
+    """One of the projects."""
+    if name == "register":
+        return register_project()
     return clean_project(SIMULATED, seed=1) if name == "simulated" else shipped_project(name)
 
 

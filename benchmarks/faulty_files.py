@@ -58,8 +58,10 @@ def cell(change: Callable[[str], str], *kinds: str) -> Fault:
         frame = project.table(name)
         column, row = _figure(frame), int(rng.integers(len(frame)))
         old = frame.loc[row, column]
+        if not old:
+            return None
         new = change(old)
-        if not old or new == old or (old.strip("-0.") == "" and new.strip("-0.") == ""):
+        if new == old or (old.strip("-0.") == "" and new.strip("-0.") == ""):
             return None
         frame.loc[row, column] = new
         return project.with_table(name, frame)
@@ -134,6 +136,16 @@ def _exchanged(column: str, one: str, two: str, whole: bool = False) -> Any:
         at = pd.Series(True, frame.index) if whole else _series(frame, rng)
         frame.loc[at, column] = frame.loc[at, column].map(lambda v: {one: two, two: one}.get(v, v))
         return frame
+
+    return change
+
+
+def _flows_exchanged(whole: bool) -> Any:
+    """Directions exchanged, by whichever words a file has for them."""
+
+    def change(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
+        pair = ("in", "out") if "in" in set(frame["flow"]) else ("immigration", "emigration")
+        return _exchanged("flow", *pair, whole)(frame, rng)  # type: ignore[no-any-return]
 
     return change
 
@@ -462,8 +474,8 @@ def _total(factor: float) -> Any:
 
 
 FLOWS = ("survey_flows", "survey_totals")
-BY_SEX = ("population", "births", "deaths")
-BY_FLOW = ("survey_flows", "survey_totals", "total_migration", "flow_schedule")
+BY_SEX = ("population", "births", "deaths", "streams")
+BY_FLOW = ("survey_flows", "survey_totals", "total_migration", "flow_schedule", "streams")
 
 FAULTS: dict[str, Fault] = {
     # figures
@@ -488,9 +500,8 @@ FAULTS: dict[str, Fault] = {
     "births of a year x 10": year(lambda v: _scaled(v, 10), "births"),
     "year in thousands": year(lambda v: f"{float(v) / 1000:.0f}"),
     "year copied": rows(_year_copied, many=True),
-    "flows exchanged in a year": rows(_exchanged("flow", "immigration", "emigration"), *BY_FLOW),
-    "flows exchanged throughout": rows(
-        _exchanged("flow", "immigration", "emigration", True), *BY_FLOW),
+    "flows exchanged in a year": rows(_flows_exchanged(False), *BY_FLOW),
+    "flows exchanged throughout": rows(_flows_exchanged(True), *BY_FLOW),
     "sexes swapped in a year": rows(_exchanged("sex", *SEXES), *BY_SEX),
     "sexes swapped throughout": rows(_exchanged("sex", *SEXES, True), *BY_SEX),
     "ages shifted in a year": rows(_ages_shifted, "population", "deaths"),

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 SHIPPED = Path(__file__).parents[1] / "imps" / "shipped"
+TEMPLATES = Path(__file__).parents[1] / "imps" / "project" / "template"
 SEXES = ("male", "female")
 GROUPS = {"0-14": (0, 15), "15-24": (15, 25), "25-44": (25, 45), "45-64": (45, 65), "65+": (65, 91)}
 GROUPS_OF_SMALL = {"0-14": (0, 15), "15-44": (15, 45), "45+": (45, 91)}
@@ -66,9 +67,19 @@ class Project:
 
 def shipped_project(name: str) -> Project:
     """A case of the package as text."""
-    folder = SHIPPED / name
+    return folder_project(SHIPPED / name)
+
+
+def register_project() -> Project:
+    """A fictitious country whose migration is registered by single age, as text."""
+    return folder_project(TEMPLATES / "register")
+
+
+def folder_project(folder: Path) -> Project:
+    """A project folder as text."""
     files: dict[str, str | bytes] = {
-        p.name: p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.csv"))
+        p.relative_to(folder).as_posix(): p.read_text(encoding="utf-8")
+        for p in sorted(folder.rglob("*.csv"))
     }
     return Project((folder / "settings.toml").read_text(encoding="utf-8"), files)
 

@@ -281,7 +281,8 @@ def rates(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                     yield Doubt(
                         "RATE_UNLIKELY", table, table.value, f"{total:,.0f}",
                         f"{year}: {total:,.0f} {table.kind} beside {people:,.0f} {who}, "
-                        f"{rate:.4f} each; expected {low} to {high}", abs(np.log(rate / low)),
+                        f"{rate:.4f} each; expected {low} to {high}",
+                        abs(np.log(max(rate, low / 1e3) / low)),
                     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ USUAL_CHANGES: Final = MappingProxyType(
         "population": 0.04, "population_totals": 0.01, "births": 0.04, "deaths": 0.05,
         "vital_totals": 0.05, "survey_flows": 0.12, "survey_totals": 0.12,
         "total_migration": 0.12, "administrative_flows": 0.15, "flow_schedule": 0.15,
-        "stocks": 0.08, "born_before": 0.04,
+        "stocks": 0.08, "born_before": 0.04, "streams": 0.12,
     }
 )  # fmt: skip
 """Relative change from year to year, one standard deviation, that no one wonders at.
@@ -229,7 +229,7 @@ def _people_a_contact(cells: Cells) -> float:
 def copied_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """Two years with the same figures."""
     for table in tables:
-        series = list(_series([table], "flow_schedule"))
+        series = list(_series([table]))
         for cells in series:
             for first, t, size, chance in identical_years(cells.values):
                 if chance <= COPIED:
@@ -259,7 +259,8 @@ def _sexes_copied(cells: Cells) -> Iterator[Doubt]:
 
 
 def _copy(cells: Cells, t: int, source: str, size: int) -> Doubt:
-    refused = size >= LEAST_IDENTICAL and cells.table.options.jumps != "accepted"
+    may_repeat = cells.table.options.jumps == "accepted" or cells.table.kind == "flow_schedule"
+    refused = size >= LEAST_IDENTICAL and not may_repeat
     year = f"{cells.years[t]} {cells.series}".strip()
     return Doubt(
         "YEARS_IDENTICAL" if refused else "YEARS_IDENTICAL.few", cells.table, "year",

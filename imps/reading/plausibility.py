@@ -39,7 +39,7 @@ SMOOTHED: Final = 9
 """Single ages, of both sexes together, over which a factor by age is smoothed."""
 
 YOUNG: Final = 8
-"""Age from which the deaths of a cohort change smoothly from year to year."""
+"""Age from which mortality changes smoothly from age to age."""
 
 LEAST_AGES: Final = 15
 """Ages from which a table counts as one of single ages: fewer say little of each other."""
@@ -260,10 +260,10 @@ def unlikely_cells(
         by_age = beside(values, 2, ends=False)
         by_age[..., -2:] = np.nan  # the open group is no neighbour
         cohorts = [along_cohorts(values, 1), along_cohorts(values, -1)]
-        if cells.table.kind == "deaths":
-            for said in cohorts:
-                said[..., :YOUNG] = np.nan  # mortality falls too steeply there to follow a cohort
         predictions += [by_age, *cohorts]
+        if cells.table.kind == "deaths":
+            for said in predictions[1:]:
+                said[..., :YOUNG] = np.nan  # mortality falls too steeply there from age to age
     return doubt(values, predictions, by_age=cells.single_ages, usual=usual,
                  dispersion=dispersion)  # fmt: skip
 

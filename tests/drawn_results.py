@@ -4,12 +4,15 @@ Draws are normal quantiles in a fixed order, no random numbers and no fit, so th
 figure changes only when the code that draws it does.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.stats import norm
 
 from imps.results.attribution import Attribution
+from imps.results.chain import ChainResults
 from imps.results.predictive import Coverage, LexisSurface, Predictive
 from imps.results.reconciliation import Reconciliation
 from imps.results.verdict import Verdict
@@ -184,3 +187,17 @@ def swings():
     frame["upper95"] = frame["mean"] + 1.96 * frame["sd"]
     frame["swing"] = frame["mean"] - 80e3
     return frame
+
+
+def chain():
+    """Two periods of a chain, alike but for the sign of the second."""
+    first = attribution()
+    turned = {"contributions": -first.contributions, "gap": -first.gap, "exact": None}
+    return ChainResults(
+        attributions={"1991-2001": first, "2001-2011": replace(first, **turned)},
+        reconciliations={},
+        area=first.area,
+        span="mid-1991 to mid-2011",
+        verdict=first.verdict,
+        passed=first.passed,
+    )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -15,8 +16,15 @@ from imps.account.linear import largest_misclosure
 from imps.account.prior_rows import BETWEEN_PERIODS
 from imps.demography.accounting import carry
 from imps.demography.schedules import migration_schedule
-from imps.errors import DefinitionError, NotFittedError, PriorError, SourceError
+from imps.errors import (
+    DefinitionError,
+    NotFittedError,
+    OutputExistsError,
+    PriorError,
+    SourceError,
+)
 from imps.posterior.exact import GaussianPosterior
+from imps.runs.manifest import draws_digest, read_manifest
 from imps.simulation.chains import scenarios_of_chain, simulate_chain
 
 TOP, YEARS, PEOPLE = 40, 5, 4_000_000
@@ -328,3 +336,19 @@ def test_simulated_periods_follow_each_other():
         + two.contributions["census_coverage"]
     )
     assert two.sources.gap == pytest.approx(gap - known, abs=2_000)
+
+
+def test_a_run_of_a_chain_writes_all_and_is_not_overwritten(periods, tmp_path):
+    said = []
+    call = {"out": tmp_path / "out", "draws": 100, "chains": 2, "tables_only": True}
+    found = imps.run_chain(periods[:2], **call, say=said.append)
+    fit = imps.load_fit(tmp_path / "out")
+    assert list(fit.periods) == list(found.attributions)
+    groups = pd.read_csv(tmp_path / "out" / "tables" / "attribution_groups.csv")
+    np.testing.assert_allclose(groups["mean"], found.groups()["mean"], rtol=1e-9)
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest["status"] == "finished" and manifest["periods"] == ["2000-2005", "2005-2010"]
+    assert manifest["draws_sha256"] == draws_digest(fit)
+    assert not (tmp_path / "out.unfinished").exists()
+    with pytest.raises(OutputExistsError):
+        imps.run_chain(periods[:2], **call)

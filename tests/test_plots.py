@@ -337,6 +337,7 @@ PICTURES = {
     "residuals": lambda t: plots.plot_lexis(made.surface(("immigration", "emigration")), theme=t),
     "predictive": lambda t: plots.plot_predictive(made.predictive(), theme=t),
     "coverage": lambda t: plots.plot_coverage(made.coverage(), theme=t),
+    "chain": lambda t: plots.plot_chain(made.chain(), theme=t),
 }
 BASELINES = Path(__file__).parent / "pictures"
 LARGEST_RMS = 2.0

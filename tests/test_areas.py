@@ -115,6 +115,7 @@ def test_the_gradient_is_that_of_the_evidence(areas_model):
     ]
     assert np.isfinite(value) and np.abs(slope).max() > 1
     np.testing.assert_allclose(slope, by_differences, atol=1e-5)
+    np.testing.assert_array_equal(density.pattern_slope(x, density.said(x)), slope[-3:])
 
 
 def test_areas_add_up_to_the_nation_in_every_draw(local, fitted):

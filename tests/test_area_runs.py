@@ -27,7 +27,8 @@ def project(model, tmp_path_factory):
 
 def test_the_command_writes_table_pages_and_record(project, tmp_path):
     out = tmp_path / "results"
-    command = ["areas", str(project), "--out", str(out), "--area", "X02", "--draws", "40"]
+    command = ["areas", str(project), "--out", str(out), "--area", "X02", "--draws", "40",
+               "--ages", "0,20,60"]  # fmt: skip
     done = CliRunner().invoke(app, [*command, "--seed", "3"])
     assert done.exit_code == 0, done.output
     assert "4 areas of United Kingdom" in done.output and "slabs of draws" in done.output

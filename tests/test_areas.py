@@ -13,7 +13,7 @@ import imps
 from imps.areas.deviations import area_model
 from imps.areas.draws import Slab, drawn
 from imps.areas.figures import Areas
-from imps.areas.fit import fit_areas
+from imps.areas.fit import errors_of, fit_areas
 from imps.areas.grid import Density
 from imps.areas.message import CELLS, Nation, evidence, message
 from imps.areas.nation import national_draws
@@ -115,6 +115,7 @@ def test_the_gradient_is_that_of_the_evidence(areas_model):
     ]
     assert np.isfinite(value) and np.abs(slope).max() > 1
     np.testing.assert_allclose(slope, by_differences, atol=1e-5)
+    np.testing.assert_array_equal(density.pattern_slope(x, density.said(x)), slope[-3:])
 
 
 def test_areas_add_up_to_the_nation_in_every_draw(local, fitted):
@@ -262,6 +263,20 @@ def test_the_table_has_a_row_for_each_area_and_source(local):
     assert (table["lower90"] < table["upper90"]).all() and (table["contraction"] < 1).all()
 
 
+def test_the_conflict_is_that_of_letting_areas_speak_of_the_nation(local):
+    found = local.conflict().set_index("source")
+    nation, model = errors_of(local.national), local.model
+    scales = local.scales.to_numpy().mean(axis=0)
+    _, mean, _covariance = conditioned(model, scales[:-3], nation, scales[-3:])
+    n = model.n_cells
+    whole = nation.with_patterns(model, scales[-3:])[: 2 * n, : 2 * n]
+    gain = nation.covariance[: 2 * n, : 2 * n] @ np.linalg.pinv(whole, hermitian=True)
+    after = nation.mean[: 2 * n] + gain @ (mean - np.r_[nation.mean, mean[3 * n :]])[: 2 * n]
+    assert found["mean_with_areas"]["immigration"] == pytest.approx(after[:n].sum(), rel=1e-4)
+    assert found["mean_with_areas"]["emigration"] == pytest.approx(after[n:].sum(), rel=1e-4)
+    assert (found["sd_with_areas"] < found["sd"]).all()
+
+
 @pytest.mark.parametrize("theme", ["official", "paper"])
 def test_figures_draw_the_table(local, theme):
     funnel = imps.plot_area_funnel(local, theme=theme)
@@ -279,6 +294,8 @@ def test_figures_draw_the_table(local, theme):
 def test_finished_slabs_are_kept_and_taken_up_again(local, fitted, made, tmp_path):
     first = fit_areas(fitted, made, seed=4, draws=40, lower_ages=AGES, keep=tmp_path)
     assert np.array_equal(first.totals, local.totals)
+    with first.slabs.open(first.slab_points[0]) as slab:
+        assert slab["deviation"].dims == ("area", "source", "cell", "draw")
     lost = sorted(tmp_path.glob("slab-*.nc"))[0]
     lost.unlink()
     told = []

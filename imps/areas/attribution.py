@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.areas.fit import AreaFit
-from imps.areas.message import CELLS
+from imps.areas.fit import AreaFit, errors_of
+from imps.areas.message import CELLS, message
 from imps.areas.priors import BASE, CENSUS, INTERNAL, N_PATTERNS, REMAINDER, SOURCES
 from imps.intervals import ends, level
 from imps.names import AGE, CHAIN, DRAW, EMIGRATION, IMMIGRATION, SEX, SEXES, SOURCE
+from imps.posterior.workers import one_thread
 from imps.results.attribution import Attribution
 from imps.sources import BY_SEX_AND_AGE
 from imps.sources.detail import Detail
@@ -169,6 +170,41 @@ def departures(fit: AreaFit) -> pd.DataFrame:
         square = left @ np.linalg.solve(gamma, left) / left.size
         rows.append((code, left.sum() / np.sqrt(gamma.sum()), square))
     return pd.DataFrame(rows, columns=["code", "z", "mean_square"])
+
+
+def conflict(fit: AreaFit) -> pd.DataFrame:
+    """What the areas would say of the nation, if they were let: they are not ("cut").
+
+    Returns
+    -------
+    DataFrame
+        `source` (immigration, emigration), `mean` and `sd` of its part of the national gap as it
+        stands, `mean_with_areas` and `sd_with_areas`, persons, and `z`, the shift over the root of
+        the variance that would be gained; beyond 3 the areas contradict the nation. At the mean
+        scales.
+    """
+    model, n = fit.model, fit.model.n_cells
+    scales = fit.scales.to_numpy().mean(axis=0)
+    with one_thread():
+        said = message(model, scales[:-N_PATTERNS])
+    nation = errors_of(fit.national)
+    whole = nation.with_patterns(model, scales[-N_PATTERNS:])
+    moved = nation.covariance @ np.linalg.inv(np.eye(len(whole)) + said.precision @ whole)
+    mean = nation.mean + moved @ (said.linear - said.precision @ nation.mean)
+    covariance = nation.covariance - moved @ said.precision @ nation.covariance
+    rows = []
+    for j, source in enumerate((IMMIGRATION, EMIGRATION)):
+        at = slice(j * n, (j + 1) * n)
+        before, after = nation.covariance[at, at].sum(), covariance[at, at].sum()
+        shift = mean[at].sum() - nation.mean[at].sum()
+        rows.append(
+            {
+                "source": source, "mean": nation.mean[at].sum(), "sd": np.sqrt(before),
+                "mean_with_areas": mean[at].sum(), "sd_with_areas": np.sqrt(after),
+                "z": shift / np.sqrt(before - after),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def area_flags(fit: AreaFit) -> list[str]:

@@ -146,6 +146,12 @@ class AreaFit:
 
         return area_table(self, prob)
 
+    def conflict(self) -> pd.DataFrame:
+        """What areas would say of the nation; see :func:`imps.areas.attribution.conflict`."""
+        from imps.areas.attribution import conflict
+
+        return conflict(self)
+
     def by_age(self, code: str, *, prob: float = 0.90) -> pd.DataFrame:
         """Sources of the gap of one area by sex and age group, with intervals."""
         return self[code].summary(by=("source", "sex", "age"), prob=prob)

@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm, qmc
 
 from imps.areas.deviations import AreaModel
-from imps.areas.message import Message, Nation, evidence, gradient, message
+from imps.areas.message import Message, Nation, evidence, gradient, message, pattern_gradient
 from imps.areas.priors import N_PATTERNS
 from imps.posterior.importance import Proposal, normalised
 from imps.posterior.workers import in_order, one_thread
@@ -84,11 +84,22 @@ class Density:
         prior = self.nation.with_patterns(self.model, self.model.pattern_scales(u))
         return evidence(said, self.nation, prior) - 0.5 * (local @ local + u @ u)
 
+    def said(self, x: np.ndarray) -> Message:
+        """The message of the areas at given scales."""
+        return message(self.model, self.model.scales(x[: self.n_local]), self.areas)
+
+    def pattern_slope(self, x: np.ndarray, said: Message) -> np.ndarray:
+        """Gradient in the scales of the patterns alone, given the message."""
+        u = x[self.n_local :]
+        log_sd = np.array([row.log_sd for row in self.model.priors[-N_PATTERNS:]])
+        scales = self.model.pattern_scales(u)
+        return pattern_gradient(self.model, said, self.nation, scales) * log_sd - u
+
     def with_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Density and its gradient."""
         local, u = x[: self.n_local], x[self.n_local :]
         scales, model = self.model.scales(local), self.model
-        said = message(model, scales, self.areas)
+        said = self.said(x)
         slope = gradient(model, scales, said, self.nation, model.pattern_scales(u), self.areas)
         log_sd = np.array([row.log_sd for row in model.priors])
         free = np.r_[model.learnt, len(log_sd) - N_PATTERNS : len(log_sd)]
@@ -144,9 +155,15 @@ def _newton(density: Density, x: np.ndarray, inverse: np.ndarray) -> tuple[np.nd
 
 def _covariance(density: Density, x: np.ndarray, steps: np.ndarray, more: float) -> np.ndarray:
     """Covariance of the scales by curvature; that of the areas counts `more` times."""
-    at = density.with_gradient(x)[1]
-    rows = [(density.with_gradient(x + e)[1] - at) / e.sum() for e in np.diag(steps)]
-    curvature = -0.5 * (np.array(rows) + np.array(rows).T)
+    at, said, k = density.with_gradient(x)[1], density.said(x), density.n_local
+    second = np.zeros((x.size, x.size))
+    for i, e in enumerate(np.diag(steps)):
+        if i < k:
+            second[i] = (density.with_gradient(x + e)[1] - at) / steps[i]
+            second[k:, i] = second[i, k:]
+        else:
+            second[i, k:] = (density.pattern_slope(x + e, said) - at[k:]) / steps[i]
+    curvature = -0.5 * (second + second.T)
     values, vectors = np.linalg.eigh(more * (curvature - np.eye(x.size)) + np.eye(x.size))
     spread = (vectors / np.clip(values, LEAST_CURVATURE, None)) @ vectors.T
     return 0.5 * (spread + spread.T)

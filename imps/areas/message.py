@@ -181,12 +181,19 @@ def gradient(
         out[CELLS] += np.diag(of_gamma) @ model.noise[r]
     out *= 2 * scales**2
     out[CELLS] += n  # log|s_e^2 sum D|
+    return np.concatenate([out, _of_patterns(model, u, of_prior)])
+
+
+def pattern_gradient(model: AreaModel, said: Message, nation: Nation, u: np.ndarray) -> np.ndarray:
+    """Derivative of the evidence in the logarithm of the patterns' scales: it needs no pass."""
+    return _of_patterns(model, u, _adjoints(model, said, nation, nation.with_patterns(model, u))[2])
+
+
+def _of_patterns(model: AreaModel, u: np.ndarray, of_prior: np.ndarray) -> np.ndarray:
+    n = model.n_cells
     blocks = [slice(j * n, (j + 1) * n) for j in range(N_PATTERNS)]
     pairs = zip(blocks, model.patterns, strict=True)
-    of_patterns = [
-        np.einsum("ck,cd,dk->", f, of_prior[at, at], f, optimize=True) for at, f in pairs
-    ]
-    return np.concatenate([out, 2 * u**2 * np.array(of_patterns)])
+    return 2 * u**2 * np.array([((of_prior[at, at] @ f) * f).sum() for at, f in pairs])
 
 
 def _adjoints(

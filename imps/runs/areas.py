@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 from imps._version import __version__
@@ -13,6 +14,7 @@ from imps.account.linear import linear_model
 from imps.account.priors import default_priors
 from imps.areas.fit import DRAWS, AreaFit, fit_areas
 from imps.areas.shipped import load_areas
+from imps.areas.sizes import LOWER_AGES
 from imps.errors import OutputExistsError
 from imps.posterior.fit import fit
 from imps.report.areas import write_area_reports
@@ -30,6 +32,7 @@ def run_areas(
     seed: int,
     areas: Sequence[str] = (),
     draws: int = DRAWS,
+    lower_ages: tuple[int, ...] = LOWER_AGES,
     workers: int = 1,
     keep: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -44,6 +47,8 @@ def run_areas(
     out : path
         Folder; `areas.csv`, `areas.html`, `area-CODE.html` and `areas.json` are written.
     seed, draws : int
+    lower_ages : tuple of int
+        First ages of the groups by which areas are told apart.
     areas : sequence of str
         Codes or names of areas that get a page of their own.
     workers : int
@@ -70,12 +75,9 @@ def run_areas(
     found = load_areas(case, nation=nation)
     for area in areas:
         found.place(area)
-    if workers > 1:
-        with ProcessPoolExecutor(workers) as client:
-            made = fit_areas(nation, found, seed=seed, draws=draws, client=client, keep=keep,
-                             say=say)  # fmt: skip
-    else:
-        made = fit_areas(nation, found, seed=seed, draws=draws, keep=keep, say=say)
+    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as client:
+        made = fit_areas(nation, found, seed=seed, draws=draws, lower_ages=lower_ages,
+                         client=client, keep=keep, say=say)  # fmt: skip
     target.mkdir(parents=True, exist_ok=True)
     areas_table(made).to_csv(target / "areas.csv")
     write_area_reports(made, target, areas)

@@ -421,6 +421,9 @@ def areas(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
     draws: Annotated[int, typer.Option(help="Joint draws.")] = 1000,
+    ages: Annotated[
+        str, typer.Option(help="First ages of the groups, such as 0,15,30; 23 groups unless told.")
+    ] = "",
     workers: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
     keep: Annotated[
         Path | None, typer.Option(help="Folder of finished draws; the same command goes on there.")
@@ -430,13 +433,21 @@ def areas(
 ) -> None:
     """Share the gaps of all areas of a case among their sources, coherent with the nation."""
     with _refusals():
-        from imps.runs.areas import run_areas
+        from imps.runs.areas import LOWER_AGES, run_areas
 
+        cut = _ages(ages) if ages else LOWER_AGES
         made = run_areas(case, out=out, seed=seed, areas=area or (), draws=draws, workers=workers,
-                         keep=keep, force=force, say=_teller(quiet))  # fmt: skip
+                         lower_ages=cut, keep=keep, force=force, say=_teller(quiet))  # fmt: skip
     if not quiet:
         typer.echo(repr(made))
     raise typer.Exit(0 if made.verdict.passed else NOT_TO_BE_USED)
+
+
+def _ages(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(age) for age in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is no list of ages, such as 0,15,30") from None
 
 
 @app.command()

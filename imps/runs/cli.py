@@ -1,23 +1,31 @@
 """The command line: from a folder of figures to a report, and back from a manifest.
 
 Lines that say what is going on go to standard error, results to standard output. Exit codes
-are the constants below.
+are constants of :mod:`imps.runs.console`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    import pandas as pd
+from imps.runs.cli_joint import areas, chain_of
+from imps.runs.console import (
+    DIFFERENT,
+    NOT_TO_BE_USED,
+    REFUSED,
+    Draws,
+    Force,
+    Quiet,
+    TablesOnly,
+    refusals,
+    show,
+    teller,
+)
 
-REFUSED, USAGE, NOT_TO_BE_USED, DIFFERENT, STOPPED = 1, 2, 3, 4, 130
 EXIT_CODES = (
     "Exit codes: 0 done; 1 refused, with the reason on standard error; 2 wrong usage; "
     "3 done, but the checks say 'do not use'; 4 rerun: came out different; 130 stopped by the user."
@@ -30,57 +38,6 @@ app = typer.Typer(
     help="Explain the gap between a census and the rolled-forward population estimates.",
     epilog=EXIT_CODES,
 )
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the results of an earlier run.")]
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Errors as one message on standard error, without a traceback, and their exit code."""
-    from imps.errors import ImpsError
-
-    try:
-        yield
-    except (ImpsError, OSError) as error:
-        _refuse(error)
-    except KeyboardInterrupt:
-        typer.echo(
-            "stopped; finished chains are kept, the same command continues the run", err=True
-        )
-        raise typer.Exit(STOPPED) from None
-
-
-def _refuse(error: Exception) -> NoReturn:
-    from imps.errors import ImpsError
-
-    words = str(error)
-    if isinstance(error, OSError) and not isinstance(error, ImpsError) and error.strerror:
-        place = f"'{error.filename}': " if error.filename else ""
-        words = f"{place}{error.strerror.lower()}. Make room, or choose another folder."
-    typer.echo(f"{type(error).__name__}: {words}", err=True)
-    raise typer.Exit(REFUSED)
-
-
-def _teller(quiet: bool) -> Callable[[str], None]:
-    """Plain lines of progress on standard error, none if quiet."""
-    return (lambda _: None) if quiet else (lambda line: typer.echo(line, err=True))
-
-
-def _show(frame: pd.DataFrame, title: str) -> None:
-    """A table: drawn by rich on a terminal, plain text elsewhere."""
-    if not sys.stdout.isatty():
-        typer.echo(f"{title}\n{frame.to_string(index=False)}")
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title)
-    for column in frame:
-        table.add_column(str(column), justify="left" if frame[column].dtype == object else "right")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(str(value) for value in row))
-    Console().print(table)
 
 
 def _version(show: bool) -> None:
@@ -127,7 +84,7 @@ def init(
     """Make a project folder: settings, tables of invented figures, logs, README."""
     from imps.project.template import write_project
 
-    with _refusals():
+    with refusals():
         settings = write_project(directory, kind=kind)
     if not quiet:
         typer.echo(f"project written; settings in {settings}")
@@ -144,7 +101,7 @@ def check(
 
     from imps.project.check import check_project
 
-    with _refusals():
+    with refusals():
         report = check_project(path)
     if not quiet:
         typer.echo(json.dumps(report.record(), indent=1) if as_json else str(report))
@@ -158,7 +115,7 @@ def prior(
     draws: Annotated[int, typer.Option(min=100, help="Draws from the priors.")] = 4000,
 ) -> None:
     """Print the table of priors, and what they alone say about the gap."""
-    with _refusals():
+    with refusals():
         from imps.account.linear import linear_model
         from imps.account.prior_sets import doubts
         from imps.notebook_cards import Unit
@@ -171,12 +128,12 @@ def prior(
         model = linear_model(project.sources, project.priors)
         found = prior_predictive(model, seed=seed, draws=draws)
     columns = ["name", "distribution", "unit", "meaning"]
-    _show(priors_in_words(model)[columns], "Priors (shares per one)")
+    show(priors_in_words(model)[columns], "Priors (shares per one)")
     said = found.summary()
     numbers = said.columns.drop("quantity")
     unit = Unit.of(model.sources.census.total)
     said[numbers] = said[numbers].map(unit.said)
-    _show(said, f"What the priors alone say, {unit.persons}")
+    show(said, f"What the priors alone say, {unit.persons}")
     typer.echo(repr(found))
     for doubt in doubts(model):
         typer.echo(f"look: {doubt}")
@@ -189,9 +146,6 @@ CaseName = Annotated[
 Out = Annotated[Path | None, typer.Option(help="Folder for the results.")]
 Seed = Annotated[
     int | None, typer.Option(min=0, help="The same seed repeats the run; 1 unless told.")
-]
-Draws = Annotated[
-    int | None, typer.Option(min=100, help="Draws of each chain: 1000 exact, 2000 by NUTS.")
 ]
 ChainCount = Annotated[int | None, typer.Option(min=2, help="Chains; 4 unless told.")]
 Tune = Annotated[int | None, typer.Option(min=0, help="Warm-up draws of NUTS; 600 unless told.")]
@@ -214,7 +168,6 @@ OpenEnd = Annotated[
     bool, typer.Option("--open", help="Withhold the last census: how sure is the roll-forward?")
 ]
 OpenYear = Annotated[int, typer.Option(min=0, help="The same, to the end of this year.")]
-TablesOnly = Annotated[bool, typer.Option("--tables-only", help="Write no figures and no report.")]
 
 
 @app.command()
@@ -245,7 +198,7 @@ def reconcile(
     A run that was cut off lies in OUT.unfinished; the same command continues it. What is not
     told is taken from the settings of a project; its results go to the folder that they name.
     """
-    with _refusals():
+    with refusals():
         from imps.runs.run import run
         from imps.shipped import project_of
 
@@ -274,39 +227,11 @@ def reconcile(
             time_limit=time_limit,
             on_fallback=on_fallback,
             progress=not quiet and sys.stderr.isatty(),
-            say=_teller(quiet),
+            say=teller(quiet),
         )
     if not quiet:
         typer.echo(repr(done))
     raise typer.Exit(0 if done.checks.passed else NOT_TO_BE_USED)
-
-
-@app.command("chain")
-def chain_of(
-    periods: Annotated[list[str], typer.Argument(help="Cases or project folders, in order.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    seed: Annotated[int, typer.Option(min=0, help="The same seed repeats the run.")] = 1,
-    draws: Draws = None,
-    chains: Annotated[int, typer.Option(min=2, help="Chains of draws.")] = 4,
-    revised: Annotated[
-        list[str] | None, typer.Option(help="Period whose base is a revised figure; repeated.")
-    ] = None,
-    apart: Annotated[bool, typer.Option("--apart", help="Without links, to compare.")] = False,
-    tables_only: TablesOnly = False,
-    force: Force = False,
-    quiet: Quiet = False,
-) -> None:
-    """Fit periods between several censuses as one account, and write the results of each."""
-    with _refusals():
-        from imps.runs.chain import run_chain
-
-        found = run_chain(
-            periods, out=out, seed=seed, draws=draws, chains=chains, linked=not apart,
-            revised=revised or [], force=force, tables_only=tables_only, say=_teller(quiet),
-        )  # fmt: skip
-    if not quiet:
-        typer.echo(repr(found))
-    raise typer.Exit(0 if found.passed else NOT_TO_BE_USED)
 
 
 def _shares(texts: list[str]) -> dict[str, float]:
@@ -332,7 +257,7 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Make the report of a run again from its saved fit, without fitting."""
-    with _refusals():
+    with refusals():
         from imps.runs.run import rebuild_report
 
         target = rebuild_report(folder, out)
@@ -346,7 +271,7 @@ def compare(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, persons unrounded.")] = False,
 ) -> None:
     """Set the attributions of runs side by side."""
-    with _refusals():
+    with refusals():
         from imps.runs.rerun import compare_runs
 
         found = compare_runs(*runs)
@@ -361,7 +286,7 @@ def compare(
     for name in names:
         rows = found[name].to_numpy()
         shown[name] = ["-" if r[0] != r[0] else unit.between(r[0], r[1], r[2]) for r in rows]
-    _show(shown, f"Sources of the gap, {unit.persons}: mean [95 % interval]")
+    show(shown, f"Sources of the gap, {unit.persons}: mean [95 % interval]")
     for name, verdict in found.attrs["verdicts"].items():
         typer.echo(f"{name}: {verdict}")
 
@@ -376,7 +301,7 @@ def rerun(
     quiet: Quiet = False,
 ) -> None:
     """Repeat a run and say: identical, equal within Monte Carlo error, or different."""
-    with _refusals():
+    with refusals():
         from imps.runs.rerun import DIFFERENT as OTHER
         from imps.runs.rerun import rerun as repeat
         from imps.shipped import find_case
@@ -386,7 +311,7 @@ def rerun(
             case=None if case is None else find_case(case),
             out=out,
             progress=not quiet and sys.stderr.isatty(),
-            say=_teller(quiet),
+            say=teller(quiet),
         )
     if not quiet:
         typer.echo(repr(found))
@@ -404,62 +329,28 @@ def replicate(
     quiet: Quiet = False,
 ) -> None:
     """Write a folder that reproduces the numbers of a run with one command."""
-    with _refusals():
+    with refusals():
         from imps.runs.replication import replicate as write
 
-        target = write(folder, out, stand_in=stand_in, force=force, say=_teller(quiet))
+        target = write(folder, out, stand_in=stand_in, force=force, say=teller(quiet))
     if not quiet:
         typer.echo(f"replication folder written: {target}; in it: uv run replicate.py")
 
 
 @app.command()
-def areas(
-    case: Annotated[str, typer.Argument(help="Case with areas: shipped, or a project folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for table, pages and record.")],
-    area: Annotated[
-        list[str] | None, typer.Option(help="Code or name of an area that gets a page; repeat it.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
-    draws: Annotated[int, typer.Option(help="Joint draws.")] = 1000,
-    ages: Annotated[
-        str, typer.Option(help="First ages of the groups, such as 0,15,30; 23 groups unless told.")
-    ] = "",
-    workers: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
-    keep: Annotated[
-        Path | None, typer.Option(help="Folder of finished draws; the same command goes on there.")
-    ] = None,
-    force: Force = False,
-    quiet: Quiet = False,
-) -> None:
-    """Share the gaps of all areas of a case among their sources, coherent with the nation."""
-    with _refusals():
-        from imps.runs.areas import LOWER_AGES, run_areas
-
-        cut = _ages(ages) if ages else LOWER_AGES
-        made = run_areas(case, out=out, seed=seed, areas=area or (), draws=draws, workers=workers,
-                         lower_ages=cut, keep=keep, force=force, say=_teller(quiet))  # fmt: skip
-    if not quiet:
-        typer.echo(repr(made))
-    raise typer.Exit(0 if made.verdict.passed else NOT_TO_BE_USED)
-
-
-def _ages(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(age) for age in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"'{text}' is no list of ages, such as 0,15,30") from None
-
-
-@app.command()
 def doctor() -> None:
     """Check the installation: versions, libraries, and an exact answer that is known."""
-    with _refusals():
+    with refusals():
         from imps.runs.doctor import examine
 
         findings = examine()
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.what}: {finding.found}")
     raise typer.Exit(0 if all(finding.passed for finding in findings) else REFUSED)
+
+
+app.command("chain")(chain_of)
+app.command()(areas)
 
 
 def main() -> None:

@@ -176,15 +176,9 @@ def run(
     tell = say or (lambda _: None)
     started = dt.datetime.now(dt.UTC)
     project = project_of(case)
-    loaded = project.case if project is not None else case
-    if not isinstance(loaded, Case):
-        raise TypeError(
-            f"a case is a name, a path, a Case or a project, not a {type(case).__name__}."
-        )
+    loaded = _case_of(case if project is None else project.case, open_end)
     if project is not None:
         priors, imported = priors or project.priors, imported or project.record()
-    if open_end is not None:
-        loaded = without_census(loaded, open_end)
     asked = {"seed": seed, "draws": draws, "chains": chains, "tune": tune,
              "target_accept": target_accept, "cores": cores, "method": method}  # fmt: skip
     sampling = _sampling(project, asked)
@@ -207,6 +201,14 @@ def run(
     done = _in_folder(loaded, model, shown, target, working, force=force, tables_only=tables_only)
     shutil.rmtree(working, ignore_errors=True)
     return done
+
+
+def _case_of(case: object, open_end: int | None) -> Case:
+    if not isinstance(case, Case):
+        raise TypeError(
+            f"a case is a name, a path, a Case or a project, not a {type(case).__name__}."
+        )
+    return case if open_end is None else without_census(case, open_end)
 
 
 def without_census(case: Case, last_year: int = 0) -> Case:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import imps
 from imps.account.prior_kinds import FEWEST_RESIDENTS, RESIDENTS_OF_LOCAL, kinds_table
 from imps.account.prior_sets import doubts
+from imps.demography.schedules import autoregressive, young_adults
 from imps.errors import PriorError, SettingError, UnknownCaseError
 from imps.names import KINDS_OF_COUNTRY, SURVEY
 from imps.project.check import check_project, load_project
@@ -220,3 +221,32 @@ def test_a_report_of_a_fictitious_account_is_of_no_other_country(
     tables = run_tables(fit, found, imps.reconcile(fit), imps.check(fit))
     text = " ".join(table.csv_text() for table in tables.values())
     assert not [word for word in FOREIGN if re.search(rf"\b{word}", text)]
+
+
+def test_errors_of_a_stream_are_those_of_the_equation(projects):
+    area = projects["area"]
+    arrivals, departures = area.sources.streams
+    if departures.flow != "emigration":
+        arrivals, departures = departures, arrivals
+    errors = {"level": (0.01, 0.02), "sex": (0.0, 0.01), "children": (0.0, 0.03),
+              "young": (0.0, 0.04), "drift": (0.0, 0.01)}  # fmt: skip
+    stream = replace(departures, errors=errors)
+    model = imps.linear_model(replace(area.sources, streams=(arrivals, stream)), area.priors)
+    w = model.prior_draws(1, seed=5)
+    z = {k: v[0] for k, v in model._blocks(model.sizes, w).items()}
+    ages = np.arange(area.sources.ages.size)
+    (wrong,) = stream.misclassified
+    shape = {
+        "level": np.ones(ages.size) * (0.01 + 0.02 * z[f"{stream.name}_level"]),
+        "children": np.clip((15 - ages) / 6, 0, 1) * 0.03 * z[f"{stream.name}_children"],
+        "young": young_adults(ages.size) * 0.04 * z[f"{stream.name}_young"],
+        "wrong": ((ages >= 18) & (ages <= 34)) * (wrong.mean + wrong.sd * z[wrong.name]),
+    }
+    by_sex = np.array([1.0, -1.0]) * 0.01 * z[f"{stream.name}_sex"]
+    by_year = 0.01 * autoregressive(stream.count.sizes["year"], 0.8) @ z[f"{stream.name}_drift"]
+    share = sum(shape.values())[None, :, None] + by_sex[:, None, None] + by_year
+    published = stream.count.values.transpose(1, 2, 0)
+    part = next(c for c in model.account.carried if c.name == stream.name)
+    np.testing.assert_allclose(
+        model.evaluate(part.true, w)[0], -published * (1 - share), rtol=1e-9, atol=1e-9
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -135,6 +136,10 @@ class Sources:
     def year_end(self) -> YearEnd:
         """The day with which every year of the account ends."""
         return YearEnd.of(self.year_ends)
+
+    def _day(self, day: dt.date) -> str:
+        """A date as titles name it: the end of 31 December is 1 January where years end then."""
+        return self.said(day.year) if self.year_end.ends(day) else spelt_out(day)
 
     def said(self, year: int) -> str:
         """The end of an account year in words, such as "mid-2001" or "1 January 2016"."""
@@ -349,7 +354,8 @@ class Sources:
     def table(self) -> pd.DataFrame:
         """One row a source: what it is, the detail observed, vintage and reference."""
         stocks = (self.base,) if self.open_end else (self.base, self.census)
-        rows = [(s.name, s.detail, s.vintage, s.reference) for s in stocks]
+        named = [s.detail.replace(spelt_out(s.date), self._day(s.date), 1) for s in stocks]
+        rows = [(s.name, d, s.vintage, s.reference) for s, d in zip(stocks, named, strict=True)]
         each = self.year_end.each
         mid = each == "mid-year"
         years = "mid-year intervals" if mid else f"years to {each}"

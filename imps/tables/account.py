@@ -272,7 +272,9 @@ def new_base_table(fit: Fit, attribution: Attribution) -> PrintedTable:
     limits = ["lower95", "upper95"]
     mean = count + float(summary.loc[steps, "mean"].sum())
     rows = [(f"{attribution.words.last_stock.capitalize()} as counted", count, np.nan, np.nan)]
-    said = {**BUILD_UP, "date_change": f"change from census day to {attribution.words.each}"}
+    words = attribution.words
+    said = {**BUILD_UP, "date_change": f"change from census day to {words.each}"}
+    said["census_coverage"] = said["census_coverage"].replace("census", words.last_stock)
     rows += [(f"plus {said[s]}", *summary.loc[s, ["mean", *limits]]) for s in steps]
     rows += [
         (f"new base, {end}", mean, *ends(new)),

@@ -73,12 +73,7 @@ def cases() -> None:
 @app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="Folder to make; it must not hold a project.")],
-    kind: Annotated[
-        str,
-        typer.Option(
-            help="What counts migration: survey, register or cards; area for a part of a country."
-        ),
-    ] = "survey",
+    kind: Annotated[str, typer.Option(help="survey, register, cards, or area.")] = "survey",
     quiet: Quiet = False,
 ) -> None:
     """Make a project folder: settings, tables of invented figures, logs, README."""

@@ -251,8 +251,8 @@ class Fit:
         """
         if PERIOD in self.extras:
             raise SaveFailedError(
-                f"this is period {self.extras[PERIOD]} of a chain, and alone it would lose what the "
-                "other periods know: save the fit of the chain, and take fit.periods of it."
+                f"this is period {self.extras[PERIOD]} of a chain, and alone it would lose what "
+                "the others know: save the fit of the chain, and take fit.periods of it."
             )
         account, arrays = account_record(self.model)
         record = {

@@ -21,6 +21,7 @@ from imps.errors import (
     NotFittedError,
     OutputExistsError,
     PriorError,
+    SaveFailedError,
     SourceError,
 )
 from imps.posterior.exact import GaussianPosterior
@@ -322,6 +323,11 @@ def test_wrong_priors_and_wrong_calls_are_refused(periods, fit):
         imps.chain_results(fit.periods["2000-2005"])
     with pytest.raises(PriorError, match="belongs to no source"):
         imps.linear_model(periods[0], imps.default_priors("bias_between_periods"))
+    part = fit.periods["2000-2005"]
+    with pytest.raises(PriorError, match="cut its links"):
+        imps.refit(part, part.model.priors.widen("base_level", 2))
+    with pytest.raises(SaveFailedError, match="save the fit of the chain"):
+        part.save("nowhere.nc")
     with pytest.raises(TypeError, match="a period is a name"):
         imps.chain([periods[0], 3])
 

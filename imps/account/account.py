@@ -258,7 +258,8 @@ def tied_blocks(account: Account) -> frozenset[str]:
     if account.census_undercount.effects.keys() & account.base_error.effects.keys():
         tied |= {f"{stock}_{part}" for stock in ("base", "census") for part in COUNTED_TWICE}
     emigration = account.flows[EMIGRATION].bias if EMIGRATION in account.flows else None
-    if emigration is not None and f"{IMMIGRATION}_bias_level" in emigration.effects:
+    known = [] if emigration is None else [n.rpartition(": ")[2] for n in emigration.effects]
+    if f"{IMMIGRATION}_bias_level" in known:  # in a chain the period stands before the name
         tied |= {f"{flow}_bias_level" for flow in (IMMIGRATION, EMIGRATION)}
     both: tuple[Stream | Evidence, ...] = (*account.sources.streams, *account.sources.evidence)
     for series in both:

@@ -14,7 +14,7 @@ import xarray as xr
 from imps._version import __version__
 from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
-from imps.errors import NotFittedError
+from imps.errors import NotFittedError, SaveFailedError
 from imps.intervals import ends
 from imps.names import CHAIN, DRAW
 from imps.notebook_cards import Unit, card, fan
@@ -28,6 +28,8 @@ from imps.posterior.storage import LATENT, LOG_SCALE, OWN, save
 from imps.posterior.variant import Variant
 from imps.sampling import Sampling
 
+PERIOD = "period_of_a_chain"
+"""Entry of the extras of a fit that is one period of a chain: its name."""
 NEAR = "near_another_fit"
 """Entry of the extras of a fit whose search for the scales began at those of another."""
 
@@ -124,7 +126,7 @@ class Fit:
             return {}
         out = {}
         for name in model.names:
-            extras = dict(self.extras)
+            extras = {**self.extras, PERIOD: name}
             if "exact_moments" in extras:
                 table, own = extras["exact_moments"], f"{name}: "
                 table = table[table["quantity"].str.startswith(own)]
@@ -247,6 +249,11 @@ class Fit:
         case : Case, optional
             Kept beside the fit: notes, licence and what was published afterwards.
         """
+        if PERIOD in self.extras:
+            raise SaveFailedError(
+                f"this is period {self.extras[PERIOD]} of a chain, and alone it would lose what "
+                "the others know: save the fit of the chain, and take fit.periods of it."
+            )
         account, arrays = account_record(self.model)
         record = {
             "imps": __version__,

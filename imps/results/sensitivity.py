@@ -20,6 +20,7 @@ from imps.errors import PriorError, SourceError, some
 from imps.names import SOURCE
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, fit, needs_fit
+from imps.posterior.fitted import PERIOD
 from imps.posterior.workers import in_order
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import INSEPARABLE, Checks, check
@@ -161,7 +162,7 @@ class WhatIf:
         out: dict[slice, float] = {}
         for name, factor in factors.items():
             blocks = self.blocks_of(name)
-            tied = [b for b in blocks if b in self.tied]
+            tied = [b for b in blocks if b.rpartition(": ")[2] in self.tied]  # of any period
             if tied:
                 raise PriorError(
                     f"{some(tied)} belongs to two errors that are correlated (census_correlation "
@@ -239,6 +240,11 @@ def refit(fitted: Fit, priors: Priors, *, draws: int = 1000, chains: int = 2) ->
         If the fit is of a variant, or a prior belongs to no source.
     """
     fitted = _gaussian_fit(fitted, "refit")
+    if PERIOD in fitted.extras:
+        raise PriorError(
+            f"refit() of period {fitted.extras[PERIOD]} alone would cut its links: fit the chain "
+            "again, imps.fit(imps.chain(periods, priors), seed=...)."
+        )
     model = linear_model(fitted.model.sources, priors)
     return _fit(model, fitted, draws, chains)
 

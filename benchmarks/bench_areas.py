@@ -220,17 +220,15 @@ def alone(
 
 
 def speed() -> None:
-    """CPU seconds of all areas at once, nation included, and of a loop over single areas."""
+    """CPU seconds and memory of all areas at once, nation included."""
     start = time.process_time()
-    nation, areas, compared, model, every = prepared()
+    nation, areas, compared, model, _ = prepared()
     before = time.process_time()
     fit = joint(nation, areas, compared, model, seed=1, draws=1000)
     drawn = time.process_time()
     fit.totals  # noqa: B018  (all attributions)
     done = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    alone(compared, model, errors_of(every), every)
-    looped = time.process_time()
     values = {
         "CPU seconds, nation and tables": before - start,
         "CPU seconds, 1,000 joint draws": drawn - before,
@@ -238,7 +236,6 @@ def speed() -> None:
         "CPU seconds, all": done,
         "peak GB": peak,
         "effective share of points": fit.points.effective,
-        "CPU seconds, loop of single areas": looped - done,
         "largest difference to the nation, persons": apart(fit),
     }
     append("speed", [{"case": CASE, "way": "areas", "quantity": q, "value": round(v, 9)}

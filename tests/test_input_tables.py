@@ -130,7 +130,8 @@ def test_texts_that_are_no_ages(text):
     ("text", "kind", "year"),
     [("2011", "year", 2011), ("2011.0", "year", 2011), ("YE Dec 2011", "calendar-year", 2011),
      ("Year ending March 1999", "year-ending-march", 1999), ("YE Jun 99", "mid-year", 1999),
-     ("mid-2011 to mid-2012", "mid-year", 2012), ("2011-03-27", "date", 2011)],
+     ("mid-2011 to mid-2012", "mid-year", 2012), ("2011-03-27", "date", 2011),
+     ("2011Q1", "quarter", 2011), ("Jan 2011", "month", 2011)],
 )  # fmt: skip
 def test_periods(text, kind, year):
     moment = read_period(text).value
@@ -138,7 +139,7 @@ def test_periods(text, kind, year):
 
 
 @pytest.mark.parametrize(
-    "text", ["2011Q1", "Jan 2011", "31 June 2011", "YE Feb 2011", "99999", "0000"]
+    "text", ["2011Q5", "2011M13", "31 June 2011", "YE Feb 2011", "99999", "0000"]
 )
 def test_texts_that_are_no_periods(text):
     assert read_period(text).value is None

@@ -158,8 +158,12 @@ def test_copied_years_are_refused_and_impossible_cohorts_told(told):
 
 
 def test_a_year_that_is_right_after_all_can_be_accepted(told):
-    settings = simulated().settings.replace(
-        'age_counted = "at-mid-year"', 'age_counted = "at-mid-year"\njumps = "accepted"'
+    settings = (
+        simulated()
+        .settings.replace(
+            'age_counted = "at-mid-year"', 'age_counted = "at-mid-year"\njumps = "accepted"'
+        )
+        .replace("last_mid_year", 'components_differ = "deaths of 2004"\nlast_mid_year')
     )
 
     def copied(frame):

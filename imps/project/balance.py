@@ -40,7 +40,7 @@ def check_balance(sources: Sources, log: Collector) -> None:
     left = np.asarray(sources.flows_revised_since.values, float)
     if len(left) < LEAST_YEARS:
         return
-    least = LEAST_LEFT * sources.base.total + 1 + _filled(sources)
+    least = LEAST_LEFT * sources.base.total + 1 + filled(sources)
     rows = [f"{name}: {what}" for name, what in _misplaced(sources, left, least)]
     if rows:
         log.add("BALANCE_UNLIKELY.order", file="the account", total=len(rows),
@@ -57,7 +57,7 @@ def check_balance(sources: Sources, log: Collector) -> None:
     log.add("BALANCE_UNLIKELY", file="the account", total=len(odd), places="; ".join(rows))
 
 
-def _filled(sources: Sources) -> np.ndarray:
+def filled(sources: Sources) -> np.ndarray:
     """Persons (year) put into cells of the survey that were not observed."""
     filled = np.zeros(len(sources.flows_revised_since))
     for survey in sources.survey_flows.values():

@@ -101,20 +101,21 @@ def _with_years_between(known: Mapping[int, float], change: xr.DataArray) -> xr.
 
 
 def unexplained(
-    chosen: ChosenStocks, change: xr.DataArray, first: int
+    chosen: ChosenStocks, change: xr.DataArray, put_in: xr.DataArray
 ) -> dict[tuple[int, int], float]:
     """Change of the published roll-forward beyond that of the tables, by first and last year.
 
-    No more than rounding of its cells is left out.
+    Rounding of its cells is left out, and people whom `put_in` (year) may hold wrongly.
     """
     published = [s for s in chosen.rolled if not s.by_rule]
-    ends, found = [(first, chosen.base.persons)], {}
+    ends, found = [(int(change[YEAR][0]) - 1, chosen.base.persons)], {}
     for stock in published:
         start, before = ends[-1]
-        apart = stock.persons - before
-        apart -= float(change.sel({YEAR: slice(start + 1, stock.year)}).sum())
+        years = {YEAR: slice(start + 1, stock.year)}
+        apart = stock.persons - before - float(change.sel(years).sum())
         unit = stock.table.options.rounding or 1.0
-        if abs(apart) > 1 + unit * ROUNDED_SDS * (len(stock.rows) / 12) ** 0.5:
+        slack = 1 + unit * ROUNDED_SDS * (len(stock.rows) / 12) ** 0.5
+        if abs(apart) > slack + 2 * float(put_in.sel(years).sum()):
             found[start + 1, stock.year] = apart
         ends.append((stock.year, stock.persons))
     return found

@@ -19,7 +19,7 @@ import xarray as xr
 from imps.demography.periods import MID_YEARS
 from imps.errors import ImpsError
 from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
-from imps.project.balance import check_balance
+from imps.project.balance import check_balance, filled
 from imps.project.between import check_between, in_account_years
 from imps.project.choice import ChosenStocks, choose_stocks
 from imps.project.flows import survey_flows, survey_table, without_included
@@ -157,7 +157,7 @@ def _sources(
         change = change + _net(survey.total, survey.basis, account)
     stocks = stocks.with_base_at_year_end(change, log)
     later = bool(of_kinds(tables, "total_migration"))
-    return Sources(
+    sources = Sources(
         area=account.geography or account.name or "the area of the account",
         base=stock_of(stocks.base, "base", account),
         census=stock_of(stocks.census, "census", account),
@@ -168,12 +168,15 @@ def _sources(
         administrative=survey.parts,
         known_sums=survey.known,
         total_migration=survey.total,
-        rolled_forward=_rolled(stocks, account, change, later, log),
+        rolled_forward=_rolled(stocks, account, change, log),
         extra=(*earlier, *extra, *evidence),
         known_changes=changes,
         streams=streams,
         year_ends=account.year_ends,
     )
+    if not later and not account.components_differ:
+        _check_components(stocks, account, change, sources, log)
+    return sources
 
 
 @dataclass(frozen=True)
@@ -256,24 +259,29 @@ def _check_names(tables: Sequence[Table], log: Collector) -> None:
 
 
 def _rolled(
-    stocks: ChosenStocks, account: Account, change: xr.DataArray, later: bool, log: Collector
+    stocks: ChosenStocks, account: Account, change: xr.DataArray, log: Collector
 ) -> RolledForward:
-    """The official roll-forward; what its components lack is asked about, year and size."""
+    """The official roll-forward, as published or by rule."""
     if not stocks.rolled:
         log.add("ROLLED_BY_RULE", file=stocks.base.table.name, total=change.size, rule=COMPUTED)
     rolled = rolled_forward(stocks, account, change)
     if stocks.rolled and len(rolled.by_rule) > sum(s.by_rule for s in stocks.rolled):
         log.add("ROLLED_BY_RULE.between", file=stocks.rolled[-1].table.name,
                 total=len(rolled.by_rule), rule=rolled.rule)  # fmt: skip
-    if not later and not account.components_differ:
-        apart = unexplained(stocks, change, account.first_mid_year)
-        years = [f"{last if first == last else f'{first} to {last}'}: {size:+,.0f}"
-                 for (first, last), size in apart.items()]  # fmt: skip
-        if apart:
-            table = stocks.rolled[-1].table
-            log.add("COMPONENTS_DIFFER", file=table.name, column=table.value, total=len(apart),
-                    years=years)  # fmt: skip
     return rolled
+
+
+def _check_components(
+    stocks: ChosenStocks, account: Account, change: xr.DataArray, sources: Sources, log: Collector
+) -> None:
+    """What the components of a published roll-forward lack is asked about, by year and size."""
+    apart = unexplained(stocks, change, account.first_mid_year, filled(sources))
+    years = [f"{last if first == last else f'{first} to {last}'}: {size:+,.0f}"
+             for (first, last), size in apart.items()]  # fmt: skip
+    if apart:
+        table = stocks.rolled[-1].table
+        log.add("COMPONENTS_DIFFER", file=table.name, column=table.value, total=len(apart),
+                years=years)  # fmt: skip
 
 
 def _net(totals: xr.DataArray, basis: str, account: Account) -> xr.DataArray:

@@ -101,11 +101,11 @@ def _with_years_between(known: Mapping[int, float], change: xr.DataArray) -> xr.
 
 
 def unexplained(
-    chosen: ChosenStocks, change: xr.DataArray, first: int
+    chosen: ChosenStocks, change: xr.DataArray, first: int, filled: np.ndarray
 ) -> dict[tuple[int, int], float]:
     """Change of the published roll-forward beyond that of the tables, by first and last year.
 
-    No more than rounding of its cells is left out.
+    Rounding of its cells is left out, and what was `filled` (year) where a survey met nobody.
     """
     published = [s for s in chosen.rolled if not s.by_rule]
     ends, found = [(first, chosen.base.persons)], {}
@@ -114,7 +114,8 @@ def unexplained(
         apart = stock.persons - before
         apart -= float(change.sel({YEAR: slice(start + 1, stock.year)}).sum())
         unit = stock.table.options.rounding or 1.0
-        if abs(apart) > 1 + unit * ROUNDED_SDS * (len(stock.rows) / 12) ** 0.5:
+        allowed = 1 + unit * ROUNDED_SDS * (len(stock.rows) / 12) ** 0.5
+        if abs(apart) > allowed + float(filled[start - first : stock.year - first].sum()):
             found[start + 1, stock.year] = apart
         ends.append((stock.year, stock.persons))
     return found

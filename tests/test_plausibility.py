@@ -18,7 +18,7 @@ from imps.project.check import check_project
 from imps.project.sections import Account
 from imps.project.settings import inspect_settings
 from imps.reading.findings import REJECT, WARN, ImportLog
-from imps.reading.plausibility import limit, root_deviance
+from imps.reading.plausibility import limit, median_of_others, root_deviance
 from imps.reading.table import Table, inspect_table
 from imps.shipped import cases
 
@@ -102,6 +102,16 @@ def test_the_limit_holds_the_stated_rate_of_false_alarms():
     worst = np.abs(root_deviance(drawn, np.full(drawn.shape, 400.0))).max(axis=1)
     assert (worst > limit(100)).mean() < 0.006
     assert limit(1) == pytest.approx(3.09, abs=0.01)
+
+
+def test_the_median_of_all_others_leaves_each_out():
+    rng = np.random.default_rng(1)
+    for n in (2, 3, 8, 9):
+        values = rng.normal(size=n)
+        values[n // 2] = np.nan if n > 3 else values[n // 2]
+        others = [np.nanmedian(np.delete(values, t)) for t in range(n)]
+        expected = np.where(np.isnan(values), np.nan, others)
+        np.testing.assert_allclose(median_of_others(values), expected)
 
 
 # Faults

@@ -15,7 +15,10 @@ import numpy as np
 from imps.names import AGE, AGE_GROUP, EMIGRATION, FLOW, IMMIGRATION, SEX
 from imps.project.doubts import YEAR_LIMIT
 from imps.reading.findings import Collector
-from imps.reading.plausibility import orders, unlike_others
+from imps.reading.plausibility import (
+    unlike_others,
+)
+from imps.reading.rearrangements import orders
 from imps.sources import Sources
 
 LEAST_YEARS: Final = 5
@@ -59,12 +62,12 @@ def check_balance(sources: Sources, log: Collector) -> None:
 
 def filled(sources: Sources) -> np.ndarray:
     """Persons (year) put into cells of the survey that were not observed."""
-    filled = np.zeros(len(sources.flows_revised_since))
+    persons = np.zeros(len(sources.years))
     for survey in sources.survey_flows.values():
         if survey.unobserved is not None:
             cells = survey.estimate.where(survey.unobserved, 0.0)
-            filled = filled + sources.at_mid_years(cells.sum((SEX, AGE_GROUP))).values
-    return filled
+            persons = persons + sources.at_mid_years(cells.sum((SEX, AGE_GROUP))).values
+    return persons
 
 
 def _components(sources: Sources) -> dict[str, np.ndarray]:

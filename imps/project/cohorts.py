@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -37,7 +39,7 @@ class StockCells:
     cells: Cells
     at: int
 
-    @property
+    @cached_property
     def year(self) -> int:
         """Year of the date."""
         return int(self.cells.years[self.at])
@@ -62,14 +64,23 @@ def stocks_in_order(tables: Sequence[Table]) -> list[StockCells]:
 
 def neighbours(stocks: Sequence[StockCells], stock: StockCells) -> list[StockCells | None]:
     """The stocks before and after one, of its own vintage if there is one, else of another."""
-    alike = [s for s in stocks if s.cells.ages == stock.cells.ages]
-    before = [s for s in alike if s.year < stock.year]
-    after = [s for s in alike if s.year > stock.year]
+    years = [s.year for s in stocks]
+    before = stocks[: bisect_left(years, stock.year)][::-1]
+    after = stocks[bisect_right(years, stock.year) :]
+    return [_nearest(side, stock) for side in (before, after)]
 
-    def near(s: StockCells) -> tuple[int, bool]:
-        return abs(s.year - stock.year), s.cells.series != stock.cells.series
 
-    return [min(side, key=near, default=None) for side in (before, after)]
+def _nearest(side: Sequence[StockCells], stock: StockCells) -> StockCells | None:
+    """The first of the same ages, and among those of its year one of the same vintage."""
+    first = next((s for s in side if s.cells.ages == stock.cells.ages), None)
+    if first is None:
+        return None
+    for other in side:
+        if abs(other.year - stock.year) > abs(first.year - stock.year):
+            break
+        if other.cells.ages == stock.cells.ages and other.cells.series == stock.cells.series:
+            return other
+    return first
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from imps.reading.plausibility import (
     Cells,
     cells_of,
     limit,
-    orders,
     unlike_others,
 )
+from imps.reading.rearrangements import orders
 from imps.reading.survey_checks import SURVEYS
 from imps.reading.table import Table, of_kinds
 
@@ -240,6 +240,25 @@ def sex_ratios(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         if cells.sexes != SEXES or not cells.single_ages or len(cells.ages) < OLDER:
             continue
         yield from _old_ages(cells)
+
+
+def sexes_of_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Males per female of deaths and streams of each year against the other years."""
+    for cells in (c for t in of_kinds(tables, "deaths", "streams") for c in cells_of(t)):
+        if cells.sexes != SEXES or len(cells.years) < LEAST_YEARS or "net" in cells.series:
+            continue
+        men, women = cells.values.sum(axis=2).T
+        ratio = np.log((men + 0.5) / (women + 0.5))
+        _usual, score = unlike_others(
+            ratio, np.sqrt(0.02**2 + 1.5 / (men + 0.5) + 1.5 / (women + 0.5))
+        )
+        for t in np.flatnonzero(score > YEAR_LIMIT + 1):
+            yield Doubt(
+                "SEX_RATIO_UNLIKELY.ages", cells.table, cells.table.value, f"{men[t]:,.0f}",
+                f"{cells.years[t]} {cells.series}".strip()
+                + f": {men[t]:,.0f} of males and {women[t]:,.0f} of females, "
+                f"{np.exp(ratio[t]):.3f} beside {np.exp(_usual[t]):.3f} in other years", score[t],
+            )  # fmt: skip
 
 
 def _old_ages(cells: Cells) -> Iterator[Doubt]:

@@ -20,7 +20,6 @@ from imps.project.cohorts import (
 )
 from imps.project.sections import Account
 from imps.reading.plausibility import (
-    ARRANGEMENTS,
     Cells,
     along_cohorts,
     beside,
@@ -35,6 +34,7 @@ from imps.reading.plausibility import (
     unlikely_years,
     usual_deviance,
 )
+from imps.reading.rearrangements import ARRANGEMENTS
 from imps.reading.survey_checks import SURVEYS
 from imps.reading.table import Table, of_kinds
 
@@ -328,7 +328,7 @@ def exchanged_cells(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
 def exchanged_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """Two neighbouring years that fit far better exchanged, by the cohorts of other years."""
     for cells in _series(tables, "population", "population_totals", "stocks"):
-        if not cells.single_ages or len(cells.years) < 5:
+        if not cells.single_ages or len(cells.years) < 6:
             continue
         whole = cells.values
         for t in range(len(whole) - 1):

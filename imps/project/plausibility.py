@@ -55,6 +55,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     contradictions.stock_totals,
     contradictions.sex_ratios,
     contradictions.sexes_of_stocks,
+    contradictions.sexes_of_years,
     contradictions.rates,
     contradictions.cohorts,
     contradictions.births_in_order,

@@ -13,11 +13,9 @@ McCullagh and Nelder (1989), Generalized Linear Models, section 2.4: deviance re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from statistics import NormalDist
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -40,6 +38,9 @@ SMOOTHED: Final = 9
 
 YOUNG: Final = 8
 """Age from which mortality changes smoothly from age to age."""
+
+MANY_YEARS: Final = 40
+"""Steps from year to year among which two do not move the median."""
 
 LEAST_AGES: Final = 15
 """Ages from which a table counts as one of single ages: fewer say little of each other."""
@@ -87,8 +88,19 @@ class Cells:
 
 
 def cells_of(table: Table, column: str = "") -> Iterator[Cells]:
-    """The series of a table, one after the other, of its figures or of another column."""
-    frame, column = table.frame, column or table.value
+    """The series of a table, one after the other, of its figures or of another column.
+
+    They are laid out once a table, whoever asks for them.
+    """
+    made = vars(table).setdefault("_cells", {})
+    column = column or table.value
+    if column not in made:
+        made[column] = tuple(_laid_out(table, column))
+    yield from made[column]
+
+
+def _laid_out(table: Table, column: str) -> Iterator[Cells]:
+    frame = table.frame
     if column not in frame or frame.empty:
         return
     names = [c for c in ("area", "vintage", "source", "flow", "citizenship") if c in frame]
@@ -261,9 +273,11 @@ def unlikely_cells(
         by_age[..., -2:] = np.nan  # the open group is no neighbour
         cohorts = [along_cohorts(values, 1), along_cohorts(values, -1)]
         predictions += [by_age, *cohorts]
-        if cells.table.kind == "deaths":
+        if cells.table.kind == "deaths":  # mortality falls too steeply there from age to age
             for said in predictions[1:]:
-                said[..., :YOUNG] = np.nan  # mortality falls too steeply there from age to age
+                said[..., :YOUNG] = np.nan
+            others = (values.sum(axis=0) - values) / max(len(values) - 1, 1)
+            by_age[..., :YOUNG] = others[..., :YOUNG]
     return doubt(values, predictions, by_age=cells.single_ages, usual=usual,
                  dispersion=dispersion)  # fmt: skip
 
@@ -281,23 +295,39 @@ def unlikely_years(totals: np.ndarray, least: float, error: np.ndarray) -> np.nd
     """
     logs = np.log(totals + 0.5)
     steps = np.abs(np.diff(logs))
+    whole = np.nanmedian(steps) if np.isfinite(steps).any() else 0.0
+    apart = logs - median_of_others(logs)
     out = np.zeros(len(logs))
-    for t in range(len(logs)):
-        others = np.delete(logs, t)
-        if np.isnan(logs[t]) or np.isnan(others).all():
+    for t in np.flatnonzero(np.isfinite(apart)):
+        if 0 < t < len(logs) - 1:
+            near = (logs[t - 1] + logs[t + 1]) / 2
+        else:
+            near = logs[1 if t == 0 else -2]
+        beside_it = logs[t] - near
+        if not np.isfinite(beside_it) or np.sign(beside_it) != np.sign(apart[t]):
             continue
-        near = (
-            (logs[t - 1] + logs[t + 1]) / 2
-            if 0 < t < len(logs) - 1
-            else others[0 if t == 0 else -1]
-        )
-        apart = [logs[t] - near, logs[t] - np.nanmedian(others)]
-        clean = np.delete(steps, [i for i in (t - 1, t) if 0 <= i < len(steps)])
-        usual = ROBUST * float(np.nanmedian(clean)) if np.isfinite(clean).any() else 0.0
-        noise = np.hypot(error[t], (totals[t] + 0.5) ** -0.5)
-        scale = np.sqrt(max(least, 0.9 * usual) ** 2 + 1.5 * noise**2)
-        if np.isfinite(apart).all() and np.sign(apart[0]) == np.sign(apart[1]):
-            out[t] = min(map(abs, apart)) / scale
+        usual = whole
+        if len(steps) <= MANY_YEARS:  # the steps to and from a year say nothing of the others
+            clean = np.delete(steps, [i for i in (t - 1, t) if 0 <= i < len(steps)])
+            usual = float(np.nanmedian(clean)) if np.isfinite(clean).any() else 0.0
+        noise = np.hypot(error[t], np.exp(-near / 2))
+        scale = np.sqrt(max(least, 0.9 * ROBUST * usual) ** 2 + 1.5 * noise**2)
+        out[t] = min(abs(beside_it), abs(apart[t])) / scale
+    return out
+
+
+def median_of_others(values: np.ndarray) -> np.ndarray:
+    """Median of all other known values, for each; NaN where it or all others are unknown."""
+    out = np.full(len(values), np.nan)
+    known = np.flatnonzero(np.isfinite(values))
+    n = len(known) - 1
+    if n < 1:
+        return out
+    order = known[np.argsort(values[known], kind="stable")]
+    ranked = values[order]
+    place = np.arange(n + 1)
+    low, high = (n - 1) // 2, n // 2  # of the n others; those from the removed place on move up
+    out[order] = (ranked[low + (low >= place)] + ranked[high + (high >= place)]) / 2
     return out
 
 
@@ -310,47 +340,16 @@ def unlike_others(left: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.n
     return usual, np.abs(apart) / np.maximum(scale, least)
 
 
-ARRANGEMENTS: Final = {
-    "the sexes are exchanged": lambda v: v[::-1],
-    "ages are a year too high": lambda v: np.roll(v, -1, axis=1),
-    "ages are a year too low": lambda v: np.roll(v, 1, axis=1),
-}
-"""Other arrangements of the figures (sex, age) of one year."""
-
-
-ORDERS: Final = MappingProxyType(
-    {
-        "its years fit one year later": lambda x: np.concatenate([x[:1], x[:-1]]),
-        "its years fit one year earlier": lambda x: np.concatenate([x[1:], x[-1:]]),
-        "its years fit in reverse order": lambda x: x[::-1],
-    }
-)
-"""Other orders of the years of a series (year, ...); at an end the nearest stands in."""
-
-
-def orders(
-    years: Sequence[int] | np.ndarray,
-) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray]]]:
-    """Other orders of years in words, and as a function of an array (year, ...)."""
-    yield from ORDERS.items()
-    for t in range(len(years) - 1):
-        yield f"{years[t]} and {years[t + 1]} fit exchanged", partial(_exchanged, t)
-
-
-def _exchanged(t: int, values: np.ndarray) -> np.ndarray:
-    """A year and the next one exchanged."""
-    return np.concatenate([values[:t], values[t : t + 2][::-1], values[t + 2 :]])
-
-
 def usual_deviance(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Deviance per figure of the other years, for each year: their median; infinite if none."""
     flat = root_deviance(values, expected).reshape(len(values), -1) ** 2
     known = np.isfinite(flat).any(axis=1)
     each = np.full(len(flat), np.nan)
     each[known] = np.nanmean(flat[known], axis=1)
-    others = [np.delete(each, t) for t in range(len(each))]
-    return np.array([np.median(o[np.isfinite(o)]) if np.isfinite(o).any() else np.inf
-                     for o in others])  # fmt: skip
+    found = median_of_others(each)
+    # of a year that is not known itself, the median of all
+    whole = np.median(each[known]) if known.any() else np.inf
+    return np.where(np.isnan(found), np.where(known & (known.sum() == 1), np.inf, whole), found)
 
 
 def rearranged(values: np.ndarray, expected: np.ndarray, other: np.ndarray, usual: float) -> float:

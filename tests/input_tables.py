@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -268,6 +271,41 @@ def converted(data: Path | pd.DataFrame, kind: str, code: str, count: int, **opt
     if isinstance(data, Path):
         read_back(table, data.with_name("clean.csv"))
     return table
+
+
+ADVISED = re.compile(
+    r"""([a-z_]+) = (\{(?:[^{}]|\{[a-z_]+\})*\}|\[[^]]*\]|"[^"]*"|[0-9]+(?:\.[0-9]+)?)"""
+)
+"""What an advice says to set."""
+
+
+def follow(
+    path: Path, kind: str, start: Mapping[str, Any] = MappingProxyType({}), **choices: Any
+) -> tuple[Table, list[str]]:
+    """The table that the advice of the messages leads to, and the codes on the way.
+
+    Of alternatives the first is taken, or those that are named in `choices`. Advice that does not
+    change anything, or takes a dozen steps, has no end.
+    """
+    options, way = dict(start), []
+    for _ in range(12):
+        table, log = inspect_table(path, kind, options)
+        if table is not None:
+            return table, way
+        code, advised = next(
+            ((f.code, a) for f in log.faults if (a := ADVISED.findall(f.next_step))), ("", [])
+        )
+        assert advised, f"no advice after {way}: {log}"
+        way.append(code)
+        said = {k: tomllib.loads(f"x = {v}")["x"] for k, v in reversed(advised)}
+        new = {k: choices.get(k, v) for k, v in said.items()}
+        step = next(f.next_step for f in log.faults if f.code == code and f.next_step)
+        alternatives = len(said) > 1 and re.search(r"\bor [a-z_]+ = ", step)
+        if alternatives:
+            new = {k: v for k, v in new.items() if k in choices} or new
+        assert any(options.get(k) != v for k, v in new.items()), f"{way} goes in a circle"
+        options |= new
+    raise AssertionError(f"no end after {way}")
 
 
 KEPT_OPTIONS = ("census_days", "fractional_counts", "jumps", "definition", "geography")

@@ -34,7 +34,7 @@ from imps.project.template import write_project
 from imps.reading.findings import CATALOGUE, Finding
 from imps.reading.table import Table, inspect_table
 
-VALUE = r"\"[^\"]*\"|'[^']*'|\{[^{}]*\}|\[[^\[\]]*\]|-?\d+(?:\.\d+)?|true|false"
+VALUE = r"\"[^\"]*\"|'[^']*'|\{(?:[^{}]|\{[a-z_]+\})*\}|\[[^\[\]]*\]|-?\d+(?:\.\d+)?|true|false"
 SETTING = re.compile(rf"([a-z_]+(?:\.[a-z_]+)?) = ({VALUE})")
 MOST_STEPS = 12
 
@@ -199,6 +199,40 @@ EXAMPLES: dict[str, Example] = {
         [{**{k: v for k, v in r.items() if k != "standard_error"}, "cv": 12} for r in SURVEY],
         "survey_flows", (MET,), FLOW),
     "BIRTHS_NEED_SEX": Example([{"year": 2011, "births": 700}], "births", (700,), MID),
+    "COMMENT_LINES": Example(as_text(PEOPLE, below="# the end\n"), "population", (ALL,)),
+    "HEADER_ROW.stacked": Example(
+        " ,Male,,Female,\n ,0,1+,0,1+\n2011,100,900,95,905\n2012,101,901,96,906\n", "population",
+        (4004,)),
+    "LAYOUT_WIDE.inside": Example(
+        [{"sex": s, "age": a, "POP2011": 100, "POP2012": 110} for s in ("male", "female")
+         for a in ("0", "1", "2+")], "population", (1260,)),
+    "LAYOUT_TRANSPOSED": Example("year,2011,2011\nsex,male,female\nbirths,50,48\n", "births",
+                                 (98,), MID),
+    "NOT_STATED": Example(
+        [*PEOPLE, *({"year": 2011, "sex": s, "age": "unknown", "population": 40}
+                    for s in ("male", "female"))], "population", (ALL + 80, ALL)),
+    "TOTAL_MISMATCH.remainder": Example(
+        [*PEOPLE, *({"year": 2011, "sex": s, "age": "All ages", "population":
+                     total([r for r in PEOPLE if r["sex"] == s]) + 40}
+                    for s in ("male", "female"))], "population", (ALL + 80, ALL)),
+    "YEAR_TWICE": Example(
+        [{**r, "year": f"2011{mark}"} for mark in "+-" for r in PEOPLE], "population", (ALL,)),
+    "INTERVAL_ASKED": Example(
+        [{**{k: v for k, v in r.items() if k != "standard_error"}, "half_width": 80}
+         for r in SURVEY], "survey_flows", (MET,), FLOW),
+    "INTERVAL_ASKED.one": Example(
+        [{**{k: v for k, v in r.items() if k != "standard_error"}, "upper_90": r["estimate"] + 80}
+         for r in SURVEY], "survey_flows", (MET,), FLOW),
+    "INTERVAL_ASKED.log": Example(
+        [{**{k: v for k, v in r.items() if k != "standard_error"}, "lower_95": r["estimate"] / 2,
+          "upper_95": 2 * r["estimate"]} for r in SURVEY], "survey_flows", (MET,), FLOW),
+    "INTERVAL_ASKED.uneven": Example(
+        [{**{k: v for k, v in r.items() if k != "standard_error"}, "lower_95": r["estimate"] / 2,
+          "upper_95": 1.1 * r["estimate"]} for r in SURVEY], "survey_flows", (MET,), FLOW),
+    "SE_CI_DISAGREE": Example(
+        [{**r, "standard_error": 1.96 * r["standard_error"],
+          "half_width_90": 1.645 * r["standard_error"]} for r in SURVEY],
+        "survey_flows", (MET,), FLOW),
     "AREA_OVERLAP": Example(
         [{"area": a, **r, "population": r["population"] * n} for a, n in
          (("K04000001", 2), ("E92000001", 1), ("W92000004", 1)) for r in PEOPLE], "population",

@@ -127,7 +127,9 @@ def test_the_page_of_codes_lists_each_code_and_option():
 def test_options_say_what_they_may_be():
     fields = ReadOptions.model_fields
     assert expected(fields["open_age"]) == "a whole number from 1 to 120"
-    assert expected(fields["unit"]) == "one of ('persons', 'thousands')"
+    assert expected(fields["unit"]) == (
+        "one of ('persons', 'tens', 'hundreds', 'thousands', 'millions')"
+    )
     assert expected(fields["areas"]) == "a list of texts"
     assert expected(fields["fractional_counts"]) == "true or false"
     assert "suppressed" in expected(fields["missing"])

@@ -223,7 +223,7 @@ def exported(sources, folder):
         ).sort_values("year")
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
-    common = 'fractional_counts = true\nperiod = "mid-year"\nunit = "persons"'
+    common = 'fractional_counts = true\nunit = "persons"'
     text = f"""schema = 1
 [account]
 geography = "{sources.area}"
@@ -238,9 +238,10 @@ base_standard_error = {sources.base.relative_standard_error}
         ("births", "births", ""), ("deaths", "deaths", 'age_counted = "at-mid-year"'),
         ("survey_flows", "survey", 'observed = "total"'), ("administrative_flows", "parts", ""),
     ):  # fmt: skip
-        text += f'[[{kind}]]\nfile = "{name}.csv"\n{common}\n{more}\n'
+        period = "" if kind == "population" else 'period = "mid-year"'
+        text += f'[[{kind}]]\nfile = "{name}.csv"\n{common}\n{period}\n{more}\n'
     if "before" in tables:
-        text += '[[born_before]]\nfile = "before.csv"\nfractional_counts = true\n'
+        text += '[[born_before]]\nfile = "before.csv"\n'
     (folder / "settings.toml").write_text(text)
     return folder
 

@@ -147,7 +147,7 @@ def test_texts_that_are_no_periods(text):
 
 def test_sexes():
     assert read_sex("Boys").value == "male" and read_sex("women").value == "female"
-    assert read_sex("unknown").code == "LABEL_UNKNOWN" and read_sex("9").code == "SEX_CODES"
+    assert read_sex("other").code == "LABEL_UNKNOWN" and read_sex("9").code == "SEX_CODES"
 
 
 @pytest.mark.parametrize(
@@ -446,21 +446,31 @@ AWKWARD = [
     "02", "37437", "2011-06-30", "immigration", "emigration", "net", "asylum_seekers",
     "E92000001", "W92000004", "E12000001", "K04000001", "=1+1", '"', "a\nb", "\u00a0", "é",
     "Source: ONS", "Notes", "\ud7ff", "\x07", "thousands", "persons", "mid-year", "calendar-year",
-    "suppressed", "provisional", "revised", "1" * 400,
+    "suppressed", "provisional", "revised", "1" * 400, "unknown", "Y_OPEN", "999", "Median age",
+    "2011-", "2011+", "2011-Q3", "2011-Q4", "1001 bep", ": c", "#made", "hundreds", "not stated",
 ]  # fmt: skip
 CELL = st.sampled_from(AWKWARD) | st.text(max_size=8) | st.integers(-10, 10_000).map(str)
 KIND = st.sampled_from(sorted(SCHEMAS))
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={
-        "unit": st.sampled_from(["persons", "thousands"]),
+        "unit": st.sampled_from(["persons", "thousands", "'000s", "millions"]),
+        "columns": st.sampled_from([{"x": "age"}, {"{year}": "population"}, {"T": ""}]),
+        "age_codes": st.just({"999": "all ages", "x": "not stated"}),
+        "not_stated": st.sampled_from(["apportion", "leave-out"]),
+        "year_mark": st.sampled_from(["-", "+"]),
+        "level": st.sampled_from([0.9, 0.95]),
+        "bounds": st.sampled_from(["two-sided", "one-sided", "log"]),
+        "rounding_kind": st.just("random"),
+        "comment": st.just("#"),
+        "header_rows": st.integers(2, 3),
         "period": st.sampled_from(PERIODS),
         "split_year": st.sampled_from(PERIODS),
         "century": st.sampled_from([1900, 2000]),
         "open_age": st.integers(1, 100),
         "missing": st.sampled_from([{"*": "suppressed"}, {"-": "nil"}]),
         "sex_codes": st.just({"1": "male", "2": "female"}),
-        "layout": st.sampled_from(["long", "wide"]),
+        "layout": st.sampled_from(["long", "wide", "transposed"]),
         "header_row": st.integers(1, 4),
         "footer_row": st.integers(2, 9),
         "sign": st.just("emigration-negative"),
@@ -473,7 +483,7 @@ OPTIONS = st.fixed_dictionaries(
         "area_totals": st.just("check"),
         "rounding": st.sampled_from([0.0, 10.0, 1000.0]),
         "vintage": st.sampled_from(["a", "revised"]),
-        "delimiter": st.sampled_from([",", ";"]),
+        "delimiter": st.sampled_from([",", ";", "blanks"]),
         "decimal": st.sampled_from([".", ","]),
         "encoding": st.sampled_from(["utf-8", "cp1252", "utf-16"]),
     },

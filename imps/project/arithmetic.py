@@ -147,7 +147,7 @@ def check_base_year(tables: Sequence[Table], log: Collector) -> None:
             continue
         for row in table.frame.itertuples():
             stock = totals.get(int(row.year) - 1)
-            slack = 0.5 * (table.options.rounding or 0.0) + 0.5
+            slack = table.options.rounding_error + 0.5
             if stock is None or abs(row.opening - stock) <= slack or np.isnan(row.opening):
                 continue
             log.add(

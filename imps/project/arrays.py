@@ -11,7 +11,7 @@ import xarray as xr
 from imps.demography.layout import over_single_ages, within_cells
 from imps.names import AGE, SEX, SEXES
 from imps.project.sections import Account
-from imps.reading.findings import Collector
+from imps.reading.findings import Collector, listed
 from imps.reading.table import Table
 from imps.sources.definitions import USUAL, Counted
 from imps.sources.detail import Detail
@@ -114,4 +114,20 @@ def counted(table: Table, account: Account, measure: str = "") -> Counted:
         geography=table.metadata.get("geography", "") or account.geography,
         residents=table.options.residents or USUAL,
         measure=measure,
+    )
+
+
+def differing(one: pd.DataFrame, two: pd.DataFrame, value: str) -> str:
+    """In which cells two versions of a stock differ, in words."""
+    keys = [k for k in (SEX, "age_group") if k in one and k in two]
+    if not keys:
+        return f"{one[value].sum():,.10g} and {two[value].sum():,.10g} persons"
+    both = one.merge(two, on=keys, suffixes=("", "_other"))
+    apart = both[both[value] != both[f"{value}_other"]]
+    cells = [f"{' '.join(map(str, r[:-2]))}: {r[-2]:,.10g} and {r[-1]:,.10g}" for r in
+             apart[[*keys, value, f"{value}_other"]].itertuples(index=False)]  # fmt: skip
+    return (
+        f"{len(cells)} of {len(both)} cells differ ({listed(cells, 10)})"
+        if cells
+        else (f"all {len(both)} cells are equal")
     )

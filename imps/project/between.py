@@ -6,6 +6,7 @@ names both sides and the setting that says what is meant.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -92,6 +93,8 @@ def check_between(tables: Sequence[Table], account: Account | None = None) -> Im
         _check_vintages,
         _check_components_counted,
         _check_residents,
+        _check_duration,
+        _check_live_births,
         _check_population_base,
         _check_ages,
     ):
@@ -278,6 +281,9 @@ def _check_vintages(tables: Sequence[Table], _: Account, log: Collector) -> None
 
 # Definitions
 
+STILLBIRTHS: Final = re.compile(r"still|fo?etal", re.IGNORECASE)
+WITHOUT: Final = re.compile(r"excl|without|\bnot?\b|live births only", re.IGNORECASE)
+
 
 def _check_components_counted(tables: Sequence[Table], account: Account, log: Collector) -> None:
     """A total that already holds the adjustments must say so beside them."""
@@ -314,6 +320,26 @@ def _check_residents(tables: Sequence[Table], _: Account, log: Collector) -> Non
             kind=table.kind,
             explained=explained(SHORT_TERM, USUAL),
         )
+
+
+def _check_duration(tables: Sequence[Table], _: Account, log: Collector) -> None:
+    """Flows that count migrants from different lengths of stay do not add up."""
+    stated = [(t.name, d) for t in of_nature(tables, FLOW_TABLE)
+              if (d := t.metadata.get("duration"))]  # fmt: skip
+    for name, months in stated:
+        other, there = stated[0]
+        if months != there:
+            log.add("DEFINITION_MISMATCH.duration", file=name, column="duration", texts=[months],
+                    here=months, other=other, there=there)  # fmt: skip
+
+
+def _check_live_births(tables: Sequence[Table], _: Account, log: Collector) -> None:
+    """Stillbirths were never in a population, and their deaths do not leave one."""
+    for table in of_kinds(tables, "births", "deaths"):
+        stated = str(table.metadata.get("definition", ""))
+        if STILLBIRTHS.search(stated) and not WITHOUT.search(stated):
+            log.add("DEFINITION_MISMATCH.stillbirths", file=table.name, column="definition",
+                    texts=[stated], kind=table.kind)  # fmt: skip
 
 
 def _check_population_base(tables: Sequence[Table], account: Account, log: Collector) -> None:

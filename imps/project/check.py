@@ -310,6 +310,9 @@ def _check_priors_apply(settings: Settings, log: Collector) -> None:
     """A mean for a prior that is a scale, and the like."""
     known = default_priors(*OPTIONAL_PRIORS, *LAYOUT_PRIORS)
     for prior, change in settings.priors.items():
+        if prior in known and (beyond := _beyond_a_share(known[prior].unit, change)):
+            log.add("PRIOR_BAD", column=f"priors.{prior}", texts=[dict(change)], problem=beyond)
+            continue
         try:
             known.replace(**{prior: change})
         except PriorError as error:
@@ -320,6 +323,14 @@ def _check_priors_apply(settings: Settings, log: Collector) -> None:
                     texts=[dict(change)],
                     problem=str(error).rstrip("."),
                 )
+
+
+def _beyond_a_share(unit: str, change: Mapping[str, float]) -> str:
+    """What is wrong with a prior of a share that is above 1, such as 5 for 5 per cent."""
+    high = [f"{key} = {value:g}" for key, value in change.items() if abs(value) > 1]
+    if not unit.startswith("share") or not high:
+        return ""
+    return f"it is a {unit}, and {high[0]} is more than all of it; 5 per cent are 0.05"
 
 
 def _check_coverage(settings: Settings, tables: list[Table], log: Collector) -> None:

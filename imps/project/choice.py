@@ -17,7 +17,7 @@ import xarray as xr
 
 from imps.demography.periods import YearEnd, share_after
 from imps.names import AGE, SEX, SEXES
-from imps.project.arrays import complete, detail_of, labelled, laid_out
+from imps.project.arrays import complete, detail_of, differing, labelled, laid_out
 from imps.project.sections import Account
 from imps.reading.findings import Collector, listed
 from imps.reading.table import Table, of_kinds
@@ -261,7 +261,7 @@ def _agrees(stock: PublishedStock, given: PublishedStock, log: Collector) -> Non
     """Ages and sexes add to the totals that were published beside them."""
     cells = stock.count.sum(AGE)
     published = given.rows["population"].sum()
-    slack = 0.5 * (given.table.options.rounding or 0.0) * len(given.rows) + 0.5
+    slack = given.table.options.rounding_error * len(given.rows) + 0.5
     if abs(float(cells.sum()) - published) > slack:
         log.add(
             "TOTAL_MISMATCH.stock",
@@ -321,6 +321,7 @@ def _one(
             role=role,
             times=len(named),
             stocks=named,
+            differ=differing(named[0].rows, named[1].rows, named[0].table.value),
         )
     elif len(named) > 1:
         log.add(
@@ -332,6 +333,7 @@ def _one(
             vintages=vintages,
             key=key,
             first=named[0].vintage,
+            differ=differing(named[0].rows, named[1].rows, named[0].table.value),
         )
     else:
         log.add("PERIOD_GAP.role", file=file, column="year", role=role)
@@ -393,7 +395,7 @@ def _rolled(
         return None
     start = by_year.get(account.first_mid_year)
     apart = 0.0 if start is None else start.persons - base.persons
-    slack = 0.5 * (base.table.options.rounding or 0.0) + 0.5
+    slack = base.table.options.rounding_error + 0.5
     if abs(apart) > slack:
         log.add(
             "BASE_YEAR_MISMATCH.rolled",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,7 @@ from imps.sources.kinds import KINDS, NET, PARTS, SourceKind
 MEAN_OF_CALENDAR_YEARS: Final = "mean-of-two-calendar-years"
 
 Flow = Literal["immigration", "emigration"]
+Share = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -52,9 +53,9 @@ class KindSettings(Section):
     schedule: Flow | None = Field(
         None, description="whose age schedule it has; that of its direction unless stated"
     )
-    mean: float = Field(0.0, allow_inf_nan=False, description="prior mean of its relative error")
+    mean: Share = Field(0.0, description="prior mean of its relative error")
     sd: float = Field(
-        0.0, ge=0, allow_inf_nan=False,
+        0.0, ge=0, le=1, allow_inf_nan=False,
         description="prior standard deviation of its relative error; a net change with 0 is "
         "carried as published",
     )  # fmt: skip
@@ -351,15 +352,15 @@ RECORDS: Final[Mapping[str, type[RecordSettings]]] = MappingProxyType(
 class LevelSettings(Section):
     """Error of the level of a stream, or its coverage: shares of the stream."""
 
-    mean: float = Field(0.0, allow_inf_nan=False, description="published minus true, on average")
-    sd: float = Field(gt=0, allow_inf_nan=False, description="its standard deviation")
+    mean: Share = Field(0.0, description="published minus true, on average")
+    sd: float = Field(gt=0, le=1, allow_inf_nan=False, description="its standard deviation")
 
 
 class CoverageSettings(Section):
     """Share of the true flow that a further count of it holds."""
 
-    mean: float = Field(gt=0, allow_inf_nan=False, description="on average")
-    sd: float = Field(ge=0, allow_inf_nan=False, description="its standard deviation")
+    mean: float = Field(gt=0, le=3, allow_inf_nan=False, description="on average")
+    sd: float = Field(ge=0, le=1, allow_inf_nan=False, description="its standard deviation")
 
 
 class MisclassifiedSettings(Section):
@@ -367,8 +368,8 @@ class MisclassifiedSettings(Section):
 
     name: str = Field(description="source of the gap: lower-case letters, digits, underscores")
     stream: str = Field(description="the stream that counts them, by name")
-    mean: float = Field(0.0, allow_inf_nan=False, description="share of the stream, on average")
-    sd: float = Field(gt=0, allow_inf_nan=False, description="its standard deviation")
+    mean: Share = Field(0.0, description="share of the stream, on average")
+    sd: float = Field(gt=0, le=1, allow_inf_nan=False, description="its standard deviation")
     first_age: int = Field(0, ge=0, le=200, description="first age concerned")
     last_age: int = Field(200, ge=0, le=200, description="last age concerned")
     reason: str = Field("", description="why it is so large")

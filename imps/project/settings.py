@@ -156,10 +156,11 @@ def _parsed(text: str, log: Collector) -> dict[str, Any] | None:
         line = int(found.group(2)) if found else len(lines)
         column = f"column {found.group(3)}, " if found else ""
         reason = found.group(1) if found else "the file ends too early"
+        shown = lines[min(line, len(lines)) - 1].strip()
         log.add(
-            "SETTINGS_SYNTAX.slashes" if "\\" in reason else "SETTINGS_SYNTAX",
+            "SETTINGS_SYNTAX.slashes" if "\\" in reason + shown else "SETTINGS_SYNTAX",
             rows=[line],
-            texts=[lines[min(line, len(lines)) - 1].strip()],
+            texts=[shown],
             reason=f"{column}{reason[:1].lower()}{reason[1:]}",
         )
     except (ValueError, RecursionError):
@@ -299,7 +300,7 @@ class _Reader:
         own: tuple[str, ...] = ("coverage",) if kind == "stocks" else ()
         if kind == "streams":
             own = tuple(StreamSettings.model_fields)
-            known = tuple(name for name in OPTION_NAMES if name not in NOT_OF_STREAMS)
+            known = tuple(name for name in OPTION_NAMES if name not in (*NOT_OF_STREAMS, *own))
             stated = {k: v for k, v in entry.items() if k in own}
             stream = self._section(StreamSettings, stated, kind)
         names = (*known, "file", *own)

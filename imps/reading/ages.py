@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from imps.reading.draft import END, FIRST, ROW, Draft
-from imps.reading.labels import ALL_AGES, OPEN, age_label
+from imps.reading.labels import ALL_AGES, NO_AGE, OPEN, age_label
 from imps.reading.totals import compare, describe, key_columns, summed
 
 Band = tuple[int, int]
+OLD_AGES = (60, 99)
+"""Ages of whom there are more above than one year below, in any population of some size."""
+
+LEAST_OF_AN_AGE = 100
+"""People of one age below which fewer in the group above it may be chance."""
+
 WHOLE = ("population", "deaths", "survey_flows")
 """Kinds of which all ages together may be what was published."""
+
+_NO_BANDS = {ALL_AGES, NO_AGE}
 
 
 @dataclass(frozen=True)
@@ -49,26 +58,34 @@ def classify(bands: Iterable[Band]) -> Bands:
 
 
 def _filling(band: Band, ordered: Sequence[Band]) -> list[Band]:
-    """The finest smaller bands that fill a band exactly, or none."""
-    parts: list[Band] = []
-    at = band[0]
-    while at < band[1]:
-        step = [b for b in ordered if b[0] == at and b[1] <= band[1] and b != band]
-        if not step:
-            return []
-        parts.append(min(step, key=lambda b: b[1]))
-        at = parts[-1][1]
-    return parts
+    """The largest number of smaller bands that fill a band exactly, or none."""
+    if band[1] == band[0] + 1:
+        return []
+    chains: dict[int, list[Band]] = {band[0]: []}
+    for part in ordered:  # by first age: what ends where a part begins has been seen
+        if part[0] in chains and part[1] <= band[1] and part != band:
+            chain = [*chains[part[0]], part]
+            if len(chain) > len(chains.get(part[1], ())):
+                chains[part[1]] = chain
+    return chains.get(band[1], [])
+
+
+def check_nested(draft: Draft) -> None:
+    """Bands that finer ages fill are totals: check them and take them out.
+
+    What is left is the finest partition of the ages; every union of its bands is a check.
+    """
+    pairs = set(zip(draft.frame[FIRST], draft.frame[END], strict=True)) - _NO_BANDS
+    if not classify(pairs).nested:
+        return
+    series = _series(draft)
+    _check_nested(draft, series, {bands: classify(bands) for bands in set(series["_bands"])})
 
 
 def check_ages(draft: Draft) -> None:
-    """Check nested bands against their parts; refuse overlaps, gaps and unclear open groups."""
+    """Refuse overlaps, gaps and unclear open groups."""
     _read_whole(draft)
-    series = _series(draft)
-    kinds = {bands: classify(bands) for bands in set(series["_bands"])}
-    whole = draft.frame
-    _check_nested(draft, series, kinds)
-    _check_shape(draft, series if draft.frame is whole else _series(draft))
+    _check_shape(draft, _series(draft))
     if not draft.log.failed:
         _check_open_age(draft)
 
@@ -91,12 +108,12 @@ def _series(draft: Draft) -> pd.DataFrame:
     cuts = np.flatnonzero(np.diff(group[order])) + 1
     members, bands = np.split(order, cuts), np.split(codes[order], cuts)
     sets = {c.tobytes(): c for c in bands}  # most series have the same bands
-    distinct = {key: frozenset(pairs[i] for i in c) - {(-1, -1)} for key, c in sets.items()}
+    distinct = {key: frozenset(pairs[i] for i in c) - _NO_BANDS for key, c in sets.items()}
     return pd.DataFrame({"_rows": members, "_bands": [distinct[c.tobytes()] for c in bands]})
 
 
 def _check_nested(draft: Draft, series: pd.DataFrame, kinds: dict[frozenset[Band], Bands]) -> None:
-    """Bands that finer ages fill are totals: check them and take them out."""
+    """Compare bands with the sum of the finer ages that fill them, and take them out."""
     value = draft.schema.value
     records, drop = [], []
     frame = draft.frame
@@ -161,23 +178,54 @@ def _report_shape(draft: Draft, code: str, one: Band, other: Band, rows: list[in
 
 
 def _check_open_age(draft: Draft) -> None:
-    if draft.options.open_age is not None:
-        _sum_open_age(draft, draft.options.open_age)
-        return
+    declared = draft.options.open_age
     by = key_columns(draft, "age_group")
     last = draft.frame.loc[draft.frame.groupby(by, sort=False, dropna=False)[FIRST].idxmax()]
+    if declared is not None:
+        alone = last[(last[FIRST] == declared) & (last[END] == declared + 1)]
+        if not alone.empty and draft.options.jumps is None and _is_one_age(draft, alone):
+            draft.add(
+                "OPEN_AGE_NEEDED.refuted",
+                column="age_group",
+                rows=alone[ROW],
+                texts=alone["age_group"],
+                age=declared,
+                after=declared + 1,
+            )
+            return
+        _sum_open_age(draft, declared)
+        return
     closed = last[(last[END] != OPEN) & (last[FIRST] != ALL_AGES[0])]
     if not closed.empty:
-        draft.add(
-            "OPEN_AGE_NEEDED",
-            column="age_group",
-            rows=closed[ROW],
-            texts=closed["age_group"],
-            age=closed["age_group"].iloc[0],
-            start=int(closed[FIRST].iloc[0]),
-        )
+        _ask_about_last(draft, closed)
         return
     _ask_about_changes(draft, last)
+
+
+def _ask_about_last(draft: Draft, closed: pd.DataFrame) -> None:
+    """A last age without a plus sign is an open group, or nobody above it is in the table."""
+    age, start = closed["age_group"].iloc[0], int(closed[FIRST].iloc[0])
+    where: dict[str, Any] = {"rows": closed[ROW], "texts": closed["age_group"]}
+    if _is_one_age(draft, closed):
+        after = int(closed[END].iloc[0])
+        draft.add("OPEN_AGE_NEEDED.closed", column="age_group", age=age, after=after, **where)
+    else:
+        draft.add("OPEN_AGE_NEEDED", column="age_group", age=age, start=start, **where)
+
+
+def _is_one_age(draft: Draft, last: pd.DataFrame) -> bool:
+    """Whether the last age of people or deaths holds fewer than the single age before it.
+
+    An open group from the ages of `OLD_AGES` on holds more, of people and of deaths alike.
+    """
+    frame, value = draft.frame, draft.schema.value
+    age = int(last[FIRST].iloc[0])
+    if draft.schema.nature not in ("stock", "events") or not OLD_AGES[0] <= age <= OLD_AGES[1]:
+        return False
+    before = frame[(frame[FIRST] == age - 1) & (frame[END] == age)]
+    here = last[last[FIRST] == age]
+    fewer = LEAST_OF_AN_AGE <= before[value].sum() > here[value].sum() > 0
+    return bool(fewer and len(before) == len(here))
 
 
 def _ask_about_changes(draft: Draft, last: pd.DataFrame) -> None:

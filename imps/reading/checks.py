@@ -11,6 +11,7 @@ from imps.reading.ages import check_ages
 from imps.reading.areas import check_areas
 from imps.reading.draft import END, FIRST, ROW, Draft
 from imps.reading.findings import listed
+from imps.reading.parts import use_totals_as_checks
 from imps.reading.series import check_series
 from imps.reading.survey_checks import check_survey
 from imps.reading.totals import (
@@ -20,7 +21,6 @@ from imps.reading.totals import (
     sum_parts,
     summed,
     tolerance,
-    use_totals_as_checks,
 )
 
 AS_PUBLISHED = "streams"
@@ -47,6 +47,8 @@ def check_table(draft: Draft) -> None:
         return
     check_survey(draft)
     use_totals_as_checks(draft)
+    if draft.log.of_codes("NOT_STATED"):
+        return
     _check_sexes(draft)
     if "age_group" in draft.frame and not draft.frame.empty:
         check_ages(draft)
@@ -80,7 +82,19 @@ def _choose_vintage(draft: Draft) -> None:
         draft.add("VINTAGE_CHOSEN", column="vintage", rows=frame[ROW][other], vintage=wanted)
         draft.frame = frame[~other].reset_index(drop=True)
     elif len(found) > 1 and draft.schema.kind not in MANY_VINTAGES:
-        draft.add("VINTAGE_NEEDED", column="vintage", texts=found, found=found, last=found[-1])
+        keys = key_columns(draft, "vintage")
+        draft.add("VINTAGE_NEEDED", column="vintage", texts=found, found=found, last=found[-1],
+                  differ=_differing(draft, frame, keys))  # fmt: skip
+
+
+def _differing(draft: Draft, rows: pd.DataFrame, keys: list[str]) -> str:
+    """Which cells of rows that share their keys have other figures, in words."""
+    values = rows.groupby(keys, sort=False, dropna=False)[draft.schema.value]
+    apart, number = values.nunique(dropna=False) > 1, int((values.size() > 1).sum())
+    cells = describe(values.first()[apart].reset_index(), keys)
+    if not cells:
+        return f"all {number} cells given more than once are equal"
+    return f"{int(apart.sum())} of {number} such cells differ ({listed(cells, 10)})"
 
 
 def _choose_quarter(draft: Draft) -> None:
@@ -130,6 +144,8 @@ def _turn_signs(draft: Draft) -> None:
     name, frame = draft.schema.value, draft.frame
     out = (frame["flow"] == "emigration") & frame[name].notna() & (frame[name] != 0)
     below = out & (frame[name] < 0)
+    if below.any() or draft.options.sign == "positive":
+        draft.log.use("sign")
     if not below.any():
         return
     if draft.options.sign == "emigration-negative":
@@ -164,6 +180,7 @@ def _check_duplicates(draft: Draft) -> None:
         times=len(first),
         same="the same value" if len(set(values)) == 1 else "values",
         values=values,
+        differ=_differing(draft, rows, keys),
     )
 
 

@@ -1,4 +1,4 @@
-"""Columns of text become numbers, sexes, ages, periods and labels.
+"""Columns of text become sexes, ages, periods, labels and figures.
 
 Each distinct text is read once, so that a table of 100,000 rows costs little
 more than its distinct cells. What a text could not be read as is collected with
@@ -7,114 +7,105 @@ all its rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import MappingProxyType
+import re
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from imps.reading.areas import CODE
 from imps.reading.draft import END, FIRST, ROW, Draft
+from imps.reading.figures import read_numbers, read_unit
 from imps.reading.findings import Collector
-from imps.reading.grid import object_array
-from imps.reading.header import TITLE, Cells
 from imps.reading.kinds import ACCOUNT, EVENTS, FLOW_TABLE, SHARES, STOCK, Schema
 from imps.reading.labels import (
-    ALL_AGES,
+    LAST_OPEN,
+    OPEN,
+    STATISTIC,
     Moment,
     age_label,
     ages_for,
+    code_of,
     read_age,
     read_period,
     read_sex,
-    serial_guess,
 )
-from imps.reading.numbers import THREE_DECIMALS, Reading, read_number
-from imps.reading.options import MID_YEAR, PERIODS, SAME_PERIODS, UNITS, ReadOptions, nearest
+from imps.reading.naming import Cells
+from imps.reading.numbers import Reading
+from imps.reading.options import (
+    MID_YEAR,
+    PERIODS,
+    SAME_PERIODS,
+    ReadOptions,
+)
 from imps.reading.parts_of_years import LAST_MONTH, PART, PARTS, year_of
+from imps.reading.texts import FLOW_WORDS, each, label, set_texts, spread_texts
+from imps.sources.kinds import KINDS
 
-FLOW_WORDS: Final = MappingProxyType(
-    {
-        "immigration": "immigration",
-        "emigration": "emigration",
-        "net": "net",
-        "net migration": "net",
-        "net_migration": "net",
-        "inflow": "immigration",
-        "outflow": "emigration",
-        "in": "immigration",
-        "out": "emigration",
-        "arrivals": "immigration",
-        "departures": "emigration",
-    }
-)
-_UNSCALED: Final = ("contacts", "cv", "share")
+_MARKED_YEAR: Final = re.compile(r"\s*([0-9]{4})\s*([-+])\s*")
+
 _OPTIONAL_LABELS: Final = ("vintage", "citizenship", "basis", "reference")
 
 
 def read_columns(cells: Cells, schema: Schema, options: ReadOptions, log: Collector) -> Draft:
     """Interpret every column; what cannot be read goes to the log."""
+    cells = _one_of_each_year(_without_statistics(cells, log), options, log)
     frame = pd.DataFrame({ROW: pd.Series(cells.rows, dtype=object)})
     draft = Draft(frame, schema, options, log, cells.headers)
     _read_texts(draft, cells)
-    _read_unit(draft, cells)
+    read_unit(draft, cells)
     if "flow" in cells.columns:
         _read_flow(draft, cells)
     if "sex" in cells.columns:
-        sexes = _each(draft, cells, "sex", lambda t: read_sex(t, options.sex_codes))
-        _set(draft, "sex", _spread(*sexes))
+        sexes = each(draft, cells, "sex", lambda t: read_sex(t, options.sex_codes))
+        _use_codes(draft, cells, "sex", "sex_codes")
+        set_texts(draft, "sex", spread_texts(*sexes))
     _read_ages(draft, cells)
     _read_periods(draft, cells)
+    _place_open_groups(draft)
     for name in schema.values:
         if name in cells.columns:
-            _read_numbers(draft, cells, name)
+            read_numbers(draft, cells, name)
     return draft
 
 
-def _set(draft: Draft, name: str, values: np.ndarray) -> None:
-    """Keep texts as plain objects, which are quicker to compare than typed strings."""
-    draft.frame[name] = pd.Series(values, index=draft.frame.index, dtype=object)
+# Rows that are no cells of the table
 
 
-def _each(
-    draft: Draft, cells: Cells, name: str, read: Callable[[str], Reading]
-) -> tuple[list[Any], np.ndarray]:
-    """Read each distinct text of a column: its value, None if unreadable, and its place by row."""
-    codes, texts = pd.factorize(cells.columns[name])
-    readings = [read(str(text)) for text in texts]
-    _report(draft, cells, name, codes, readings)
-    return [r.value for r in readings], codes
+def _without_statistics(cells: Cells, log: Collector) -> Cells:
+    """Leave out median and mean ages, which stand among the ages of some tables."""
+    name = next((n for n in ("age", "age_group") if n in cells.columns), "")
+    texts = cells.columns.get(name, np.array([], dtype=object))
+    odd = [t for t in set(texts) if STATISTIC.fullmatch(str(t).strip())]
+    return _kept(cells, ~np.isin(texts, odd), "statistics", log) if odd else cells
 
 
-def _spread(values: list[Any], codes: np.ndarray) -> np.ndarray:
-    return object_array(values)[codes]
+def _one_of_each_year(cells: Cells, options: ReadOptions, log: Collector) -> Cells:
+    """Of a year given twice, before and after a change of territory, take the one declared."""
+    texts = cells.columns.get("year", np.array([], dtype=object))
+    marked = {t: m for t in set(texts) if (m := _MARKED_YEAR.fullmatch(str(t)))}
+    if not marked:
+        return cells
+    wanted = options.year_mark
+    if wanted is None:
+        rows = np.isin(texts, list(marked))
+        log.add("YEAR_TWICE", column=cells.headers["year"], rows=cells.rows[rows],
+                texts=texts[rows])  # fmt: skip
+        return cells
+    log.use("year_mark")
+    other = [t for t, m in marked.items() if m[2] != wanted]
+    kept = _kept(cells, ~np.isin(texts, other), "year_mark", log)
+    plain = [marked[t][1] if t in marked else t for t in kept.columns["year"]]
+    return replace(kept, columns={**kept.columns, "year": np.array(plain, dtype=object)})
 
 
-def _report(
-    draft: Draft, cells: Cells, name: str, codes: np.ndarray, readings: list[Reading]
-) -> None:
-    """Collect the texts that were not written as the package writes them, by kind."""
-    found = np.array([r.code for r in readings], dtype=object)
-    for code in dict.fromkeys(c for c in found if c and c != "CELLS_MISSING"):
-        chosen = (found == code)[codes]
-        texts = cells.columns[name][chosen]
-        cause, fields = _particulars(code, name, texts)
-        draft.add(cause, column=name, rows=cells.rows[chosen], texts=texts, **fields)
-
-
-def _particulars(code: str, name: str, texts: np.ndarray) -> tuple[str, dict[str, Any]]:
-    """Cause of a finding about texts, and what its words name."""
-    first = str(texts[0])
-    if code == "LABEL_UNKNOWN":
-        words = ("male", "female", "persons") if name == "sex" else tuple(FLOW_WORDS)[:3]
-        return code, {"words": words, "instead": nearest(first, words)}
-    if code == "CODE_UNKNOWN":
-        counts = pd.Series(texts).value_counts()
-        each = [f"'{text}' ({n})" for text, n in counts.items()]
-        return code, {"codes": each, "first": counts.index[0]}
-    if code == "PERIOD_UNREADABLE" and (guess := serial_guess(first)):
-        return f"{code}.serial", {"date": guess}
-    return code, {}
+def _kept(cells: Cells, rows: np.ndarray, why: str, log: Collector) -> Cells:
+    """The rows that are chosen; the others are counted."""
+    if not rows.all():
+        log.add(f"ROWS_SKIPPED.{why}", rows=cells.rows[~rows])
+    columns = {name: texts[rows] for name, texts in cells.columns.items()}
+    return replace(cells, columns=columns, rows=cells.rows[rows])
 
 
 # Labels and metadata
@@ -124,12 +115,13 @@ def _read_texts(draft: Draft, cells: Cells) -> None:
     for name in ("area", "vintage", "source", "citizenship", "basis", "reference"):
         if name in cells.columns:
             codes, distinct = pd.factorize(cells.columns[name])
-            texts = _spread([_label(text) for text in distinct], codes)
-            _set(draft, name, texts)
+            texts = spread_texts([_plain_label(name, text) for text in distinct], codes)
+            set_texts(draft, name, texts)
             if name not in _OPTIONAL_LABELS:
                 draft.find(texts == "", "LABEL_EMPTY", column=name)
     for name in ("geography", "definition", "special_populations"):
         _read_metadata(draft, cells, name)
+    _read_reporters(draft, cells)
     draft.metadata |= {
         name: value
         for name in ("vintage", "basis", "anchored_to")
@@ -137,15 +129,18 @@ def _read_texts(draft: Draft, cells: Cells) -> None:
     }
 
 
-def _label(text: Any) -> str:
-    """A label without spaces around it and without the mark that escapes a formula."""
-    plain = str(text).strip()
-    return plain[1:] if plain[:1] == "'" and plain[1:2] in ("=", "+", "-", "@") else plain
+def _plain_label(name: str, text: Any) -> str:
+    """A label; codes of areas and names of known sources whatever their case and blanks."""
+    plain = label(text)
+    if name == "area" and CODE.fullmatch(plain.upper()):
+        return plain.upper()
+    known = re.sub(r"[\s-]+", "_", plain).casefold() if name == "source" else ""
+    return known if known in KINDS else plain
 
 
 def _read_metadata(draft: Draft, cells: Cells, name: str) -> None:
     declared = getattr(draft.options, name)
-    found = {_label(t) for t in set(cells.columns.get(name, ()))} - {""}
+    found = {label(t) for t in set(cells.columns.get(name, ()))} - {""}
     if declared:
         found.add(declared)
     if len(found) > 1:
@@ -154,23 +149,26 @@ def _read_metadata(draft: Draft, cells: Cells, name: str) -> None:
         draft.metadata[name] = found.pop()
 
 
-def _read_unit(draft: Draft, cells: Cells) -> None:
-    """Find the unit: declared, in the header or in a column; two that differ are refused."""
-    stated = {t.strip().casefold() for t in set(cells.columns.get("unit", ()))} - {""}
-    stated |= {u for u in (*cells.units.values(), draft.options.unit) if u}
-    general = "unit" in cells.columns or draft.options.unit is not None or TITLE in cells.units
-    if cells.units and draft.schema.value not in cells.units and not general:
-        stated |= {
-            f"{u} in '{n}' and none in '{draft.schema.value}'" for n, u in cells.units.items()
-        }
-    unknown = sorted(stated - set(UNITS))
-    if len(stated) > 1 or unknown:
-        draft.add("UNIT_MIXED", column="unit" if "unit" in cells.headers else "", units=stated)
-        return
-    if not stated and draft.schema.nature == FLOW_TABLE:
-        draft.add("UNIT_NEEDED.flows", column=draft.schema.value)
-    draft.unit_stated = bool(stated)
-    draft.metadata["unit"] = stated.pop() if stated else "persons"
+def _read_reporters(draft: Draft, cells: Cells) -> None:
+    """Who reports a flow, and from which stay on: one answer for each source and direction."""
+    for name in ("reporting_country", "duration"):
+        declared = getattr(draft.options, name)
+        found = {label(t) for t in set(cells.columns.get(name, ()))} - {""}
+        if name in cells.columns:
+            by = [cells.columns[k] for k in ("source", "flow") if k in cells.columns]
+            answers = pd.Series(cells.columns[name])
+            number = answers.groupby(by).nunique() if by else pd.Series([answers.nunique()])
+            if (number > 1).any():
+                draft.add("METADATA_MIXED", column=name, found=found, name=name)
+        if declared is not None:
+            found.add(str(declared))
+            if len(found) > 1:
+                draft.add("METADATA_MIXED", column=name, found=found, name=name)
+        if found:
+            draft.metadata[name] = "; ".join(sorted(found))
+    if "duration" in draft.metadata:
+        months = set(re.findall(r"[0-9]+", draft.metadata["duration"]))
+        draft.metadata["duration"] = "; ".join(sorted(months, key=int))
 
 
 def _read_flow(draft: Draft, cells: Cells) -> None:
@@ -180,7 +178,7 @@ def _read_flow(draft: Draft, cells: Cells) -> None:
             return Reading(None, "LABEL_UNKNOWN" if text.strip() else "LABEL_EMPTY")
         return Reading(word, "" if text == word else "LABEL_FORMAT")
 
-    _set(draft, "flow", _spread(*_each(draft, cells, "flow", read)))
+    set_texts(draft, "flow", spread_texts(*each(draft, cells, "flow", read)))
 
 
 # Ages and periods
@@ -190,7 +188,8 @@ def _read_ages(draft: Draft, cells: Cells) -> None:
     name = next((n for n in ("age", "age_group") if n in cells.columns), "")
     if not name:
         return
-    values, codes = _each(draft, cells, name, read_age)
+    values, codes = each(draft, cells, name, lambda t: read_age(t, draft.options.age_codes))
+    _use_codes(draft, cells, name, "age_codes")
     bounds = np.array(
         [
             [ages_for(sex, v) if v is not None else (-9, -9) for v in values]
@@ -200,21 +199,41 @@ def _read_ages(draft: Draft, cells: Cells) -> None:
     male = draft.frame["sex"].eq("male").to_numpy(int) if "sex" in draft.frame else 0
     draft.frame[[FIRST, END]] = bounds[male, codes]
     labels = [age_label(v) if v is not None else "" for v in values]
-    _set(draft, "age_group", _spread(labels, codes))
+    set_texts(draft, "age_group", spread_texts(labels, codes))
     draft.headers.setdefault("age_group", draft.headers.get(name, name))
 
 
-def is_all_ages(frame: pd.DataFrame) -> pd.Series:
-    """Rows that hold the total of all ages."""
-    return frame[FIRST] == ALL_AGES[0]
+def _use_codes(draft: Draft, cells: Cells, name: str, option: str) -> None:
+    """Note that declared codes occur."""
+    codes = getattr(draft.options, option)
+    if codes and any(code_of(str(t), codes) is not None for t in set(cells.columns[name])):
+        draft.log.use(option)
+
+
+def _place_open_groups(draft: Draft) -> None:
+    """An open group without a first age, "Y_OPEN", begins where the other ages of its rows end."""
+    frame = draft.frame
+    if FIRST not in frame or not (open_ := frame[FIRST] == LAST_OPEN[0]).any():
+        return
+    by = [k for k in ("area", "vintage", "source", "year", "flow", "sex") if k in frame]
+    closed = frame[END].where((frame[END] < OPEN) & (frame[FIRST] >= 0), 0)
+    first = closed.groupby([frame[k] for k in by], sort=False).transform("max")[open_]
+    draft.frame.loc[open_, FIRST] = first
+    labels = [age_label((int(age), OPEN)) for age in first]
+    draft.frame.loc[open_, "age_group"] = labels
 
 
 def _read_periods(draft: Draft, cells: Cells) -> None:
     o = draft.options
-    moments, codes = _each(
+    moments, codes = each(
         draft, cells, "year", lambda t: read_period(t, split_year=o.split_year, century=o.century)
     )
     read = np.array([m is not None for m in moments])[codes]
+    years = set(map(str, cells.columns["year"]))
+    if o.century is not None and any(read_period(t).code == "YEAR_TWO_DIGITS" for t in years):
+        draft.log.use("century")
+    if o.split_year is not None and any(read_period(t).code == "PERIOD_AMBIGUOUS" for t in years):
+        draft.log.use("split_year")
     draft.frame["year"] = np.array([m.year if m is not None else -1 for m in moments])[codes]
     if draft.schema.nature == STOCK:
         _stock_dates(draft, cells, moments, codes, read)
@@ -255,7 +274,7 @@ def _stock_dates(
         return f"{moment.year:04d}-{ends}" if moment.kind == "year" else moment.day
 
     days = [day(m) for m in moments]
-    _set(draft, "date", _spread(days, codes))
+    set_texts(draft, "date", spread_texts(days, codes))
     span = np.array([m is not None and m.kind not in ("year", "date") for m in moments])[codes]
     texts = cells.columns["year"]
     draft.find(span, "PERIOD_UNREADABLE.stock", column="year", texts=texts[span])
@@ -285,7 +304,7 @@ def _flow_periods(
 ) -> None:
     """Flows need a period of twelve months; a bare year does not say which."""
     stated = _stated_period(draft, cells)
-    kinds = _spread([m.kind if m is not None else "" for m in moments], codes)
+    kinds = spread_texts([m.kind if m is not None else "" for m in moments], codes)
     texts = cells.columns["year"]
     dated = kinds == "date"
     draft.find(dated, "PERIOD_UNREADABLE.date", column="year", texts=texts[dated])
@@ -300,7 +319,7 @@ def _flow_periods(
         draft.find(
             first & read, "PERIOD_MIXED", column="year", texts=texts[first & read], periods=found
         )
-    _set(draft, "period", kinds)
+    set_texts(draft, "period", kinds)
     draft.metadata["period"] = found[0] if found else ""
 
 
@@ -320,8 +339,8 @@ def _read_parts(
         if stated not in LAST_MONTH:
             draft.find(part, "PARTS_OF_YEARS.period", column="year", texts=texts[part], kind=kind)
             continue
-        days = _spread([m.day if m is not None else "" for m in moments], codes)
-        _set(draft, PART, days)
+        days = spread_texts([m.day if m is not None else "" for m in moments], codes)
+        set_texts(draft, PART, days)
         draft.metadata["parts"] = kind
         years = np.array([year_of(day, str(stated)) for day in days[part]])
         draft.frame.loc[part, "year"] = years
@@ -340,107 +359,3 @@ def _stated_period(draft: Draft, cells: Cells) -> str | None:
         draft.add("PERIOD_MIXED.declared", column="period", periods=found, known=PERIODS)
         return bad[0] if bad else sorted(found)[0]
     return found.pop() if found else None
-
-
-# Numbers
-
-
-def _read_numbers(draft: Draft, cells: Cells, name: str) -> None:
-    """Read a column of figures into persons, with the kind of each missing cell and flags."""
-    codes, texts = pd.factorize(cells.columns[name])
-    o = draft.options
-    share = name in ("share", "cv")
-    readings = [
-        read_number(
-            str(text),
-            decimal=o.decimal,
-            percent=share,
-            missing=o.missing,
-            flags=o.flags,
-            comma_groups=not cells.comma_decimal_possible,
-        )
-        for text in texts
-    ]
-    _report(draft, cells, name, codes, readings)
-    distinct = np.array([np.nan if r.value is None else r.value for r in readings], dtype=float)
-    values = distinct[codes]
-    counts = draft.schema.nature in (STOCK, EVENTS, FLOW_TABLE) and name == draft.schema.value
-    if counts and draft.metadata.get("unit") == "persons" and not o.fractional_counts:
-        _ask_about_thousands(draft, cells, codes, readings, name)
-    if name not in _UNSCALED:
-        values = _scaled(draft, values, name)
-    draft.frame[name] = values
-    if name == draft.schema.value:
-        _keep_companions(draft, cells, codes, readings, name)
-        draft.metadata["decimals"] = str(max(map(_decimals, map(str, texts)), default=0))
-        _check_fractions(draft, values, name)
-
-
-def _ask_about_thousands(draft: Draft, cells: Cells, codes: np.ndarray, readings: list[Reading],
-                         name: str) -> None:  # fmt: skip
-    """Persons come whole: figures with decimals throughout are thousands, or points that group.
-
-    In "5.204" the point groups thousands if every figure with a point has three digits behind
-    it and no figure of a thousand or more has none.
-    """
-    values = np.array([np.nan if r.value is None else r.value for r in readings], dtype=float)
-    texts = cells.columns[name]
-    with np.errstate(invalid="ignore"):
-        fraction = values != np.round(values)
-        fraction &= np.isfinite(values)
-        whole_thousands = (~fraction & (np.abs(values) >= 1000)).any()
-    grouped = [bool(THREE_DECIMALS.fullmatch(str(texts[codes == i][0]))) for i in
-               np.flatnonzero(fraction)]  # fmt: skip
-    rows = fraction[codes]
-    if len(grouped) >= 3 and all(grouped) and not whole_thousands and draft.options.decimal is None:
-        draft.find(rows, "DECIMAL_MARK.persons", column=name, texts=texts[rows])
-    elif draft.schema.nature == STOCK and not draft.unit_stated and rows.sum() > len(rows) / 2:
-        draft.find(rows, "UNIT_NEEDED", column=name, texts=texts[rows])
-
-
-def _decimals(text: str) -> int:
-    return len(text.rpartition(".")[2]) if "." in text and text[-1:].isdigit() else 0
-
-
-def _scaled(draft: Draft, values: np.ndarray, name: str) -> np.ndarray:
-    factor = UNITS.get(draft.metadata.get("unit", "persons"), 1.0)
-    if factor == 1.0:
-        return values
-    known = np.isfinite(values)
-    if known.any():
-        draft.add("UNIT_CONVERTED", column=name, total=int(known.sum()), factor=factor)
-    return np.round(values * factor, 9)
-
-
-def _keep_companions(
-    draft: Draft, cells: Cells, codes: np.ndarray, readings: list[Reading], name: str
-) -> None:
-    """Keep why a cell is missing and what flag it bears; kinds given in the file are kept."""
-    missing = _spread([r.missing for r in readings], codes)
-    for column, found in (
-        (draft.schema.missing_column, missing),
-        (draft.schema.flag_column, _spread([r.flag for r in readings], codes)),
-    ):
-        given = cells.columns.get(column)
-        if given is not None:
-            stated = np.array([_label(t) for t in given], dtype=object)
-            found = np.where((stated != "") & ((found == "") | (found == "empty")), stated, found)
-        _set(draft, column, found)
-    kinds = draft.frame[draft.schema.missing_column].to_numpy()
-    unread = np.isnan(draft.frame[name].to_numpy()) & (kinds == "")
-    draft.frame.loc[unread, draft.schema.missing_column] = "unreadable"
-    contradicted = ~np.isnan(draft.frame[name].to_numpy()) & (kinds != "")
-    draft.frame.loc[contradicted, draft.schema.missing_column] = ""
-    draft.find(contradicted, "COLUMN_IGNORED.contradicted", column=draft.schema.missing_column)
-
-
-def _check_fractions(draft: Draft, values: np.ndarray, name: str) -> None:
-    """Registered events are whole; persons with decimals are odd elsewhere."""
-    with np.errstate(invalid="ignore"):
-        part = np.isfinite(values) & (np.abs(values - np.round(values)) > 1e-6)
-    nature = draft.schema.nature
-    allowed = draft.options.fractional_counts
-    if nature in (STOCK, FLOW_TABLE) and not allowed:
-        draft.find(part, "FRACTIONAL_COUNT", column=name)
-    elif nature == EVENTS and not allowed:
-        draft.find(part, "FRACTIONAL_COUNT.events", column=name)

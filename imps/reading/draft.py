@@ -10,6 +10,7 @@ import pandas as pd
 
 from imps.reading.findings import SHOWN, Collector
 from imps.reading.kinds import Schema
+from imps.reading.labels import ALL_AGES, NO_AGE
 from imps.reading.options import ReadOptions
 
 ROW: Final = "_row"
@@ -59,6 +60,16 @@ class Draft:
     def add(self, code: str, *, column: str = "", **more: Any) -> None:
         """Record a finding about a column, under its header in the file; see `Collector.add`."""
         self.log.add(code, column=self.headers.get(column, column), **more)
+
+
+def is_all_ages(frame: pd.DataFrame) -> pd.Series:
+    """Rows that hold the total of all ages."""
+    return frame[FIRST] == ALL_AGES[0]
+
+
+def has_no_age(frame: pd.DataFrame) -> pd.Series:
+    """Rows of people whose age is not stated."""
+    return frame[FIRST] == NO_AGE[0]
 
 
 def _text(value: Any) -> str:

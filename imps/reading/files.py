@@ -12,8 +12,12 @@ import csv
 import hashlib
 import io
 import os
+import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import pandas as pd
@@ -55,7 +59,10 @@ def read_grid(
     content = _bytes(path, log)
     if content is None:
         return None
-    grid = _file_grid(content, path.suffix.lower(), options, log)
+    suffix = path.suffix.lower()
+    if suffix == ".tsv" and options.delimiter is None:
+        options = options.model_copy(update={"delimiter": "\t"})
+    grid = _file_grid(content, suffix, options, log)
     return grid and replace(grid, file_hash=hashlib.sha256(content).hexdigest())
 
 
@@ -133,7 +140,21 @@ def _text_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid | N
     if text is None:
         return None
     delimiter = _delimiter(text, options, log)
-    return None if delimiter is None else _split(text, delimiter, log)
+    grid = None if delimiter is None else _split(text, delimiter, log)
+    if grid is not None and not text.endswith(("\n", "\r")):
+        _name_last_line(grid, log)
+    return grid
+
+
+def _name_last_line(grid: Grid, log: Collector) -> None:
+    """A last line without an end may be cut off; a figure shorter than all before it looks so."""
+    last = grid.cells[-1]
+    above = [row[len(last) - 1].strip() for row in grid.cells[-200:-1] if len(row) == len(last)]
+    figures = [text for text in above if text[:1].isdigit()]
+    short = last[-1].strip().isdigit() and len(figures) > 1
+    short = short and len(last[-1].strip()) < min(map(len, figures))
+    code = "LAST_LINE.short" if short else "LAST_LINE"
+    log.add(code, rows=[grid.rows[-1]], texts=[last[-1]])
 
 
 def _decoded(content: bytes, options: ReadOptions, log: Collector) -> str | None:
@@ -154,8 +175,10 @@ def _decoded(content: bytes, options: ReadOptions, log: Collector) -> str | None
     if options.encoding in _SINGLE_BYTE and _is_utf8(content):
         _encoding_unknown(log, _first_row_beyond_ascii(content), "UTF-8", "utf-8", options.encoding)
         return None
-    if "\0" in text:
-        log.add("NOT_TEXT.nulls")
+    if (at := text.find("\0")) >= 0:
+        before = text[:at].encode()
+        place = at - max(text.rfind("\n", 0, at), text.rfind("\r", 0, at))
+        log.add("NOT_TEXT.nulls", rows=[_row_of(before, len(before))], place=place)
         return None
     return text.removeprefix("\ufeff")
 
@@ -194,6 +217,11 @@ def _encoding_unknown(
     )
 
 
+_DELIMITERS: Final = MappingProxyType(
+    {";": "semicolons", "\t": "tabs", "|": "bars", "blanks": "runs of blanks"}
+)
+
+
 def _delimiter(text: str, options: ReadOptions, log: Collector) -> str | None:
     """The delimiter in use; one that looks like another is asked for."""
     if options.delimiter:
@@ -201,24 +229,55 @@ def _delimiter(text: str, options: ReadOptions, log: Collector) -> str | None:
     lines = [line for line in text[:20_000].splitlines()[:40] if line.strip()]
     if not lines:
         return ","
-    counts = {mark: sum(line.count(mark) > 0 for line in lines) for mark in (",", ";", "\t", "|")}
-    other = max((";", "\t", "|"), key=lambda mark: counts[mark])
+    counts = {mark: sum(mark in line for line in lines) for mark in (",", ";", "\t", "|")}
+    counts["blanks"] = sum(len(_columns_of(line)) > 2 for line in lines) if len(lines) > 1 else 0
+    if counts[","] > 1:  # blanks may pad cells between commas
+        counts["blanks"] = 0
+    other = max(_DELIMITERS, key=lambda mark: counts[mark])
     first = lines[0]
     if counts[other] > len(lines) / 2 and (
         counts[other] > counts[","] or first.count(other) > first.count(",")
     ):
-        name = {";": "semicolons", "\t": "tabs", "|": "bars"}[other]
         written = {"\t": "\\t"}.get(other, other)
         decimal = ' and decimal = "," or "."' if other == ";" else ""
-        log.add("DELIMITER", rows=[1], texts=[first], name=name, mark=written, decimal=decimal)
+        log.add("DELIMITER", rows=[1], texts=[first], name=_DELIMITERS[other], mark=written,
+                decimal=decimal)  # fmt: skip
         return None
     return ","
+
+
+_BLANKS: Final = (re.compile(r"\s+"), re.compile(r"\s{2,}|\t"))
+
+
+def _columns_of(line: str) -> list[str]:
+    """Cells that are divided by two blanks or more."""
+    return _BLANKS[1].split(line.strip())
+
+
+def _padded(text: str) -> list[list[str]]:
+    """Rows of a text whose columns are padded with blanks.
+
+    Single blanks divide cells too, unless fewer rows then have the usual number of cells: they
+    stand inside labels.
+    """
+    lines = [line.strip() for line in text.splitlines()]
+    found = []
+    for blanks in _BLANKS:
+        rows = [blanks.split(line) if line else [] for line in lines]
+        widths = Counter(map(len, filter(None, rows)))
+        width, often = max(widths.items(), key=lambda pair: pair[1], default=(0, 0))
+        found.append((often if width > 1 else 0, rows))
+    return max(found, key=lambda pair: pair[0])[1]
 
 
 def _split(text: str, delimiter: str, log: Collector) -> Grid | None:
     """Cut a text into rows and cells; blank rows are counted and left out."""
     records: list[list[str]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader: Iterable[list[str]] = (
+        _padded(text)
+        if delimiter == "blanks"
+        else csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    )
     row = 0
     try:
         for row, record in enumerate(reader, start=1):
@@ -275,7 +334,8 @@ def _parquet_grid(content: bytes, log: Collector) -> Grid | None:
         _unreadable(log, "the Parquet file is damaged")
         return None
     rows = list(range(2, table.num_rows + 2))
-    return _typed_grid([str(name) for name in table.column_names], columns, rows, 1, log)
+    names = [str(name) for name in table.column_names]
+    return _typed_grid(names, columns, rows, 1, log, "parquet")
 
 
 def _longest_text(table: Any) -> int:
@@ -315,7 +375,7 @@ def frame_grid(frame: pd.DataFrame, log: Collector) -> Grid | None:
         return None
     columns = [_plain_list(frame.iloc[:, j]) for j in range(frame.shape[1])]
     names = ["" if is_missing(name) else str(name) for name in frame.columns]
-    return _typed_grid(names, columns, list(frame.index), "columns", log)
+    return _typed_grid(names, columns, list(frame.index), "columns", log, "frame")
 
 
 def _plain_list(series: pd.Series) -> list[Any]:
@@ -323,7 +383,12 @@ def _plain_list(series: pd.Series) -> list[Any]:
 
 
 def _typed_grid(
-    names: list[str], columns: list[list[Any]], rows: list[Any], top: Any, log: Collector
+    names: list[str],
+    columns: list[list[Any]],
+    rows: list[Any],
+    top: Any,
+    log: Collector,
+    container: str,
 ) -> Grid | None:
     """A grid from typed columns, with the header as its first row."""
     if not names:
@@ -341,4 +406,5 @@ def _typed_grid(
     kept = [i for i, row in enumerate(cells) if any(row)]
     if len(kept) < len(cells):
         cells, rows = [cells[i] for i in kept], [rows[i] for i in kept]
-    return Grid([names, *cells], [top, *rows], True, len(texts[0]) - len(kept))
+    left_out = len(texts[0]) - len(kept)
+    return Grid([names, *cells], [top, *rows], True, left_out, container=container)

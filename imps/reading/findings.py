@@ -253,11 +253,14 @@ class Collector:
         Name shown in messages, where a finding does not name another.
     place_word : str
         "row" for files, "index label" for data frames.
+    used : set of str
+        Declared options that turned out to matter for this table.
     """
 
     file: str = ""
     place_word: str = "row"
     findings: list[Finding] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
 
     def add(
         self,
@@ -308,6 +311,10 @@ class Collector:
                 place_word=self.place_word,
             )
         )
+
+    def use(self, option: str) -> None:
+        """Note that a declared option mattered."""
+        self.used.add(option)
 
     @property
     def failed(self) -> bool:

@@ -36,6 +36,8 @@ class Grid:
         Blank lines that were left out.
     file_hash : str
         SHA-256 of the bytes that were read; empty for a data frame.
+    container : str
+        "text", "workbook", "parquet" or "frame".
     """
 
     cells: list[list[str]]
@@ -43,6 +45,7 @@ class Grid:
     header_given: bool
     blank_rows: int = 0
     file_hash: str = ""
+    container: str = "text"
 
 
 def too_large(log: Collector, what: str) -> None:

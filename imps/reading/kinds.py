@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from imps.errors import LabelError
-from imps.reading.options import nearest
+from imps.reading.options import nearest, unit_of
 
 STOCK: Final = "stock"
 EVENTS: Final = "events"
@@ -71,6 +71,7 @@ class Schema:
             self.missing_column,
             self.flag_column,
             "unit",
+            "scale",
         )
 
     @property
@@ -84,23 +85,31 @@ class Schema:
         return f"{self.value}_flag"
 
 
-_TIME = {"period": "year", "date": "year", "mid_year": "year", "reference_date": "year"}
+_PERIOD = {"date": "year", "time_period": "year", "time": "year", "ref_date": "year"}
+_TIME = {**_PERIOD, "period": "year", "mid_year": "year", "reference_date": "year"}
 _AGE = {"age_group": "age", "age_band": "age", "ageband": "age", "single_year_of_age": "age"}
 _GROUP = {"age": "age_group", "age_band": "age_group", "ageband": "age_group"}
 _SEX = {"gender": "sex"}
 _COUNT = {"count": "", "persons": "", "number": "", "value": "", "obs_value": ""}
+_ERRORS = ("standard_error", "half_width_95", "half_width", "variance", "cv", "lower", "upper")
 _ERROR = {
     "se": "standard_error",
-    "half_width": "half_width_95",
     "direction": "flow",
-    "lower_95": "lower",
-    "upper_95": "upper",
+    "reporter": "reporting_country",
+    "reported_by": "reporting_country",
+    "var": "variance",
+    **{f"{n}_{level}": n for n in ("lower", "upper") for level in (68, 80, 90, 95, 99)},
+    **{f"half_width_{level}": "half_width" for level in (68, 80, 90, 99)},
 }
-_AREA = {"area_code": "area", "geography_code": "area"}
+_AREA = {"area_code": "area", "geography_code": "area", "geo": "area", "ref_area": "area"}
+_UNITS = {"uom": "unit", "scalar_factor": "scale", "unit_mult": "scale", "magnitude": "scale"}
+_FLAGS = ("obs_flag", "obs_status", "flag", "flags", "status")
 _TEXTS = ("geography", "reference")
+_FLOW_TEXTS = (*_TEXTS, "period", "definition", "reporting_country", "duration")
 
 
 def _aliases(value: str, *groups: Mapping[str, str]) -> Mapping[str, str]:
+    groups = (*groups, _UNITS, dict.fromkeys(_FLAGS, f"{value}_flag"))
     merged = {name: target or value for group in groups for name, target in group.items()}
     return MappingProxyType({name: to for name, to in merged.items() if name != to})
 
@@ -139,7 +148,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 ("sex", "vintage", "area", "basis"),
                 (),
                 (*_TEXTS, "period"),
-                _aliases("births", {"date": "year"}, _SEX, _COUNT, _AREA),
+                _aliases("births", _PERIOD, _SEX, _COUNT, _AREA),
                 "live births registered in a year",
             ),
             Schema(
@@ -150,7 +159,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 ("vintage", "area", "basis"),
                 (),
                 (*_TEXTS, "period"),
-                _aliases("deaths", {"date": "year"}, _AGE, _SEX, _COUNT, _AREA),
+                _aliases("deaths", _PERIOD, _AGE, _SEX, _COUNT, _AREA),
                 "deaths registered in a year",
             ),
             Schema(
@@ -161,7 +170,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 ("vintage", "area"),
                 ("births",),
                 (*_TEXTS, "period"),
-                _aliases("deaths", {"date": "year"}, _AREA),
+                _aliases("deaths", _PERIOD, _AREA),
                 "births and deaths of mid-year intervals, all ages and both sexes",
             ),
             Schema(
@@ -172,7 +181,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 ("vintage", "area"),
                 ("deaths",),
                 _TEXTS,
-                _aliases("births", {"date": "year"}, _COUNT, _AREA),
+                _aliases("births", _PERIOD, _COUNT, _AREA),
                 "births of each year to mid-year before the base, and deaths of those born in it "
                 "up to the base",
             ),
@@ -182,9 +191,9 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 ("year", "flow", "sex", "age_group"),
                 "estimate",
                 ("citizenship", "vintage", "area"),
-                ("standard_error", "half_width_95", "cv", "lower", "upper", "contacts"),
-                (*_TEXTS, "period", "definition"),
-                _aliases("estimate", {"date": "year"}, _GROUP, _SEX, _COUNT, _ERROR, _AREA),
+                (*_ERRORS, "contacts"),
+                _FLOW_TEXTS,
+                _aliases("estimate", _PERIOD, _GROUP, _SEX, _COUNT, _ERROR, _AREA),
                 "migration estimated from a survey, with its sampling error",
             ),
             Schema(
@@ -193,9 +202,9 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 ("year", "flow"),
                 "estimate",
                 ("vintage", "area"),
-                ("standard_error", "half_width_95", "cv", "lower", "upper", "contacts"),
-                (*_TEXTS, "period", "definition"),
-                _aliases("estimate", {"date": "year"}, _COUNT, _ERROR, _AREA),
+                (*_ERRORS, "contacts"),
+                _FLOW_TEXTS,
+                _aliases("estimate", _PERIOD, _COUNT, _ERROR, _AREA),
                 "migration of all ages and both sexes from a survey, with its sampling error",
             ),
             Schema(
@@ -206,7 +215,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 ("vintage", "area"),
                 (),
                 (*_TEXTS, "period"),
-                _aliases("estimate", {"date": "year"}, _GROUP, _SEX, _COUNT, _ERROR, _AREA),
+                _aliases("estimate", _PERIOD, _GROUP, _SEX, _COUNT, _ERROR, _AREA),
                 "sexes and age groups over which the totals of a survey are laid; no data",
             ),
             Schema(
@@ -216,8 +225,8 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 "count",
                 ("vintage", "area"),
                 (),
-                (*_TEXTS, "period", "definition"),
-                _aliases("count", {"date": "year"}, _COUNT, _ERROR, _AREA, {"estimate": "count"}),
+                _FLOW_TEXTS,
+                _aliases("count", _PERIOD, _COUNT, _ERROR, _AREA, {"estimate": "count"}),
                 "survey and adjustments together, where only the sum of the adjustments is known",
             ),
             Schema(
@@ -225,10 +234,10 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 FLOW_TABLE,
                 ("source", "year", "flow"),
                 "count",
-                ("citizenship", "vintage", "area"),
+                ("citizenship", "vintage", "area", "basis"),
                 ("standard_error",),
-                (*_TEXTS, "period", "definition"),
-                _aliases("count", {"date": "year"}, _COUNT, _ERROR, _AREA, {"estimate": "count"}),
+                _FLOW_TEXTS,
+                _aliases("count", _PERIOD, _COUNT, _ERROR, _AREA, {"estimate": "count"}),
                 "asylum seekers, Irish flows, switchers and other adjustments by year",
             ),
             Schema(
@@ -238,10 +247,10 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 "count",
                 ("sex", "age_group", "vintage", "area"),
                 ("standard_error",),
-                (*_TEXTS, "period", "definition"),
+                _FLOW_TEXTS,
                 _aliases(
                     "count",
-                    {"date": "year", "stream": "source", "estimate": "count"},
+                    {**_PERIOD, "stream": "source", "estimate": "count"},
                     _GROUP,
                     _SEX,
                     _COUNT,
@@ -300,14 +309,13 @@ def schema(kind: str) -> Schema:
 
 
 _NOTE = re.compile(r"\s*\[(note [0-9]+|[a-z])\]", re.IGNORECASE)
-_UNIT = re.compile(r"[ _(]+(?:in )?(thousands?|persons|'?000'?s|'000)\)?$")
+_UNIT = re.compile(r"[ _(]+(?:in )?(hundreds|thousands?|millions?|persons|'?000'?s|'000)\)?$")
 
 
 def column_name(header: str) -> tuple[str, str]:
     """A header in the package's spelling, and the unit it states, if any."""
     plain = _NOTE.sub("", " ".join(header.split())).strip().casefold()
     found = _UNIT.search(plain)
-    unit = found.group(1) if found and found.start() > 0 else ""
-    unit = "thousands" if unit not in ("", "persons") else unit
+    unit = (unit_of(found.group(1)) or "") if found and found.start() > 0 else ""
     plain = plain[: found.start()] if found and unit else plain
     return re.sub(r"[\s-]+", "_", plain.strip()), unit

@@ -16,6 +16,13 @@ OPEN: Final = 999
 """End of an open age group in (first age, end) pairs; the end is not included."""
 
 ALL_AGES: Final = (-1, -1)
+NO_AGE: Final = (-2, -2)
+"""People whose age is not stated."""
+
+LAST_OPEN: Final = (-3, OPEN)
+"""An open group whose first age follows from the ages beside it."""
+
+NOT_STATED: Final = "not stated"
 MAX_AGE: Final = 120
 YEARS: Final = (1800, 2200)
 
@@ -41,15 +48,34 @@ _LOOKS_LIKE_DATE = re.compile(
     re.IGNORECASE,
 )
 _ALL = ("all ages", "all", "total", "_t", "t", "all persons", "all people")
+_NOT_STATED = re.compile(
+    r"(?:(?:age|sex|gender)s?[ ,:-]*)?(?:(?:is |was )?not (?:stated|known|specified|given|reported|"
+    r"recorded)|un(?:known|specified|stated|determined)|unk|_u|undetermined|missing)"
+    r"(?: (?:age|sex|gender)s?)?",
+    re.IGNORECASE,
+)
+STATISTIC: Final = re.compile(r"(?:median|mean|average)(?: age.*)?", re.IGNORECASE)
+"""A label among ages that is no age: the row holds years, not people."""
 
 
-def read_age(text: str) -> Reading:
+def code_of(text: str, codes: Mapping[str, str]) -> str | None:
+    """What was declared for a code, whatever its case and the blanks around it."""
+    if not codes:
+        return None
+    plain = text.translate(SPACES).strip().strip("'").casefold()
+    return next((codes[c] for c in codes if c.strip().casefold() == plain), None)
+
+
+def read_age(text: str, codes: Mapping[str, str] = MappingProxyType({})) -> Reading:
     """Read a single year of age, a band or an open group.
 
     The value is (first age, end), the end not included; an open group ends at
     `OPEN`. A band that differs by sex, such as "45-59/64", gives
     (first age, end for women, end for men) and "60/65+" (women from, men from, OPEN).
     """
+    if (meant := code_of(text, codes)) is not None:
+        reading = read_age(meant)
+        return reading if reading.value is None else Reading(reading.value, "LABEL_FORMAT")
     if re.fullmatch(r"[0-9]|[1-9][0-9]{1,2}", text):
         return _single(int(text), "")
     cell = NOTE.sub("", " ".join(text.translate(SPACES).split())).strip().strip("'")
@@ -57,6 +83,10 @@ def read_age(text: str) -> Reading:
         return Reading(None, "LABEL_EMPTY")
     if cell.casefold() in _ALL:
         return Reading(ALL_AGES)
+    if _NOT_STATED.fullmatch(cell):
+        return Reading(NO_AGE)
+    if cell.casefold() in ("y_open", "open"):
+        return Reading(LAST_OPEN, "LABEL_FORMAT")
     if _LOOKS_LIKE_DATE.fullmatch(cell):
         return Reading(None, "AGE_LOOKS_LIKE_DATE")
     bare = re.sub(r"^(?:aged?)\b\s*", "", cell, flags=re.IGNORECASE)
@@ -115,8 +145,8 @@ def age_label(value: tuple[int, ...]) -> str:
             f"{value[0]}/{value[1]}+" if open_group else f"{value[0]}-{value[1] - 1}/{value[2] - 1}"
         )
     first, end = value
-    if (first, end) == ALL_AGES:
-        return "all ages"
+    if (first, end) in (ALL_AGES, NO_AGE):
+        return "all ages" if first == ALL_AGES[0] else NOT_STATED
     if end == OPEN:
         return f"{first}+"
     return str(first) if end == first + 1 else f"{first}-{end - 1}"
@@ -143,8 +173,10 @@ def read_sex(text: str, codes: Mapping[str, str] = MappingProxyType({})) -> Read
     cell = NOTE.sub("", text.translate(SPACES).strip()).strip()
     if not cell:
         return Reading(None, "LABEL_EMPTY")
-    if cell in codes:
-        return Reading(codes[cell], "LABEL_FORMAT")
+    if meant := code_of(cell, codes):
+        return Reading(meant, "LABEL_FORMAT")
+    if _NOT_STATED.fullmatch(cell):
+        return Reading(NOT_STATED)
     if sex := _SEXES.get(cell.casefold()):
         return Reading(sex, "" if sex == "persons" else "LABEL_FORMAT")
     return Reading(None, "SEX_CODES" if re.fullmatch(r"[0-9.]+", cell) else "LABEL_UNKNOWN")
@@ -156,8 +188,8 @@ def read_sex(text: str, codes: Mapping[str, str] = MappingProxyType({})) -> Read
 class Moment(NamedTuple):
     """A year with what the label says about it.
 
-    `kind` is "year" (nothing said), "date", or one of the periods; `day` is the
-    ISO date of a date, or of the end of a period.
+    `kind` is "year" (nothing said), "date", or one of the periods; `day` is
+    the ISO date of a date, or of the end of a period.
     """
 
     kind: str

@@ -58,6 +58,24 @@ FLAGS: Final = MappingProxyType(
     }
 )
 
+STATUS: Final = MappingProxyType(
+    {
+        "a": "",
+        "b": "break in series",
+        "c": "confidential",
+        "d": "definition differs",
+        "e": "estimated",
+        "f": "forecast",
+        "n": "not significant",
+        "p": "provisional",
+        "r": "revised",
+        "s": "estimated",
+        "u": "low reliability",
+    }
+)
+"""Letters for the status of an observation, alone or together ("bep"): Eurostat and SDMX."""
+
+_STATUS = re.compile(r"[bcdefnprsu]{1,4}")
 _PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _PLAIN_COMMA = re.compile(r"-?[0-9]+(,[0-9]+)?")
 THREE_DECIMALS = re.compile(r"-?[0-9]{1,3}\.[0-9]{3}")
@@ -142,10 +160,21 @@ def _number_with_flags(
             words.append(meaning)
             cell = cell[: -len(suffix)].strip()
             break
+    if not words and (status := status_words(cell.rpartition(" ")[2])):
+        words, cell = status[::-1], cell.rpartition(" ")[0].strip() or cell
+    if words and cell.casefold() in MISSING_CODES:
+        kind = MISSING_CODES[cell.casefold()]
+        return Reading(None, "MISSING_CODE", flag="; ".join(reversed(words)), missing=kind)
     reading = _bare_number(cell, decimal, percent, comma_groups)
     if words and reading.value is not None and reading.code in ("", "NUMBER_FORMAT"):
         return Reading(reading.value, "NUMBER_FLAG", flag="; ".join(reversed(words)))
     return reading
+
+
+def status_words(letters: str) -> list[str]:
+    """What letters for the status of an observation say; nothing if they are none."""
+    plain = letters.casefold()
+    return [STATUS[c] for c in plain if STATUS[c]] if _STATUS.fullmatch(plain) else []
 
 
 def _bare_number(cell: str, decimal: str | None, percent: bool, comma_groups: bool) -> Reading:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import abc
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from imps.reading.findings import Collector
 
-UNITS: Final = MappingProxyType({"persons": 1.0, "thousands": 1000.0})
+UNITS: Final = MappingProxyType(
+    {"persons": 1.0, "tens": 10.0, "hundreds": 100.0, "thousands": 1_000.0, "millions": 1e6}
+)
 CALENDAR_YEAR: Final = "calendar-year"
 MID_YEAR: Final = "mid-year"
 FINANCIAL_YEAR: Final = "year-ending-march"
@@ -46,9 +49,32 @@ MissingKind = Literal[
 ENCODINGS: Final[tuple[str, ...]] = get_args(Encoding)
 PERIODS: Final[tuple[str, ...]] = get_args(Period)
 
+_UNIT_WORDS: Final = MappingProxyType(
+    {
+        "persons": r"persons?|people|numbers?|nr|units?|heads?|counts?|inhabitants|population",
+        "tens": "tens?",
+        "hundreds": r"hundreds?|'?00'?s|'00",
+        "thousands": r"thousands?|ths|thsd|tsd|ths_per|'?000'?s|'?000",
+        "millions": r"millions?|mio|mill?|'?000 ?000'?s|'000 000",
+    }
+)
+_AROUND_UNIT: Final = r"(?:in )?(?:{})(?: (?:of )?(?:persons|people|units))?"
+
+
+def unit_of(words: str) -> str | None:
+    """The unit that words such as "'000s" or "in millions of persons" mean; None if unknown."""
+    plain = re.sub("[‘’`]", "'", " ".join(words.split())).strip(" ()[]").casefold()
+    known = _UNIT_WORDS.items()
+    return next((u for u, w in known if re.fullmatch(_AROUND_UNIT.format(w), plain)), None)
+
+
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[
     tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+]
+Unit = Annotated[
+    Literal["persons", "tens", "hundreds", "thousands", "millions"],
+    BeforeValidator(lambda v: (unit_of(v) or v) if isinstance(v, str) else v),
 ]
 
 
@@ -61,19 +87,32 @@ class ReadOptions(BaseModel):
     header_row: int | None = Field(
         None, ge=1, le=1_000_000, description="Spreadsheet row of the header."
     )
+    header_rows: int | None = Field(
+        None, ge=2, le=9, description="Rows of names that stand one above the other."
+    )
     footer_row: int | None = Field(
         None, ge=2, le=1_048_577, description="First row of the notes below the data."
     )
     encoding: Encoding | None = Field(None, description="Encoding of a text file.")
-    delimiter: Literal[",", ";", "\t", "|"] | None = Field(
-        None, description="What separates the cells of a text file."
+    delimiter: Literal[",", ";", "\t", "|", "blanks"] | None = Field(
+        None, description='What separates the cells of a text file; "blanks" for padded columns.'
+    )
+    comment: Text | None = Field(
+        None, description='Beginning of lines that are comments, such as "#".'
     )
     decimal: Literal[".", ","] | None = Field(None, description="Decimal mark of a text file.")
-    layout: Literal["long", "wide"] | None = Field(
-        None, description='"wide": one column per year, per age or per sex.'
+    layout: Literal["long", "wide", "transposed"] | None = Field(
+        None,
+        description='"wide": one column per year, age or sex; "transposed": names down the first '
+        "column.",
     )
-    unit: Literal["persons", "thousands"] | None = Field(
-        None, description="Unit of all counts, estimates and their errors."
+    columns: Mapping[str, str] = Field(
+        {},
+        description='Name of this page for each header of the file; "POP{year}" = "population" '
+        'reads years, sexes or ages inside headers, "" leaves a column out.',
+    )
+    unit: Unit | None = Field(
+        None, description="Unit of all counts, estimates and their errors, in any usual words."
     )
     period: Period | None = Field(
         None,
@@ -104,7 +143,16 @@ class ReadOptions(BaseModel):
     special_populations: Literal["included", "excluded"] | None = Field(
         None, description="Whether armed forces and prisoners are counted."
     )
-    basis: Text | None = Field(None, description="Registration or occurrence of events.")
+    basis: Text | None = Field(
+        None,
+        description="Registration or occurrence of events; what an administrative flow counts.",
+    )
+    reporting_country: Text | None = Field(
+        None, description="Country whose statistics the flows are, such as that of destination."
+    )
+    duration: int | None = Field(
+        None, ge=0, le=60, description="Months of stay from which the flows count a migrant."
+    )
     anchored_to: Text | None = Field(None, description="Census to which a population is anchored.")
     missing: Mapping[str, MissingKind] = Field(
         {},
@@ -115,8 +163,20 @@ class ReadOptions(BaseModel):
         {},
         description="Meaning of suffixes of numbers, beside p (provisional) and r (revised).",
     )
-    sex_codes: Mapping[str, Literal["male", "female", "persons"]] = Field(
+    sex_codes: Mapping[str, Literal["male", "female", "persons", "not stated"]] = Field(
         {}, description="Sex of each code in the file."
+    )
+    age_codes: Mapping[str, str] = Field(
+        {}, description='Age of each code in the file, such as "999" = "all ages".'
+    )
+    not_stated: Literal["apportion", "leave-out"] | None = Field(
+        None,
+        description="People of unknown age or sex: shared out in proportion, or left out.",
+    )
+    year_mark: Literal["-", "+"] | None = Field(
+        None,
+        description='Which figures of a year given twice are meant: "2002-" before a change of '
+        'territory, or "2002+" after it.',
     )
     open_age: int | None = Field(
         None,
@@ -129,6 +189,18 @@ class ReadOptions(BaseModel):
     )
     rounding: float | None = Field(
         None, ge=0, le=1_000_000, description="Unit of rounding of published figures, in persons."
+    )
+    rounding_kind: Literal["nearest", "random"] | None = Field(
+        None,
+        description='"random": rounded up or down at random, so by up to a unit less one person.',
+    )
+    level: float | None = Field(
+        None, ge=0.5, le=0.999, description="Probability of intervals and half-widths."
+    )
+    bounds: Literal["two-sided", "one-sided", "log"] | None = Field(
+        None,
+        description="Bounds of two-sided intervals, each a bound by itself, or symmetrical on the "
+        "log scale.",
     )
     sign: Literal["positive", "emigration-negative"] | None = Field(
         None, description="Sign with which emigration is stored."
@@ -169,21 +241,32 @@ class ReadOptions(BaseModel):
         "of this size would be expected to have, are right.",
     )
 
+    @property
+    def rounding_error(self) -> float:
+        """By how much a published figure may differ from the exact one, as declared."""
+        unit = self.rounding or 0.0
+        return max(unit - 1.0, 0.0) if self.rounding_kind == "random" else 0.5 * unit
+
+
+_STOCKS: Final = ("population", "population_totals", "stocks")
+_EVENTS: Final = ("births", "deaths", "vital_totals")
+_SURVEYS: Final = ("survey_flows", "survey_totals")
+_FLOWS: Final = (*_SURVEYS, "flow_schedule", "total_migration", "administrative_flows", "streams")
 
 USED_BY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "age_counted": ("deaths", "survey_flows", "flow_schedule"),
         "observed": ("population", "survey_flows"),
         "sex_ratio": ("births",),
-        "cv_unit": ("survey_flows", "survey_totals"),
-        "includes": ("survey_flows", "survey_totals"),
-        "zero_no_contacts": ("survey_flows", "survey_totals"),
-        "standard_error_missing": ("survey_flows", "survey_totals"),
-        "sign": ("survey_flows", "survey_totals", "flow_schedule", "total_migration",
-                 "administrative_flows", "streams"),
-        "census_days": ("population", "population_totals", "stocks"),
-        "year_ends": ("population", "population_totals", "stocks"),
-        "special_populations": ("population", "population_totals", "stocks"),
+        "basis": ("births", "deaths", "administrative_flows"),
+        **dict.fromkeys(("cv_unit", "level", "bounds", "includes", "zero_no_contacts",
+                         "standard_error_missing"), _SURVEYS),
+        **dict.fromkeys(("sign", "reporting_country", "duration"), _FLOWS),
+        **dict.fromkeys(("census_days", "year_ends", "special_populations"), _STOCKS),
+        "period": (*_EVENTS, *_FLOWS, "born_before", "components", "shares"),
+        **dict.fromkeys(("fractional_counts", "jumps"), (*_STOCKS, *_EVENTS, *_FLOWS)),
+        "residents": (*_STOCKS, *_FLOWS),
+        "unit": (*_STOCKS, *_EVENTS, *_FLOWS, "born_before", "components"),
     }
 )  # fmt: skip
 """Kinds of table that use an option; one that is not here may be used by any."""
@@ -235,9 +318,15 @@ def expected(field: FieldInfo) -> str:
     if origin in (tuple, dict):
         return f"a {'list' if origin is tuple else 'table'} of {field.description}"
     if kind in (int, float):
-        low = next((m.ge for m in field.metadata if isinstance(m, Ge)), float("-inf"))
+        low = next((m.ge for m in field.metadata if isinstance(m, Ge)), None)
+        above = next((m.gt for m in field.metadata if isinstance(m, Gt)), None)
         high = next((m.le for m in field.metadata if isinstance(m, Le)), float("inf"))
         whole = "whole " if kind is int else ""
+        if above is not None:
+            return f"a {whole}number above {above:,.10g}" + (
+                f" and up to {high:,.10g}" if high != float("inf") else ""
+            )
+        low = float("-inf") if low is None else low
         return f"a {whole}number from {low:,.10g} to {high:,.10g}"
     return "true or false" if kind is bool else "a text"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,8 @@ JUMP = (700.0, 1400.0)
 LEAST_FOR_JUMP = 500.0
 LEAST_FOR_ZERO = 1_000.0
 OUTLIER_RATIO = 100.0
+LEAST_YEARS_OF_COPY = 3
+"""Years in which two series agree in every figure before they are taken for one."""
 
 
 def check_series(draft: Draft) -> None:
@@ -31,6 +35,7 @@ def check_series(draft: Draft) -> None:
     if draft.schema.kind != "streams":  # a complete count has true zeros
         _check_zeros(draft, frame, key)
     _check_outliers(draft, frame, key)
+    _check_same_people(draft, frame)
 
 
 def _check_jumps(draft: Draft, frame: pd.DataFrame, series: pd.Series) -> None:
@@ -87,3 +92,20 @@ def _second_highest(value: pd.Series, series: pd.Series) -> pd.Series:
     rank = value.groupby(series).rank(method="first", ascending=False)
     second = value.where(rank == 2).groupby(series).transform("max")
     return second.where(value.groupby(series).transform("size") >= 3, np.inf)
+
+
+def _check_same_people(draft: Draft, frame: pd.DataFrame) -> None:
+    """Two sources, or both directions of one, with the same figures count the same people."""
+    if "source" not in frame or "flow" not in frame or draft.options.jumps == "accepted":
+        return
+    cells = key_columns(draft, "source", "flow")
+    wide = frame.pivot_table(index=cells, columns=["source", "flow"], values=draft.schema.value)
+    years = wide.index.get_level_values("year")
+    for (one, other), (left, right) in zip(
+        combinations(wide, 2), combinations(wide.to_numpy(float).T, 2), strict=True
+    ):
+        both = np.isfinite(left) & np.isfinite(right)
+        same = bool(both.any()) and np.array_equal(left[both], right[both])
+        if same and (left[both] > 0).any() and years[both].nunique() >= LEAST_YEARS_OF_COPY:
+            draft.add("COMPONENT_COUNTED_TWICE.same", column=draft.schema.value,
+                      total=int(both.sum()), one=" ".join(one), other=" ".join(other))  # fmt: skip

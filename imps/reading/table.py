@@ -32,6 +32,7 @@ from imps.reading.header import find_columns
 from imps.reading.kinds import Schema, schema
 from imps.reading.numbers import THREE_DECIMALS
 from imps.reading.options import ReadOptions, read_options
+from imps.reading.unused import refuse_unused
 
 _ORDER: Final = (
     "area",
@@ -196,6 +197,8 @@ def inspect_table(
         return None, log.log()
     draft = read_columns(cells, expected, declared, log)
     check_table(draft)
+    if not log.failed:
+        refuse_unused(grid, cells, draft)
     if log.failed:
         return None, log.log()
     frame = _tidy(draft)

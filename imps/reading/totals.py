@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imps.reading.columns import is_all_ages
 from imps.reading.draft import ROW, Draft
 from imps.reading.findings import SHOWN
 from imps.reading.options import UNITS
 from imps.reading.parts_of_years import PART, PARTS
 
-CITIZENSHIP_TOTALS = ("all", "total", "all citizenships", "all nationalities", "_t")
 _KEYS = (
     "area",
     "vintage",
@@ -48,18 +46,7 @@ def describe(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     return [" ".join(str(v) for v in row if str(v)) for row in shown.itertuples(index=False)]
 
 
-def use_totals_as_checks(draft: Draft) -> None:
-    """Check totals of citizenship, sex and age against their parts and take them out."""
-    if "citizenship" in draft.frame:
-        labels = draft.frame["citizenship"].str.casefold()
-        _check_total(draft, "citizenship", labels.isin(CITIZENSHIP_TOTALS))
-    if "sex" in draft.frame:
-        _check_total(draft, "sex", draft.frame["sex"] == "persons")
-    if "age_group" in draft.frame:
-        _check_total(draft, "age_group", is_all_ages(draft.frame))
-
-
-def _check_total(draft: Draft, column: str, is_total: pd.Series) -> None:
+def check_total(draft: Draft, column: str, is_total: pd.Series) -> None:
     """Compare total rows with the sum of their parts; those without parts stay."""
     total, parts = draft.frame[is_total], draft.frame[~is_total]
     if total.empty or parts.empty:
@@ -94,14 +81,16 @@ def compare(draft: Draft, joined: pd.DataFrame, by: list[str], what: str) -> Non
     total, parts = joined[value].to_numpy(float), joined["_sum"].to_numpy(float)
     known = joined["_known"].to_numpy() == joined["_parts"].to_numpy()
     known &= ~np.isnan(total)
-    slack = tolerance(rounding_unit(draft), joined["_parts"].to_numpy(float), total)
+    slack = tolerance(2 * rounding_error(draft), joined["_parts"].to_numpy(float), total)
     bad = known & (np.abs(total - parts) > slack)
-    allowed = rounding_unit(draft) * 0.5 * joined["_parts"].to_numpy(float)
+    allowed = rounding_error(draft) * joined["_parts"].to_numpy(float)
     if bad.any():
         rows = joined[bad]
         first = describe(rows, by)[0] if by else "the table"
+        above = bool((total - parts)[bad].min() > 0 and draft.options.not_stated is None)
+        above = above and not _rounded(draft.frame[value])
         draft.add(
-            "TOTAL_MISMATCH",
+            "TOTAL_MISMATCH.remainder" if above and _may_be_unknown(what) else "TOTAL_MISMATCH",
             column=value,
             rows=rows[ROW],
             texts=[
@@ -117,6 +106,24 @@ def compare(draft: Draft, joined: pd.DataFrame, by: list[str], what: str) -> Non
     unknown = int((~known).sum())
     note = f"; {unknown} of them with a missing part could not be checked" if unknown else ""
     draft.add("TOTAL_AS_CHECK", rows=joined[ROW], what=what, note=note)
+
+
+def _rounded(values: pd.Series) -> bool:
+    """Whether all figures are multiples of a whole number, as rounded ones are."""
+    whole = values.dropna().round().astype("int64")
+    return len(whole) > 1 and int(np.gcd.reduce(whole.to_numpy())) > 1
+
+
+def _may_be_unknown(what: str) -> bool:
+    """Whether people of unknown age or sex could be in a total and in none of its parts."""
+    return what.endswith((" age group", " sex"))
+
+
+def rounding_error(draft: Draft) -> float:
+    """By how much a figure may differ from the exact one because it was rounded."""
+    if draft.options.rounding is not None:
+        return draft.options.rounding_error
+    return 0.5 * rounding_unit(draft)
 
 
 def tolerance(rounding: float, parts: Any, total: Any) -> np.ndarray:

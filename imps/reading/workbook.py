@@ -30,6 +30,7 @@ _FAR: Final = re.compile(rb""" r=["'](?:[A-Z]{2,3}[0-9]+|[A-Z]?(?:[7-9][0-9]{5}|
 _MARKS: Final = {
     "errors": re.compile(rb"""t=["']e["']"""),
     "formulas": re.compile(rb"<f[ >]"),
+    "hidden rows": re.compile(rb"""<row [^>]*hidden=["'](?:1|true)["']"""),
 }
 
 
@@ -58,7 +59,23 @@ def workbook_grid(content: bytes, options: ReadOptions, log: Collector) -> Grid 
         _restore_errors(content, sheet, raw)
     if "formulas" in marks and _formulas_without_value(content, sheet, raw, log):
         return None
-    return _grid(raw, log)
+    grid = _grid(raw, log)
+    if grid is not None and "hidden rows" in marks:
+        _name_hidden_rows(content, sheet, grid, log)
+    return grid
+
+
+def _name_hidden_rows(content: bytes, sheet: str, grid: Grid, log: Collector) -> None:
+    """Record rows that a spreadsheet does not show, by hand or by a filter; they are read."""
+    import openpyxl
+
+    book = openpyxl.load_workbook(io.BytesIO(content), data_only=True, keep_links=False)
+    shown = book[sheet].row_dimensions
+    places = [i for i, row in enumerate(grid.rows) if row in shown and shown[row].hidden]
+    if places:
+        texts = [" ".join(filter(None, grid.cells[i])) for i in places]
+        log.add("HIDDEN_ROWS", rows=[grid.rows[i] for i in places], texts=texts)
+    book.close()
 
 
 def _is_text(content: bytes) -> bool:
@@ -184,7 +201,8 @@ def _grid(raw: list[list[Any]], log: Collector) -> Grid | None:
     if not rows:
         log.add("FILE_EMPTY.sheet")
         return None
-    return Grid([texts[i] for i in rows], [i + 1 for i in rows], False, _blank(rows))
+    cells, places = [texts[i] for i in rows], [i + 1 for i in rows]
+    return Grid(cells, places, False, _blank(rows), container="workbook")
 
 
 def _blank(rows: list[int]) -> int:

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import norm
 
+from imps.demography.periods import YearEnd
 from imps.results.attribution import Attribution
 from imps.results.chain import ChainResults
 from imps.results.predictive import Coverage, LexisSurface, Predictive
@@ -162,6 +163,7 @@ def surface(panels=("both sexes",)):
     return LexisSurface(
         pd.concat(parts, ignore_index=True), "Official minus posterior", "persons a year",
         "positive: the official figure was too high", int(AGES[-1]), "Testland", VERDICT, True,
+        YearEnd(),
     )  # fmt: skip
 
 

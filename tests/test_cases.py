@@ -38,6 +38,8 @@ RAW_COLUMNS = {
     "stocks": ["item", "date", "vintage", "persons"],
     "stocks_by_sex": ["item", "date", "sex", "vintage", "persons"],
     "births": ["year", "births", "males_per_1000_females"],
+    "births_before": ["year", "births"],
+    "deaths_of_children": ["year", "age", "deaths"],
     "deaths_monthly": ["month", "england", "wales", "england_and_wales"],
     "survey_flows": [
         "year", "flow", "sex", "age_group", "estimate_thousands", "half_width_95_thousands",

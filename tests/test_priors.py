@@ -14,7 +14,7 @@ from imps.account.evidence import (
     versions,
     versions_table,
 )
-from imps.account.prior_rows import FIXED
+from imps.account.prior_rows import FIXED, LAYOUT_PRIORS
 from imps.account.priors import Prior, as_of_allowed
 from imps.errors import PriorError
 
@@ -85,7 +85,7 @@ def test_every_row_rests_on_evidence_or_says_judgement():
 
 
 def test_every_row_has_dated_versions_and_each_rests_on_figures_or_says_judgement():
-    rows = imps.default_priors("cross_border", "armed_forces", ERA)
+    rows = imps.default_priors("cross_border", "armed_forces", ERA, *LAYOUT_PRIORS)
     assert set(versions_table()["prior"]) == set(rows) - {row.name for row in FIXED}
     for name in versions_table()["prior"].unique():
         dates = [version.known_since or 0 for version in versions(name)]

@@ -21,12 +21,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import lazy_loader
+
 from imps.errors import InputError, UnknownCaseError
 from imps.names import KINDS_OF_COUNTRY, SURVEY
 
 if TYPE_CHECKING:
     from imps.project.case import Case
     from imps.project.check import ImportReport
+
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules=["chains"])
 
 SETTINGS_FILE = "settings.toml"
 FICTITIOUS = "fictitious-"

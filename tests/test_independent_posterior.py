@@ -12,6 +12,7 @@ import xarray as xr
 from independent_posterior import PAGE, C, IndependentPosterior, pulled
 
 import imps
+from imps.account.prior_rows import LAYOUT_PRIORS
 from imps.demography.accounting import INFANT_DEATHS_IN_BIRTH_COHORT
 from imps.demography.schedules import group_matrix, migration_schedule, pull_to_groups
 from imps.posterior import by_grid, exact, importance
@@ -153,7 +154,7 @@ def test_every_constant_of_the_page_is_used_and_every_prior_is_named():
     code = Path(independent_posterior.__file__).read_text("utf-8")
     elsewhere = {*NOT_IN_A_SHIPPED_CASE, "register_shapes"}
     assert set(C) == {name for name in C if f'"{name}"' in code} | elsewhere
-    priors = imps.default_priors("immigration_bias_era 2004 to 2008")
+    priors = imps.default_priors("immigration_bias_era 2004 to 2008", *LAYOUT_PRIORS)
     named = set(re.findall(r"`([a-z_]+[a-z0-9_ ]*)`", PAGE.read_text("utf-8"))) - set(C)
     assert named <= set(priors)
     alike = {

@@ -352,8 +352,11 @@ class _Reader:
         """Year and kind of country that the package's priors are asked for."""
         given = self.content.get("priors", {})
         asked = {k: given[k] for k in NO_PRIORS if k in given} if isinstance(given, dict) else {}
-        found, year = self._section(PriorTable, asked, "priors"), asked.get(AS_OF)
-        wrong = "" if year is None or found.as_of is None else as_of_expected(year)
+        year = asked.get(AS_OF)
+        wrong = "" if year is None else as_of_expected(year)
+        if wrong:
+            del asked[AS_OF]
+        found = self._section(PriorTable, asked, "priors")
         if found.kind != SURVEY and year is not None:
             wrong = f"left out beside {KIND}, whose priors have one version"
         if wrong:

@@ -95,7 +95,10 @@ def _second_highest(value: pd.Series, series: pd.Series) -> pd.Series:
 
 
 def _check_same_people(draft: Draft, frame: pd.DataFrame) -> None:
-    """Two sources, or both directions of one, with the same figures count the same people."""
+    """Two sources, or both directions of one, with the same figures count the same people.
+
+    A net change beside a flow is no such pair.
+    """
     if "source" not in frame or "flow" not in frame or draft.options.jumps == "accepted":
         return
     cells = key_columns(draft, "source", "flow")
@@ -106,6 +109,7 @@ def _check_same_people(draft: Draft, frame: pd.DataFrame) -> None:
     ):
         both = np.isfinite(left) & np.isfinite(right)
         same = bool(both.any()) and np.array_equal(left[both], right[both])
+        same = same and (one[1] == "net") == (other[1] == "net")
         if same and (left[both] > 0).any() and years[both].nunique() >= LEAST_YEARS_OF_COPY:
             draft.add("COMPONENT_COUNTED_TWICE.same", column=draft.schema.value,
                       total=int(both.sum()), one=" ".join(one), other=" ".join(other))  # fmt: skip

@@ -28,7 +28,8 @@ def detail_of_flows(sources: Sources) -> Detail:
     ages = set(end.lower_ages)
     for survey in sources.survey_flows.values():
         if survey.observed != TOTAL:
-            ages &= set(survey.lower_ages.values.astype(int).ravel())
+            for of_sex in survey.lower_ages.values.astype(int):
+                ages &= set(of_sex.tolist())
     for stream in sources.streams:
         if AGE_GROUP in stream.count.dims:
             ages &= set(first_ages(stream.count).astype(int).ravel())

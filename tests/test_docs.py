@@ -66,8 +66,8 @@ def test_evidence_shows_every_figure_and_every_version(site):
     assert "as of 2010" in text
 
 
-def test_validation_shows_the_measured_numbers(site):
-    text = page(site, "validation")
+def test_the_measured_numbers_are_shown(site):
+    text = "".join(page(site, name) for name in ("validation", "areas", "chains"))
     for path in (ROOT / "benchmarks" / "results").glob("*.csv"):
         assert path.name in text
         rows = pd.read_csv(path)

@@ -162,7 +162,7 @@ def plot_gap_pyramid(
     page.ax.set_yticks(y, labels)
     page.ax.set_ylabel("age at the end; last group open")
     source = {
-        "total": "Only totals were published: ages and sexes are the account's reconstruction.",
+        "total": "The roll-forward was published as totals: its ages and sexes are reconstructed.",
         "sex": "Sexes are published; ages of the roll-forward are the account's reconstruction.",
         "age": "Ages are published; the sexes are the account's reconstruction.",
         "sex and age": "Both ends are published by sex and age.",

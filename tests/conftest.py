@@ -16,12 +16,24 @@ LONG = (*EACH_ALONE, "test_workers.py", "test_runs.py", "test_variants.py", "tes
 """Begun first, so that no core waits at the end for the last of them."""
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One process a file, whose fixtures are then made once.
+
+    By names of files: groups of marks are lost between xdist 3.8 and pytest 9.2, without a word.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return nodeid if file.endswith(EACH_ALONE) else file
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """One process a file, whose fixtures are then made once; long files first."""
-    for item in items:
-        if item.path.name not in EACH_ALONE:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    """Long files first."""
     items.sort(key=lambda item: item.path.name not in LONG)
 
 

@@ -1,7 +1,7 @@
 """What README, docs and notebooks say can be typed, is typed here, in fresh interpreters.
 
 - Every dotted name that begins with `imps.` is looked up where nothing of the package is loaded
-  yet, as in a notebook that has just begun: one process for each module that names stand in.
+  yet, as in a notebook that has just begun: one process for each room of `imps` that is named.
   What is written as a call can be called.
 - The blocks of a page run in order in one fresh process. A statement with `...` in it cannot
   run: its calls are bound to the signatures of what they call, so that no argument is misspelt.
@@ -62,7 +62,7 @@ loaded = [m for m in sys.modules if m.startswith("imps.")]
 assert set(loaded) <= {"imps._version", "imps._renamed"}, loaded
 rooms = {}
 for dotted, called in json.load(sys.stdin):
-    room = tuple(dotted.split(".")[1:-1][:2])  # nothing for `imps.fit`, ("plots",) for its figures
+    room = tuple(dotted.split(".")[1:-1][:1])  # nothing for `imps.fit`, ("plots",) for its figures
     rooms.setdefault(room, []).append((dotted, called))
 for asked in rooms.values():
     sys.stdout.flush()

@@ -7,6 +7,7 @@ from imps.tables.account import (
     net_and_gross_table,
     new_base_table,
 )
+from imps.tables.chain import chain_tables
 from imps.tables.fit import (
     attribution_table,
     closure_table,

@@ -431,6 +431,8 @@ def test_R3_100_000_rows_are_checked_in_two_seconds(tmp_path, ending):
         silent_table, log = inspect_table(path, "population")
         times.append(time.process_time() - start)
         assert silent_table is not None and not log.findings
+        if times[-1] < SECONDS_FOR_100_000_ROWS:
+            break
     assert min(times) < SECONDS_FOR_100_000_ROWS
 
 

@@ -354,9 +354,7 @@ class _Reader:
         asked = {k: given[k] for k in NO_PRIORS if k in given} if isinstance(given, dict) else {}
         year = asked.get(AS_OF)
         wrong = "" if year is None else as_of_expected(year)
-        if wrong:
-            del asked[AS_OF]
-        found = self._section(PriorTable, asked, "priors")
+        found = self._section(PriorTable, {**asked, AS_OF: None} if wrong else asked, "priors")
         if found.kind != SURVEY and year is not None:
             wrong = f"left out beside {KIND}, whose priors have one version"
         if wrong:

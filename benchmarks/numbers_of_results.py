@@ -33,6 +33,10 @@ KEYS = {
     "nuts": ["data_set", "what"],
     "stability": ["account", "what"],
     "closes_exactly": ["size_million", "years", "variation", "group_width"],
+    "faults_in_files": ["kind"],
+    "countries": ["kind"],
+    "chain": ["part", "period", "quantity", "setting"],
+    "areas": ["study", "part", "source", "quantity"],
 }
 
 
@@ -541,7 +545,42 @@ def cost_claims():
     )
 
 
+def reach_claims():
+    """Fictitious accounts, chains, areas, and faults in files."""
+    country = rows("countries")
+    yield claim(
+        OWN,
+        "in # of # seeds for border cards and # of # for the area; the register finds nothing in "
+        "# of #, and its widest 95 % limit of all migration is # per cent of the population",
+        country.loc["cards", "held_90"], country.loc["cards", "seeds"],
+        country.loc["area", "held_90"], country.loc["area", "seeds"],
+        country.loc["register", "nothing_to_explain"], country.loc["register", "seeds"],
+        100 * country.loc["register", "widest_migration_share"],
+    )  # fmt: skip
+    chain = rows("chain").reset_index()
+    known = chain[chain["coverage90"].notna()]
+    later = known[(known["period"] == "2001-2011") & (known["quantity"] == "group[migration]")]
+    cost = chain[chain["cpu_seconds"].notna()].set_index("period")["cpu_seconds"]
+    yield claim(
+        OWN,
+        "the least coverage of 90 % intervals is #, and the error of all migration in the later "
+        "period # of that of separate fits. # and # CPU seconds for two and three periods",
+        known["coverage90"].min(), later["ratio"].iloc[-1], cost["2 periods"], cost["3 periods"],
+    )  # fmt: skip
+    faults = rows("faults_in_files")
+    drawn = faults.loc["all kinds"]
+    clean = faults.loc["no fault: clean simulated projects"]
+    yield claim(
+        OWN,
+        "Of # faults in files # are refused or asked about, # warned about, # silent; of # clean "
+        "projects # have a warning",
+        drawn["drawn"], drawn["refused"], drawn["warned"], drawn["silent"], clean["drawn"],
+        clean["warned"],
+    )  # fmt: skip
+
+
 CLAIMS = [
+    *reach_claims(),
     *planted_claims(), *accuracy_claims(), *prediction_claims(), *stability_claims(),
     *calibration_claims(), *cost_claims(),
 ]  # fmt: skip

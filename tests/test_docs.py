@@ -120,6 +120,9 @@ def test_every_public_name_has_its_entry_and_an_example_that_runs():
     pages = {p.stem: p.read_text("utf-8") for p in (ROOT / "docs" / "reference").glob("*.md")}
     blocks = "".join(re.findall(r"```python\n(.*?)```", pages["names"], re.S))
     assert not names - set(re.findall(r"imps\.(\w+)", blocks)) - {"Observation"}  # extend.md
+    assert set(itertools.chain(*imps.survey.PUBLIC.values())) <= set(
+        re.findall(r"imps\.survey\.(\w+)", blocks)
+    ) | {"load_published_ips"}
     entries = set(re.findall(r"^::: (\S+)$", "\n".join(pages.values()), re.M))
     for name in names:
         found = getattr(imps, name)

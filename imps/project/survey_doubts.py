@@ -86,7 +86,7 @@ def _contacts(
             continue
         weight = np.median(estimate[at] / contacts[at])
         residual = root_deviance(estimate[at] / weight, contacts[at])
-        score = np.abs(residual) / np.maximum(spread(residual[None], by_age=False)[0], 1.5)
+        score = _apart(residual, 1.5)
         for i, z in zip(at, score, strict=True):
             if z > limit(len(score)) + 2 and not same[i]:
                 yield Doubt(
@@ -94,6 +94,11 @@ def _contacts(
                     f"{rows[i]}: {estimate[i]:,.0f} beside about {weight * contacts[i]:,.0f} "
                     f"for its {contacts[i]:,.0f} contacts", float(z),
                 )  # fmt: skip
+
+
+def _apart(residual: np.ndarray, least: float) -> np.ndarray:
+    """Residuals (cell) in robust deviations of their own, which are at least `least`."""
+    return np.abs(residual) / np.maximum(spread(residual[None], by_age=False)[0], least)
 
 
 def _odd_errors(
@@ -105,8 +110,7 @@ def _odd_errors(
         if len(at) < 4:
             continue
         logs = np.log(error[at]) - 0.5 * np.log(size[at])
-        residual = logs - np.median(logs)
-        score = np.abs(residual) / np.maximum(spread(residual[None], by_age=False)[0], 0.3)
+        score = _apart(logs - np.median(logs), 0.3)
         for i, z in zip(at, score, strict=True):
             if z > limit(len(score)) + 1:
                 usual = np.exp(np.median(logs)) * np.sqrt(size[i])
@@ -126,8 +130,7 @@ def _odd_effects(
         if len(at) < LEAST_CELLS:
             continue
         logs = np.log(error[at] / estimate[at]) + 0.5 * np.log(size[at])
-        residual = logs - np.median(logs)
-        score = np.abs(residual) / np.maximum(spread(residual[None], by_age=False)[0], 0.3)
+        score = _apart(logs - np.median(logs), 0.3)
         for i, z in zip(at, score, strict=True):
             if z > limit(len(score)):
                 usual = error[i] / np.exp(np.median(logs)) * np.sqrt(size[i])

@@ -12,7 +12,10 @@ exact mean and standard deviation of the mixture.
 
 Appends to results/planted.csv one row a scenario and quantity; for "null" also
 the share of data sets in which every source's 90 % interval holds zero, and in
-which the report says that there is nothing to explain. Run as
+which the report says that there is nothing to explain. In the scenarios of children the
+survey does not see 100 thousand of the immigrants of those ages, who are among the usual ones
+or came beside them; rows "answer of ..." are the posterior mean less that of the same data set
+without it. Run as
 
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_planted.py [sets] [scenario ...]
 """
@@ -25,22 +28,32 @@ from bench_accuracy import truths
 from results_file import append
 
 from imps.account.linear import linear_model
+from imps.account.observations import BIRTHS_AT_MID_YEARS
 from imps.account.priors import Priors, default_priors
 from imps.names import EMIGRATION, IMMIGRATION
 from imps.posterior.exact import GaussianPosterior, Grid
 from imps.posterior.importance import Proposal
 from imps.results.chance import nothing_to_explain
 from imps.simulation.simulate import SCENARIOS, Scenario, Simulation, simulate_account
+from imps.sources import BornBefore
 
 POINTS = 64
 LEAST_POINTS = 16
 FOR_PROPOSAL = 3
+POINTS_OF_PROPOSAL = 512
 OTHER_SEEDS = 100_000
 """Data sets for the proposal are not among those that are scored."""
 PRIORS = default_priors()
 AT_PRIOR_MEANS = Scenario(
     bias_level={flow: PRIORS[f"{flow}_bias_level"].mean for flow in (IMMIGRATION, EMIGRATION)}
 )
+MISSED = 100_000.0
+CHILDREN = {"0-9": (0, 9), "10-19": (10, 19)}
+"""Ages at the last mid-year of migrant children whom the survey does not see."""
+HEADLINE = ("gap[base]", "group[migration]", "group[census]")
+WITH_BIRTHS = ", births before the base known"
+MOVED_BEFORE = 0.005
+"""Net migration of children before the base, a share of births: relative standard deviation."""
 WIDENED = "2011, prior of immigration bias three times as wide"
 """The truth of "2011" lies 2.4 prior standard deviations out; is it found under a wider prior?"""
 STOCKS = {"base": "base", "census_coverage": "census"}
@@ -100,7 +113,29 @@ def scenarios() -> dict[str, Scenario]:
     for source in DISPLACED:
         for word, sign in (("above", 1.0), ("below", -1.0)):
             out[f"{source}: one prior sd {word}"] = one_prior_sd(source, sign)
+    for births in ("", WITH_BIRTHS):
+        for label, band in CHILDREN.items():
+            many = {band: MISSED}
+            out[f"children missed at {label}{births}"] = Scenario(unseen=many)
+            out[f"further children at {label}, missed{births}"] = Scenario(
+                further=many, unseen=many
+            )
     return out
+
+
+def simulated_as(name: str, scenario: Scenario, seed: int) -> Simulation:
+    """A data set of a scenario, with births before its base where its name says so."""
+    simulated = simulate_account(scenario, seed=seed)
+    if not name.endswith(WITH_BIRTHS):
+        return simulated
+    base = simulated.sources.base.count  # true in these scenarios
+    rng = np.random.default_rng(OTHER_SEEDS + seed)
+    born = base.sum("sex").isel(age=slice(10)) / 0.994
+    lived = (born["age"] + 0.5) / 5
+    net = MOVED_BEFORE * rng.standard_normal() * lived * born
+    stated = born * (1 + BIRTHS_AT_MID_YEARS * rng.standard_normal(born.size)) - net
+    before = BornBefore(stated, 0.006 * born, vintage="simulated", reference="bench_planted.py")
+    return replace(simulated, sources=simulated.sources.add(before))
 
 
 def posterior_of(simulated: Simulation, priors: Priors) -> GaussianPosterior:
@@ -108,19 +143,16 @@ def posterior_of(simulated: Simulation, priors: Priors) -> GaussianPosterior:
     return GaussianPosterior(linear_model(simulated.sources, priors))
 
 
-def shared_proposal(scenario: Scenario, priors: Priors) -> Proposal:
-    """Mixture of the proposals of a few data sets of a scenario."""
+def shared_proposal(name: str, scenario: Scenario, priors: Priors) -> Proposal:
+    """Proposal fitted to draws of the scales of a few data sets of a scenario."""
     found = []
     for seed in range(OTHER_SEEDS, OTHER_SEEDS + FOR_PROPOSAL):
-        posterior = posterior_of(simulate_account(scenario, seed=seed), priors)
-        found.append(posterior.proposal(seed=seed))
-    found = [p for p in found if p.competing == found[0].competing]
-    return Proposal(
-        np.concatenate([p.share for p in found]) / len(found),
-        np.concatenate([p.centre for p in found]),
-        np.concatenate([p.spread for p in found]),
-        found[0].competing,
-    )
+        posterior = posterior_of(simulated_as(name, scenario, seed), priors)
+        own = posterior.proposal(seed=seed)
+        points, weights = posterior.weighted_points(own, POINTS_OF_PROPOSAL, seed)
+        drawn = np.random.default_rng(seed).choice(len(points), POINTS_OF_PROPOSAL, p=weights)
+        found.append(points[drawn])
+    return Proposal.near(np.concatenate(found), own.competing)
 
 
 def solve(posterior: GaussianPosterior, proposal: Proposal, seed: int) -> Grid:
@@ -135,11 +167,11 @@ def measure(
     name: str, scenario: Scenario, sets: int, priors: Priors = PRIORS
 ) -> list[dict[str, object]]:
     """One row a quantity: truth, posterior mean and sd, bias, rmse, coverage."""
-    proposal = shared_proposal(scenario, priors)
+    proposal = shared_proposal(name, scenario, priors)
     found: dict[str, list[tuple[float, float, float, float, float]]] = {}
-    points, holds_zero, nothing = [], [], []
+    points, holds_zero, nothing, answers = [], [], [], []
     for seed in range(sets):
-        simulated = simulate_account(scenario, seed=seed)
+        simulated = simulated_as(name, scenario, seed)
         posterior = posterior_of(simulated, priors)
         grid = solve(posterior, proposal, seed)
         points.append(grid.effective)
@@ -148,6 +180,10 @@ def measure(
             i = posterior.names.index(quantity)
             moments = (truth, grid.mean[i], grid.sd[i], *prior[quantity])
             found.setdefault(quantity, []).append(moments)
+        if scenario.unseen:
+            without = posterior_of(simulated_as(name, Scenario(), seed), priors)
+            at = [posterior.names.index(q) for q in HEADLINE]
+            answers.append(grid.mean[at] - solve(without, proposal, seed).mean[at])
         if name == "null":
             unknown = [n.startswith("gap[") for n in posterior.names] & (grid.sd > 1.0)
             holds_zero.append(bool((np.abs(grid.mean) < 1.6449 * grid.sd)[unknown].all()))
@@ -155,8 +191,12 @@ def measure(
             w = posterior.model.scale_factors(h) * z
             nothing.append(nothing_to_explain(posterior.model, w))
     rows = [_row(name, sets, quantity, np.array(v).T) for quantity, v in found.items()]
+    blank = dict.fromkeys(rows[0], "")
+    for quantity, answer in zip(HEADLINE, np.array(answers).T, strict=False):
+        share = {"scenario": name, "sets": sets, "quantity": f"answer of {quantity}"}
+        mean_sd = {"mean": round(answer.mean()), "sd": round(answer.std())}
+        rows.append({**blank, **share, **mean_sd})
     if name == "null":
-        blank = dict.fromkeys(rows[0], "")
         for quantity, held in (
             ("every source holds zero at 90 %", holds_zero),
             ("report: nothing to explain", nothing),

@@ -57,6 +57,9 @@ PARTS: dict[str, dict[str, float]] = {
     "migrant_switchers": {IMMIGRATION: 14e3, EMIGRATION: 10e3},
 }
 
+Bands = dict[tuple[int, int], float]
+"""Persons by first and last age at the last mid-year."""
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -76,6 +79,9 @@ class Scenario:
         Published part too high by this share.
     census_level, census_young : float, (male, female)
         Census too low by these shares.
+    further, unseen : mapping from (first, last age) to persons
+        Immigrants of these ages at the last mid-year who come beside the usual ones; whom
+        the survey does not see.
     """
 
     base_level: float = 0.0
@@ -87,6 +93,8 @@ class Scenario:
     parts: dict[str, float] = field(default_factory=dict)
     census_level: float = 0.0
     census_young: tuple[float, float] = (0.0, 0.0)
+    further: Bands = field(default_factory=dict)
+    unseen: Bands = field(default_factory=dict)
 
 
 SCENARIOS = {
@@ -165,6 +173,7 @@ def simulate_period(
     """Simulate the years of a period from a true and a published base, (sex, age), persons."""
     n_years = years.size
     flows = {name: _true_flow(name, n_years, rng) for name in FLOWS}
+    flows[IMMIGRATION] *= 1 + _share(scenario.further, flows[IMMIGRATION])
     surveys, survey_errors, revised = {}, {}, {}
     for name, flow in flows.items():
         surveys[name], survey_errors[name], revised[name] = _survey(
@@ -246,6 +255,8 @@ def _survey(
         [max(0.0, min(i.end, era.last_year + 1) - max(i.start, era.first_year)) for i in intervals]
     )
     bias = bias + young[:, None, None] * young_adults(91)[None, :, None]
+    if name == IMMIGRATION:
+        bias = bias - _share(scenario.unseen, flow)
     groups = group_matrix(LOWER_AGES, 91)
 
     def seen(x: np.ndarray) -> np.ndarray:
@@ -275,6 +286,17 @@ def _survey(
         f"{name}_sampling": float(sign * (rule @ (estimate - expected).sum(axis=(1, 2))).sum()),
     }
     return survey, errors, rule @ true.sum(axis=(1, 2))
+
+
+def _share(bands: Bands, flow: np.ndarray) -> np.ndarray:
+    """Share of a true flow that the persons of some cohorts are, (age, interval)."""
+    n_ages, n = flow.shape[1:]
+    at_the_end = np.arange(n_ages)[:, None] + n - 2 - np.arange(n)
+    out = np.zeros((n_ages, n))
+    for (first, last), persons in bands.items():
+        band = (at_the_end >= first) & (at_the_end <= last)
+        out += band * persons / (flow.sum(axis=0) * band)[:, 1:-1].sum()
+    return out
 
 
 def _parts(

@@ -20,7 +20,7 @@ from imps.account.linear import LinearModel, linear_model
 from imps.account.priors import FAMILIES, Priors, default_priors, elicit
 from imps.errors import PriorError
 from imps.intervals import Z95
-from imps.names import AREA
+from imps.names import SURVEY
 from imps.sources import Sources
 
 _REVISED = "flows_revised_since"
@@ -148,7 +148,7 @@ def doubts(model: LinearModel) -> list[str]:
     found, people = [], model.sources.census.total
     defaults = model.priors.defaults
     untouched = all(defaults[n] == row for n, row in model.priors.items() if n in defaults)
-    if untouched and defaults.made.kind != AREA and people < LEAST_NATION:
+    if untouched and defaults.made.kind == SURVEY and people < LEAST_NATION:
         found.append(
             f"the default priors were made for nations, and {model.sources.area} has "
             f'{people:,.0f} residents: take those of an area (kind = "area" in [priors], '

@@ -11,9 +11,16 @@ from matplotlib.figure import Figure
 from imps.intervals import ends
 from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE
 from imps.notebook_cards import Unit
-from imps.plots.marks import SIGNED, interval_bars, room_for_labels, zero_line
+from imps.plots.marks import SIGNED, STARS, interval_bars, room_for_labels, starred, zero_line
 from imps.plots.style import GREY, INK, open_page, styled
-from imps.results.attribution import KNOWN, OF_LAST_STOCK, PRIOR_DRIVEN, Attribution, contributing
+from imps.results.attribution import (
+    AGAINST_WORD,
+    DRIVEN_WORD,
+    KNOWN,
+    OF_LAST_STOCK,
+    Attribution,
+    contributing,
+)
 from imps.results.detail import age_said, in_bands, in_detail, needs_sexes
 from imps.sources.detail import Detail
 from imps.sources.kinds import title
@@ -76,8 +83,8 @@ def plot_waterfall(
         f"{attribution.area}, {attribution.period}; {unit.persons}, rolled-forward minus "
         f"{'true population' if attribution.open_end else 'census'}; positive: made the "
         "roll-forward too high.",
-        "Line: 95 % interval of the bar's own length. Hatched: known. Star: prior-driven, the data "
-        "say little. Causes are correlated: means add up, intervals do not.",
+        f"Line: 95 % interval of the bar's own length. Hatched: known. {STARS} Causes are "
+        "correlated: means add up, intervals do not.",
         alt=f"Waterfall of {len(table) - 1} sources with 95 per cent intervals. The largest is "
         f"{title(str(largest['source'])).lower()} with {_interval(largest, unit)} {unit.name}.",
         data=table,
@@ -95,8 +102,10 @@ def _headline(attribution: Attribution, row: pd.Series) -> str:
     gap = f"{unit.said(attribution.total)} {unit.name} {_whole(attribution).lower()}"
     if attribution.verdict.nothing_to_explain:
         return f"The {gap} is one that chance alone makes: nothing to explain"
-    if row["contraction"] < PRIOR_DRIVEN:
+    if row["informed"] == DRIVEN_WORD:
         return f"The {gap} by source: the largest part is prior-driven"
+    if row["informed"] == AGAINST_WORD:
+        return f"The {gap} by source: the largest part lies against its prior"
     name = title(str(row["source"])).replace(": ", " ")
     doubt = ", though it may be zero" if row["lower95"] <= 0 <= row["upper95"] else ""
     return f"{name}: largest part of the {gap}{doubt}"
@@ -119,8 +128,7 @@ def _label(row: pd.Series, known: bool, total: bool, unit: Unit) -> str:
     if known:
         mean = unit.said(row["mean"])
         return mean if total else f"{mean}  known"
-    star = " *" if row["contraction"] < PRIOR_DRIVEN else ""
-    return _interval(row, unit).replace(" [", "  [") + star
+    return _interval(row, unit).replace(" [", "  [") + starred(row["informed"])
 
 
 def _interval(row: pd.Series, unit: Unit) -> str:

@@ -14,9 +14,16 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 from imps.plots.style import GREY, INK, Page
+from imps.results.attribution import AGAINST_WORD, DRIVEN_WORD
 
+STARS = "Star: prior-driven, the data say little. Dagger: against its prior."
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "D", "^")
+
+
+def starred(word: str) -> str:
+    """The mark of a source that rests on its prior, or lies against it."""
+    return {DRIVEN_WORD: " *", AGAINST_WORD: " †"}.get(word, "")
 
 
 def direct_labels(

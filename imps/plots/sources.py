@@ -13,11 +13,11 @@ from imps.errors import LabelError
 from imps.intervals import Z95
 from imps.names import CHAIN, DRAW, SOURCE, within_sentence
 from imps.notebook_cards import THOUSANDS, Unit
-from imps.plots.marks import SIGNED, room_for_labels, zero_line
+from imps.plots.marks import SIGNED, STARS, room_for_labels, starred, zero_line
 from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
-from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.results.attribution import AGAINST_WORD, DATA_WORD, KNOWN, Attribution
 from imps.results.checks import Checks, check
 from imps.results.sensitivity import what_if, without_rows
 from imps.results.verdict import Verdict
@@ -59,7 +59,7 @@ def plot_prior_posterior(
     edge, lowest = float(np.max(np.r_[high, prior + half])), float(np.min(np.r_[low, prior - half]))
     span = edge - lowest
     for i, row in enumerate(table.itertuples()):
-        star = " *" if row.contraction < PRIOR_DRIVEN else ""
+        star = starred(row.informed)
         sd, prior_sd, _ = unit.mean_and_ends(row.sd, row.prior_sd, 0.0)
         said = (
             f"sd {sd} of {prior_sd}".replace("+", "")
@@ -73,24 +73,28 @@ def plot_prior_posterior(
     ax.xaxis.set_major_formatter(SIGNED)
     ax.set_ylim(-0.8, len(table) - 0.2)
     ax.set_xlabel(f"contribution to the {attribution.measured}, {unit.persons}")
-    led = int((table["contraction"] < PRIOR_DRIVEN).sum())
+    data = int((table["informed"] == DATA_WORD).sum())
+    against = int((table["informed"] == AGAINST_WORD).sum())
     return page.finish(
-        _mostly_data(len(table) - led, len(table)),
+        _mostly_data(data, against, len(table)),
         f"{attribution.area}, {attribution.period}; contribution to the {attribution.measured}, "
         f"{unit.persons}; "
         "positive: it made the estimate too high.",
         "Grey, thick: prior 95 %, tick at its mean. Thin with dot: posterior mean and 95 %. Sd: "
         f"posterior of prior, {unit.name}. "
-        "Learnt: one minus their squared ratio; star: under 50 %.",
-        alt=f"Paired prior and posterior intervals of {len(table)} sources, {led} of them "
-        "prior-driven.",
+        f"Learnt: one minus their squared ratio. {STARS}",
+        alt=f"Paired prior and posterior intervals of {len(table)} sources: {data} data-informed, "
+        f"{against} against their prior.",
         data=table,
         verdict=attribution.verdict,
     )
 
 
-def _mostly_data(n: int, of: int) -> str:
+def _mostly_data(n: int, against: int, of: int) -> str:
     """How many sources the data settle more than the prior does, in a title."""
+    if against:
+        are = "lies" if against == 1 else "lie"
+        return f"{against} of {of} sources {are} against the prior; {n} mostly data"
     if n == 0:
         return f"None of the {of} sources is mostly data; all are mostly prior"
     if n == of:

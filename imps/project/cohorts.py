@@ -156,7 +156,7 @@ def predictions(
         if before is not None:
             left = events.survivors(before, stock.year)
             if left is not None:
-                ahead[k] = np.where(left > 0, left * growth(values[k] / left), np.nan)
+                ahead[k] = np.where(left > 0, left * growth(values[k], left), np.nan)
         if after is not None:
             behind[k] = _from_later(stock, after, events)
     return values, [by_age, by_sex, ahead, behind]
@@ -170,7 +170,7 @@ def _from_later(stock: StockCells, after: StockCells, events: Events) -> np.ndar
     if left is None or n >= out.shape[1] - 1:
         return out
     with np.errstate(divide="ignore", invalid="ignore"):
-        moved = after.values / growth(after.values / np.where(left > 0, left, np.nan))
+        moved = after.values / growth(after.values, np.where(left > 0, left, np.nan))
     dead = stock.values[:, : -n - 1] - left[:, n:-1]
     out[:, : -n - 1] = moved[:, n:-1] + dead
     return out

@@ -186,8 +186,10 @@ def beside(values: np.ndarray, axis: int, *, ends: bool) -> np.ndarray:
     return np.moveaxis(np.exp(out) - 0.25, 0, axis)
 
 
-def growth(ratio: np.ndarray) -> np.ndarray:
-    """Smooth factor by age of ratios (sex, age): medians of both sexes and neighbouring ages."""
+def growth(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Smooth factor by age from one (sex, age) to the next: medians of both sexes and near ages."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = now / before
     logs = np.log(np.where((ratio > 0) & np.isfinite(ratio), ratio, np.nan))
     return np.exp(_windowed(logs, SMOOTHED))
 
@@ -202,8 +204,7 @@ def along_cohorts(values: np.ndarray, step: int) -> np.ndarray:
     for t in range(len(values)):
         if 0 <= t - step < len(values):
             now, other = values[t][:, to], values[t - step][:, of]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                out[t][:, to] = other * growth(now / other)
+            out[t][:, to] = other * growth(now, other)
     return out
 
 

@@ -18,9 +18,9 @@ import pandas as pd
 
 from imps.posterior.fit import Fit
 from imps.posterior.prior_predictive import prior_predictive
-from imps.results.attribution import PRIOR_DRIVEN, Attribution
+from imps.results.attribution import AGAINST_WORD, DRIVEN_WORD, PRIOR_DRIVEN, Attribution
 from imps.results.checks import Checks
-from imps.sources.kinds import title
+from imps.tables.fit import resting_on
 
 OPEN = "open"
 PRIOR_PREDICTIVE_DRAWS = 2000
@@ -93,7 +93,9 @@ def _of_draws(fit: Fit, checks: Checks) -> dict[str, object]:
 
 def _of_answer(attribution: Attribution) -> dict[str, object]:
     """The gap, and which of its sources rest on their priors."""
-    table = attribution.summary()
-    driven = table.loc[table["contraction"] < PRIOR_DRIVEN, "source"]
-    names = ", ".join(title(s).lower() for s in driven) or "none"
-    return {"gap": attribution.total, "prior_driven": PRIOR_DRIVEN, "driven": names}
+    return {
+        "gap": attribution.total,
+        "prior_driven": PRIOR_DRIVEN,
+        "driven": resting_on(attribution, DRIVEN_WORD) or "none",
+        "against": resting_on(attribution, AGAINST_WORD) or "none",
+    }

@@ -8,7 +8,14 @@ from imps.intervals import Z95, ends
 from imps.names import SEX, SOURCE, within_sentence
 from imps.notebook_cards import Unit
 from imps.posterior.fit import Fit
-from imps.results.attribution import KNOWN, PRIOR_DRIVEN, Attribution
+from imps.results.attribution import (
+    AGAINST_WORD,
+    DATA_WORD,
+    DRIVEN_WORD,
+    KNOWN,
+    PRIOR_DRIVEN,
+    Attribution,
+)
 from imps.results.checks import check
 from imps.results.open_end import predicted_census
 from imps.results.reconciliation import Reconciliation
@@ -16,7 +23,7 @@ from imps.results.sensitivity import correlation_warnings
 from imps.results.stability import Stability
 from imps.sources import TOTAL
 from imps.sources.kinds import title
-from imps.tables.fit import prior_driven
+from imps.tables.fit import resting_on
 
 MAIN_GROUPS = ("base", "migration", "census")
 
@@ -48,11 +55,15 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
     sentences.append(
         f"Net migration over the period was {_said_of(float(net.mean()), low, high, unit)}."
     )
-    led = ", ".join(within_sentence(title(name)) for name in prior_driven(attribution))
-    if led:
+    if led := resting_on(attribution, DRIVEN_WORD):
         sentences.append(
             f"Prior-driven (contraction under {PRIOR_DRIVEN:.0%}), so that the split says more "
             f"about the priors than about the data: {led}."
+        )
+    if against := resting_on(attribution, AGAINST_WORD):
+        sentences.append(
+            "Against their priors (further than the priors foresaw, or less sure than they were), "
+            f"so that figures and priors do not agree: {against}."
         )
     sentences += _inseparable(attribution)
     sources = fit.model.sources
@@ -149,7 +160,7 @@ def headline_cards(attribution: Attribution) -> list[dict[str, str]]:
     for row in groups[groups["group"].isin(MAIN_GROUPS)].to_dict("records"):
         known = row["sd"] < KNOWN
         mean, low, high = unit.mean_and_ends(row["mean"], row["lower95"], row["upper95"])
-        driven = "; prior-driven" if row["contraction"] < PRIOR_DRIVEN else ""
+        word = "" if row["informed"] == DATA_WORD else f"; {row['informed']}"
         cards.append(
             {
                 "name": title(row["group"]),
@@ -157,7 +168,7 @@ def headline_cards(attribution: Attribution) -> list[dict[str, str]]:
                 "interval": f"{unit.name}, known"
                 if known
                 else f"{unit.name}; 95 %: {low} to {high}",
-                "learnt": "" if known else f"contraction {max(row['contraction'], 0):.2f}{driven}",
+                "learnt": "" if known else f"contraction {max(row['contraction'], 0):.2f}{word}",
             }
         )
     return cards

@@ -27,7 +27,7 @@ from imps.names import (
 )
 from imps.notebook_cards import Bar, Unit, bars, card
 from imps.posterior.fit import Fit, needs_fit
-from imps.results.checks import Checks, check
+from imps.results.checks import TENSION, Checks, check
 from imps.results.detail import detail_at_end, in_detail, needs_sexes
 from imps.results.verdict import Verdict
 from imps.results.words import PLAIN, Words
@@ -39,7 +39,11 @@ KNOWN = 1e-3
 """Standard deviation in persons below which a contribution is known arithmetic."""
 PRIOR_DRIVEN = 0.5
 """Contraction below which a source is called prior-driven; data-informed from there."""
-WORDS = ("known", "prior-driven", "data-informed")
+WIDENED = -0.2
+"""Contraction below which the data have made a source less sure than its prior was."""
+KNOWN_WORD, DRIVEN_WORD, DATA_WORD, AGAINST_WORD = WORDS = (
+    "known", "prior-driven", "data-informed", "against its prior",
+)  # fmt: skip
 AFTER_THE_FACT = ("census_coverage", "census_sampling", "date_change")
 OF_LAST_STOCK = (*AFTER_THE_FACT, "register_cells")
 """Sources of the gap that are no error of the roll-forward; the last is that of a register."""
@@ -58,6 +62,7 @@ COLUMNS = [
     "prior_sd",
     "contraction",
     "probability_positive",
+    "informed",
 ]
 
 
@@ -214,7 +219,7 @@ class Attribution:
         ]
         for row in self.groups().head(5).itertuples():
             said = _in_words(row, self.words.unit)
-            lines.append(f"  {title(str(row.group)):24s} {said}{_mark(row.contraction)}")
+            lines.append(f"  {title(str(row.group)):24s} {said}{_mark(row.informed)}")
         lines.append(str(self.verdict))
         return "\n".join(lines)
 
@@ -224,11 +229,11 @@ class Attribution:
         for row in self.groups().itertuples():
             group, mean = title(str(row.group)), float(row.mean)
             low, high = float(row.lower95), float(row.upper95)
-            known = np.isnan(float(row.contraction))
+            known = row.informed == KNOWN_WORD
             if known and abs(mean) < KNOWN:
                 continue
             text = unit.said(mean) if known else unit.between(mean, low, high)
-            rows.append(Bar(group, start, mean, low, high, text + _mark(float(row.contraction))))
+            rows.append(Bar(group, start, mean, low, high, text + _mark(row.informed)))
             start += mean
         return card(
             f"Where the {self.measured} of {self.area} comes from, {self.period}",
@@ -336,24 +341,34 @@ def _beside_prior(frame: pd.DataFrame, prior: pd.DataFrame, keys: list[str]) -> 
     known = beside["prior_sd"] == 0
     ratio = beside["sd"] ** 2 / (beside["prior_sd"] ** 2).where(~known)
     beside["contraction"] = 1 - ratio
+    beside["informed"] = informed(beside)
     return beside
 
 
 def _in_words(row: Any, unit: Unit) -> str:
     """Mean and interval of a group for a terminal; only the mean where it is known."""
     mean, low, high = unit.mean_and_ends(row.mean, row.lower95, row.upper95)
-    known = np.isnan(row.contraction)
+    known = row.informed == KNOWN_WORD
     return f"{mean:>8s} {unit.name}" + ("" if known else f", 95 % [{low}, {high}]")
 
 
-def informed(contraction: float) -> str:
-    """The one scale of words for a contraction: known, prior-driven or data-informed."""
-    if np.isnan(contraction):
-        return WORDS[0]
-    return WORDS[1] if contraction < PRIOR_DRIVEN else WORDS[2]
+def informed(table: pd.DataFrame) -> np.ndarray:
+    """What each row of mean, prior_mean, prior_sd and contraction rests on, in one of the words.
+
+    Against its prior is a source whose mean lies more than two prior standard deviations from
+    the prior mean, or that the data made less sure than the prior was: neither the prior
+    nor the data alone made it, and the two do not agree.
+    """
+    contraction = table["contraction"]
+    off = (table["mean"] - table["prior_mean"]).abs() > TENSION * table["prior_sd"]
+    against = off | (contraction < WIDENED)
+    return np.select(
+        [contraction.isna(), against, contraction < PRIOR_DRIVEN],
+        [KNOWN_WORD, AGAINST_WORD, DRIVEN_WORD],
+        DATA_WORD,
+    )
 
 
-def _mark(contraction: float) -> str:
+def _mark(word: str) -> str:
     """What a reader must not overlook; that the data inform a source needs no mark."""
-    word = informed(contraction)
-    return "" if word == WORDS[2] else f"  {word}"
+    return "" if word == DATA_WORD else f"  {word}"

@@ -18,7 +18,7 @@ from imps.account.latents import true_flow
 from imps.account.linear import LinearModel
 from imps.names import FLOWS, SOURCE
 from imps.posterior.fit import Fit
-from imps.results.attribution import WORDS, Attribution, attribute, informed
+from imps.results.attribution import WORDS, Attribution, attribute
 from imps.results.checks import INSEPARABLE, TENSION
 from imps.results.sensitivity import WhatIf, _gaussian_fit, _judged, mean_scales
 from imps.results.verdict import Verdict
@@ -37,7 +37,7 @@ class Identifiability:
     ----------
     table : DataFrame
         One row a source that is not known: source, group, prior_mean, prior_sd, mean,
-        sd (persons), contraction, informed ("prior-driven" or "data-informed"),
+        sd (persons), contraction, informed ("prior-driven", "data-informed", "against its prior"),
         tension (prior sds between posterior and prior mean), signal (standard errors
         that one prior sd of this source would show in the data), other and correlation
         (the source with which it trades off most), report_with.
@@ -121,8 +121,10 @@ def _table(
     others = correlations.reindex(index=names, columns=names).fillna(0.0)
     others = others.where(~np.eye(len(names), dtype=bool), 0.0)
     strongest = others.abs().idxmax()
-    table = rows[[SOURCE, "group", "prior_mean", "prior_sd", "mean", "sd", "contraction"]].copy()
-    table["informed"] = table["contraction"].map(informed)
+    table = rows[
+        [SOURCE, "group", "prior_mean", "prior_sd", "mean", "sd", "contraction", "informed"]
+    ]
+    table = table.copy()
     table["tension"] = (table["mean"] - table["prior_mean"]) / table["prior_sd"]
     table["in_tension"] = table["tension"].abs() > TENSION
     table["signal"] = signal.reindex(table[SOURCE]).to_numpy()

@@ -92,7 +92,7 @@ def compare_priors(
     fits = in_order(client, _under, list(named.values()), loaded.sources, seed, draws)
     tables, surprise, verdicts = [], {}, {}
     for name, (found, at) in zip(named, fits, strict=True):
-        groups = found.groups().drop(columns=["contraction", "probability_positive"])
+        groups = found.groups().drop(columns=["contraction", "probability_positive", "informed"])
         title = PRIOR_SETS[name].title if name in PRIOR_SETS else name
         groups.insert(0, "prior_set", name)
         groups.insert(1, "title", title)

@@ -15,7 +15,6 @@ from imps.tables.fit import (
     gap_table,
     groups_table,
     net_migration_table,
-    prior_driven,
     priors_table,
     response_table_of,
     roll_forward_table,

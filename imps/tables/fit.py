@@ -12,16 +12,17 @@ import xarray as xr
 from imps.account.priors import Priors
 from imps.demography.periods import spelt_out
 from imps.intervals import Z95
-from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX, YEAR
+from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX, SOURCE, YEAR, within_sentence
 from imps.notebook_cards import Unit
 from imps.posterior.fit import Fit
-from imps.results.attribution import PRIOR_DRIVEN, Attribution, contributing
+from imps.results.attribution import AGAINST_WORD, PRIOR_DRIVEN, Attribution, contributing
 from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import TRUE_ERROR, response_table
 from imps.results.verdict import Verdict
 from imps.results.words import Words, priors_in_words
 from imps.sources import BY_SEX, TOTAL, Deaths, Stock
+from imps.sources.kinds import title
 from imps.tables.printed import PrintedTable, interval_end
 
 ADD_UP = "Means add up; interval ends do not."
@@ -47,10 +48,11 @@ def attribution_table(attribution: Attribution) -> PrintedTable:
             *_notes(attribution),
             f"Share: mean over the {attribution.measured}; shares add up to one, and one may be "
             "negative or above one.",
-            "Contraction under 0.50: prior-driven.",
+            f"Contraction under {PRIOR_DRIVEN:.2f}: prior-driven.",
+            *_against(attribution),
         ),
         ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
-        csv_only=("group", "sd"),
+        csv_only=("group", "sd", "informed"),
         unit=attribution.words.unit,
     )
 
@@ -63,7 +65,7 @@ def groups_table(attribution: Attribution) -> PrintedTable:
         "tab:groups",
         _notes(attribution),
         ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
-        csv_only=("sd",),
+        csv_only=("sd", "informed"),
         unit=attribution.words.unit,
     )
 
@@ -391,10 +393,16 @@ def computation_table(fit: Fit, checks: Checks) -> PrintedTable:
     )
 
 
-def prior_driven(attribution: Attribution) -> list[str]:
-    """Names of the sources of which more than half is prior."""
+def resting_on(attribution: Attribution, word: str) -> str:
+    """Titles of the sources that the one scale of words calls so, as in a sentence; or nothing."""
     table = attribution.summary()
-    return list(table.loc[table["contraction"] < PRIOR_DRIVEN, "source"])
+    names = table.loc[table["informed"] == word, SOURCE]
+    return ", ".join(within_sentence(title(name)) for name in names)
+
+
+def _against(attribution: Attribution) -> list[str]:
+    against = resting_on(attribution, AGAINST_WORD)
+    return [f"Against their priors: {against}."] if against else []
 
 
 def _notes(attribution: Attribution) -> tuple[str, ...]:

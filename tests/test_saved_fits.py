@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import imps
-from imps.errors import ImpsWarning, OutputExistsError, SavedFileError
+from imps.errors import ImpsWarning, NotFittedError, OutputExistsError, SavedFileError
 from imps.plots import figure_data, standard_figures
 from imps.posterior.archive import CLASSES, pack, unpack
 from imps.posterior.chains import one_chain
@@ -253,6 +253,30 @@ def test_nuts_continues_with_the_chains_that_are_missing(sources, tmp_path, monk
         np.testing.assert_array_equal(again.draws[name].values, whole.draws[name].values)
     np.testing.assert_array_equal(again.stats["n_steps"], whole.stats["n_steps"])
     assert not np.array_equal(whole.draws["latent"][0], whole.draws["latent"][1])
+
+
+def test_a_fit_of_release_0_1_gives_the_tables_of_that_release():
+    """Its account is that of today at one point; what needs its rows is refused by name."""
+    folder = Path(__file__).parent / "data" / "fits"
+    with pytest.warns(ImpsWarning, match=r"imps 0\.1\.0 made its draws, of the model before 0\.2"):
+        fit = imps.load_fit(folder / "form_1.nc")
+    found = imps.attribute(fit)
+    assert float(np.abs(found.totals().sum("source") - found.total).max()) < 1e-6
+    then = pd.read_csv(folder / "form_1.csv").set_index("source")
+    then = then.rename(index={"period_and_age_conversion": "period_conversion"})
+    now = found.summary().set_index("source")
+    assert set(now.index) - set(then.index) == {"ages_and_sexes_of_flows"}
+    pd.testing.assert_frame_equal(now.loc[then.index], then, rtol=1e-9, atol=1e-6)
+    assert "STALE: imps 0.1.0" in str(imps.check(fit).verdict)
+    net = imps.reconcile(fit).net_migration.sum(("sex", "age", "year"))
+    np.testing.assert_allclose(net, fit.quantities()["net_migration[all years]"])
+    assert imps.plot_waterfall(found) and imps.plot_lexis(imps.migration_error(fit))
+    for function in (imps.what_if, imps.left_out, imps.posterior_predictive, imps.power_scaling):
+        with pytest.raises(NotFittedError, match=rf"{function.__name__}\(\) needs the likelihood"):
+            function(fit)
+    for method in (fit.log_likelihood, fit.log_prior, fit.to_datatree):
+        with pytest.raises(NotFittedError, match=r"saved by imps 0\.1\.0, of the model before"):
+            method()
 
 
 def test_a_file_of_the_form_before_loads():

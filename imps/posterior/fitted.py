@@ -32,6 +32,8 @@ PERIOD = "period_of_a_chain"
 """Entry of the extras of a fit that is one period of a chain: its name."""
 NEAR = "near_another_fit"
 """Entry of the extras of a fit whose search for the scales began at those of another."""
+WITHOUT_ROWS = "without_rows"
+"""Entry of the extras of a fit whose rows were those of an earlier model: the release."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +179,7 @@ class Fit:
 
     @cached_property
     def _rows(self) -> np.ndarray:
+        needs_rows(self, "log_likelihood")
         return log_likelihood_by_row(self.model, *self.standardised(), self.variant)
 
     def log_prior(self) -> xr.DataArray:
@@ -185,6 +188,7 @@ class Fit:
         In the standardised variables, as they were sampled. Those that the user has fixed, or
         given another prior, are left out.
         """
+        needs_rows(self, "log_prior")
         parts = log_prior_by_block(self.model, *self.standardised())
         gone = [name for name in (LOG_SCALE, LATENT) if name in self.variant.added]
         kept = {n: x for n, x in parts.items() if _variable_of(n, self.model) not in gone}
@@ -217,6 +221,7 @@ class Fit:
         """
         import imps
 
+        needs_rows(self, "to_datatree")
         tree = xr.DataTree.from_dict(groups_of(self))
         tree.attrs = attributes_of(self) | {"verdict": str(imps.check(self).verdict)}
         return tree
@@ -254,6 +259,7 @@ class Fit:
                 f"this is period {self.extras[PERIOD]} of a chain, and alone it would lose what "
                 "the others know: save the fit of the chain, and take fit.periods of it."
             )
+        needs_rows(self, "save")
         account, arrays = account_record(self.model)
         record = {
             "imps": __version__,
@@ -376,13 +382,32 @@ def _concat(chains: list[xr.Dataset]) -> xr.Dataset:
     )
 
 
-def needs_fit(candidate: object, function: str, *, of_chain: bool = False) -> Fit:
-    """The fit itself, or an error that says how to get one; of a chain where that is allowed."""
+def needs_rows(fit: Fit, function: str) -> None:
+    """Refuse a fit of an earlier model, whose rows and priors are not those of this release."""
+    if WITHOUT_ROWS in fit.extras:
+        raise NotFittedError(
+            f"{function}() needs the likelihood, and this fit was saved by imps "
+            f"{fit.extras[WITHOUT_ROWS]}, of the model before 0.2: its draws are kept, its rows "
+            "are not. imps.attribute, reconcile, migration_error and check take it; else fit "
+            "again, imps.fit(imps.linear_model(sources, priors), seed=...)."
+        )
+
+
+def needs_fit(
+    candidate: object, function: str, *, of_chain: bool = False, rows: bool = True
+) -> Fit:
+    """The fit itself, or an error that says how to get one.
+
+    Of a chain where that is allowed; of an earlier model where no rows are needed.
+    """
     if not isinstance(candidate, Fit):
         raise NotFittedError(
             f"{function}() needs a fit, got {type(candidate).__name__}. Call "
-            "fit(model, seed=...) and pass its result."
+            "fit(model, seed=...) and pass its result; draws made elsewhere become one by "
+            "from_draws(model, draws)."
         )
+    if rows:
+        needs_rows(candidate, function)
     if candidate.periods and not of_chain:
         raise NotFittedError(
             f"{function}() is about one period, and this is a fit of a chain of "

@@ -32,8 +32,10 @@ from imps.posterior.chains import (
 from imps.posterior.datatree import BY_SOURCE
 from imps.posterior.digests import edited_outputs
 from imps.posterior.fit import NEAR, Fit, fit_of_chains, with_terms
+from imps.posterior.fitted import WITHOUT_ROWS
+from imps.posterior.form_1 import account_of_then, moments_of_today
 from imps.posterior.given_model import linear_part, variant
-from imps.posterior.storage import LATENT, LOG_SCALE, OWN, load
+from imps.posterior.storage import EARLIER, FIRST, FORMAT, LATENT, LOG_SCALE, OWN, load
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED
 from imps.sampling import Sampling
@@ -66,7 +68,8 @@ def load_fit(path: str | Path, *, model: object = None) -> Fit:
         case is compared with the case of this release, and the densities of its draws with
         those that this release finds; in the folder of a run the digests of its fit and tables
         are compared with those of its manifest. Every result made from a stale fit carries the
-        reasons in its verdict.
+        reasons in its verdict. A fit of release 0.1 is of an earlier model: contributions,
+        stocks and flows are those of that release, and what needs its likelihood is refused.
 
     Raises
     ------
@@ -80,8 +83,10 @@ def load_fit(path: str | Path, *, model: object = None) -> Fit:
                 return _unfinished(folder, model)
         place = place / FIT_FILE
     edited = edited_outputs(place.parent) if place.name == FIT_FILE else []
-    groups, record = load(place, leave=MADE_AGAIN)
+    groups, record = load(place, leave=MADE_AGAIN, forms=(FORMAT, EARLIER, FIRST))
     try:
+        if record["format"] == FIRST:
+            return _of_release_1(groups, record, edited)
         return _rebuilt(groups, record, model, edited)
     except (KeyError, TypeError, AttributeError) as fault:
         raise SavedFileError(f"{place.name} is not a saved fit: {fault!r}") from None
@@ -122,6 +127,27 @@ def _rebuilt(
         found = replace(found, extras={**found.extras, NEAR: True})
     stale += _written_otherwise(found, groups, record["imps"]) if not stale else []
     return _marked(found, edited + stale)
+
+
+def _of_release_1(
+    groups: Mapping[str, xr.Dataset], record: Mapping[str, Any], edited: list[str]
+) -> Fit:
+    """A fit of release 0.1: its draws, and every result that needs no row of its likelihood."""
+    linear, draws = account_of_then(
+        record["account"], unflat(groups["account"]), groups["posterior"]
+    )
+    found = fit_of_chains(
+        [xr.merge([draws, moments_of_today(groups["sample_stats"])], join="exact")],
+        linear,
+        record["method"],
+        Sampling.of_record(record["settings"]),
+        Variant.of_record(record["settings"]["variant"]),
+        record["seconds"],
+        tuple(record["notes"]),
+    )
+    found = replace(found, extras={**found.extras, WITHOUT_ROWS: record["imps"]})
+    reason = f"imps {record['imps']} made its draws, of the model before 0.2"
+    return _marked(found, [*edited, reason])
 
 
 def _draws(posterior: xr.Dataset, own: Mapping[str, list[str]]) -> xr.Dataset:

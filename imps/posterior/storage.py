@@ -27,9 +27,11 @@ OWN = "own: "
 RECORD = "record"
 PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
 FORMAT = 3
-"""Form of a saved file and model of its draws; others than it and EARLIER are refused."""
+"""Form of a saved file and model of its draws."""
 EARLIER = 2
 """The form that has the log-likelihood by source only, and each array of the account apart."""
+FIRST = 1
+"""The form of release 0.1, whose draws are of another account (:mod:`imps.posterior.form_1`)."""
 KNOWN = 1e-6
 """Spread, absolute or as a share of the largest value, under which a quantity is arithmetic."""
 LARGEST_FILE = 4_000_000_000
@@ -153,7 +155,9 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         ) from None
 
 
-def load(path: Path, *, leave: Sequence[str] = ()) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+def load(
+    path: Path, *, leave: Sequence[str] = (), forms: Sequence[int] = (FORMAT, EARLIER)
+) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
     """Read what :func:`save` wrote: groups of arrays, but those in `leave`, and the record.
 
     Raises
@@ -174,7 +178,7 @@ def load(path: Path, *, leave: Sequence[str] = ()) -> tuple[dict[str, xr.Dataset
             }
     except (OSError, KeyError, ValueError) as fault:
         raise SavedFileError(f"{path.name} is not a saved fit: {fault}") from None
-    if record.get("format") != EARLIER:
+    if record.get("format") not in forms:
         check_format(path.name, record, FORMAT)
     return groups, record
 

@@ -254,7 +254,7 @@ def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
     NotFittedError
         If it is given a model instead of a fit.
     """
-    fit = needs_fit(fit, "attribute")
+    fit = needs_fit(fit, "attribute", rows=False)
     found = checks or check(fit)
     model, w = fit.model, fit.latents()
     shape = (fit.n_chains, fit.n_draws)

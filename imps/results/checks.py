@@ -131,7 +131,7 @@ def check(fit: Fit) -> Checks:
     NotFittedError
         If it is given a model instead of a fit.
     """
-    fit = needs_fit(fit, "check", of_chain=True)
+    fit = needs_fit(fit, "check", of_chain=True, rows=False)
     if fit not in _MADE:
         _MADE[fit] = _of_chain(fit) if fit.periods else _checked(fit)
     return _MADE[fit]

@@ -168,7 +168,7 @@ def migration_error(fit: Fit, *, checks: Checks | None = None) -> LexisSurface:
     LexisSurface
         One cell an age or age group and mid-year interval; z is mean over posterior sd.
     """
-    fit = needs_fit(fit, "migration_error")
+    fit = needs_fit(fit, "migration_error", rows=False)
     found = checks or check(fit)
     account, sources = fit.model.account, fit.model.sources
     error = official_net_migration(fit) - account.net_migration

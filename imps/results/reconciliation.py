@@ -205,7 +205,7 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
     births, deaths and net migration, so the balancing equation holds by
     construction and not by approximation.
     """
-    fit = needs_fit(fit, "reconcile")
+    fit = needs_fit(fit, "reconcile", rows=False)
     found = checks or check(fit)
     model, account, w = fit.model, fit.model.account, fit.latents()
     sources = model.sources

@@ -411,3 +411,12 @@ def test_prediction_of_a_variant_says_that_it_is_lenient(results):
     assert "lenient" in "".join(t.get_text() for t in plots.plot_predictive(found).texts)
     z = found.table["z"].abs(), exact.table["z"].abs()
     assert z[0].mean() < z[1].mean()  # rows that predict themselves fit better
+
+
+def test_title_of_the_computation_speaks_of_the_computation(fitted):
+    """A verdict for other causes says nothing against draws that have converged."""
+    found = imps.check(fitted)
+    care = replace(found, verdict=replace(found.verdict, level="use with care"))
+    assert plots.plot_diagnostics(fitted, checks=care).title_text == "Computation: chains agree"
+    apart = replace(found, table=found.table.assign(r_hat=1.2))
+    assert "have not converged" in plots.plot_diagnostics(fitted, checks=apart).title_text

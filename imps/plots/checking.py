@@ -288,7 +288,7 @@ def plot_diagnostics(
     else:  # draws made elsewhere, by a sampler that counts none
         last.set_axis_off()
     return page.finish(
-        f"Computation: {found.verdict.level}",
+        "Computation: " + (str(found.computation[0]) if found.computation else "chains agree"),
         f"{fit.model.sources.area}; {fit.n_chains} chains of {fit.n_draws} draws, method "
         f"{fit.made}; {len(table)} reported quantities and scales.",
         "Lines: the limits of the verdict. Ranks: of the quantity with the least effective size; "

@@ -85,6 +85,12 @@ class Checks:
         return self.verdict.passed
 
     @property
+    def computation(self) -> tuple[Cause, ...]:
+        """Faults of the computation alone, whatever the figures say; empty where it converged."""
+        points, of = self.effective_points, self.grid_points
+        return tuple(_computation(self.table, self.divergences, points, of))
+
+    @property
     def nothing_to_explain(self) -> bool:
         """Chance alone explains the gap."""
         return self.verdict.nothing_to_explain

@@ -22,9 +22,11 @@ from dataclasses import replace
 import numpy as np
 from results_file import append
 from scipy.special import logsumexp
+from scipy.stats import norm
 
 import imps
 from imps.areas.deviations import AreaModel, area_model
+from imps.areas.factors import LOG_FACTORS, log_prior
 from imps.areas.fit import AreaFit, errors_of, joint
 from imps.areas.grid import mode
 from imps.areas.message import CELLS, Nation, message
@@ -65,36 +67,43 @@ def held_out() -> None:
         "first by second": (half[165:], half[:165]),
         "second by first": (half[:165], half[165:]),
     }.items():
-        x, _, _ = mode(model, nation, areas=np.sort(taught))
+        top = mode(model, nation, areas=np.sort(taught))
         k = model.learnt.size
-        scales, u = model.scales(x[:k]), model.pattern_scales(x[k:])
-        said = message(model, scales, np.sort(taught))
-        prior = nation.with_patterns(model, u)
-        c = prior @ np.linalg.inv(np.eye(len(prior)) + said.precision @ prior)
-        mean = nation.mean + c @ (said.linear - said.precision @ nation.mean)
-        rows = np.array([predicted(model, scales, r, mean, c) for r in asked])
+        scales, u = model.scales(top.x[:k]), model.pattern_scales(top.x[k:])
+        said = message(top.model, scales, np.sort(taught))
+        after = nation.given(said, nation.with_patterns(model, u))
+        rows = np.array([predicted(model, scales, r, after, top.tau) for r in asked])
         append("areas", [
             row("held out", name, "areas", quantity, value)
             for quantity, value in {
-                "total inside 90 %": (np.abs(rows[:, 0]) < Z90).mean(),
-                "men 18-29 inside 90 %": (np.abs(rows[:, 1]) < Z90).mean(),
+                "total inside 90 %": rows[:, 0].mean(),
+                "men 18-29 inside 90 %": rows[:, 1].mean(),
                 "cells inside 90 %": rows[:, 2].mean(),
-                "sd of z of totals": rows[:, 0].std(),
+                "tau": top.tau,
             }.items()
         ])  # fmt: skip
 
 
 def predicted(
-    model: AreaModel, scales: np.ndarray, r: int, mean: np.ndarray, c: np.ndarray
+    model: AreaModel, scales: np.ndarray, r: int, nation: Nation, tau: float
 ) -> tuple[float, float, float]:
-    """z of the total and of young men, and the share of cells inside their 90 per cent."""
+    """Whether total and young men are inside their 90 per cent, and the share of cells.
+
+    The factor of an area that was not seen has its prior.
+    """
     a = np.concatenate([np.diag(x) for x in model.design[r]], axis=1)
-    gamma = model.covariances(r, scales).sum(axis=0) + a @ c @ a.T
-    gamma += np.diag(scales[CELLS] ** 2 * model.noise[r])
-    e, at = model.contrast[r] - a @ mean, MEN_18_29
-    inside = np.abs(e) < Z90 * np.sqrt(np.diag(gamma))
-    return (e.sum() / np.sqrt(gamma.sum()), e[at].sum() / np.sqrt(gamma[at, at].sum()),
-            inside.mean())  # fmt: skip
+    known = a @ nation.covariance @ a.T + np.diag(scales[CELLS] ** 2 * model.noise[r])
+    own, e = model.covariances(r, scales).sum(axis=0), model.contrast[r] - a @ nation.mean
+    squares, weight = np.exp(2 * LOG_FACTORS), np.exp(log_prior(tau))
+
+    def inside(left: np.ndarray, known: np.ndarray, own: np.ndarray) -> np.ndarray:
+        sd = np.sqrt(known[:, None] + own[:, None] * squares)
+        return np.abs(norm.cdf(left[:, None] / sd) @ weight - 0.5) < 0.45
+
+    sums = [np.ones(e.size), np.isin(np.arange(e.size), np.r_[MEN_18_29]).astype(float)]
+    total, young = inside(np.array([x @ e for x in sums]), np.array([x @ known @ x for x in sums]),
+                          np.array([x @ own @ x for x in sums]))  # fmt: skip
+    return total, young, inside(e, np.diag(known), np.diag(own)).mean()
 
 
 def simulated(

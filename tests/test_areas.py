@@ -8,10 +8,12 @@ import pytest
 import scipy.linalg as sl
 import xarray as xr
 from made_areas import made_areas
+from scipy.stats import multivariate_normal
 
 import imps
 from imps.areas.deviations import area_model
 from imps.areas.draws import Slab, drawn
+from imps.areas.factors import LOG_FACTORS, factors, log_densities
 from imps.areas.figures import Areas
 from imps.areas.fit import errors_of, fit_areas
 from imps.areas.grid import Density
@@ -45,6 +47,11 @@ def areas_model(compared):
 @pytest.fixture(scope="module")
 def local(fitted, made):
     return fit_areas(fitted, made, seed=4, draws=40, lower_ages=AGES)
+
+
+@pytest.fixture(scope="module")
+def real_sizes(model):
+    return area_model(contrasts(made_areas(model, n=12), model), area_priors())
 
 
 def nation_of(model, seed=0):
@@ -85,6 +92,7 @@ def conditioned(model, scales, nation, u):
 
 def test_evidence_mean_and_covariance_equal_one_dense_conditioning(made, model):
     few = area_model(contrasts(Areas(made.figures.isel(area=slice(5))), model, FEW), area_priors())
+    few = dataclasses.replace(few, factor=np.array([1.0, 3.0, 0.6, 1.2, 1.0]))
     y = few.contrast - few.contrast.mean(axis=0)
     few = dataclasses.replace(few, contrast=y, design=few.design - few.design.mean(axis=0))
     nation, logs, exact = nation_of(few), [], []
@@ -105,6 +113,8 @@ def test_evidence_mean_and_covariance_equal_one_dense_conditioning(made, model):
 
 
 def test_the_gradient_is_that_of_the_evidence(areas_model):
+    factor = np.linspace(0.7, 2.5, len(areas_model.codes))
+    areas_model = dataclasses.replace(areas_model, factor=factor)
     density = Density(areas_model, nation_of(areas_model))
     x = 0.3 * np.random.default_rng(1).standard_normal(density.n)
     value, slope = density.with_gradient(x)
@@ -116,6 +126,43 @@ def test_the_gradient_is_that_of_the_evidence(areas_model):
     assert np.isfinite(value) and np.abs(slope).max() > 1
     np.testing.assert_allclose(slope, by_differences, atol=1e-5)
     np.testing.assert_array_equal(density.pattern_slope(x, density.said(x)), slope[-3:])
+
+
+def test_areas_of_three_times_the_deviations_are_found(real_sizes):
+    """Deviations from the prior, of every other area three times as large."""
+    model, rng = real_sizes, np.random.default_rng(6)
+    scales = model.scales(np.zeros(model.learnt.size))
+    planted = np.where(np.arange(len(model.codes)) % 2, 3.0, 1.0)
+    model = dataclasses.replace(model, factor=planted)
+    y = np.stack([
+        model.prior_draws(r, scales, 1, rng)[..., 0].sum(axis=0)
+        + scales[CELLS] * np.sqrt(model.noise[r]) * rng.standard_normal(model.n_cells)
+        for r in range(len(model.codes))
+    ])  # fmt: skip
+    model = dataclasses.replace(model, contrast=y)
+    still = Nation(np.zeros(3 * model.n_cells), 1e-6 * np.eye(3 * model.n_cells))
+    found, tau = factors(model, scales, still, np.full(3, 1e-6))
+    assert found[planted == 3].min() > found[planted == 1].max() and 0.3 < tau < 1
+    assert np.log(found / planted).mean() == pytest.approx(0, abs=0.2)
+    held = dataclasses.replace(model, priors=area_priors({"area_factor": (1e-3, 0.0)}))
+    quiet, tau = factors(held, scales, still, np.full(3, 1e-6))
+    assert tau == 1e-3 and np.abs(quiet - 1).max() < 1e-3
+
+
+def test_the_density_at_a_factor_is_that_of_the_contrast(areas_model):
+    nation = nation_of(areas_model)
+    scales = areas_model.scales(np.zeros(areas_model.learnt.size))
+    found = np.concatenate([x for _, x in log_densities(areas_model, scales, nation, None)])
+    for r, at in ((0, 4), (4, 30)):
+        a = np.concatenate([np.diag(x) for x in areas_model.design[r]], axis=1)
+        known = a @ nation.covariance @ a.T + np.diag(scales[CELLS] ** 2 * areas_model.noise[r])
+        q = areas_model.covariances(r, scales).sum(axis=0)
+        y = areas_model.contrast[r]
+        log = [
+            multivariate_normal(a @ nation.mean, np.exp(2 * f) * q + known).logpdf(y)
+            for f in LOG_FACTORS[[0, at]]
+        ]
+        assert found[r, at] - found[r, 0] == pytest.approx(log[1] - log[0], rel=1e-8)
 
 
 def test_areas_add_up_to_the_nation_in_every_draw(local, fitted):
@@ -138,6 +185,7 @@ def test_draws_have_the_moments_of_the_conditioning(areas_model, local):
     """Many draws at one point: mean and spread of an area's deviations, against dense algebra."""
     nation, n = nation_of(areas_model), areas_model.n_cells
     point = dataclasses.replace(local.points, messages=(), pattern=local.points.pattern[:, :1])
+    areas_model = dataclasses.replace(areas_model, factor=np.linspace(0.7, 2.5, len(local)))
     scales = areas_model.scales(point.local[0])
     u = areas_model.pattern_scales(point.pattern[0, 0])
     zero = dataclasses.replace(nation, covariance=1e-6 * np.eye(3 * n))

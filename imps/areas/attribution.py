@@ -118,7 +118,8 @@ def area_table(fit: AreaFit, prob: float = 0.90) -> pd.DataFrame:
         `code`, `name`, `population` (census), `gap`, `gap_percent` of the census, `source`
         (base, external, internal, census, remainder), `mean`, `sd`, `lower90`, `upper90`
         (persons, equal-tailed), `contraction` of what the area has of its own of that source,
-        in total, given the scales that all areas teach, and `flagged`: "unlike the others"
+        in total, given the scales that all areas teach, `factor` by which all its deviations are
+        taken for larger than those of areas in the middle, and `flagged`: "unlike the others"
         where the total departs by more than 3 standard errors from what scales and patterns
         expect, "ages" where its cells do, "negative flow" where over 5 per cent of draws have a
         true flow below zero.
@@ -140,6 +141,7 @@ def area_table(fit: AreaFit, prob: float = 0.90) -> pd.DataFrame:
                     "mean": draws.mean(), "sd": draws.std(),
                     level("lower95", prob): low, level("upper95", prob): high,
                     "contraction": 1 - own[at].sum(axis=0).var() / before[at].sum(),
+                    "factor": fit.model.factor[r],
                     "flagged": flags[r],
                 }
             )  # fmt: skip
@@ -155,7 +157,7 @@ def departures(fit: AreaFit) -> pd.DataFrame:
         `code`, `z` of the total contrast, and `mean_square` of its standardised cells, both
         at the mean scales, with the uncertainty of nation and patterns.
     """
-    model = fit.model
+    model = replace(fit.model, factor=np.ones(len(fit)))
     scales = fit.scales.to_numpy().mean(axis=0)[:-N_PATTERNS]
     s = fit.pattern.copy()
     s[:, :2] += fit.national[:, 1:3]

@@ -10,10 +10,11 @@ grouped, so that the prior of a total does not depend on how ages are cut.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from imps.areas.priors import DEVIATIONS, INTERNAL, N_PATTERNS, AreaPrior
+from imps.areas.priors import DEVIATIONS, FACTOR, INTERNAL, N_PATTERNS, AreaPrior
 from imps.areas.sizes import Contrasts
 from imps.demography.schedules import autoregressive, smooth_shapes, young_adults
 from imps.names import EMIGRATION, IMMIGRATION
@@ -31,13 +32,13 @@ CELL_NOISE = 0.01
 MIX = {
     IMMIGRATION: (1.0, 1.0, 1.0, 1.0, 0.8, 0.8),
     EMIGRATION: (1.0, 1.0, 1.0, 1.0, 0.8, 0.8),
-    INTERNAL: (0.3, 0.7, 0.5, 0.6, 0.3, SINGLE_YEAR),
+    INTERNAL: (1.0, 1.0, 0.7, 0.6, 0.3, SINGLE_YEAR),
 }
 """Level, young adults, young by sex, smooth, years, single years: parts of a flow's error."""
 STOCK_MIX = (0.5, 0.7, 0.6, 0.6, 0.0, SINGLE_YEAR)
 """The same of an error of base or census, which has no years."""
 OWN_SCALE = {"level": slice(0, 1), "young": slice(1, 4)}
-"""Columns of the basis that have a scale of their own in immigration and emigration."""
+"""Columns of the basis that have a scale of their own in flows."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class AreaModel:
     design : ndarray (area, 3, cell)
         Effects of the national errors of immigration and emigration, and of the pattern of
         net moves, each within its cell.
-    leading : tuple of (source, scale, ndarray (area, cell))
-        Columns with a scale of their own.
+    leading : tuple of (source, ndarray (column) of int, ndarray (area, cell, column))
+        Columns with scales of their own, and which.
     factors : tuple of ndarray (area, cell, column)
         F of each source, without what is independent.
     independent : ndarray (area, source, cell)
@@ -68,19 +69,27 @@ class AreaModel:
         Variance of the noise of cells at a scale of one.
     patterns : tuple of ndarray (cell, column)
         Shapes of the patterns at a scale of one.
+    factor : ndarray (area)
+        How much farther each area departs than areas do: factor of all its deviations.
     """
 
     codes: tuple[str, ...]
     priors: tuple[AreaPrior, ...]
     contrast: np.ndarray
     design: np.ndarray
-    leading: tuple[tuple[int, int, np.ndarray], ...]
+    leading: tuple[tuple[int, np.ndarray, np.ndarray], ...]
     factors: tuple[np.ndarray, ...]
     independent: np.ndarray
     rest: np.ndarray
     scale_of: np.ndarray
     noise: np.ndarray
     patterns: tuple[np.ndarray, ...]
+    factor: np.ndarray
+
+    @property
+    def n_sources(self) -> int:
+        """Sources of which areas have deviations."""
+        return self.rest.shape[1]
 
     @property
     def n_cells(self) -> int:
@@ -89,9 +98,9 @@ class AreaModel:
 
     @property
     def learnt(self) -> np.ndarray:
-        """Indices of the learnt scales of deviations and cells."""
-        local = self.priors[:-N_PATTERNS]
-        return np.array([i for i, row in enumerate(local) if row.learnt], dtype=int)
+        """Indices of the scales of deviations and cells that are integrated."""
+        local = enumerate(self.priors[:-N_PATTERNS])
+        return np.array([i for i, row in local if row.learnt and row.name != FACTOR], dtype=int)
 
     def scales(self, local: np.ndarray) -> np.ndarray:
         """Scales of deviations and cells at standardised logarithms of the learnt ones."""
@@ -105,27 +114,38 @@ class AreaModel:
         rows = self.priors[-N_PATTERNS:]
         return np.array([r.median for r in rows]) * np.exp([r.log_sd for r in rows] * np.asarray(h))
 
-    def covariances(self, area: int, scales: np.ndarray) -> np.ndarray:
-        """Q of each source of one area, (source, cell, cell)."""
-        q = self.rest[area] * (scales[self.scale_of] ** 2)[:, None, None]
-        for source, scale, column in self.leading:
-            f = scales[scale] * column[area]
-            q[source] += np.outer(f, f)
+    def covariances(self, areas: Any, scales: np.ndarray) -> np.ndarray:
+        """Q of each source of one area or several, (..., source, cell, cell)."""
+        q = self.rest[areas] * (scales[self.scale_of] ** 2)[:, None, None]
+        for source, index, columns in self.leading:
+            f = columns[areas] * scales[index]
+            q[..., source, :, :] += f @ np.swapaxes(f, -1, -2)
+        q *= np.asarray(self.factor[areas] ** 2)[..., None, None, None]
         return q
+
+    def scale_slopes(self, areas: np.ndarray, of_q: np.ndarray) -> np.ndarray:
+        """Derivative in the square of each scale, from that in Q (area, source, cell, cell)."""
+        out = np.zeros(len(self.priors) - N_PATTERNS)
+        of_q = of_q * (self.factor[areas] ** 2)[:, None, None, None]
+        np.add.at(out, self.scale_of, np.einsum("rkij,rkij->k", of_q, self.rest[areas]))
+        for source, index, columns in self.leading:
+            f = columns[areas]
+            np.add.at(out, index, ((of_q[:, source] @ f) * f).sum(axis=(0, 1)))
+        return out
 
     def prior_draws(
         self, area: int, scales: np.ndarray, n: int, rng: np.random.Generator
     ) -> np.ndarray:
         """Deviations of one area without the zero sums, (source, cell, draw)."""
-        out = np.empty((len(DEVIATIONS), self.n_cells, n))
+        out = np.empty((self.n_sources, self.n_cells, n))
         for k, factor in enumerate(self.factors):
-            z = rng.standard_normal((factor.shape[2], n))
             e = rng.standard_normal((self.n_cells, n))
-            out[k] = factor[area] @ z + np.sqrt(self.independent[area, k])[:, None] * e
+            np.matmul(factor[area], rng.standard_normal((factor.shape[2], n)), out=out[k])
+            out[k] += np.sqrt(self.independent[area, k])[:, None] * e
         out *= scales[self.scale_of][:, None, None]
-        for source, scale, column in self.leading:
-            out[source] += scales[scale] * column[area][:, None] * rng.standard_normal(n)
-        return out
+        for source, index, columns in self.leading:
+            out[source] += (columns[area] * scales[index]) @ rng.standard_normal((index.size, n))
+        return out * self.factor[area]
 
 
 def area_model(contrasts: Contrasts, priors: tuple[AreaPrior, ...]) -> AreaModel:
@@ -143,10 +163,10 @@ def area_model(contrasts: Contrasts, priors: tuple[AreaPrior, ...]) -> AreaModel
             columns = cells.stock_columns(stock, basis(mix, cells.n_ages, 0))
             single = stock
         if f"area_{name}_level" in at:
-            for part, place in OWN_SCALE.items():
-                own = columns[:, :, place]
-                leading += [(k, at[f"area_{name}_{part}"], c) for c in np.moveaxis(own, 2, 0)]
-            columns = columns[:, :, OWN_SCALE["young"].stop :]
+            of = [at[f"area_{name}_{part}"] for part in OWN_SCALE]
+            index = np.repeat(of, [place.stop - place.start for place in OWN_SCALE.values()])
+            leading.append((k, index, columns[:, :, : index.size]))
+            columns = columns[:, :, index.size :]
         factors.append(columns)
         independent.append(cells.group((mix[-1] * single) ** 2 + (1e-3 * single + FLOOR) ** 2))
     variance = np.stack(independent, axis=1)
@@ -159,6 +179,7 @@ def area_model(contrasts: Contrasts, priors: tuple[AreaPrior, ...]) -> AreaModel
         contrasts.codes, priors, contrasts.contrast, contrasts.design, tuple(leading),
         tuple(factors), variance, rest, np.array([at[n] for n in names]),
         cells.group(count + (CELL_NOISE * count) ** 2), _patterns(contrasts),
+        np.ones(len(contrasts.codes)),
     )  # fmt: skip
 
 

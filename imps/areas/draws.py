@@ -19,12 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg as sl
-from scipy.linalg.lapack import dpotrs
 
 from imps.areas.deviations import AreaModel
 from imps.areas.grid import Points
-from imps.areas.message import CELLS, Message, message, root_of
-from imps.areas.priors import DEVIATIONS, N_PATTERNS
+from imps.areas.message import CELLS, Message, blocks, message
+from imps.areas.priors import N_PATTERNS
 from imps.posterior.random_streams import stream
 from imps.posterior.workers import one_thread
 
@@ -103,23 +102,22 @@ def _national(
 def _deviations(
     model: AreaModel, scales: np.ndarray, said: Message, errors: np.ndarray, seed: int, point: int
 ) -> np.ndarray:
-    n, taken, k = model.n_cells, errors.shape[1], len(DEVIATIONS)
+    n, taken, k = model.n_cells, errors.shape[1], model.n_sources
     out = np.empty((len(model.codes), k, n, taken))
     s = errors.reshape(N_PATTERNS, n, taken)
-    total, roots = np.zeros((k, n, taken)), []
-    for r, code in enumerate(model.codes):
-        rng = np.random.default_rng(stream(seed, f"area {code}, point {point}"))
-        q = model.covariances(r, scales)
-        roots.append(root_of(model, q, r, scales))
-        d = model.prior_draws(r, scales, taken, rng)
-        noise = scales[CELLS] * np.sqrt(model.noise[r])[:, None]
-        misfit = model.contrast[r][:, None] - (model.design[r][:, :, None] * s).sum(axis=0)
-        misfit -= d.sum(axis=0) + noise * rng.standard_normal((n, taken))
-        out[r] = d + q @ dpotrs(roots[r], misfit, lower=1)[0]
-        total += out[r]
-    pull = said.solve(total.reshape(k * n, taken)).reshape(k, n, taken)
-    for r in range(len(model.codes)):
-        q = model.covariances(r, scales)
-        own = q @ pull
-        out[r] -= own - q @ dpotrs(roots[r], own.sum(axis=0), lower=1)[0]
+    noise = scales[CELLS] * np.sqrt(model.noise)[:, :, None]
+    for block in blocks(model, scales):
+        misfit = np.repeat(model.contrast[block.areas, :, None], taken, axis=2)
+        for i, r in enumerate(block.areas):
+            rng = np.random.default_rng(stream(seed, f"area {model.codes[r]}, point {point}"))
+            out[r] = model.prior_draws(r, scales, taken, rng)
+            misfit[i] -= noise[r] * rng.standard_normal((n, taken))
+        misfit -= out[block.areas].sum(axis=1)
+        for j in range(N_PATTERNS):
+            misfit -= model.design[block.areas, j, :, None] * s[j]
+        out[block.areas] += block.q @ (block.inverse @ misfit)[:, None]
+    pull = said.solve(out.sum(axis=0).reshape(k * n, taken)).reshape(k, n, taken)
+    for block in blocks(model, scales):
+        own = block.q @ pull
+        out[block.areas] -= own - block.q @ (block.inverse @ own.sum(axis=1))[:, None]
     return out

@@ -19,7 +19,7 @@ from imps.areas.figures import Areas
 from imps.areas.grid import Points, points
 from imps.areas.message import Nation
 from imps.areas.nation import national_draws, prior_covariances
-from imps.areas.priors import DEVIATIONS, SOURCES, area_priors
+from imps.areas.priors import DEVIATIONS, FACTOR, SOURCES, area_priors
 from imps.areas.sizes import LOWER_AGES, Contrasts, contrasts
 from imps.areas.store import Slabs, fill, fingerprint
 from imps.errors import SettingError
@@ -258,12 +258,13 @@ def joint(
     every = national_draws(nation.model, latents, compared.cells)
     before = errors_of(every)
     tell(f"{len(areas)} areas, {model.n_cells} cells each")
-    held = () if taken is None else (taken.local, taken.pattern, taken.weight)
+    held = () if taken is None else (taken.local, taken.pattern, taken.weight, taken.factor)
     own = fingerprint(model, every, seed, draws, *held)
     slabs = Slabs(None if keep is None else Path(keep), own)
     found = taken
     if found is None:
         found = points(model, before, seed=stream_seed(seed, "areas"), client=client, tell=tell)
+    model = replace(model, factor=found.factor)
     rng = np.random.default_rng(stream(seed, "draws of areas"))
     picked = rng.permutation(len(latents))[:draws]
     national = every[picked]
@@ -303,4 +304,5 @@ def _scales(model: AreaModel, found: Points, wanted: list[Slab]) -> pd.DataFrame
               model.pattern_scales(found.pattern[slab.point, j])]
         for slab in wanted for j in slab.pattern_point
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=[row.name for row in model.priors])
+    out = pd.DataFrame(rows, columns=[row.name for row in model.priors])
+    return out.assign(**{FACTOR: found.tau})

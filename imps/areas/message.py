@@ -13,18 +13,19 @@ posterior covariance G, so areas are coupled by 5 n numbers and not by each othe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg as sl
-from scipy.linalg.blas import dsyrk
-from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 
 from imps.areas.deviations import AreaModel
-from imps.areas.priors import DEVIATIONS, N_PATTERNS
+from imps.areas.priors import N_PATTERNS
 
 CELLS = -1
 """Place of the scale of cell noise among the scales."""
+AT_ONCE = 2**18
+"""Numbers of X that are held at once: areas are taken in blocks of so many."""
 
 
 @dataclass(frozen=True)
@@ -61,39 +62,64 @@ class Message:
         return s * sl.cho_solve((self.root, True), s * x)
 
 
-def root_of(model: AreaModel, q: np.ndarray, area: int, scales: np.ndarray) -> np.ndarray:
-    """Lower Cholesky factor of Gamma of one area, (cell, cell)."""
-    gamma = q.sum(axis=0)
-    gamma.flat[:: gamma.shape[0] + 1] += scales[CELLS] ** 2 * model.noise[area]
-    return dpotrf(gamma, lower=1, clean=1, overwrite_a=1)[0]
+@dataclass(frozen=True)
+class Block:
+    """Areas taken at once.
+
+    Attributes
+    ----------
+    areas : ndarray (area) of int
+    q : ndarray (area, source, cell, cell)
+    whitener : ndarray (area, cell, cell)
+        Inverse of the lower Cholesky factor of Gamma.
+    """
+
+    areas: np.ndarray
+    q: np.ndarray
+    whitener: np.ndarray
+
+    @property
+    def inverse(self) -> np.ndarray:
+        """Gamma^-1, (area, cell, cell)."""
+        return self.whitener.transpose(0, 2, 1) @ self.whitener
+
+    def white(self, model: AreaModel) -> np.ndarray:
+        """L^-1 X, (area, cell, 8 cell + 1)."""
+        beside = self.q.transpose(0, 2, 1, 3).reshape(*self.whitener.shape[:2], -1)
+        beside = np.concatenate([beside, model.contrast[self.areas, :, None]], axis=2)
+        effects = [self.whitener * a[:, None] for a in model.design[self.areas].transpose(1, 0, 2)]
+        return np.concatenate([*effects, self.whitener @ beside], axis=2)
 
 
-def _columns(model: AreaModel, q: np.ndarray, area: int, out: np.ndarray) -> None:
-    """X of one area, (cell, 8 cell + 1), written into `out`, zero beside it."""
-    n, i = model.n_cells, np.arange(model.n_cells)
-    for j in range(N_PATTERNS):
-        out[i, j * n + i] = model.design[area, j]
-    for k in range(len(DEVIATIONS)):
-        out[:, (N_PATTERNS + k) * n : (N_PATTERNS + k + 1) * n] = q[k]
-    out[:, -1] = model.contrast[area]
+def blocks(
+    model: AreaModel, scales: np.ndarray, areas: np.ndarray | None = None
+) -> Iterator[Block]:
+    """All areas, or some, in the order of their codes, so many at once as `AT_ONCE` allows."""
+    every = np.arange(len(model.codes)) if areas is None else np.asarray(areas)
+    n = model.n_cells
+    size = max(AT_ONCE // (n * (n * (N_PATTERNS + model.n_sources) + 1)), 1)
+    i = np.arange(n)
+    for first in range(0, every.size, size):
+        at = every[first : first + size]
+        q = model.covariances(at, scales)
+        gamma = q.sum(axis=1)
+        gamma[:, i, i] += scales[CELLS] ** 2 * model.noise[at]
+        yield Block(at, q, np.linalg.inv(np.linalg.cholesky(gamma)))
 
 
 def message(model: AreaModel, scales: np.ndarray, areas: np.ndarray | None = None) -> Message:
     """One pass over the areas, in the order of their codes; `areas` takes some of them."""
     n = model.n_cells
-    width = (N_PATTERNS + len(DEVIATIONS)) * n + 1
-    m, x = np.zeros((width, width), order="F"), np.zeros((n, width), order="F")
-    total, log_det = np.zeros((len(DEVIATIONS), n, n)), 0.0
-    chosen = range(len(model.codes)) if areas is None else areas
-    for r in chosen:
-        q = model.covariances(r, scales)
-        root = root_of(model, q, r, scales)
-        log_det += 2 * np.log(np.diag(root)).sum()
-        _columns(model, q, r, x)
-        m = dsyrk(1.0, dtrtrs(root, x, lower=1)[0], beta=1.0, c=m, trans=1, lower=1, overwrite_c=1)
-        total += q
-    noise = model.noise[list(chosen)].sum(axis=0)
-    return _message(np.tril(m) + np.tril(m, -1).T, total, log_det, scales[CELLS] ** 2 * noise)
+    width = (N_PATTERNS + model.n_sources) * n + 1
+    m, total, log_det = np.zeros((width, width)), np.zeros((model.n_sources, n, n)), 0.0
+    noise = np.zeros(n)
+    for block in blocks(model, scales, areas):
+        z = block.white(model).reshape(-1, width)
+        m += z.T @ z
+        log_det -= 2 * np.log(block.whitener.diagonal(axis1=1, axis2=2)).sum()
+        total += block.q.sum(axis=0)
+        noise += model.noise[block.areas].sum(axis=0)
+    return _message(m, total, log_det, scales[CELLS] ** 2 * noise)
 
 
 def _message(m: np.ndarray, total: np.ndarray, log_det: float, noise: np.ndarray) -> Message:
@@ -129,6 +155,12 @@ class Nation:
         pairs = zip(u, model.patterns, strict=True)
         return self.covariance + sl.block_diag(*(s**2 * f @ f.T for s, f in pairs))
 
+    def given(self, said: Message, prior: np.ndarray) -> Nation:
+        """Mean and covariance of S after the areas are seen; `prior` its covariance before."""
+        left, inner = _inside(said, prior)
+        c = left @ np.linalg.solve(np.eye(len(left)) + inner, left.T)
+        return Nation(self.mean + c @ (said.linear - said.precision @ self.mean), c)
+
 
 def evidence(said: Message, nation: Nation, prior: np.ndarray) -> float:
     """Log density of all contrasts, national errors integrated out; `prior` their covariance."""
@@ -162,23 +194,15 @@ def gradient(
     M and T in the scales are sums over areas of traces: a second pass.
     """
     adjoint, of_total, of_prior = _adjoints(model, said, nation, nation.with_patterns(model, u))
-    n, out = model.n_cells, np.zeros(scales.size)
-    x = np.zeros((n, adjoint.shape[0]), order="F")
-    for r in range(len(model.codes)) if areas is None else areas:
-        q = model.covariances(r, scales)
-        root = root_of(model, q, r, scales)
-        _columns(model, q, r, x)
-        z = dpotrs(root, x, lower=1)[0]
-        weighted = z @ adjoint
-        of_gamma = -(weighted @ z.T) - 0.5 * dpotrs(root, np.eye(n), lower=1)[0]
-        for k in range(len(DEVIATIONS)):
-            place = slice((N_PATTERNS + k) * n, (N_PATTERNS + k + 1) * n)
-            of_q = of_gamma + of_total[k] + 2 * weighted[:, place]
-            out[model.scale_of[k]] += (of_q * model.rest[r, k]).sum()
-            for source, scale, column in model.leading:
-                if source == k:
-                    out[scale] += column[r] @ of_q @ column[r]
-        out[CELLS] += np.diag(of_gamma) @ model.noise[r]
+    n, out, first = model.n_cells, np.zeros(scales.size), N_PATTERNS * model.n_cells
+    for block in blocks(model, scales, areas):
+        z = block.whitener.transpose(0, 2, 1) @ block.white(model)
+        weighted = (z.reshape(-1, z.shape[2]) @ adjoint).reshape(z.shape)
+        of_gamma = -(weighted @ z.transpose(0, 2, 1)) - 0.5 * block.inverse
+        of_q = weighted[:, :, first:-1].reshape(-1, n, model.n_sources, n).transpose(0, 2, 1, 3)
+        of_q = of_gamma[:, None] + of_total + 2 * of_q
+        out += model.scale_slopes(block.areas, of_q)
+        out[CELLS] += (of_gamma.diagonal(axis1=1, axis2=2) * model.noise[block.areas]).sum()
     out *= 2 * scales**2
     out[CELLS] += n  # log|s_e^2 sum D|
     return np.concatenate([out, _of_patterns(model, u, of_prior)])
@@ -198,13 +222,12 @@ def _of_patterns(model: AreaModel, u: np.ndarray, of_prior: np.ndarray) -> np.nd
 
 def _adjoints(
     model: AreaModel, said: Message, nation: Nation, prior: np.ndarray
-) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Derivatives of the evidence in M (symmetric), in blocks of T, and in the prior of S."""
     n = model.n_cells
-    left, inner = _inside(said, prior)
-    c = left @ np.linalg.solve(np.eye(len(left)) + inner, left.T)
+    after = nation.given(said, prior)
+    mean, c = after.mean, after.covariance
     surprise = said.linear - said.precision @ nation.mean
-    mean = nation.mean + c @ surprise
     apart = surprise - said.precision @ c @ surprise
     seen = said.precision - said.precision @ c @ said.precision
     second = c + np.outer(mean, mean)
@@ -221,7 +244,7 @@ def _adjoints(
             [0.5 * mean[None], -0.5 * h[None], np.full((1, 1), -0.5)],
         ]
     )
-    places = [slice(k * n, (k + 1) * n) for k in range(len(DEVIATIONS))]
+    places = [slice(k * n, (k + 1) * n) for k in range(model.n_sources)]
     pairs = zip(places, said.total, strict=True)
-    of_total = [of_g[at, at] + 0.5 * np.linalg.inv(t) for at, t in pairs]
+    of_total = np.stack([of_g[at, at] + 0.5 * np.linalg.inv(t) for at, t in pairs])
     return adjoint, of_total, 0.5 * (np.outer(apart, apart) - seen)

@@ -54,7 +54,11 @@ _INTERVALS: Final = (
     "computed from the widths of intervals in ONS, Measures of statistical uncertainty in "
     "local authority mid-year population estimates 2011 to 2019, Table 2"
 )
+FACTOR: Final = "area_factor"
 PRIORS: Final = (
+    AreaPrior(FACTOR, 0.30, 0.5, "standard deviation of the logarithm of a factor of all "
+              "deviations of an area: some depart farther than others", "That of the factor of a t "
+              "with 10, 5 and 3 degrees of freedom is 0.24, 0.35 and 0.48; " + _JUDGED),
     AreaPrior("area_base", 0.010, 0.0, "error of an area's base, a share of it", _INTERVALS),
     *(
         AreaPrior(f"area_{flow}_{part}", median, 0.7, f"error of an area's share of {flow}: {of}",
@@ -63,8 +67,13 @@ PRIORS: Final = (
         for part, of in (("level", "all ages alike"), ("young", "young adults beside that"),
                          ("shape", "shape over ages and years"))
     ),
-    AreaPrior("area_internal", 0.02, 0.7, "error of recorded internal moves, a share of them",
-              "Late registration of moves, most at young adult ages; " + _JUDGED),
+    *(
+        AreaPrior(f"area_internal_{part}", median, 0.7, f"error of recorded internal moves: {of}",
+                  "Late registration of moves, most at young adult ages; " + _JUDGED)
+        for part, median, of in (("level", 0.006, "all ages alike, a share of them"),
+                                 ("young", 0.014, "young adults beside that"),
+                                 ("shape", 0.02, "shape over ages and years"))
+    ),
     AreaPrior("area_census", 0.008, 0.0, "error of an area's census count, a share of it",
               _INTERVALS + "; that of 2011 for want of 2021"),
     AreaPrior("area_cells", 1.0, 0.5, "noise of single cells: square root of the count, and 1 per "

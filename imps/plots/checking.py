@@ -57,7 +57,7 @@ def plot_predictive(
         _standardised(left, part, page)
         _pit(right, part, page)
         left.set_title(
-            f"{str(row.source).capitalize()}: {int(part['inside95'].sum())} of {row.rows} inside",
+            f"{title(str(row.source))}: {int(part['inside95'].sum())} of {row.rows} inside",
             fontsize=page.font, loc="left", color=INK, fontweight="bold",
         )  # fmt: skip
         left.set_title(_failures(part), fontsize=page.font - 1.5, loc="right", color=INK)
@@ -96,8 +96,8 @@ def _how_many_outside(summary: pd.DataFrame) -> str:
         return "Every figure lies inside its 95 % prediction"
     at = (outside / summary["rows"]).idxmax()
     name, rows = str(summary.loc[at, "source"]), summary.loc[at, "rows"]
-    said = f"{name}: {outside[at]} of {rows} figures"
-    return f"{said[0].upper()}{said[1:]} outside their 95 % prediction, the largest share"
+    said = f"{title(name)}: {outside[at]} of {rows} figures"
+    return f"{said} outside 95 % prediction, the largest share"
 
 
 def _standardised(panel: Axes, part: pd.DataFrame, page: Page) -> None:

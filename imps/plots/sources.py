@@ -265,7 +265,8 @@ def tornado_data(
     for source in sources if len(sources) > 1 else ():  # without the only one: the priors
         rest = GaussianPosterior(without_rows(fit.model, source))
         m, v = rest.moments(preview.scales)
-        rows.append((f"Without {source} figures", "removed", float(m[at]), float(v[at]) ** 0.5))
+        change = f"Without {within_sentence(title(source))} figures"
+        rows.append((change, "removed", float(m[at]), float(v[at]) ** 0.5))
     frame = pd.DataFrame(rows, columns=["change", "variant", "mean", "sd"])
     frame["lower95"] = frame["mean"] - Z95 * frame["sd"]
     frame["upper95"] = frame["mean"] + Z95 * frame["sd"]

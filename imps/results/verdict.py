@@ -8,6 +8,9 @@ from typing import Self
 
 import pandas as pd
 
+from imps.names import within_sentence
+from imps.sources.kinds import title
+
 USABLE = "usable"
 WITH_CARE = "use with care"
 DO_NOT_USE = "do not use"
@@ -34,7 +37,7 @@ class Cause:
     next_step: str
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.what}"
+        return f"{within_sentence(title(self.source))}: {self.what}"
 
 
 @dataclass(frozen=True)

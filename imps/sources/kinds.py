@@ -39,7 +39,7 @@ GROUPS: Final = (
     "date",
 )
 """Headline groups in the order in which they are shown."""
-_GROUP_TITLES: Final = MappingProxyType(
+_TITLES: Final = MappingProxyType(
     {
         "migration": "All migration",
         "census": "Census",
@@ -47,6 +47,7 @@ _GROUP_TITLES: Final = MappingProxyType(
         "births and deaths": "Births and deaths",
         "other changes": "Other changes",
         "date": "Census day to mid-year",
+        "born_before": "Births before the base",
     }
 )
 NAME_FORM: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -205,6 +206,6 @@ def words_of(label: str) -> str:
 
 def title(label: str) -> str:
     """Plain-English name of a source or group; a user's own name is shown as it is."""
-    if label in _GROUP_TITLES and label not in KINDS:
-        return _GROUP_TITLES[label]
+    if label in _TITLES and label not in KINDS:
+        return _TITLES[label]
     return KINDS[label].title if label in KINDS else words_of(label)

@@ -89,10 +89,15 @@ def log_prior_by_block(
     """
     starts = np.cumsum(list(linear.sizes.values()))[:-1]
     blocks = dict(zip(linear.sizes, np.split(latent, starts, axis=1), strict=True))
-    out = {name: stats.norm.logpdf(z).sum(axis=1) for name, z in blocks.items()}
+    out = {name: _normal(z).sum(axis=1) for name, z in blocks.items()}
     for i, name in enumerate(linear.scale_names):
-        out[f"log_scale[{name}]"] = stats.norm.logpdf(log_scale[:, i])
+        out[f"log_scale[{name}]"] = _normal(log_scale[:, i])
     return out
+
+
+def _normal(z: np.ndarray) -> np.ndarray:
+    """Log-density of the standard normal; SciPy's checks of its arguments take longer than it."""
+    return -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
 
 
 def _by_row(
@@ -101,7 +106,7 @@ def _by_row(
     """Log-likelihood of each row, (draw, row), at expected values (draw, row)."""
     se = _spread(linear, robust)
     error = (linear.observed - mean) / se
-    rows = stats.norm.logpdf(error) - np.log(se)
+    rows = _normal(error) - np.log(se)
     if robust.any():
         heavy = stats.t.logpdf(error[:, robust], STUDENT_T_DEGREES)
         rows[:, robust] = heavy - np.log(se[robust])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from imps import shipped
 from imps._version import __version__
 from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
@@ -26,6 +27,7 @@ from imps.posterior.densities import by_source, log_likelihood_by_row, log_prior
 from imps.posterior.draws import in_order
 from imps.posterior.storage import LATENT, LOG_SCALE, OWN, save
 from imps.posterior.variant import Variant
+from imps.project.case import SHIPPED, Case
 from imps.sampling import Sampling
 
 PERIOD = "period_of_a_chain"
@@ -239,7 +241,7 @@ class Fit:
             coords={dim: list(parts)},
         )
 
-    def save(self, path: str | Path, *, case: object = None) -> None:
+    def save(self, path: str | Path, *, case: Case | None = None) -> None:
         """Write the fit to one netCDF file, whole or not at all: data only, no code.
 
         The groups of :meth:`to_datatree`, which `xarray.open_datatree` and ArviZ read, beside
@@ -270,6 +272,7 @@ class Fit:
             "notes": list(self.notes),
             "account": account,
             "case": pack(case, arrays),
+            "shipped": shipped.digest(case.name) if case and case.origin == SHIPPED else "",
             "own": {group: list(data.data_vars) for group, data in self.own().items()},
         }
         groups = {**groups_of(self), "account": flat(arrays)}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from imps._version import __version__
 from imps.account.linear import LinearModel
 from imps.errors import ImpsWarning, SavedFileError
 from imps.names import CHAIN, DRAW
@@ -39,7 +40,7 @@ from imps.posterior.storage import EARLIER, FIRST, FORMAT, LATENT, LOG_SCALE, OW
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED
 from imps.sampling import Sampling
-from imps.shipped import find_case, known_cases
+from imps.shipped import digest, find_case, known_cases
 
 MADE_AGAIN = ("prior", "prior_predictive", "posterior_predictive", "constant_data")
 """Groups of a file that a fit makes again when it is asked."""
@@ -103,7 +104,7 @@ def _rebuilt(
 ) -> Fit:
     arrays = unflat(groups["account"])
     linear = _account(record, arrays, model)
-    stale = _changes(record, arrays, model) if model is not None else _shipped(record, linear)
+    stale = _shipped(record, arrays, linear) if model is None else _changes(record, arrays, model)
     own = record.get("own", {})
     chains = xr.merge([_draws(groups["posterior"], own), groups["sample_stats"]], join="exact")
     chains = chains.drop_vars((CHAIN, DRAW), errors="ignore")
@@ -182,14 +183,22 @@ def _changes(
     return lines + [f"{k}: {then.get(k)} then, {now[k]} now" for k in now if then.get(k) != now[k]]
 
 
-def _shipped(record: Mapping[str, Any], linear: LinearModel) -> list[str]:
-    """What a shipped case has become since; other cases are compared by their files, see runs."""
+def _shipped(
+    record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], linear: LinearModel
+) -> list[str]:
+    """What a shipped case has become since; other cases are compared by their files, see runs.
+
+    The files are read again only where they, or the release that reads them, are not those of
+    the fit.
+    """
     saved = (record["case"] or {}).get("fields", {})
     # fits of before 0.2 say no origin; only shipped cases had a licence then
     shipped = saved["origin"] == SHIPPED if "origin" in saved else bool(saved.get("licence"))
     if not shipped or saved["name"] not in known_cases():
         return []
-    return differences(linear.sources, find_case(saved["name"]).sources, "sources")
+    same = record["imps"] == __version__ and record.get("shipped") == digest(saved["name"])
+    case = unpack(saved["sources"], arrays) if same else find_case(saved["name"]).sources
+    return differences(linear.sources, case, "sources")
 
 
 def _written_otherwise(found: Fit, groups: Mapping[str, xr.Dataset], release: str) -> list[str]:

@@ -14,7 +14,9 @@ Crown copyright figures are reused under the Open Government Licence v3.0.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib.resources
+import json
 import os
 import tomllib
 from dataclasses import replace
@@ -55,6 +57,13 @@ def case_title(name: str) -> str:
     """Title of a shipped case, read without loading its tables."""
     text = (_place(name) / SETTINGS_FILE).read_text(encoding="utf-8")
     return str(tomllib.loads(text)["account"]["name"])
+
+
+def digest(name: str) -> str:
+    """SHA-256 of all files of a shipped case, read without loading its tables."""
+    files = sorted(path for path in _place(name).rglob("*.*") if path.is_file())
+    parts = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]
+    return hashlib.sha256(json.dumps(parts).encode("utf-8")).hexdigest()
 
 
 def load_case(case: str | os.PathLike[str]) -> Case | dict[str, Case]:

@@ -8,7 +8,10 @@ source, and the mean of |posterior mean| / sd over sources.
 
 Appends to results/closes_exactly.csv. Run as
 
-    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_closes.py [seeds] [years ...]
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_closes.py 10 5,10 5 0.5,5 0.05
+
+for ten seeds, periods of 5 and 10 years, groups of five years, countries of half a million and of
+5 million, and cells that vary by 5 per cent; what is not given is all of it.
 """
 
 import itertools
@@ -21,9 +24,10 @@ from results_file import append
 import imps
 
 AGES, OPEN = np.arange(91), 90
-SIZES, VARIATION, WIDTHS = (0.5, 5.0, 60.0), (0.0, 0.05, 0.3), (5,)
-PEOPLE_A_MILLION = 8_000
-"""Births a year of each sex in a country of a million."""
+EVERY = ((5, 10, 18), (5, 1), (0.5, 5.0, 60.0), (0.0, 0.05, 0.3))
+"""Years, widths of the age groups of flows, millions, variation of a cell over years."""
+BIRTHS_A_MILLION = {"male": 8_200, "female": 7_800}
+"""Births a year in a country of a million."""
 LEVELS = {"immigration": 0.045, "emigration": 0.0375}
 """Flow of each sex at the peak age, a share of a year's births."""
 
@@ -31,10 +35,10 @@ LEVELS = {"immigration": 0.045, "emigration": 0.0375}
 def country(size: float, years: int, cv: float, width: int, seed: int) -> dict[str, pd.DataFrame]:
     """Tables of a country that closes: population, births, deaths and flows."""
     rng, last = np.random.default_rng(seed), 2001 + years
-    born = round(size * PEOPLE_A_MILLION)
+    born = {sex: round(size * n) for sex, n in BIRTHS_A_MILLION.items()}
     shape = 1 + 0.15 * np.sin(AGES / 4)
     shape = shape * np.where(AGES < 60, 1, np.maximum(0.02, 1 - (AGES - 60) / 32))
-    people = {sex: np.round(born * shape) for sex in ("male", "female")}
+    people = {sex: np.round(n * shape) for sex, n in born.items()}
     dying = np.minimum(0.0002 * np.exp(AGES / 10.5), 0.3)
     dying[0] = 0.005
     moving = np.exp(-(((AGES - 26) / 9) ** 2)) + 0.06 * np.exp(-((AGES / 35) ** 2)) + 0.004
@@ -43,17 +47,17 @@ def country(size: float, years: int, cv: float, width: int, seed: int) -> dict[s
     for year in range(2002, last + 1):
         now = {}
         for sex, before in people.items():
-            aged = np.r_[born, before[:-1]]
+            aged = np.r_[born[sex], before[:-1]]
             aged[-1] += before[-1]
             died, net = np.round(aged * dying), np.zeros(AGES.size)
             for flow, level in LEVELS.items():
                 for low, high in groups:
                     inside = moving[low : high + 1]
-                    n = round(level * born * inside.sum() * np.exp(rng.normal(0, cv)))
+                    n = round(level * born[sex] * inside.sum() * np.exp(rng.normal(0, cv)))
                     sign = 1 if flow == "immigration" else -1
                     net[low : high + 1] += sign * n * inside / inside.sum()
                     flows.append((year, flow, sex, label(low, high), n, max(n, 1) ** 0.5))
-            births.append((year, sex, born))
+            births.append((year, sex, born[sex]))
             deaths += [(year, sex, label(a, a), int(d)) for a, d in zip(AGES, died, strict=True)]
             now[sex] = aged - died + net
         people = now
@@ -122,7 +126,11 @@ def measure(size: float, years: int, cv: float, width: int, seeds: int) -> dict[
 
 
 if __name__ == "__main__":
-    many = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    lengths = [int(x) for x in sys.argv[2:]] or [5, 10, 18]
-    settings = itertools.product(lengths, SIZES, VARIATION, WIDTHS)
-    append("closes_exactly", (measure(s, t, cv, w, many) for t, s, cv, w in settings))
+    many, *lists = sys.argv[1:] or ["10"]
+    asked = [[float(x) for x in listed.split(",")] for listed in lists]
+    lengths, widths, sizes, variation = [*asked, *EVERY[len(asked) :]]
+    settings = itertools.product(lengths, widths, sizes, variation)
+    append(
+        "closes_exactly",
+        (measure(size, int(t), cv, int(w), int(many)) for t, w, size, cv in settings),
+    )

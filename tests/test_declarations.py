@@ -119,6 +119,114 @@ def test_a_flow_of_ones_own_with_an_error_has_two_ways(project):
     assert load_project(project).sources.administrative[0].name == "category_jumpers"
 
 
+# Flows beside the survey, under names of one's own
+
+
+def add_flows(project, name, **of):
+    """Rows of administrative flows of the five years, persons by flow."""
+    rows = [{"source": name, "year": str(y), "period": "mid-year", "flow": flow,
+             "count": str(n + y - 2002 if n else 0), "unit": "persons"}
+            for y in range(2002, 2007) for flow, n in of.items()]  # fmt: skip
+    change(project, "administrative_flows", lambda t: pd.concat([t, pd.DataFrame(rows)]))
+
+
+def more_settings(project, text):
+    with (project / "settings.toml").open("a") as file:
+        file.write(text)
+
+
+def test_internal_moves_with_direction_lead_to_kinds_or_streams(project, plain):
+    add_flows(project, "internal_migration", immigration=900, emigration=950)
+    assert "[[streams]]" in step(project, "SOURCE_UNKNOWN")
+    assert "[[account.kinds]]" in step(project, "SOURCE_UNKNOWN")
+    more_settings(project, '\n[[account.kinds]]\nname = "internal_migration"\nsd = 0.1\n')
+    found = load_project(project)
+    assert found.sources.gap - plain.gap == pytest.approx(5 * -50)
+    model = imps.linear_model(found.sources, found.priors)
+    part = next(c for c in model.contributions if c.source == "internal_migration")
+    assert part.group == "migration" and model.prior_moments(part.prior.sum())[1] > 0
+
+
+def test_the_same_figures_in_both_directions_are_asked_about(project):
+    rows = [{"source": "internal_migration", "year": str(y), "period": "mid-year", "flow": flow,
+             "count": "900", "unit": "persons"}
+            for y in range(2002, 2007) for flow in ("immigration", "emigration")]  # fmt: skip
+    change(project, "administrative_flows", lambda t: pd.concat([t, pd.DataFrame(rows)]))
+    assert 'jumps = "accepted"' in step(project, "COMPONENT_COUNTED_TWICE")
+    declare(project, ('file = "data/administrative_flows.csv"',
+                      'file = "data/administrative_flows.csv"\njumps = "accepted"'))  # fmt: skip
+    assert "[[streams]]" in step(project, "SOURCE_UNKNOWN")
+
+
+def test_moves_that_net_to_zero_are_no_error_of_the_base_where_their_ages_are_given(project):
+    """As a net of zero their ages contradict the census, and the verdict names them."""
+    add_flows(project, "internal_migration", net=0)
+
+    def moved(frame):
+        age, people = (frame[c].str.rstrip("+").astype(int) for c in ("age", "population"))
+        at_end = frame["year"] == "2006"
+        people = people + 150 * (at_end & age.between(20, 29))
+        return frame.assign(population=people - 150 * (at_end & age.between(35, 44)))
+
+    change(project, "population", moved)
+    found = load_project(project)
+    fit = imps.fit(imps.linear_model(found.sources, found.priors), seed=1, draws=200)
+    assert "ages 20-39" in {cause.source for cause in imps.check(fit).verdict.causes}
+
+
+def test_a_known_change_of_any_name_has_a_prior_of_its_own(project):
+    add_flows(project, "internal_migration", net=100)
+    settings = project / "settings.toml"
+    plain = settings.read_text()
+    settings.write_text(plain + "\n[priors.internal_migration]\nmean = 0.0\nsd = 0.2\n")
+    assert "[[account.kinds]]: name, flow, sd" in step(project, "SETTING_UNKNOWN")
+    kind = '\n[[account.kinds]]\nname = "internal_migration"\nsd = 0.2\n'
+    settings.write_text(plain + kind)
+    assert 'flow = "net"' in step(project, "FLOW_NEEDED")
+    settings.write_text(plain + kind + 'flow = "net"\n')
+    found = load_project(project)
+    model = imps.linear_model(found.sources, found.priors)
+    part = next(c for c in model.contributions if c.source == "internal_migration")
+    mean, sd = model.prior_moments(part.prior.sum())
+    assert part.group == "other changes" and mean == 0
+    assert 0 < sd <= 0.2 * 5 * 102  # a share of the mean yearly change, in part alike in all years
+
+
+def test_a_code_of_an_area_is_no_title(project):
+    declare(project, ('"Exampleland"', '"S92000003"'),
+            ('name = "Exampleland, mid', 'name = "Scotland, mid'))  # fmt: skip
+    found = load_project(project)
+    assert found.sources.area == "Scotland" and found.case.title.startswith("Scotland, mid")
+    declare(project, ('"S92000003"', '"E09000007"'),
+            ('name = "Scotland, mid', 'name = "Camden, mid'))  # fmt: skip
+    assert load_project(project).sources.area == "Camden (E09000007)"
+
+
+def test_a_british_name_is_not_needed_for_a_flow_of_ones_own(project, plain):
+    """`irish_flows` was the only name for rows with direction: the gap is that of any other."""
+    add_flows(project, "irish_flows", immigration=9000, emigration=9200)
+    disguised = load_project(project).sources.gap
+    change(project, "administrative_flows",
+           lambda t: t.replace({"source": {"irish_flows": "border_region"}}))  # fmt: skip
+    assert "only for what they name" in step(project, "SOURCE_UNKNOWN")
+    more_settings(project, '\n[[account.kinds]]\nname = "border_region"\nsd = 0.1\n')
+    assert load_project(project).sources.gap == disguised == pytest.approx(plain.gap - 1000)
+
+
+def test_the_stated_error_of_a_census_is_that_of_its_likelihood(project):
+    found = {}
+    for stated in (0.001, 0.05):
+        declare(project, ("census_standard_error = 0.001", f"census_standard_error = {stated}"))
+        given = load_project(project)
+        model = imps.linear_model(given.sources, given.priors)
+        part = next(c for c in model.contributions if c.source == "census_sampling")
+        wanted = stated * given.sources.census.total
+        assert model.prior_moments(part.prior.sum())[1] == pytest.approx(wanted, rel=1e-3)
+        table = imps.attribute(imps.fit(model, seed=1, draws=50)).summary()
+        found[stated] = float(table.set_index("source")["sd"]["census_sampling"])
+    assert found[0.05] > 5 * found[0.001]
+
+
 # Detail
 
 

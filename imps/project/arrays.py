@@ -11,6 +11,7 @@ import xarray as xr
 from imps.demography.layout import over_single_ages, within_cells
 from imps.names import AGE, SEX, SEXES
 from imps.project.sections import Account
+from imps.reading.areas import AREA_CODE, GEOGRAPHIES
 from imps.reading.findings import Collector, listed
 from imps.reading.table import Table
 from imps.sources.definitions import USUAL, Counted
@@ -108,10 +109,19 @@ def complete(rows: pd.DataFrame, value: str, table: Table, log: Collector) -> bo
     return False
 
 
+def area_name(geography: str, account: Account) -> str:
+    """What an area is called in titles: a code by its name, or by that of the account."""
+    if not AREA_CODE.fullmatch(geography):
+        return geography
+    named = account.name.partition(",")[0].strip()
+    called = f"{named} ({geography})" if named else geography
+    return GEOGRAPHIES.get(geography, called)
+
+
 def counted(table: Table, account: Account, measure: str = "") -> Counted:
     """What the figures of a table count."""
     return Counted(
-        geography=table.metadata.get("geography", "") or account.geography,
+        geography=area_name(table.metadata.get("geography", "") or account.geography, account),
         residents=table.options.residents or USUAL,
         measure=measure,
     )

@@ -19,6 +19,7 @@ import xarray as xr
 from imps.demography.periods import MID_YEARS
 from imps.errors import ImpsError
 from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
+from imps.project.arrays import area_name
 from imps.project.balance import check_balance, filled
 from imps.project.between import check_between, in_account_years
 from imps.project.choice import ChosenStocks, choose_stocks
@@ -157,7 +158,7 @@ def _sources(
         change = change + _net(survey.total, survey.basis, account)
     stocks = stocks.with_base_at_year_end(change, log)
     joined = Sources(
-        area=account.geography or account.name or "the area of the account",
+        area=area_name(account.geography, account) or account.name or "the area of the account",
         base=stock_of(stocks.base, "base", account),
         census=stock_of(stocks.census, "census", account),
         births=births,

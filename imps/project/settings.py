@@ -45,6 +45,9 @@ AS_OF: Final = "as_of"
 KIND: Final = "kind"
 NO_PRIORS: Final = (AS_OF, KIND)
 """Settings of [priors] that are no prior: year of knowledge, and kind of country made for."""
+OWN_PRIORS: Final = (
+    "Parts and changes of your own have theirs in [[account.kinds]]: name, flow, sd."
+)
 SETTINGS_FILE: Final = "settings.toml"
 MAX_SETTINGS_BYTES: Final = 1_000_000
 MAX_TABLES: Final = 200
@@ -343,7 +346,7 @@ class _Reader:
             if name in NO_PRIORS:
                 continue
             if name not in names:
-                self._unknown(name, (*NO_PRIORS, *names), "a prior")
+                self._unknown(name, (*NO_PRIORS, *names), "a prior", OWN_PRIORS)
             elif (change := self._prior(name, row)) is not None:
                 kept[name] = MappingProxyType(change)
         return kept
@@ -386,7 +389,7 @@ class _Reader:
             problem=problem,
         )
 
-    def _unknown(self, key: str, known: Iterable[str], what: str) -> None:
+    def _unknown(self, key: str, known: Iterable[str], what: str, also: str = "") -> None:
         names = tuple(known)
         self.log.add(
             "SETTING_UNKNOWN",
@@ -395,7 +398,7 @@ class _Reader:
             texts=[key],
             what=what,
             known=names,
-            instead=nearest(key, names),
+            instead=f"{nearest(key, names)} {also}".strip(),
         )
 
     def _range(self, key: str, value: Any, words: str) -> None:

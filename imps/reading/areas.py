@@ -40,6 +40,8 @@ _PARTS: Final = MappingProxyType(
     }
 )
 CODE: Final = re.compile(r"[EKWSNJ][0-9]{8}")
+AREA_CODE: Final = re.compile(r"(?=.*[0-9])[A-Z0-9][A-Z0-9_.-]*")
+"""Code of an area of any country: capitals and digits."""
 
 
 def parts_of(whole: str, areas: set[str]) -> set[str]:

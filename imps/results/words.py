@@ -82,7 +82,7 @@ def account_title(attribution: Attribution, case: Case | None) -> str:
 def british(sources: Sources) -> bool:
     """Whether the sources of an account say that they are British."""
     stated = sources.table()[["source", "vintage", "reference"]].to_numpy(str).ravel()
-    return bool(CODE.fullmatch(sources.area) or BRITISH.search("; ".join([sources.area, *stated])))
+    return bool(CODE.search(sources.area) or BRITISH.search("; ".join([sources.area, *stated])))
 
 
 def priors_in_words(model: LinearModel) -> pd.DataFrame:

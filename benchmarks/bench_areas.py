@@ -2,6 +2,7 @@
 
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py held-out
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py truth model 3
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py single model
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py speed
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py workers
 
@@ -9,8 +10,10 @@ Known truth: the 331 areas of the shipped case in their real sizes; the nation's
 draw of its fit, areas' errors are drawn from the model at given scales ("model"), with national
 errors that lie by other shares ("shares"), or with deviations of t(3) besides ("heavy"); fitted
 as any areas are, and one by one, without each other, with scales integrated over their
-priors ("alone"). Held out: scales and patterns from one half, the contrasts of the other
-predicted. Rows are appended to results/areas.csv; those of the cost to results/speed.csv.
+priors ("alone"), which is given the model of areas, the nation's fit and its shares; and every
+`EACH`th as an account of its own ("single", benchmarks/single_areas.py), which is not.
+Held out: scales and patterns from one half, the contrasts of the other predicted. Rows are
+appended to results/areas.csv; those of the cost to results/speed.csv.
 """
 
 import resource
@@ -23,6 +26,7 @@ import numpy as np
 from results_file import append
 from scipy.special import logsumexp
 from scipy.stats import norm
+from single_areas import fitted
 
 import imps
 from imps.areas.deviations import AreaModel, area_model
@@ -36,14 +40,24 @@ from imps.areas.sizes import Contrasts, contrasts
 
 CASE = "england-wales-2011-2021"
 TRUE = {
-    "area_immigration_level": 0.25, "area_immigration_young": 0.15, "area_immigration_shape": 0.35,
-    "area_emigration_level": 0.17, "area_emigration_young": 0.17, "area_emigration_shape": 0.35,
-    "area_internal": 0.06, "area_cells": 1.06, "pattern_immigration": 0.4,
-    "pattern_emigration": 0.5, "pattern_net_moves": 0.2,
-}  # fmt: skip
+    "area_factor": 0.36,
+    "area_immigration_level": 0.20,
+    "area_immigration_young": 0.19,
+    "area_immigration_shape": 0.36,
+    "area_emigration_level": 0.10,
+    "area_emigration_young": 0.11,
+    "area_emigration_shape": 0.19,
+    "area_internal_level": 0.004,
+    "area_internal_young": 0.007,
+    "area_internal_shape": 0.064,
+    "area_cells": 0.96,
+    "pattern_immigration": 0.44,
+    "pattern_emigration": 0.57,
+    "pattern_net_moves": 0.19,
+}
 """Scales of the simulated areas, about those that the real ones teach."""
 OTHER_SHARES, DEGREES = 0.4, 3
-DRAWS, ALONE_POINTS, Z90 = 400, 24, 1.645
+DRAWS, ALONE_POINTS, Z90, EACH = 400, 24, 1.645, 11
 KINDS = ("model", "shares", "heavy")
 MEN_18_29 = slice(4, 12)
 
@@ -120,9 +134,11 @@ def simulated(
     n_areas, n = model.contrast.shape
     d = np.stack([model.prior_draws(r, local, 1, rng)[..., 0] for r in range(n_areas)])
     shares = compared.shares
+    factor = np.exp(TRUE["area_factor"] * rng.standard_normal(n_areas))[:, None]
     if kind == "heavy":
         factor = np.sqrt(DEGREES / rng.chisquare(DEGREES, (n_areas, len(DEVIATIONS))))
-        d *= factor[..., None] / np.sqrt(DEGREES)
+        factor /= np.sqrt(DEGREES)
+    d *= factor[..., None]
     if kind != "model":
         shares = shares * np.exp(OTHER_SHARES * rng.standard_normal((n_areas, 3, 1)))
         shares = shares / shares.sum(axis=0)
@@ -171,6 +187,39 @@ def truth(kind: str, sets: int, first: int = 1) -> None:
                              for q, value in values.items()])  # fmt: skip
         cpu = time.process_time() - start
         append("areas", [row(f"known truth, {kind}", f"set {seed}", "areas", "CPU seconds", cpu)])
+
+
+def single(kind: str, seed: int = 1) -> None:
+    """Every `EACH`th area of one simulated set as an account of its own, and together."""
+    nation, areas, compared, model, every = prepared()
+    made, own, true = simulated(kind, seed, compared, model, every)
+    fit = joint(nation, areas, made, own, seed=seed, draws=DRAWS)
+    names = {"base": [0], "external": [1, 2], "internal": [3], "census": [4]}
+    asked = range(0, len(model.codes), EACH)
+    real, together, apart = ({name: [] for name in names} for _ in range(3))
+    start = time.process_time()
+    for r in asked:
+        rolled = areas.figures["rolled_forward"].values[r]
+        cell = compared.cells.group(rolled)
+        left = np.repeat((1 - made.gap[r] / cell).reshape(2, -1), np.diff(
+            np.r_[compared.cells.lower_ages, rolled.shape[1]]), axis=1)  # fmt: skip
+        draws = fitted(nation.model, areas, compared, r, rolled * left)
+        for name, at in names.items():
+            real[name].append(true[r, at].sum())
+            together[name].append(fit.totals[r, at].sum(axis=0))
+            apart[name].append(draws[name])
+    cpu = (time.process_time() - start) / len(asked)
+    for name in names:
+        t = np.array(real[name])
+        values = {"CPU seconds an area, single": cpu} if name == "base" else {}
+        errors = {}
+        for way, found in (("joint", together[name]), ("single", apart[name])):
+            low, high = np.quantile(found, [0.05, 0.95], axis=1)
+            values[f"cover 90 %, {way}, the same areas"] = ((low < t) & (t < high)).mean()
+            errors[way] = np.sqrt(((np.mean(found, axis=1) - t) ** 2).mean())
+        values["RMSE joint / single"] = errors["joint"] / errors["single"]
+        append("areas", [row(f"known truth, {kind}", f"set {seed}", name, q, value)
+                         for q, value in values.items()])  # fmt: skip
 
 
 def _inside(draws: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -299,5 +348,7 @@ if __name__ == "__main__":
     what, *rest = sys.argv[1:]
     if what == "truth":
         truth(rest[0], int(rest[1]), *(int(x) for x in rest[2:]))
+    elif what == "single":
+        single(rest[0], *(int(x) for x in rest[1:]))
     else:
         {"held-out": held_out, "speed": speed, "workers": workers}[what]()

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 import imps
-from imps.account.gap import rolled_forward_cells
+from imps.account.gap import rolled_forward_components
 from imps.areas.figures import Areas
 from imps.areas.priors import INTERNAL
 from imps.areas.sizes import Contrasts
@@ -74,9 +74,9 @@ def area_sources(
         streams=_moves(whole, gross, 0 * gross),
     )  # fmt: skip
     priors = imps.default_priors(kind="area", residents=float(start))
-    left = own["rolled_forward"].values - rolled_forward_cells(
-        imps.linear_model(plain, priors).account
-    )
+    parts = rolled_forward_components(imps.linear_model(plain, priors).account)
+    carried = sum(part for name, part in parts.items() if name != "other_changes")
+    left = own["rolled_forward"].values - carried
     return replace(plain, streams=_moves(whole, gross, _over_years(left, len(whole.years))))
 
 

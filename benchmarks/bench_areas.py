@@ -4,6 +4,8 @@
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py truth model 3
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py single model
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py speed
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py cost
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py single-years
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py workers
 
 Known truth: the 331 areas of the shipped case in their real sizes; the nation's errors are one
@@ -21,9 +23,11 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 
+import matplotlib.pyplot as plt
 import numpy as np
-from results_file import append
+from results_file import RESULTS, append
 from scipy.special import logsumexp
 from scipy.stats import norm
 from single_areas import fitted
@@ -33,10 +37,11 @@ from imps.areas.deviations import AreaModel, area_model
 from imps.areas.factors import LOG_FACTORS, log_prior
 from imps.areas.fit import AreaFit, errors_of, joint
 from imps.areas.grid import mode
-from imps.areas.message import CELLS, Nation, message
+from imps.areas.message import CELLS, Nation, gradient, message
 from imps.areas.nation import national_draws
 from imps.areas.priors import DEVIATIONS, N_PATTERNS, SOURCES, area_priors
 from imps.areas.sizes import Contrasts, contrasts
+from imps.posterior.workers import one_thread
 
 CASE = "england-wales-2011-2021"
 TRUE = {
@@ -57,7 +62,7 @@ TRUE = {
 }
 """Scales of the simulated areas, about those that the real ones teach."""
 OTHER_SHARES, DEGREES = 0.4, 3
-DRAWS, ALONE_POINTS, Z90, EACH = 400, 24, 1.645, 11
+DRAWS, ALONE_POINTS, Z90, EACH, REPEATS = 400, 24, 1.645, 11, 5
 KINDS = ("model", "shares", "heavy")
 MEN_18_29 = slice(4, 12)
 
@@ -278,7 +283,7 @@ def alone(
 
 
 def speed() -> None:
-    """CPU seconds and memory of all areas at once, nation included."""
+    """CPU seconds and memory of all areas at once, nation included, and of a loop over areas."""
     start = time.process_time()
     nation, areas, compared, model, _ = prepared()
     before = time.process_time()
@@ -287,16 +292,69 @@ def speed() -> None:
     fit.totals  # noqa: B018  (all attributions)
     done = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    asked = range(0, len(fit), EACH)
+    for r in asked:
+        fitted(nation.model, areas, compared, r, areas.figures["census"].values[r])
+    loop = (time.process_time() - done) / len(asked)
     values = {
         "CPU seconds, nation and tables": before - start,
         "CPU seconds, 1,000 joint draws": drawn - before,
         "CPU seconds, all attributions": done - drawn,
         "CPU seconds, all": done,
+        "CPU seconds an area, loop of single-area fits": loop,
+        "CPU seconds, 331 areas, loop of single-area fits": loop * len(fit),
         "peak GB": peak,
         "effective share of points": fit.points.effective,
         "largest difference to the nation, persons": apart(fit),
     }
     append("speed", [{"case": CASE, "way": "areas", "quantity": q, "value": round(v, 9)}
+                     for q, v in values.items()])  # fmt: skip
+
+
+def cost() -> None:
+    """CPU seconds of one pass and of its gradient by number of areas; draws the figure of docs."""
+    _, _, _, model, every = prepared()
+    nation, scales = errors_of(every), model.scales(np.zeros(model.learnt.size))
+    u = model.pattern_scales(np.zeros(N_PATTERNS))
+    many = np.tile(np.arange(len(model.codes)), 4)
+    rows = []
+    with one_thread():
+        for n in (83, 166, 331, 662, 1324):
+            seconds = []
+            for _ in range(REPEATS):
+                start = time.process_time()
+                said = message(model, scales, many[:n])
+                middle = time.process_time()
+                gradient(model, scales, said, nation, u, many[:n])
+                seconds.append((middle - start, time.process_time() - middle))
+            rows.append((n, *np.min(seconds, axis=0)))
+    append("areas", [row("cost", f"{n:.0f} areas", "areas", f"CPU seconds, {what}", value)
+                     for n, *both in rows
+                     for what, value in zip(("pass", "gradient"), both, strict=True)])  # fmt: skip
+    n, *lines = np.array(rows).T
+    figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
+    for name, line in zip(("pass", "gradient"), lines, strict=True):
+        ax.plot(n, line, marker="o", label=name)
+    ax.set(xlabel="areas of 46 cells", ylabel="CPU seconds", xlim=(0, None), ylim=(0, None))
+    ax.legend(frameon=False)
+    figure.savefig(RESULTS.parents[1] / "docs" / "areas_cost.png", dpi=120)
+
+
+def single_years() -> None:
+    """CPU seconds and memory of single years of age at the scales of the groups."""
+    nation, areas, compared, model, _ = prepared()
+    coarse = joint(nation, areas, compared, model, seed=1, draws=1000)
+    start = time.process_time()
+    with TemporaryDirectory() as folder:
+        fine = imps.fit_areas(nation, areas, seed=1, draws=1000, lower_ages=tuple(range(91)),
+                              scales_of=coarse, keep=folder)  # fmt: skip
+        off = np.abs(fine.totals.sum(axis=0)[3]).max()
+    values = {
+        "CPU seconds": time.process_time() - start,
+        "peak GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "largest sum of internal moves, persons": off,
+    }
+    append("areas", [row("single years", f"{fine.model.n_cells} cells, 1,000 draws", "areas", q, v)
                      for q, v in values.items()])  # fmt: skip
 
 
@@ -351,4 +409,10 @@ if __name__ == "__main__":
     elif what == "single":
         single(rest[0], *(int(x) for x in rest[1:]))
     else:
-        {"held-out": held_out, "speed": speed, "workers": workers}[what]()
+        {
+            "held-out": held_out,
+            "speed": speed,
+            "cost": cost,
+            "single-years": single_years,
+            "workers": workers,
+        }[what]()

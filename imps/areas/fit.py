@@ -19,7 +19,7 @@ from imps.areas.figures import Areas
 from imps.areas.grid import Points, points
 from imps.areas.message import Nation
 from imps.areas.nation import national_draws, prior_covariances
-from imps.areas.priors import DEVIATIONS, FACTOR, SOURCES, area_priors
+from imps.areas.priors import FACTOR, N_PATTERNS, SOURCES, area_priors
 from imps.areas.sizes import LOWER_AGES, Contrasts, contrasts
 from imps.areas.store import Slabs, fill, fingerprint
 from imps.errors import SettingError
@@ -117,23 +117,22 @@ class AreaFit:
         return out
 
     @cached_property
-    def _sums(self) -> tuple[np.ndarray, np.ndarray]:
-        whole = np.empty((len(self), len(SOURCES), self.n_draws))
-        parts = np.empty((len(self), len(DEVIATIONS), self.n_draws))
-        for r, code in enumerate(self.codes):
-            own = self.deviation(code)
-            whole[r], parts[r] = self.contributions(code, own).sum(axis=1), own.sum(axis=1)
-        return whole, parts
-
-    @property
     def totals(self) -> np.ndarray:
         """Contribution of each source to the whole gap of each area, (area, source, draw)."""
-        return self._sums[0]
+        c, v, u = self.contrasts, self.national.transpose(1, 2, 0), self.pattern.transpose(1, 2, 0)
+        lies = (*c.shares.transpose(1, 0, 2), 0 * c.net, c.reference)
+        nation = (v[0], v[1], v[2], 0 * v[0], v[3])
+        out = np.stack([w @ x for w, x in zip(lies, nation, strict=True)], axis=1)
+        for j in range(N_PATTERNS):
+            out[:, 1 + j] += self.model.design[:, j] @ u[j]
+        out += self.own_totals
+        rest = c.gap.sum(axis=1)[:, None] - out.sum(axis=1)
+        return np.concatenate([out, rest[:, None]], axis=1)
 
-    @property
+    @cached_property
     def own_totals(self) -> np.ndarray:
         """Deviations of all ages and both sexes, (area, source, draw), persons."""
-        return self._sums[1]
+        return self.slabs.own_totals(self.slab_points)
 
     def __getitem__(self, code: str) -> Attribution:
         from imps.areas.attribution import attribution_of

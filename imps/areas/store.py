@@ -101,6 +101,12 @@ class Slabs:
         """Deviations of one area in all draws, (source, cell, draw)."""
         return np.concatenate([self._values(p, DEVIATION, area) for p in points], axis=-1)
 
+    def own_totals(self, points: Sequence[int]) -> np.ndarray:
+        """Deviations of all areas over all cells, (area, source, draw); one slab at a time."""
+        every = slice(None)
+        sums = [self._values(p, DEVIATION, every).sum(axis=2) for p in points]
+        return np.concatenate(sums, axis=-1)
+
     def pattern(self, points: Sequence[int]) -> np.ndarray:
         """Patterns in all draws, (draw, pattern, cell)."""
         return np.concatenate([self._values(p, PATTERN, slice(None)) for p in points])

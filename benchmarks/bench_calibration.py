@@ -2,13 +2,15 @@
 
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py run small 1000
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py run full 100
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py run chain 500
     uv run python benchmarks/bench_calibration.py scores small 2000
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py faults 100
     uv run python benchmarks/bench_calibration.py figure small full
 
 "small" is the invented account with every kind of source (36 ages, two sexes, four
 years); "full" is the published case of England and Wales 2001-2011 (91 ages, two sexes,
-ten years). `run` appends to results/calibration.csv one row a quantity and writes the
+ten years); "chain" is two periods of the invented country of three years each, of whose survey
+only totals are data. `run` appends to results/calibration.csv one row a quantity and writes the
 histogram of its ranks to results/calibration_ranks.csv; it can be broken off and called
 again. `faults` appends to results/faults.csv one row a wrong model of benchmarks/faults.py
 and check: the check at building that the contributions sum to the gap, the score test on ten
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from bench_chain import totals_alone
 from faults import FAULTS, Fault, no_fault, right_model
 from results_file import RESULTS, append
 
@@ -29,6 +32,7 @@ import imps
 from imps.account.linear import CLOSURE_TOLERANCE, LinearModel, largest_misclosure
 from imps.calibration.calibration import Calibration, calibrate
 from imps.calibration.scores import FAMILY_LEVEL, score_test
+from imps.simulation.reference import reference_chain
 
 SEED = 20260101
 WORK = Path(__file__).parent / "work"
@@ -37,9 +41,11 @@ BINS = 20
 
 
 def model_of(account: str) -> LinearModel:
-    """The small account with every source, or the national case at full size."""
+    """The small account with every source, a chain of two, or the national case at full size."""
     if account == "small":
         return right_model()
+    if account == "chain":
+        return imps.chain([totals_alone(own) for own in reference_chain(n_years=3)])
     return imps.linear_model(
         imps.load_case("england-wales-2001-2011").sources, imps.default_priors()
     )
@@ -165,7 +171,7 @@ def panel_of(quantity: str) -> str:
         "net_migration": "Net migration and closing population",
         "population": "Net migration and closing population",
     }
-    return kinds.get(quantity.split("[")[0], "Sources, groups and gap")
+    return kinds.get(quantity.split(": ")[-1].split("[")[0], "Sources, groups and gap")
 
 
 def figure(*accounts: str) -> None:

@@ -3,6 +3,7 @@
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,10 @@ from imps.account.linear import CLOSURE_TOLERANCE, largest_misclosure
 from imps.calibration import calibration
 from imps.calibration.calibration import LEAST_ESS, Calibration, calibrate
 from imps.calibration.ranks import inside_probability, points, uniform_p_value
-from imps.calibration.scores import FAMILY_LEVEL, score_test
+from imps.calibration.scores import FAMILY_LEVEL, score_test, simulator_of
 from imps.errors import SourceError
 from imps.simulation.from_priors import SYSTEMATIC_GAP, simulate_from_priors
-from imps.simulation.reference import reference_account
+from imps.simulation.reference import reference_account, reference_chain
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import faults
@@ -183,3 +184,49 @@ def test_ranks_find_a_likelihood_left_out():
 def test_contributions_that_do_not_close_are_found_at_building(fault, right):
     assert largest_misclosure(right) < CLOSURE_TOLERANCE
     assert largest_misclosure(fault().model) > 1.0
+
+
+@pytest.fixture(scope="module")
+def chain():
+    priors = imps.default_priors("bias_between_periods").replace(
+        bias_between_periods={"mean": 0.8}, census_correlation={"mean": 0.6},
+        bias_correlation={"mean": 0.8}, immigration_bias_level=(-0.1, 0.05),
+    )  # fmt: skip
+    return imps.chain(reference_chain(n_years=3), priors)
+
+
+def test_simulated_chains_close_and_persist(chain):
+    """Each period closes on its gap, and begins where the one before ended; biases persist."""
+    simulator = simulator_of(chain)
+    drawn = [simulator(chain.priors, seed=seed) for seed in range(150)]
+    for name, account in zip(chain.names, chain.accounts, strict=True):
+        parts = [v for k, v in drawn[0].truth.items() if k.startswith(f"{name}: gap[")]
+        assert sum(parts) == pytest.approx(account.sources.gap, abs=CLOSES)
+    ended = np.array([d.truth["1991-1994: population[1994]"] for d in drawn])
+    base = np.array([d.truth["1994-1997: gap[base]"] for d in drawn])
+    np.testing.assert_allclose(base, chain.account.sources.base.total - ended, atol=CLOSES)
+    bias = [[d.truth[f"{n}: gap[immigration_bias]"] for d in drawn] for n in chain.names]
+    assert np.corrcoef(*bias)[0, 1] > 0.4
+
+
+def test_scores_of_a_chain_have_mean_zero(chain):
+    table = score_test(chain, replicates=100, seed=2)
+    assert table["mean_is_zero"].all(), table.nsmallest(3, "p_value")
+    assert {"immigration_bias_level", "1991-1994: census"} <= {
+        of.removeprefix("block ") for of in table["of"]
+    }
+
+
+def test_ranks_of_a_chain():
+    """Quantities of each period, and scales that are those of all."""
+    totals = [
+        replace(own, **{f: replace(s, observed="total") for f, s in own.survey_flows.items()})
+        for own in reference_chain(n_years=3)
+    ]
+    found = calibrate(imps.chain(totals), replicates=1, seed=1)
+    assert found.runs["ess"].min() >= LEAST_ESS
+    for quantity in (
+        "1991-1994: gap[base]", "1994-1997: gap[base]", f"1994-1997: {SYSTEMATIC_GAP}",
+        "log_scale[residual]", "log_likelihood[1991-1994: census]",
+    ):  # fmt: skip
+        assert quantity in found.ranks

@@ -34,6 +34,7 @@ import pandas as pd
 from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
+from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
 from imps.calibration.ranks import points, pointwise_level, uniform_p_value
 from imps.calibration.scores import FAMILY_LEVEL, published_rows, simulator_of, stream
@@ -254,8 +255,13 @@ class _Ranked:
     def __init__(self, linear: LinearModel) -> None:
         self.linear = linear
         of = dict(linear.reported)
-        systematic = [c.value.sum() for c in linear.contributions if c.source not in RANDOM_ERRORS]
-        of[SYSTEMATIC_GAP] = sum(systematic[1:], systematic[0])
+        shares = {"": linear.contributions}
+        if isinstance(linear, ChainModel):
+            own = zip(linear.names, linear.shares, strict=True)
+            shares = {f"{name}: ": parts for name, parts in own}
+        for period, parts in shares.items():
+            systematic = [c.value.sum() for c in parts if c.source not in RANDOM_ERRORS]
+            of[f"{period}{SYSTEMATIC_GAP}"] = sum(systematic[1:], systematic[0])
         self.names = list(of)
         self.constant = np.array([float(q.constant) for q in of.values()])
         self.matrix = np.stack([linear.matrix(q) for q in of.values()])

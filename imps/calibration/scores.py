@@ -7,9 +7,12 @@ import pandas as pd
 from scipy.stats import pearson3
 from threadpoolctl import threadpool_limits
 
+from imps.account.account import Account
+from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.given_model import gaussian_part
+from imps.simulation.chains import ChainPriorSimulator
 from imps.simulation.from_priors import PriorSimulator
 
 FAMILY_LEVEL = 0.05
@@ -118,10 +121,18 @@ def stream(seed: int, replicate: int, purpose: int) -> np.random.SeedSequence:
     return np.random.SeedSequence([seed, replicate, purpose])
 
 
-def simulator_of(linear: LinearModel) -> PriorSimulator:
-    fine = linear.account.resolution
+def simulator_of(linear: LinearModel) -> PriorSimulator | ChainPriorSimulator:
+    """Draws truths of an account, or of a chain of them, around its figures."""
+    if not isinstance(linear, ChainModel):
+        return _of_account(linear.account)
+    periods = zip(linear.names, linear.accounts, strict=True)
+    return ChainPriorSimulator({name: _of_account(account) for name, account in periods})
+
+
+def _of_account(account: Account) -> PriorSimulator:
+    fine = account.resolution
     return PriorSimulator(
-        linear.sources, flow_shapes=fine.flow_shapes, stock_shapes=fine.stock_shapes
+        account.sources, flow_shapes=fine.flow_shapes, stock_shapes=fine.stock_shapes
     )
 
 

@@ -6,13 +6,15 @@ periods, the rest is drawn anew. What a census missed is the error of the base a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from imps.names import EMIGRATION, FLOWS, IMMIGRATION
+from imps.simulation.from_priors import Ended, PriorSimulation, PriorSimulator
 from imps.simulation.simulate import Scenario, Simulation, simulate_account, simulate_period
+from imps.simulation.true_account import Draw, PriorRow
 
 LEVEL = {IMMIGRATION: (-0.02, 0.05), EMIGRATION: (-0.05, 0.09)}
 """Mean and sd of the level of the bias, shares of the flow."""
@@ -77,3 +79,41 @@ def simulate_chain(
         truth = period.contributions | {"base": float(counted.sum() - true.sum())}
         found.append(replace(period, contributions=truth))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class ChainPriorSimulator:
+    """Periods whose truth is drawn from the priors: each begins where the one before ended.
+
+    Biases persist with the correlation `bias_between_periods` of the table of priors and change;
+    scales are the same in all periods. Published bases and other reference figures stay as they
+    are, as in :class:`imps.simulation.from_priors.PriorSimulator`.
+
+    Attributes
+    ----------
+    periods : mapping of PriorSimulator by name
+        In order of time.
+    """
+
+    periods: Mapping[str, PriorSimulator]
+
+    def __call__(
+        self, priors: Mapping[str, PriorRow], *, seed: int | np.random.SeedSequence
+    ) -> PriorSimulation:
+        """One truth and what is published of it, with the period before each name but a scale's."""
+        draw = draw_of_chain(priors, seed)
+        before: Ended | None = None
+        whole = PriorSimulation({}, {}, {})
+        for name, period in self.periods.items():
+            found, before = period.told(draw, before)
+            whole.figures.update({f"{name}: {k}": v for k, v in found.figures.items()})
+            whole.expected.update({f"{name}: {k}": v for k, v in found.expected.items()})
+            truth = {k: v for k, v in found.truth.items() if k not in draw.scales}
+            whole.truth.update({f"{name}: {k}": v for k, v in truth.items()})
+        whole.truth.update(draw.scales)
+        return whole
+
+
+def draw_of_chain(priors: Mapping[str, PriorRow], seed: int | np.random.SeedSequence) -> Draw:
+    """Random numbers of a chain: what persists over its periods is drawn once."""
+    return Draw(np.random.default_rng(seed), priors, between=priors["bias_between_periods"].mean)

@@ -74,6 +74,23 @@ class PriorSimulation:
     truth: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Ended:
+    """The end of a period, which the next one of a chain begins with.
+
+    Attributes
+    ----------
+    population : ndarray (sex, age), persons, true
+    missed : ndarray
+        Standardised errors of its census.
+    n_years : int
+    """
+
+    population: np.ndarray
+    missed: np.ndarray
+    n_years: int
+
+
 def simulate_from_priors(
     sources: Sources,
     priors: Mapping[str, PriorRow],
@@ -113,19 +130,26 @@ class PriorSimulator(TrueAccount):
         self, priors: Mapping[str, PriorRow], *, seed: int | np.random.SeedSequence
     ) -> PriorSimulation:
         """One truth and what is published of it."""
-        draw = Draw(np.random.default_rng(seed), priors)
+        return self.told(Draw(np.random.default_rng(seed), priors))[0]
+
+    def told(self, draw: Draw, before: Ended | None = None) -> tuple[PriorSimulation, Ended]:
+        """One truth, what is published of it, and its end; it begins where one `before` ended."""
         flows = {name: self.flow(draw, name) for name in FLOWS}
         parts = self.parts(draw)
         births, deaths = self.registered(draw)
-        base_error, missed = self.stock_errors(draw)
-        base, missed = self.base * (1 - base_error) - self.base_random(draw), self.census * missed
+        base_error, missed, z = self.stock_errors(draw, None if before is None else before.missed)
+        if before is None:
+            base = self.base * (1 - base_error) - self.base_random(draw)
+        else:
+            base = before.population
+        missed = self.census * missed
         net = self.net_migration(flows, parts)
         changes = self.change_errors(draw)
         path = self.lived(base, births, deaths, net, changes)
         residual = self.residual(draw)
         path[-1] = path[-1] + residual - self.misplaced(draw)
         counted = path[-1] - self.after_census_day(births, deaths, net) - missed
-        expected, figures = self.published(draw, flows, net, path, counted)
+        expected, figures = self.published(draw, flows, net, path, counted, before)
         lost = {"base": self.base - base, "residual": -residual, "census_coverage": missed}
         lost |= changes
         truth = self.contributions(lost, flows, parts, births, deaths, net, counted)
@@ -133,7 +157,9 @@ class PriorSimulator(TrueAccount):
             truth[f"net_migration[{year}]"] = float(net[:, :, t].sum())
         truth["net_migration[all years]"] = float(net.sum())
         truth[f"population[{self.years[-1]}]"] = float(path[-1].sum())
-        return PriorSimulation(figures, expected, truth | draw.scales)
+        return PriorSimulation(figures, expected, truth | draw.scales), Ended(
+            path[-1], z, self.n_years
+        )
 
     # what is seen of it
 
@@ -144,6 +170,7 @@ class PriorSimulator(TrueAccount):
         net: np.ndarray,
         path: list[np.ndarray],
         counted: np.ndarray,
+        before: Ended | None = None,
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Expected rows of every source, and the rows with their random errors."""
         rows = {}
@@ -158,7 +185,11 @@ class PriorSimulator(TrueAccount):
         shared = shared_errors(draw.rng, draw.priors, self.sources.census, rows=True)
         rows["census"] = self.counted(draw, counted - shared)
         for own in self.sources.extra:
-            rows[own.name] = self._own(draw, own, flows, path, net)  # type: ignore[attr-defined]
+            mean, error = self._own(draw, own, flows, path, net)
+            if isinstance(own, BornBefore) and before is not None:  # older than the period before
+                kept = np.append(own.born[AGE].values >= before.n_years, True)
+                mean, error = mean[kept], error[kept]
+            rows[own.name] = (mean, error)  # type: ignore[attr-defined]
         expected = {name: mean for name, (mean, _) in rows.items()}
         figures = {
             name: mean + error * draw.rng.standard_normal(mean.size)

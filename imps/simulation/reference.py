@@ -56,7 +56,13 @@ REVISED_SINCE = 6e3
 CROSS_BORDER = -4e3
 
 
-def reference_account(*, n_ages: int = 36, n_years: int = 4, first_year: int = 1991) -> Sources:
+def reference_account(
+    *,
+    n_ages: int = 36,
+    n_years: int = 4,
+    first_year: int = 1991,
+    base: np.ndarray | None = None,
+) -> Sources:
     """Reference figures of an invented country with every kind of source, small by default.
 
     Two sexes, single years of age to the open group, a survey by calendar year, sex and
@@ -72,10 +78,12 @@ def reference_account(*, n_ages: int = 36, n_years: int = 4, first_year: int = 1
         Mid-year intervals between base and census.
     first_year : int
         Mid-year of the base.
+    base : ndarray (sex, age), optional
+        Persons; a population of the same invented country unless told.
     """
     calendar = np.arange(first_year, first_year + n_years + 1)
     years = calendar[1:]
-    base, births, deaths = _population(n_ages, n_years)
+    base, births, deaths = _population(n_ages, n_years, base)
     surveys = {name: _survey(name, calendar) for name in FLOWS}
     parts, known = _parts(calendar)
     totals = [
@@ -108,6 +116,18 @@ def reference_account(*, n_ages: int = 36, n_years: int = 4, first_year: int = 1
     )
 
 
+def reference_chain(
+    n_periods: int = 2, *, n_years: int = 4, first_year: int = 1991
+) -> tuple[Sources, ...]:
+    """Reference figures of periods that follow each other: each census is the base after it."""
+    found = [reference_account(n_years=n_years, first_year=first_year)]
+    for i in range(1, n_periods):
+        counted = found[-1].census.count.transpose(SEX, AGE).values
+        start = first_year + i * n_years
+        found.append(reference_account(n_years=n_years, first_year=start, base=counted))
+    return tuple(found)
+
+
 def _array(values: np.ndarray, *dims: str, **labels: object) -> xr.DataArray:
     """Values with the labels of sex and, from age 0 unless told, of age."""
     at = dict(zip(dims, values.shape, strict=True))
@@ -127,13 +147,16 @@ def _series(value: float, years: np.ndarray) -> xr.DataArray:
     return _array(np.full(years.size, value), YEAR, year=years)
 
 
-def _population(n_ages: int, n_years: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _population(
+    n_ages: int, n_years: int, base: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Base (sex, age), births (sex, interval) and deaths (sex, age, interval), persons."""
     ages = np.arange(n_ages)
     rate = np.minimum(0.006 * np.exp(-2.5 * ages) + 2e-5 * np.exp(0.1 * ages), 0.25)
     wave = 1 + 0.1 * np.cos((ages - 27) / 7.5)
-    base = np.array([[0.512], [0.488]]) * 700e3 * np.exp(-np.cumsum(rate)) * wave
-    base[:, -1] *= 4.0
+    if base is None:
+        base = np.array([[0.512], [0.488]]) * 700e3 * np.exp(-np.cumsum(rate)) * wave
+        base[:, -1] *= 4.0
     births = np.array([[0.512], [0.488]]) * np.linspace(700e3, 680e3, n_years)
     deaths = np.zeros((2, n_ages, n_years))
     stock = base
@@ -216,4 +239,4 @@ def _carried_forward(
     return stock
 
 
-__all__ = ["reference_account"]
+__all__ = ["reference_account", "reference_chain"]

@@ -43,30 +43,52 @@ class PriorRow(Protocol):
 
 @dataclass
 class Draw:
-    """Random numbers with the table of priors; remembers the scales it has drawn."""
+    """Random numbers with the table of priors; remembers the scales it has drawn.
+
+    Over the periods of a chain it is one: scales are drawn once, and a bias that persists is in
+    part the same in all of them, with the correlation `between` periods.
+    """
 
     rng: np.random.Generator
     priors: Mapping[str, PriorRow]
     scales: dict[str, float] = field(default_factory=dict)
     bias_levels: dict[str, float] = field(default_factory=dict)
+    between: float = 0.0
+    stays: dict[str, np.ndarray | float] = field(default_factory=dict)
 
     def normal(self, name: str, size: int | None = None) -> np.ndarray | float:
         row = self.priors[name]
         return row.mean + row.sd * self.rng.standard_normal(size)
 
+    def persistent(self, name: str, size: int | None = None) -> np.ndarray | float:
+        """Standard normal numbers that are in part the same in every period."""
+        new = self.rng.standard_normal(size)
+        if self.between == 0:
+            return new
+        if name not in self.stays:
+            self.stays[name] = self.rng.standard_normal(size)
+        return np.sqrt(self.between) * self.stays[name] + np.sqrt(1 - self.between) * new
+
+    def persisting(self, name: str, size: int | None = None) -> np.ndarray | float:
+        """A prior whose standardised value persists over periods."""
+        row = self.priors[name]
+        return row.mean + row.sd * self.persistent(name, size)
+
     def set(self, name: str) -> float:
         """A number that is set in the table of priors."""
         return self.priors[name].mean
 
-    def partly_constant(self, n: int) -> np.ndarray:
+    def partly_constant(self, n: int, persists_as: str = "") -> np.ndarray:
         """Errors of variance one over n years, in part the same in all of them."""
         same = self.set("part_constant_share")
-        constant = np.sqrt(same) * self.rng.standard_normal()
+        z = self.persistent(persists_as) if persists_as else self.rng.standard_normal()
+        constant = np.sqrt(same) * z
         return constant + np.sqrt(1 - same) * self.years(n, self.set("bias_persistence"))
 
     def scale(self, name: str) -> float:
-        h = self.rng.standard_normal()
-        self.scales[f"log_scale[{name}]"] = h
+        if f"log_scale[{name}]" not in self.scales:
+            self.scales[f"log_scale[{name}]"] = self.rng.standard_normal()
+        h = self.scales[f"log_scale[{name}]"]
         return float(self.priors[name].sd * np.exp(self.set("scale_log_sd") * h))
 
     def years(self, n: int, correlation: float, *shape: int) -> np.ndarray:
@@ -174,12 +196,13 @@ class TrueAccount:
         moving = draw.scale(f"{name}_age_years") * (self.flow_shapes @ moving)
         true = m[:, :, None] * (1 + departure + age[:, :, None] + moving)
         true += (self._bent(draw, name, m) + self._laid(draw, name))[:, :, None]
-        laid = draw.scale(f"{name}_children") * self._children(draw, m)
-        unseen = draw.scale(f"{name}_bias_children") * self._children(draw, m)
+        laid = draw.scale(f"{name}_children") * self._children(draw.rng.standard_normal(4), m)
+        unseen = draw.scale(f"{name}_bias_children")
+        unseen = unseen * self._children(draw.persistent(f"{name}_bias_children", 4), m)
         true += (unseen + laid)[:, :, None] + self._cells(draw, name, m, n)
         level = self.bias_level(draw, name)
-        contrast = draw.normal(f"{name}_bias_sex") * np.array([1.0, -1.0])[:, None, None]
-        young = np.outer(draw.normal(f"{name}_bias_young", 2), self.bell)
+        contrast = draw.persisting(f"{name}_bias_sex") * np.array([1.0, -1.0])[:, None, None]
+        young = np.outer(draw.persisting(f"{name}_bias_young", 2), self.bell)
         row = draw.priors[f"{name}_bias_drift"]
         moving = row.mean + row.sd * draw.years(n, draw.set("bias_persistence"))
         for era, inside in zip(self.sources.survey_flows[name].eras, eras, strict=True):
@@ -189,9 +212,8 @@ class TrueAccount:
         bias = m[:, :, None] * (level + contrast + young[:, :, None] + moving)
         return TrueFlow(true, bias - unseen[:, :, None])
 
-    def _children(self, draw: Draw, m: np.ndarray) -> np.ndarray:
+    def _children(self, z: np.ndarray, m: np.ndarray) -> np.ndarray:
         """A flow of children (sex, age) with an error that is linear between four ages."""
-        z = draw.rng.standard_normal(4)
         at = np.zeros(self.ages)
         for a in range(min(20, self.ages)):
             knot, part = divmod(a, 5)
@@ -222,7 +244,7 @@ class TrueAccount:
 
     def bias_level(self, draw: Draw, name: str) -> float:
         """Level of the bias; in emigration it goes with that of immigration as far as asked."""
-        z = float(draw.rng.standard_normal())
+        z = float(draw.persistent(f"{name}_bias_level"))
         if name == EMIGRATION and "bias_correlation" in draw.priors:
             together = draw.priors["bias_correlation"].mean
             z = together * draw.bias_levels[IMMIGRATION] + np.sqrt(1 - together**2) * z
@@ -257,7 +279,7 @@ class TrueAccount:
         for part in self.sources.administrative:
             net = self._published_part(part)
             row = draw.priors[part.name]
-            error = row.mean + row.sd * draw.partly_constant(self.n_years)
+            error = row.mean + row.sd * draw.partly_constant(self.n_years, part.label)
             out[part.label] = (net, net * error)
         return out
 
@@ -274,17 +296,22 @@ class TrueAccount:
         births = self.births * (1 + draw.normal("births"))
         return births, self.deaths * (1 + draw.normal("deaths"))
 
-    def stock_errors(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
-        """Relative errors of base and census, (sex, age), random error apart.
+    def stock_errors(
+        self, draw: Draw, before: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Relative errors of base and census, (sex, age), random error apart, and what they are of.
 
         Where they are correlated, who was missed at the start (the base too low) was
-        missed at the end as well (the census too low).
+        missed at the end as well (the census too low). The standardised error of the census
+        comes third; `before` is that of the census before, whose base errs by nothing else.
         """
         asked = "census_correlation" in draw.priors
         missed_twice = draw.priors["census_correlation"].mean if asked else 0.0
         base, own = draw.rng.standard_normal((2, 5))
+        base = base if before is None else -before
         census = np.sqrt(1 - missed_twice**2) * own - missed_twice * base
-        return self._stock_error(draw, "base", base), self._stock_error(draw, "census", census)
+        of_base = 0 * self.base if before is not None else self._stock_error(draw, "base", base)
+        return of_base, self._stock_error(draw, "census", census), census
 
     def _stock_error(self, draw: Draw, name: str, z: np.ndarray) -> np.ndarray:
         smooth = draw.scale(f"{name}_age") * draw.over_age(self.stock_shapes)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 
@@ -21,10 +23,14 @@ from imps.errors import (
     NotFittedError,
     OutputExistsError,
     PriorError,
+    SavedFileError,
     SaveFailedError,
+    SettingError,
     SourceError,
 )
+from imps.posterior.chains import Chains
 from imps.posterior.exact import GaussianPosterior
+from imps.runs import rebuild_report
 from imps.runs.manifest import draws_digest, read_manifest
 from imps.simulation.chains import scenarios_of_chain, simulate_chain
 
@@ -344,17 +350,105 @@ def test_simulated_periods_follow_each_other():
     assert two.sources.gap == pytest.approx(gap - known, abs=2_000)
 
 
-def test_a_run_of_a_chain_writes_all_and_is_not_overwritten(periods, tmp_path):
-    said = []
-    call = {"out": tmp_path / "out", "draws": 100, "chains": 2, "tables_only": True}
-    found = imps.run_chain(periods[:2], **call, say=said.append)
-    fit = imps.load_fit(tmp_path / "out")
+@pytest.fixture(scope="module")
+def finished(periods, tmp_path_factory):
+    """Folder of a run of two periods, and what it said."""
+    out = tmp_path_factory.mktemp("chain") / "out"
+    return out, imps.run_chain(periods[:2], out=out, **FEW)
+
+
+FEW = {"draws": 100, "chains": 2, "tables_only": True}
+
+
+def test_a_run_of_a_chain_writes_all_and_is_not_overwritten(periods, finished):
+    out, found = finished
+    fit = imps.load_fit(out)
     assert list(fit.periods) == list(found.attributions)
-    groups = pd.read_csv(tmp_path / "out" / "tables" / "attribution_groups.csv")
+    groups = pd.read_csv(out / "tables" / "attribution_groups.csv")
     np.testing.assert_allclose(groups["mean"], found.groups()["mean"], rtol=1e-9)
-    manifest = read_manifest(tmp_path / "out")
+    manifest = read_manifest(out)
     assert manifest["status"] == "finished" and manifest["periods"] == ["2000-2005", "2005-2010"]
     assert manifest["draws_sha256"] == draws_digest(fit)
-    assert not (tmp_path / "out.unfinished").exists()
+    assert not out.with_name("out.unfinished").exists()
     with pytest.raises(OutputExistsError):
+        imps.run_chain(periods[:2], out=out, **FEW)
+
+
+def test_a_run_of_a_chain_is_continued(periods, finished, tmp_path, monkeypatch):
+    """Killed after its first chain of draws it goes on, and comes out the same."""
+
+    class Killed(BaseException):
+        pass
+
+    keep = Chains.keep
+
+    def kept_and_killed(self, method, chain, data):
+        keep(self, method, chain, data)
+        raise Killed
+
+    call, said = {"out": tmp_path / "out", **FEW}, []
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Chains, "keep", kept_and_killed)
         imps.run_chain(periods[:2], **call)
+    assert len(list((tmp_path / "out.unfinished" / "chains").glob("exact-*.nc"))) == 1
+    imps.run_chain(periods[:2], **call, say=said.append)
+    assert any("1 of 2 chains were finished before" in line for line in said)
+    one, other = (read_manifest(folder) for folder in (finished[0], tmp_path / "out"))
+    assert one["draws_sha256"] == other["draws_sha256"]
+    assert {k: v for k, v in one["outputs"].items() if k != "fit.nc"} == {
+        k: v for k, v in other["outputs"].items() if k != "fit.nc"
+    }
+    with pytest.raises(SettingError):
+        imps.run_chain(periods[:2], out=tmp_path / "refused", draws=100, chains=0)
+    assert not (tmp_path / "refused.unfinished").exists()
+
+
+def test_a_run_of_a_chain_is_repeated(finished, tmp_path):
+    out, found = finished
+    again = imps.rerun(out)
+    assert again.verdict == "identical" and again.changed == ()
+    assert repr(again.run.results) == repr(found)
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["request"]["seed"] = 7
+    shutil.copytree(out, tmp_path / "other")
+    (tmp_path / "other" / "manifest.json").write_text(json.dumps(manifest))
+    assert imps.rerun(tmp_path / "other").verdict == "equal within Monte Carlo error"
+    (tmp_path / "other" / "fit.nc").unlink()
+    with pytest.raises(SavedFileError, match="not all shipped cases"):
+        imps.rerun(tmp_path / "other")
+
+
+def test_reports_of_a_chain_are_made_again(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
+    loaded = imps.load_run(tmp_path / "run")
+    assert repr(loaded.results) == repr(finished[1]) and loaded.fit.stale == ()
+    rebuild_report(tmp_path / "run")
+    for name in loaded.fit.periods:
+        page = tmp_path / "run" / name / "report.html"
+        assert "Cardland" in page.read_text("utf-8")
+        assert read_manifest(tmp_path / "run")["outputs"][f"{name}/report.html"]
+
+
+@pytest.mark.parametrize("stand_in", [False, True])
+def test_a_chain_is_replicated(finished, tmp_path, stand_in):
+    folder = imps.replicate(finished[0], tmp_path / "package", stand_in=stand_in)
+    again = imps.reproduce(folder)
+    assert again.verdict == "identical" and again.reproduced
+    figures = {p.parent.name for p in (folder / "data").glob("*/base.csv")}
+    assert len(figures) == 2
+    assert stand_in or (folder / "data" / "2005-2010" / "cards_emigration.csv").exists()
+
+
+def test_draws_of_a_chain_are_rounded_below_their_noise(model, fit):
+    """Rounding moves no row by a hundredth of its error; files of chains are half as large."""
+    z = fit.draws["latent"].values
+    np.testing.assert_array_equal(z, np.rint(z * 2.0**36) / 2.0**36)
+    assert (z == np.rint(z * 2.0**12) / 2.0**12).all(axis=(0, 1)).mean() > 0.5
+    step = np.array([2.0 ** -_bits(column) for column in z.reshape(-1, z.shape[-1]).T])
+    rows = model.design * model.scale_factors(np.zeros(len(model.scale_names)))
+    moved = np.sqrt(((rows * step) ** 2 / 12).sum(axis=1)) / model.standard_error
+    assert moved.max() < 0.01
+
+
+def _bits(column):
+    return next(b for b in range(37) if (column == np.rint(column * 2.0**b) / 2.0**b).all())

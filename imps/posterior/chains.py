@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
 from imps.errors import ImpsWarning, RunChangedError, SavedFileError
 from imps.names import CHAIN, DRAW
 from imps.posterior.archive import account_differences, account_record
 from imps.posterior.pymc_model import latent_names
-from imps.posterior.storage import OWN, dataset, load, save, shortened
+from imps.posterior.storage import FINEST, OWN, dataset, load, save, shortened
 
 ACCOUNT_FILE = "account.nc"
 PLACES = "places"
@@ -100,7 +101,22 @@ class Chains:
 
 def one_chain(linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray) -> xr.Dataset:
     """Draws (1, draw, ...) of the free variables of an account under their public names."""
-    return dataset(log_scale, shortened(latent), list(linear.scale_names), latent_names(linear))
+    short = shortened(latent, _steps(linear))
+    return dataset(log_scale, short, list(linear.scale_names), latent_names(linear))
+
+
+def _steps(linear: LinearModel) -> np.ndarray | float:
+    """Steps to which latent variables are rounded: files of chains would be twice as large.
+
+    Those of a chain are at most 2^-12 of a prior sd, and move no row by more than 2^-10 of its
+    standard error; summed over all latent variables that is far below the Monte Carlo error.
+    """
+    if not isinstance(linear, ChainModel):
+        return FINEST
+    moved = np.abs(linear.design / linear.standard_error[:, None]).max(axis=0)
+    moved = moved * linear.scale_factors(np.zeros(len(linear.scale_names)))
+    coarse = np.exp2(-12 - np.ceil(np.log2(np.maximum(moved / 4, 1.0))))
+    return np.maximum(coarse, FINEST)
 
 
 def kept_apart(own: xr.Dataset) -> xr.Dataset:

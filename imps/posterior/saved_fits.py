@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from imps._version import __version__
+from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
 from imps.errors import ImpsWarning, SavedFileError
 from imps.names import CHAIN, DRAW
@@ -94,7 +95,7 @@ def load_fit(path: str | Path, *, model: object = None) -> Fit:
 
 
 def load_saved_case(path: Path) -> Any:
-    """The case that was saved beside a fit, or None."""
+    """The case that was saved beside a fit, those of a chain as a tuple, or None."""
     groups, record = load(path)
     return unpack(record["case"], unflat(groups["account"]))
 
@@ -191,14 +192,19 @@ def _shipped(
     The files are read again only where they, or the release that reads them, are not those of
     the fit.
     """
-    saved = (record["case"] or {}).get("fields", {})
-    # fits of before 0.2 say no origin; only shipped cases had a licence then
-    shipped = saved["origin"] == SHIPPED if "origin" in saved else bool(saved.get("licence"))
-    if not shipped or saved["name"] not in known_cases():
-        return []
-    same = record["imps"] == __version__ and record.get("shipped") == digest(saved["name"])
-    case = unpack(saved["sources"], arrays) if same else find_case(saved["name"]).sources
-    return differences(linear.sources, case, "sources")
+    packed = record["case"] or {}
+    cases = packed.get("tuple", [packed])
+    accounts = linear.accounts if isinstance(linear, ChainModel) else [linear.account]
+    lines = []
+    for saved, account in zip((case.get("fields", {}) for case in cases), accounts, strict=False):
+        # fits of before 0.2 say no origin; only shipped cases had a licence then
+        shipped = saved["origin"] == SHIPPED if "origin" in saved else bool(saved.get("licence"))
+        if not shipped or saved["name"] not in known_cases():
+            continue
+        same = record["imps"] == __version__ and record.get("shipped") == digest(saved["name"])
+        case = unpack(saved["sources"], arrays) if same else find_case(saved["name"]).sources
+        lines += differences(account.sources, case, "sources")
+    return lines
 
 
 def _written_otherwise(found: Fit, groups: Mapping[str, xr.Dataset], release: str) -> list[str]:

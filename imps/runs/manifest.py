@@ -20,6 +20,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 import imps
+from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
 from imps.errors import SavedFileError
 from imps.posterior.archive import account_record
@@ -92,6 +93,7 @@ def first_part(
     Parameters
     ----------
     case : Case
+        Of a chain all of its cases as one.
     linear : LinearModel
     request : mapping
         Arguments of the run as resolved.
@@ -99,6 +101,7 @@ def first_part(
         `ImportReport.record()` where the case was read from files.
     """
     imported = imported or {}
+    accounts = linear.accounts if isinstance(linear, ChainModel) else (linear.account,)
     return {
         "format": FORMAT,
         "status": RUNNING,
@@ -111,7 +114,7 @@ def first_part(
         "inputs": imported.get("inputs") or list(case.inputs),
         "input_settings": imported.get("settings"),
         "import_log": imported.get("findings", []),
-        "sources": linear.sources.table().to_dict("records"),
+        "sources": [row for a in accounts for row in a.sources.table().to_dict("records")],
         "account_sha256": account_digest(linear),
         "priors_as_of": linear.priors.as_of,
         "priors_made_for": dataclasses.asdict(linear.priors.made),
@@ -122,8 +125,12 @@ def first_part(
     }
 
 
-def last_part(fit: Fit, checks: Checks, reconciliation: Reconciliation) -> dict[str, Any]:
+def last_part(fit: Fit, checks: Checks, *reconciled: Reconciliation) -> dict[str, Any]:
     """What the fit has shown: settings, diagnostics, verdict, moments and digest of the draws."""
+    gaps = {
+        name: None if part.model.sources.open_end else part.model.sources.gap
+        for name, part in (fit.periods or {"": fit}).items()
+    }
     return {
         "method": fit.method,
         "settings": fit.settings,
@@ -137,12 +144,12 @@ def last_part(fit: Fit, checks: Checks, reconciliation: Reconciliation) -> dict[
             "effective_grid_points": checks.effective_points,
             "grid_points": checks.grid_points,
             "largest_log_scale": checks.largest_log_scale,
-            "largest_closure_error_persons": reconciliation.closure(),
-            "negative_flow_cells": reconciliation.negative_flows,
+            "largest_closure_error_persons": max(found.closure() for found in reconciled),
+            "negative_flow_cells": max(found.negative_flows for found in reconciled),
         },
         "misfit": checks.misfit.to_dict("records"),
         "verdict": str(checks.verdict),
-        "gap_persons": None if fit.model.sources.open_end else fit.model.sources.gap,
+        "gap_persons": gaps if fit.periods else gaps[""],
         "quantities": quantities(fit, checks),
         "draws_sha256": draws_digest(fit),
     }

@@ -37,9 +37,11 @@ from imps.posterior.saved_fits import FIT_FILE
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case
 from imps.report.citation import cite
+from imps.runs.chain import ChainRun, chain_run
 from imps.runs.manifest import MANIFEST_FILE, quantities, read_manifest, write_manifest
 from imps.runs.rerun import FALSE_ALARM, KNOWN_SD, rerun
 from imps.runs.run import Run, load_run, run
+from imps.simulation.chains import scenarios_of_chain, simulate_chain
 from imps.simulation.simulate import simulate_account
 from imps.sources import Sources
 
@@ -139,13 +141,13 @@ def replicate(
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         if stand_in:
-            _write_stand_in(partial, manifest, done.fit.model.sources, say)
+            _write_stand_in(partial, manifest, done, say)
         else:
             (partial / RUN_FOLDER).mkdir()
             for name in (MANIFEST_FILE, FIT_FILE):
                 shutil.copyfile(source / name, partial / RUN_FOLDER / name)
             shutil.copytree(source / "tables", partial / "expected" / "tables")
-            _write_data(partial / "data", done.case)
+            _write_data(partial / "data", done)
         _write_expected(partial)
         _write_rest(partial, manifest, done, stand_in)
         partial.chmod(0o755)
@@ -208,37 +210,37 @@ def compared(expected: pd.DataFrame, now: Sequence[Mapping[str, Any]]) -> pd.Dat
 def _write_stand_in(
     folder: Path,
     manifest: Mapping[str, Any],
-    sources: Sources,
+    done: Run | ChainRun,
     say: Callable[[str], None] | None,
 ) -> None:
     """A run like the one of the paper, of a simulated account of the same years."""
-    simulated = simulate_account(
-        "2001", seed=manifest["seed"], first_year=int(sources.mid_years[0]),
-        n_years=len(sources.years),
-    )  # fmt: skip
-    nothing = pd.DataFrame()
-    case = Case(
-        name=STAND_IN,
-        title="Simulated account in place of figures that cannot be shared",
-        licence="Simulated; no rights reserved",
-        sources=simulated.sources,
-        published_afterwards=nothing,
-        later_series=nothing,
-        references=nothing,
-        notes=("Simulated by imps.simulate_account; it holds no published figure.",),
-    )
-    request = dict(manifest["request"])
-    variant = Variant.of_record(request.pop("variant"))
+    periods = done.fit.periods or {"": done.fit}
+    sources = [part.model.sources for part in periods.values()]
+    seed, n_years = manifest["seed"], len(sources[0].years)
+    first_year = int(sources[0].mid_years[0])
     written = folder / "written"
-    run(
-        case,
-        out=written,
-        resolution=Resolution(**manifest["resolution"]),
-        progress=False,
-        say=say,
-        **request,
-        **variant.options(),
-    )
+    again: Run | ChainRun
+    if isinstance(done, ChainRun):
+        scenarios = scenarios_of_chain(
+            len(sources), persistence=0.5, rng=np.random.default_rng(seed)
+        )
+        chain = simulate_chain(scenarios, seed=seed, first_year=first_year, n_years=n_years)
+        cases = [_stand_in(part.sources) for part in chain]
+        request = {**manifest["request"], "revised": []}
+        again = chain_run(cases, None, written, request, tables_only=True, say=say)
+    else:
+        alone = simulate_account("2001", seed=seed, first_year=first_year, n_years=n_years)
+        request = dict(manifest["request"])
+        variant = Variant.of_record(request.pop("variant"))
+        again = run(
+            _stand_in(alone.sources),
+            out=written,
+            resolution=Resolution(**manifest["resolution"]),
+            progress=False,
+            say=say,
+            **request,
+            **variant.options(),
+        )
     (folder / RUN_FOLDER).mkdir()
     for name in (MANIFEST_FILE, FIT_FILE):
         shutil.copyfile(written / name, folder / RUN_FOLDER / name)
@@ -247,7 +249,21 @@ def _write_stand_in(
     write_manifest(folder / "paper_manifest.json", manifest)
     paper = expected_numbers(manifest["quantities"])
     paper.to_csv(folder / "expected" / "paper_quantities.csv", index=False)
-    _write_data(folder / "data", case)
+    _write_data(folder / "data", again)
+
+
+def _stand_in(sources: Sources) -> Case:
+    nothing = pd.DataFrame()
+    return Case(
+        name=STAND_IN,
+        title="Simulated account in place of figures that cannot be shared",
+        licence="Simulated; no rights reserved",
+        sources=sources,
+        published_afterwards=nothing,
+        later_series=nothing,
+        references=nothing,
+        notes=("Simulated, in place of the account of the paper; it holds no published figure.",),
+    )
 
 
 def _write_expected(folder: Path) -> None:
@@ -255,16 +271,22 @@ def _write_expected(folder: Path) -> None:
     expected_numbers(rows).to_csv(folder / EXPECTED_FILE, index=False)
 
 
-def _write_data(folder: Path, case: Case) -> None:
-    """Every figure that enters the model, one plain table each, persons or persons per year."""
+def _write_data(folder: Path, done: Run | ChainRun) -> None:
+    """Every figure that enters the model, one plain table each, persons or persons per year.
+
+    Those of a chain stand in a folder of each period.
+    """
     folder.mkdir()
-    for name, values in _figures(case.sources):
-        frame = values.rename("persons").to_dataframe().reset_index()
-        frame = frame[[*values.dims, "persons"]]
-        frame.to_csv(folder / f"{name}.csv", index=False)
-    case.sources.table().to_csv(folder / "sources.csv", index=False)
-    if len(case.references):
-        case.references.to_csv(folder / "references.csv", index=False)
+    for name, part in (done.fit.periods or {"": done.fit}).items():
+        place, sources = folder / name, part.model.sources
+        place.mkdir(exist_ok=True)
+        for figure, values in _figures(sources):
+            frame = values.rename("persons").to_dataframe().reset_index()
+            frame = frame[[*values.dims, "persons"]]
+            frame.to_csv(place / f"{figure}.csv", index=False)
+        sources.table().to_csv(place / "sources.csv", index=False)
+    if len(done.case.references):
+        done.case.references.to_csv(folder / "references.csv", index=False)
 
 
 def _figures(sources: Sources) -> Iterator[tuple[str, xr.DataArray]]:
@@ -284,7 +306,9 @@ def _figures(sources: Sources) -> Iterator[tuple[str, xr.DataArray]]:
         yield f"{part.name}_{part.flow}", part.count
 
 
-def _write_rest(folder: Path, manifest: Mapping[str, Any], done: Run, stand_in: bool) -> None:
+def _write_rest(
+    folder: Path, manifest: Mapping[str, Any], done: Run | ChainRun, stand_in: bool
+) -> None:
     """Program, settings, versions, package, citation and README."""
     from jinja2 import Environment
 

@@ -23,9 +23,10 @@ from imps.project.case import SHIPPED, Case
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import check
 from imps.results.words import account_title
+from imps.runs.chain import ChainRun, chain_run
 from imps.runs.manifest import account_digest, draws_digest, environment, quantities, read_manifest
-from imps.runs.run import RESULTS_FOLDER, Run, changed_inputs, run
-from imps.runs.working_folder import other_parts
+from imps.runs.run import Run, changed_inputs, run
+from imps.runs.working_folder import RESULTS_FOLDER, other_parts
 from imps.shipped import find_case, known_cases
 
 IDENTICAL = "identical"
@@ -48,13 +49,13 @@ class Rerun:
         What came out different, worst first.
     changed : tuple of str
         What is not as it was: inputs, priors, versions, platform.
-    run : Run
+    run : Run, or ChainRun of a chain of censuses
     """
 
     verdict: str
     differences: tuple[str, ...]
     changed: tuple[str, ...]
-    run: Run
+    run: Run | ChainRun
 
     def __repr__(self) -> str:
         what = f": {'; '.join(self.differences[:5])}" if self.differences else ""
@@ -78,7 +79,7 @@ def rerun(
     manifest : path
         A manifest, or the folder of a run.
     case : Case, optional
-        The case, where it is neither shipped nor saved beside the manifest.
+        The case, where it is neither shipped nor saved beside the manifest; of a chain they are.
     out : path, optional
         Folder for the results of the repetition.
     cores, progress, say
@@ -100,7 +101,16 @@ def rerun(
     manifest than independent draws of one posterior would leave it, at a family-wise level of
     0.001 (Bonferroni).
     """
-    then = read_manifest(manifest)
+    then, place = read_manifest(manifest), Path(manifest)
+    if "periods" in then:
+        if "priors" not in then:
+            raise SavedFileError(
+                "the manifest is of an earlier release, which kept no priors of a chain: give the "
+                "command of the run again."
+            )
+        periods = _periods_of(then, place)
+        again = chain_run(periods, _priors_of(then), out, then["request"], say=say)
+        return _judged(then, place, again)
     request = dict(then["request"])
     variant = Variant.of_record(request.pop("variant"))
     if variant.added:
@@ -109,13 +119,9 @@ def rerun(
             "stand in no manifest: run your own script again."
         )
     found = run(
-        case or _case_of(then, Path(manifest)),
+        case or _case_of(then, place),
         out=out,
-        priors=Priors(
-            tuple(Prior(**row) for row in then["priors"]),
-            then.get("priors_as_of"),
-            Made(**then.get("priors_made_for", {})),
-        ),
+        priors=_priors_of(then),
         resolution=Resolution(**then["resolution"]),
         cores=cores,
         progress=progress,
@@ -123,11 +129,35 @@ def rerun(
         **request,
         **variant.options(),
     )
+    return _judged(then, place, found)
+
+
+def _judged(then: Mapping[str, Any], place: Path, found: Run | ChainRun) -> Rerun:
     verdict, different, changed = _compared(then, found)
-    place = Path(manifest)
     folder = place if place.is_dir() else place.parent
     changed += (*edited_outputs(folder), *changed_inputs(then, folder))
     return Rerun(verdict, different, changed, found)
+
+
+def _priors_of(then: Mapping[str, Any]) -> Priors:
+    return Priors(
+        tuple(Prior(**row) for row in then["priors"]),
+        then.get("priors_as_of"),
+        Made(**then.get("priors_made_for", {})),
+    )
+
+
+def _periods_of(then: Mapping[str, Any], manifest: Path) -> list[Case]:
+    """Shipped cases of a chain as they are now, where all are, or those saved with the run."""
+    if all(name in known_cases() for name in then["cases"]):
+        return [find_case(name) for name in then["cases"]]
+    saved = (manifest if manifest.is_dir() else manifest.parent) / FIT_FILE
+    if not saved.exists():
+        raise SavedFileError(
+            f"the periods {', '.join(then['periods'])} are not all shipped cases and no {FIT_FILE} "
+            "lies beside the manifest. Put it there, or give the command of the run again."
+        )
+    return list(load_saved_case(saved))
 
 
 def _case_of(then: Mapping[str, Any], manifest: Path) -> Case:
@@ -148,7 +178,9 @@ def _case_of(then: Mapping[str, Any], manifest: Path) -> Case:
     return found
 
 
-def _compared(then: Mapping[str, Any], found: Run) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+def _compared(
+    then: Mapping[str, Any], found: Run | ChainRun
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     now = {**environment(), "account_sha256": account_digest(found.fit.model)}
     names = ("account_sha256", "imps", "revision", "python", "packages", "lock_sha256", "blas",
              "platform")  # fmt: skip
@@ -164,7 +196,7 @@ def _compared(then: Mapping[str, Any], found: Run) -> tuple[str, tuple[str, ...]
     return (DIFFERENT if lines else EQUAL), tuple(lines), changed
 
 
-def _other_tables(then: Mapping[str, Any], found: Run) -> list[str]:
+def _other_tables(then: Mapping[str, Any], found: Run | ChainRun) -> list[str]:
     """Names of tables whose text is not the one of the manifest."""
     return [
         name

@@ -10,11 +10,10 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
@@ -23,7 +22,7 @@ from imps.account.linear import linear_model
 from imps.account.open_end import open_end as open_sources
 from imps.account.prior_sets import doubts
 from imps.account.priors import Priors, default_priors
-from imps.errors import ImpsError, RunBusyError, SavedFileError
+from imps.errors import SavedFileError
 from imps.posterior.fit import Fit, fit
 from imps.posterior.given_model import allowed, linear_part
 from imps.posterior.pymc_model import build_model
@@ -47,14 +46,21 @@ from imps.runs.manifest import (
     read_manifest,
     write_manifest,
 )
-from imps.runs.working_folder import alone, check_replaceable, working_folder
+from imps.runs.working_folder import (
+    at_work,
+    check_replaceable,
+    put_in_place,
+    working_folder,
+)
 from imps.sampling import Sampling
 from imps.shipped import project_of
 from imps.sources import Sources
 from imps.tables.printed import PrintedTable
 from imps.tables.run import run_tables
 
-RESULTS_FOLDER = "results"
+if TYPE_CHECKING:
+    from imps.runs.chain import ChainRun
+
 REPORT_FILE = "report.html"
 NOTES_FILE = "NOTES.md"
 
@@ -95,6 +101,11 @@ class Run:
             self.checks,
             later=self.case.later_series,
         )
+
+    def write_pages(self, path: Path, manifest: Mapping[str, Any]) -> list[Path]:
+        """Write the report; the paths of its files."""
+        write_page(self, path, manifest)
+        return [path]
 
     def __repr__(self) -> str:
         where = "" if self.folder is None else f"\nresults in {self.folder}"
@@ -232,22 +243,16 @@ def _in_folder(
     force: bool,
     tables_only: bool,
 ) -> Run:
-    """Fit and write, holding the working folder; a refused fit leaves no empty one behind."""
-    kept, refused = working / CHAINS_FOLDER, True
-    try:
-        with alone(working):
-            found = fit(model, **shown, keep=kept)
-            refused = False
-            done = _results_of(case, found, target)
-            check_replaceable(target, force)  # once more: it was long ago
-            shown["say"]("writing tables" if tables_only else "writing tables, figures and report")
-            _write(done, target, working, read_manifest(working), tables_only)
-    except RunBusyError:
-        raise
-    except ImpsError:
-        if refused and not any(kept.glob("*-*.nc")):
-            shutil.rmtree(working, ignore_errors=True)  # with nothing to lose
-        raise
+    """Fit and write, holding the working folder."""
+    with at_work(working):
+        found = fit(model, **shown, keep=working / CHAINS_FOLDER)
+        done = _results_of(case, found, target)
+        check_replaceable(target, force)  # once more: it was long ago
+        shown["say"]("writing tables" if tables_only else "writing tables, figures and report")
+        manifest = read_manifest(working) | last_part(found, done.checks, done.reconciliation)
+        put_in_place(
+            working, target, manifest, lambda to: _write_results(done, to, manifest, tables_only)
+        )
     return done
 
 
@@ -268,8 +273,12 @@ def variant_model(
 
 
 @one_thread
-def load_run(folder: str | Path) -> Run:
+def load_run(folder: str | Path) -> Run | ChainRun:
     """A finished run as it was: its fit is loaded, and every result made from it again.
+
+    Returns
+    -------
+    Run, or ChainRun of a chain of censuses
 
     Raises
     ------
@@ -283,10 +292,15 @@ def load_run(folder: str | Path) -> Run:
             f"'{place.name}' is not finished; give the command again to continue it."
         )
     case = load_saved_case(place / FIT_FILE)
-    if case is None:
+    if not case:
         raise SavedFileError(f"'{place.name}' holds a fit without its case.")
     found, reasons = load_fit(place), changed_inputs(manifest, place)
-    return _results_of(case, replace(found, stale=(*found.stale, *reasons)), place)
+    found = replace(found, stale=(*found.stale, *reasons))
+    if found.periods:
+        from imps.runs.chain import results_of_chain
+
+        return results_of_chain(case, found, place)
+    return _results_of(case, found, place)
 
 
 def changed_inputs(manifest: Mapping[str, Any], folder: Path) -> list[str]:
@@ -330,37 +344,10 @@ def _results_of(case: Case, found: Fit, folder: Path | None) -> Run:
     )
 
 
-def _write(
-    done: Run, target: Path, working: Path, manifest: dict[str, Any], tables_only: bool
-) -> None:
-    """Write the results inside the working folder, then move them to their place in one step."""
-    results = working / RESULTS_FOLDER
-    shutil.rmtree(results, ignore_errors=True)
-    results.mkdir()
-    manifest |= last_part(done.fit, done.checks, done.reconciliation)
-    _write_results(done, results, manifest, tables_only)
-    manifest["finished"] = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    manifest["outputs"] = {
-        f.relative_to(results).as_posix(): digest(f.read_bytes())
-        for f in sorted(results.rglob("*"))
-        if f.is_file()
-    }
-    write_manifest(results / MANIFEST_FILE, {**manifest, "status": FINISHED})
-    if target.exists():
-        os.replace(target, Path(tempfile.mkdtemp(dir=working)) / target.name)
-    os.replace(results, target)
-
-
 def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any], tables_only: bool) -> None:
     done.fit.save(folder / FIT_FILE, case=done.case)
-    (folder / "tables").mkdir()
     tables = done.tables()
-    (folder / "tables" / NOTES_FILE).write_text(
-        _notes_of(tables, done.checks.verdict), encoding="utf-8"
-    )
-    for name, table in tables.items():
-        table.to_csv(folder / "tables" / f"{name}.csv")
-        (folder / "tables" / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
+    write_tables(tables, done.checks.verdict, folder / "tables")
     done.checks.table.to_csv(folder / "tables" / "checks.csv", index=False)
     if tables_only:
         return
@@ -371,6 +358,15 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any], tables_
     (folder / "figures").mkdir()
     for name, figure in figures.items():
         (folder / "figures" / f"{name}.png").write_bytes(figure_png(figure))
+
+
+def write_tables(tables: Mapping[str, PrintedTable], verdict: Verdict, folder: Path) -> None:
+    """Tables as CSV and LaTeX, and the notes that belong to the CSV files."""
+    folder.mkdir()
+    (folder / NOTES_FILE).write_text(_notes_of(tables, verdict), encoding="utf-8")
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv")
+        (folder / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
 
 
 def _notes_of(tables: Mapping[str, PrintedTable], verdict: Verdict) -> str:
@@ -402,9 +398,11 @@ def rebuild_report(folder: str | Path, out: str | Path | None = None) -> Path:
     place = Path(folder)
     done, manifest = load_run(place), read_manifest(place)
     target = place / REPORT_FILE if out is None else Path(out)
-    write_page(done, target, manifest)
+    pages = done.write_pages(target, manifest)
     if out is None:
-        manifest["outputs"][REPORT_FILE] = digest(target.read_bytes())
+        for page in pages:
+            name = page.relative_to(place).as_posix()
+            manifest["outputs"][name] = digest(page.read_bytes())
         write_manifest(place / MANIFEST_FILE, manifest)
     return target
 

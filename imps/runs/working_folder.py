@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import tempfile
@@ -12,11 +13,19 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from imps.errors import OutputExistsError, RunBusyError, RunChangedError, SavedFileError
-from imps.runs.manifest import MANIFEST_FILE, read_manifest, write_manifest
+from imps.errors import (
+    ImpsError,
+    OutputExistsError,
+    RunBusyError,
+    RunChangedError,
+    SavedFileError,
+)
+from imps.posterior.saved_fits import CHAINS_FOLDER
+from imps.runs.manifest import FINISHED, MANIFEST_FILE, digest, read_manifest, write_manifest
 
 UNFINISHED = ".unfinished"
 LOCK_FILE = ".lock"
+RESULTS_FOLDER = "results"
 
 
 def check_replaceable(target: Path, force: bool) -> None:
@@ -86,6 +95,43 @@ def alone(working: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise _busy(working) from None
+
+
+@contextmanager
+def at_work(working: Path) -> Iterator[None]:
+    """Hold the folder of a run; where it is refused and nothing can be lost, the folder goes."""
+    try:
+        with alone(working):
+            yield
+    except RunBusyError:
+        raise
+    except ImpsError:
+        if not any((working / CHAINS_FOLDER).glob("*-*.nc")):
+            shutil.rmtree(working, ignore_errors=True)
+        raise
+
+
+def put_in_place(
+    working: Path, target: Path, manifest: Mapping[str, Any], write: Callable[[Path], None]
+) -> None:
+    """Write the results inside the working folder, then move them to their place in one step."""
+    results = working / RESULTS_FOLDER
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir()
+    write(results)
+    ended = {
+        "finished": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "outputs": {
+            f.relative_to(results).as_posix(): digest(f.read_bytes())
+            for f in sorted(results.rglob("*"))
+            if f.is_file()
+        },
+        "status": FINISHED,
+    }
+    write_manifest(results / MANIFEST_FILE, {**manifest, **ended})
+    if target.exists():
+        os.replace(target, Path(tempfile.mkdtemp(dir=working)) / target.name)
+    os.replace(results, target)
 
 
 def _busy(working: Path) -> RunBusyError:

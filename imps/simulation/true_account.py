@@ -54,13 +54,13 @@ class Draw:
     scales: dict[str, float] = field(default_factory=dict)
     bias_levels: dict[str, float] = field(default_factory=dict)
     between: float = 0.0
-    stays: dict[str, np.ndarray | float] = field(default_factory=dict)
+    stays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def normal(self, name: str, size: int | None = None) -> np.ndarray | float:
         row = self.priors[name]
         return row.mean + row.sd * self.rng.standard_normal(size)
 
-    def persistent(self, name: str, size: int | None = None) -> np.ndarray | float:
+    def persistent(self, name: str, size: int = 1) -> np.ndarray:
         """Standard normal numbers that are in part the same in every period."""
         new = self.rng.standard_normal(size)
         if self.between == 0:
@@ -69,7 +69,7 @@ class Draw:
             self.stays[name] = self.rng.standard_normal(size)
         return np.sqrt(self.between) * self.stays[name] + np.sqrt(1 - self.between) * new
 
-    def persisting(self, name: str, size: int | None = None) -> np.ndarray | float:
+    def persisting(self, name: str, size: int = 1) -> np.ndarray:
         """A prior whose standardised value persists over periods."""
         row = self.priors[name]
         return row.mean + row.sd * self.persistent(name, size)
@@ -81,7 +81,7 @@ class Draw:
     def partly_constant(self, n: int, persists_as: str = "") -> np.ndarray:
         """Errors of variance one over n years, in part the same in all of them."""
         same = self.set("part_constant_share")
-        z = self.persistent(persists_as) if persists_as else self.rng.standard_normal()
+        z = self.persistent(persists_as) if persists_as else self.rng.standard_normal(1)
         constant = np.sqrt(same) * z
         return constant + np.sqrt(1 - same) * self.years(n, self.set("bias_persistence"))
 
@@ -244,7 +244,7 @@ class TrueAccount:
 
     def bias_level(self, draw: Draw, name: str) -> float:
         """Level of the bias; in emigration it goes with that of immigration as far as asked."""
-        z = float(draw.persistent(f"{name}_bias_level"))
+        z = float(draw.persistent(f"{name}_bias_level")[0])
         if name == EMIGRATION and "bias_correlation" in draw.priors:
             together = draw.priors["bias_correlation"].mean
             z = together * draw.bias_levels[IMMIGRATION] + np.sqrt(1 - together**2) * z

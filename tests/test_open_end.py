@@ -1,9 +1,13 @@
 """An account without a last census: what it knows, and what it must not know."""
 
 import datetime as dt
+import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_chain import country
 
@@ -11,6 +15,8 @@ import imps
 from imps.account.gap import rolled_forward_cells
 from imps.account.linear import largest_misclosure
 from imps.errors import SourceError
+from imps.project.check import check_project
+from imps.project.template import write_project
 from imps.results.sensitivity import without_rows
 
 CENSUS_DAY = dt.date(2021, 6, 30)
@@ -141,3 +147,69 @@ def test_a_run_of_an_open_end_says_so_and_repeats(case, tmp_path):
     again = imps.rerun(tmp_path / "out", progress=False)
     assert again.verdict == "identical"
     assert imps.load_run(tmp_path / "out").fit.stale == ()
+
+
+CENSUS_2021 = "2021-census-based, first estimate"
+
+
+@pytest.fixture(scope="module")
+def without_census(tmp_path_factory):
+    """The project of England and Wales 2011-2021 as it stood before the census."""
+    folder = tmp_path_factory.mktemp("open") / "project"
+    shutil.copytree(Path(imps.__file__).parent / "shipped" / "england_wales_2011_2021", folder)
+    for name in ("population", "population_totals", "population_by_sex"):
+        table = pd.read_csv(folder / f"{name}.csv", dtype=str)
+        left = table[table["vintage"] != CENSUS_2021]
+        assert 0 < len(left) < len(table)
+        left.to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+def test_a_project_without_a_census_is_one_of_an_open_end(without_census, tmp_path):
+    settings = without_census / "settings.toml"
+    text = settings.read_text("utf-8")
+    report = check_project(without_census)
+    assert CENSUS_2021 in str(report.log.faults[0])
+    unnamed = re.sub(r"(?m)^census_vintage.*\n", "", text)
+    settings.write_text(unnamed, "utf-8")
+    faults = check_project(without_census).log.faults
+    assert [f.code for f in faults] == ["PERIOD_GAP"]
+    assert 'census_quality = "planned"' in str(faults[0]) and "--open" in str(faults[0])
+    planned = re.sub(r"(?m)^(census_standard_error)", r'census_quality = "planned"\n\1', text)
+    settings.write_text(planned, "utf-8")
+    assert "census_vintage" in str(check_project(without_census).log.faults[0])
+    settings.write_text(re.sub(r"(?m)^census_vintage.*\n", "", planned), "utf-8")
+    project = imps.load_project(without_census)
+    own = project.sources
+    assert own.open_end and own.census.relative_standard_error > 0
+    assert own.census.total == pytest.approx(own.rolled_forward.total[-1].item())
+    with pytest.raises(SourceError, match=r"no census at .*--open"):
+        imps.run(without_census, progress=False)
+    done = imps.run(
+        without_census, open_end=0, draws=200, chains=2, out=tmp_path / "out", tables_only=True,
+        progress=False,
+    )  # fmt: skip
+    assert done.fit.model.sources.last_year == own.last_year
+    assert imps.rerun(tmp_path / "out", progress=False).verdict == "identical"
+
+
+def test_a_withheld_census_and_none_at_all_are_one(without_census, withheld):
+    """Nothing of the census that was there enters the account of an open end."""
+    both = imps.open_end(withheld.sources), imps.load_project(without_census).sources
+    one, other = (imps.linear_model(sources, imps.default_priors()) for sources in both)
+    np.testing.assert_allclose(one.observed, other.observed)
+    np.testing.assert_allclose(one.design, other.design, rtol=1e-9, atol=1e-6)
+
+
+def test_an_open_end_needs_no_population_at_its_end(tmp_path):
+    """Where no roll-forward was published either, it is computed from the tables."""
+    write_project(tmp_path)
+    settings, file = tmp_path / "settings.toml", tmp_path / "data" / "population.csv"
+    population = pd.read_csv(file, dtype=str)
+    population[population["year"] == population["year"].min()].to_csv(file, index=False)
+    faults = check_project(tmp_path).log.faults
+    assert "both ends" in str(faults[0]) and "--open" in str(faults[0])
+    text = settings.read_text("utf-8")
+    settings.write_text(text.replace('# census_quality = "register"', 'census_quality = "planned"'))
+    own = imps.load_project(tmp_path).sources
+    assert own.open_end and own.census.total == pytest.approx(own.rolled_forward.total[-1].item())

@@ -23,8 +23,7 @@ from imps.account.priors import default_priors
 from imps.errors import SourceError
 from imps.names import AGE, SEX, YEAR
 from imps.sources import PLANNED, Sources, Stock
-
-NOT_TAKEN = "not taken yet"
+from imps.sources.stocks import NOT_TAKEN
 
 
 def open_end(

@@ -16,6 +16,7 @@ from typing import Any
 
 import xarray as xr
 
+from imps.account.open_end import open_end
 from imps.demography.periods import MID_YEARS
 from imps.errors import ImpsError
 from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
@@ -174,6 +175,7 @@ def _sources(
         streams=streams,
         year_ends=account.year_ends,
     )
+    joined = open_end(joined) if joined.open_end else joined
     if not of_kinds(tables, "total_migration") and not account.components_differ:
         _ask_components(stocks, change, joined, log)
     return joined

@@ -44,6 +44,7 @@ from imps.sources.definitions import (
     measure_of,
     residents_of,
 )
+from imps.sources.stocks import PLANNED
 
 PERIOD_WORDS: Final = MappingProxyType({CALENDAR_YEAR: CALENDAR_YEARS, MID_YEAR: MID_YEARS})
 
@@ -239,15 +240,17 @@ def _check_span(tables: Sequence[Table], account: Account, log: Collector) -> No
         if unused:
             log.add("PERIOD_UNUSED", file=table.name, column="year", total=len(unused),
                     years=unused, first=first, last=last)  # fmt: skip
-    _check_ends(tables, first, last, log)
+    _check_ends(tables, first, last, account.census_quality == PLANNED, log)
 
 
-def _check_ends(tables: Sequence[Table], first: int, last: int, log: Collector) -> None:
+def _check_ends(
+    tables: Sequence[Table], first: int, last: int, open_end: bool, log: Collector
+) -> None:
     stocks = of_kinds(tables, "population", "population_totals")
     if not stocks:
         return
     years = {year for t in stocks for year in t.years}
-    for year in sorted({first, last} - years):
+    for year in sorted({first, first if open_end else last} - years):
         log.add(
             "PERIOD_GAP.ends",
             file=listed([t.name for t in stocks]),

@@ -22,7 +22,7 @@ from imps.project.sections import Account
 from imps.reading.findings import Collector, listed
 from imps.reading.table import Table, of_kinds
 from imps.sources.detail import Detail
-from imps.sources.stocks import BY_AGE, BY_SEX, BY_SEX_AND_AGE, TOTAL
+from imps.sources.stocks import BY_AGE, BY_SEX, BY_SEX_AND_AGE, NOT_TAKEN, PLANNED, TOTAL
 
 HALF_A_YEAR = dt.timedelta(days=183)
 """Time after the end of the account at which its census may be taken."""
@@ -181,7 +181,13 @@ def choose_stocks(tables: Sequence[Table], account: Account, log: Collector) -> 
     at_first = [s for s in in_first if s.at_mid_year] or in_first
     base = _one("the base", "base_vintage", at_first, account.base_vintage, log)
     at_last = [s for s in stocks if last in (s.year, s.date.year)]
-    census = _census(at_last, account, log)
+    if account.census_quality == PLANNED:
+        if account.census_vintage:
+            log.add("SETTING_RANGE.planned", file="the account", column="census_vintage",
+                    texts=[account.census_vintage])  # fmt: skip
+        census = None if base is None else _not_taken(base, last)
+    else:
+        census = _census(at_last, account, log)
     if base is None or census is None:
         return None
     base, census = _sexes_of(base, census), _sexes_of(census, base)
@@ -195,6 +201,11 @@ def choose_stocks(tables: Sequence[Table], account: Account, log: Collector) -> 
         return None
     chosen = ChosenStocks(base, census, rolled, schedule)
     return chosen if _same_cells(chosen, log) else None
+
+
+def _not_taken(base: PublishedStock, last: int) -> PublishedStock:
+    """A census that is planned: until the account is joined it has the cells of the base."""
+    return replace(base, vintage=NOT_TAKEN, date=base.year_end.on(last), moved=0.0)
 
 
 def _sexes_of(stock: PublishedStock, other: PublishedStock) -> PublishedStock:
@@ -304,15 +315,8 @@ def _one(
     file = candidates[0].table.name if candidates else "the account"
     vintages = listed(sorted({s.vintage for s in candidates}))
     if wanted and not named:
-        log.add(
-            "VINTAGE_NEEDED.unknown",
-            file=file,
-            column="vintage",
-            texts=[wanted],
-            role=role,
-            vintages=vintages,
-            key=key,
-        )
+        log.add("VINTAGE_NEEDED.unknown", file=file, column="vintage", texts=[wanted], role=role,
+                vintages=vintages, key=key)  # fmt: skip
     elif len(named) > 1 and len({s.vintage for s in named}) == 1:
         log.add(
             "DUPLICATE_KEY.stocks",
@@ -336,7 +340,8 @@ def _one(
             differ=differing(named[0].rows, named[1].rows, named[0].table.value),
         )
     else:
-        log.add("PERIOD_GAP.role", file=file, column="year", role=role)
+        what = "census" if key == "census_vintage" else "role"
+        log.add(f"PERIOD_GAP.{what}", file=file, column="year", role=role)
     return None
 
 
@@ -352,14 +357,8 @@ def _census(
     census = _one("the census", "census_vintage", candidates, account.census_vintage, log)
     last = None if census is None else census.year_end.on(account.last_mid_year)
     if census is not None and last is not None and census.date > last + HALF_A_YEAR:
-        log.add(
-            "STOCK_DATE.census",
-            file=census.table.name,
-            column="year",
-            texts=[census.date],
-            date=census.date,
-            ends=last,
-        )
+        log.add("STOCK_DATE.census", file=census.table.name, column="year", texts=[census.date],
+                date=census.date, ends=last)  # fmt: skip
         return None
     return census
 

@@ -104,8 +104,9 @@ class Account(Section):
     base_quality: Literal["census", "register"] = Field(
         "census", description="a register is a complete count: it has no sampling error"
     )
-    census_quality: Literal["census", "register"] = Field(
-        "census", description="the same of the population at the other end"
+    census_quality: Literal["census", "register", "planned"] = Field(
+        "census",
+        description="the same of the other end; planned if no census has been taken there yet",
     )
     calendar_to_mid_year: Literal["", "mean-of-two-calendar-years"] = Field(
         "", description="conversion of calendar years that is allowed"

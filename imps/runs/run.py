@@ -22,7 +22,7 @@ from imps.account.linear import linear_model
 from imps.account.open_end import open_end as open_sources
 from imps.account.prior_sets import doubts
 from imps.account.priors import Priors, default_priors
-from imps.errors import SavedFileError
+from imps.errors import SavedFileError, SourceError
 from imps.posterior.fit import Fit, fit
 from imps.posterior.given_model import allowed, linear_part
 from imps.posterior.pymc_model import build_model
@@ -218,6 +218,12 @@ def _case_of(case: object, open_end: int | None) -> Case:
     if not isinstance(case, Case):
         raise TypeError(
             f"a case is a name, a path, a Case or a project, not a {type(case).__name__}."
+        )
+    if open_end is None and case.sources.open_end:
+        last = case.sources.said(case.sources.last_year)
+        raise SourceError(
+            f"'{case.title}' has no census at {last}, and there is no gap to explain. Say --open "
+            "(open_end=0) to ask how sure its roll-forward is, or add the census."
         )
     return case if open_end is None else without_census(case, open_end)
 

@@ -103,7 +103,7 @@ def at_work(working: Path) -> Iterator[None]:
     try:
         with alone(working):
             yield
-    except RunBusyError:
+    except (RunBusyError, OutputExistsError):
         raise
     except ImpsError:
         if not any((working / CHAINS_FOLDER).glob("*-*.nc")):

@@ -197,8 +197,9 @@ class TrueAccount:
         true = m[:, :, None] * (1 + departure + age[:, :, None] + moving)
         true += (self._bent(draw, name, m) + self._laid(draw, name))[:, :, None]
         laid = draw.scale(f"{name}_children") * self._children(draw.rng.standard_normal(4), m)
-        unseen = draw.scale(f"{name}_bias_children")
-        unseen = unseen * self._children(draw.persistent(f"{name}_bias_children", 4), m)
+        unseen = draw.scale(f"{name}_bias_children") * self._children(
+            draw.persistent(f"{name}_bias_children", 4), m
+        )
         true += (unseen + laid)[:, :, None] + self._cells(draw, name, m, n)
         level = self.bias_level(draw, name)
         contrast = draw.persisting(f"{name}_bias_sex") * np.array([1.0, -1.0])[:, None, None]

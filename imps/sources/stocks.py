@@ -22,6 +22,8 @@ BY_SEX_AND_AGE = "sex and age"
 CENSUS = "census"
 REGISTER = "register"
 PLANNED = "planned"
+NOT_TAKEN = "not taken yet"
+"""Vintage of a census that is planned."""
 DETAILS = (TOTAL, BY_SEX, BY_AGE, BY_SEX_AND_AGE)
 WITH_AGES = (BY_AGE, BY_SEX_AND_AGE)
 

@@ -30,7 +30,7 @@ PRIOR_DRAWS = 500
 ROW = "row"
 BY_SOURCE = "log_likelihood_by_source"
 """Group of the sums; `log_likelihood` itself is by row, as leave-one-out needs it."""
-SINGLE = ("log_likelihood", "log_prior", "prior", "prior_predictive", "posterior_predictive")
+SINGLE = ("log_likelihood", "prior", "prior_predictive", "posterior_predictive")
 """Groups that are saved in single precision: they are looked at, and nothing is made of them."""
 STANDARDISED = "prior standard deviations"
 PERSONS, A_YEAR = "persons", "persons per year"

@@ -241,7 +241,7 @@ class Fit:
             coords={dim: list(parts)},
         )
 
-    def save(self, path: str | Path, *, case: Case | None = None) -> None:
+    def save(self, path: str | Path, *, case: Case | tuple[Case, ...] | None = None) -> None:
         """Write the fit to one netCDF file, whole or not at all: data only, no code.
 
         The groups of :meth:`to_datatree`, which `xarray.open_datatree` and ArviZ read, beside
@@ -254,7 +254,8 @@ class Fit:
         path : path
             Such as "fit.nc"; a file that is there is replaced.
         case : Case, optional
-            Kept beside the fit: notes, licence and what was published afterwards.
+            Kept beside the fit: notes, licence and what was published afterwards; those of the
+            periods of a chain as a tuple.
         """
         if PERIOD in self.extras:
             raise SaveFailedError(
@@ -263,6 +264,7 @@ class Fit:
             )
         needs_rows(self, "save")
         account, arrays = account_record(self.model)
+        cases = case if isinstance(case, tuple) else filter(None, (case,))
         record = {
             "imps": __version__,
             "method": self.method,
@@ -272,7 +274,7 @@ class Fit:
             "notes": list(self.notes),
             "account": account,
             "case": pack(case, arrays),
-            "shipped": shipped.digest(case.name) if case and case.origin == SHIPPED else "",
+            "shipped": {c.name: shipped.digest(c.name) for c in cases if c.origin == SHIPPED},
             "own": {group: list(data.data_vars) for group, data in self.own().items()},
         }
         groups = {**groups_of(self), "account": flat(arrays)}

@@ -201,7 +201,8 @@ def _shipped(
         shipped = saved["origin"] == SHIPPED if "origin" in saved else bool(saved.get("licence"))
         if not shipped or saved["name"] not in known_cases():
             continue
-        same = record["imps"] == __version__ and record.get("shipped") == digest(saved["name"])
+        known = record.get("shipped", {}).get(saved["name"])
+        same = record["imps"] == __version__ and known == digest(saved["name"])
         case = unpack(saved["sources"], arrays) if same else find_case(saved["name"]).sources
         lines += differences(account.sources, case, "sources")
     return lines

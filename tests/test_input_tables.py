@@ -673,6 +673,47 @@ def test_areas_that_were_not_chosen_are_counted(tmp_path):
     assert figure(table, sex="male", age=0) == 2 * rows[0]["population"]
 
 
+def test_a_file_of_many_areas_is_parsed_once_however_many_are_asked_for(tmp_path, monkeypatch):
+    from imps.reading import rows as reading
+
+    parsed = []
+
+    def told(*arguments):
+        parsed.append(1)
+        return read_grid(*arguments)
+
+    read_grid = reading.read_grid
+    monkeypatch.setattr(reading, "read_grid", told)
+    codes = [f"E0600000{i}" for i in range(1, 6)]
+    path = tmp_path / "areas.csv"
+
+    def frame(more=0):
+        return pd.DataFrame([
+            {"year": 2011, "area": area, "sex": sex, "age": age, "population": 100 * i + more}
+            for i, area in enumerate(codes, 1) for sex in ("male", "female")
+            for age in ("0", "1", "2+")
+        ])  # fmt: skip
+
+    frame().to_csv(path, index=False)
+    said = {"unit": "persons", "vintage": "x"}
+
+    def asked(*areas, **more):
+        return read_table(path, "population", areas=list(areas), **said, **more)
+
+    alone = [asked(code) for code in codes]
+    assert parsed == [1]
+    for i, table in enumerate(alone, 1):
+        assert set(table.frame["population"]) == {100.0 * i}
+        assert table.log.count("ROWS_SKIPPED") == 24 and table.options.areas == (codes[i - 1],)
+    two = asked(*codes[:2])
+    assert set(two.frame["population"]) == {300.0} and parsed == [1]
+    assert not inspect_table(path, "population", {"areas": ["E06000009"], **said})[1].passed
+    assert asked(codes[0], header_row=1) and parsed == [1, 1], "other options are read anew"
+    frame(more=7).to_csv(path, index=False)
+    assert set(asked(codes[0]).frame["population"]) == {107.0}
+    assert parsed == [1, 1, 1], "a file that was written again is read again"
+
+
 def test_several_areas_are_asked_about(tmp_path):
     rows = [{"area": a, **r} for a in ("E92000001", "W92000004") for r in population()]
     log = check_between([accepted(write(tmp_path, rows), "population")])

@@ -31,29 +31,34 @@ MANY_VINTAGES = ("population", "population_totals")
 """Kinds of which base, census and roll-forward may stand in one file."""
 
 
-def check_table(draft: Draft) -> None:
-    """Run every check of one table, in the order in which they depend on each other."""
+def check_rows(draft: Draft) -> bool:
+    """Run the checks of all rows, of whatever areas; False if nothing more can be said."""
     _choose_vintage(draft)
     _choose_quarter(draft)
     sum_parts(draft)
     _check_empty(draft)
     if draft.log.failed and _keys_failed(draft):
-        return
+        return False
     _check_signs(draft)
     _check_duplicates(draft)
     if "birth" in draft.schema.kind:
         _split_births(draft)
     if draft.log.of_codes("DUPLICATE_KEY"):
-        return
+        return False
     check_survey(draft)
     use_totals_as_checks(draft)
     if draft.log.of_codes("NOT_STATED"):
-        return
+        return False
     _check_sexes(draft)
     if "age_group" in draft.frame and not draft.frame.empty:
         check_ages(draft)
     if not draft.log.of_codes("AGE_OVERLAP", "AGE_GAP", "OPEN_AGE_CHANGES"):
         _check_absent(draft)
+    return True
+
+
+def check_account_rows(draft: Draft) -> None:
+    """Run the checks of the rows of the account: those of its areas, summed."""
     _sum_areas(draft)
     _check_account(draft)
     check_series(draft)

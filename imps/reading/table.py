@@ -22,16 +22,14 @@ import numpy as np
 import pandas as pd
 
 from imps.errors import LabelError
-from imps.reading.checks import check_table
-from imps.reading.columns import read_columns
+from imps.reading.checks import check_account_rows
 from imps.reading.draft import END, FIRST, ROW, Draft
-from imps.reading.files import read_grid
 from imps.reading.findings import Collector, ImportLog
 from imps.reading.grid import number_text
-from imps.reading.header import find_columns
 from imps.reading.kinds import Schema, schema
 from imps.reading.numbers import THREE_DECIMALS
 from imps.reading.options import ReadOptions, read_options
+from imps.reading.rows import rows_of
 from imps.reading.unused import refuse_unused
 
 _ORDER: Final = (
@@ -191,12 +189,12 @@ def inspect_table(
     expected = schema(kind)
     log = Collector(name or _name(data, kind))
     declared = read_options(options, log, kind)
-    grid = read_grid(data, declared, log)
-    cells = find_columns(grid, expected, declared, log) if grid else None
-    if grid is None or cells is None:
+    read = rows_of(data, expected, declared, log)
+    if read is None:
         return None, log.log()
-    draft = read_columns(cells, expected, declared, log)
-    check_table(draft)
+    grid, cells, draft, whole = read
+    if whole:
+        check_account_rows(draft)
     if not log.failed:
         refuse_unused(grid, cells, draft)
     if log.failed:

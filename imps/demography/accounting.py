@@ -116,20 +116,14 @@ def roll_forward(
     ----------
     Preston, Heuveline and Guillot (2001), Demography, chapter 6.
     """
-    for name, part in (("deaths", deaths), ("net_migration", net_migration)):
-        _same_labels(population, part, AGE, name)
-    for name, part in (("births", births), ("deaths", deaths), ("net_migration", net_migration)):
-        _same_labels(population, part, SEX, name)
-    aged = population.shift({AGE: 1}, fill_value=0.0)
-    youngest = population[AGE] == population[AGE][0]
-    oldest = population[AGE] == population[AGE][-1]
-    return (
-        aged
-        + xr.where(oldest, population, 0.0)
-        + xr.where(youngest, births, 0.0)
-        - deaths
-        + net_migration
-    ).transpose(..., SEX, AGE)
+    year = {YEAR: [1]}
+    path = roll_forward_path(
+        population,
+        births=births.expand_dims(year),
+        deaths=deaths.expand_dims(year),
+        net_migration=net_migration.expand_dims(year),
+    )
+    return path.isel({YEAR: 1}, drop=True)
 
 
 def roll_forward_path(
@@ -155,19 +149,41 @@ def roll_forward_path(
     """
     _same_labels(births, deaths, YEAR, "deaths")
     _same_labels(births, net_migration, YEAR, "net_migration")
-    years = births[YEAR].values
-    path = [base]
-    for year in years:
-        path.append(
-            roll_forward(
-                path[-1],
-                births=births.sel({YEAR: year}, drop=True),
-                deaths=deaths.sel({YEAR: year}, drop=True),
-                net_migration=net_migration.sel({YEAR: year}, drop=True),
-            )
-        )
-    labels = xr.DataArray(np.r_[years[0] - 1, years], dims=YEAR, name=YEAR)
-    return xr.concat(path, dim=labels, join="exact").transpose(..., YEAR, SEX, AGE)
+    for name, part in (("deaths", deaths), ("net_migration", net_migration)):
+        _same_labels(base, part, AGE, name)
+    for name, part in (("births", births), ("deaths", deaths), ("net_migration", net_migration)):
+        _same_labels(base, part, SEX, name)
+    years, then = births[YEAR].values, f"{YEAR}_and_base"
+    cells = [YEAR, SEX, AGE]
+    path = xr.apply_ufunc(
+        _path,
+        base,
+        births,
+        deaths,
+        net_migration,
+        input_core_dims=[[SEX, AGE], [YEAR, SEX], cells, cells],
+        output_core_dims=[[then, SEX, AGE]],
+        join="exact",
+    )
+    return path.rename({then: YEAR}).assign_coords({YEAR: np.r_[years[0] - 1, years]})
+
+
+def _path(
+    base: np.ndarray, births: np.ndarray, deaths: np.ndarray, net_migration: np.ndarray
+) -> np.ndarray:
+    """Population (..., base and years, sex, age): the arithmetic of :func:`roll_forward`."""
+    lead = np.broadcast_shapes(base.shape[:-2], births.shape[:-2], deaths.shape[:-3],
+                               net_migration.shape[:-3])  # fmt: skip
+    path = np.empty((*lead, births.shape[-2] + 1, *base.shape[-2:]))
+    path[..., 0, :, :] = base
+    for year in range(births.shape[-2]):
+        before, now = path[..., year, :, :], path[..., year + 1, :, :]
+        now[..., 0] = births[..., year, :]
+        now[..., 1:] = before[..., :-1]
+        now[..., -1] += before[..., -1]
+        now -= deaths[..., year, :, :]
+        now += net_migration[..., year, :, :]
+    return path
 
 
 def deaths_by_cohort(deaths: np.ndarray, population: np.ndarray) -> np.ndarray:

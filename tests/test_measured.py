@@ -55,7 +55,6 @@ def test_cost_grows_no_faster_than_years_ages_and_sources():
         assert (each <= each.iloc[0]).all(), grows
     steps = cost["mirror series"].diff().dropna()
     assert (steps <= steps.iloc[0]).all()
-    assert (rows("grid")["share_at_least_quarter"] == 1.0).all()
 
 
 def test_nuts_passed_its_gate_on_every_unseen_data_set():

@@ -205,8 +205,9 @@ def _register(source: Register, account: Account) -> Observation:
 
 
 BIRTHS_AT_MID_YEARS = 0.003
-"""Relative error of the births of a mid-year interval as half of each calendar year; against
-the mid-year births of England and Wales 2002-2020 its root mean square is 0.3 per cent."""
+"""Relative error of the births of a mid-year interval as half of each calendar year, by
+judgement; against the mid-year births of England and Wales 2002-2020 the root mean square is
+0.45 per cent. What that would change: `benchmarks/results/conflicts.csv`."""
 
 
 @observe.register

@@ -45,9 +45,7 @@ AS_OF: Final = "as_of"
 KIND: Final = "kind"
 NO_PRIORS: Final = (AS_OF, KIND)
 """Settings of [priors] that are no prior: year of knowledge, and kind of country made for."""
-OWN_PRIORS: Final = (
-    "Parts and changes of your own have theirs in [[account.kinds]]: name, flow, sd."
-)
+OWN_PRIORS: Final = "Flows of your own have theirs in [[account.kinds]]: name, flow, sd."
 SETTINGS_FILE: Final = "settings.toml"
 MAX_SETTINGS_BYTES: Final = 1_000_000
 MAX_TABLES: Final = 200

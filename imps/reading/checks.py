@@ -309,6 +309,10 @@ def _sum_areas(draft: Draft) -> None:
     areas = draft.options.areas
     if "area" not in draft.frame or not areas or draft.log.failed:
         return
+    lost = [area for area in areas if area not in set(draft.frame["area"])]
+    if lost:
+        draft.add("CELLS_ABSENT.area", column="area", texts=lost, there=set(draft.frame["area"]))
+        return
     inside = draft.frame["area"].isin(areas)
     draft.find(~inside, "ROWS_SKIPPED.areas", column="area")
     chosen = draft.frame[inside]

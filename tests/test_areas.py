@@ -15,7 +15,7 @@ from imps.areas.deviations import area_model
 from imps.areas.draws import Slab, drawn
 from imps.areas.factors import LOG_FACTORS, factors, log_densities
 from imps.areas.figures import Areas
-from imps.areas.fit import errors_of, fit_areas
+from imps.areas.fit import fit_areas
 from imps.areas.grid import Density
 from imps.areas.message import CELLS, Nation, evidence, message
 from imps.areas.nation import national_draws
@@ -191,13 +191,53 @@ def test_draws_have_the_moments_of_the_conditioning(areas_model, local):
     zero = dataclasses.replace(nation, covariance=1e-6 * np.eye(3 * n))
     _, mean, covariance = conditioned(areas_model, scales, zero, u)
     draws = 3000
-    slab = Slab(0, np.zeros(draws, dtype=int), np.tile(nation.mean[: 2 * n], (draws, 1)))
-    found = drawn(areas_model, point, 5, slab)[0][1]
+    national = np.zeros((draws, 5, n))
+    national[:, 1:3] = nation.mean[: 2 * n].reshape(2, n)
+    slab = Slab(0, np.zeros(draws, dtype=int), national)
+    found = drawn(areas_model, point, 5, None, slab).deviation[1]
     at = slice(3 * n + 5 * n, 3 * n + 10 * n)
     sd = np.sqrt(np.diag(covariance)[at])
     z = (found.reshape(5 * n, draws).mean(axis=1) - mean[at]) / sd * np.sqrt(draws)
     assert np.abs(z).max() < 4.5
     assert np.abs(found.reshape(5 * n, draws).std(axis=1) / sd - 1).max() < 0.07
+
+
+def test_areas_that_may_move_the_nation_are_a_conditioning(areas_model, local):
+    """Moments of the moved national errors and patterns, and no person lost among the homes."""
+    n, draws, rng = areas_model.n_cells, 4000, np.random.default_rng(3)
+    point = dataclasses.replace(local.points, messages=(), pattern=local.points.pattern[:, :1])
+    f = np.kron(rng.standard_normal((5, 12)), np.eye(n)) * 3e4
+    f = f - np.tile(f.reshape(5, n, -1).mean(axis=0), (5, 1))  # homes sum to a known gap
+    national = (f @ rng.standard_normal((f.shape[1], draws))).T.reshape(draws, 5, n)
+    slab = Slab(0, np.zeros(draws, dtype=int), national)
+    covariance = f @ f.T
+    found = drawn(areas_model, point, 5, covariance, slab)
+    before = Nation(
+        np.zeros(3 * n), sl.block_diag(covariance[n : 3 * n, n : 3 * n], np.zeros((n, n)))
+    )
+    said = message(areas_model, areas_model.scales(point.local[0]))
+    prior = before.with_patterns(areas_model, areas_model.pattern_scales(point.pattern[0, 0]))
+    after = before.given(said, prior)
+    s = found.pattern.copy()
+    s[:, :2] += found.national[:, 1:3]
+    s, sd = s.reshape(draws, -1), np.sqrt(np.diag(after.covariance))
+    assert np.abs((s.mean(axis=0) - after.mean) / sd).max() < 4.5 / np.sqrt(draws)
+    assert np.abs(s.std(axis=0) / sd - 1).max() < 0.07
+    assert np.abs(found.national.sum(axis=1) - national.sum(axis=1)).max() < 1e-4
+    assert np.abs(found.national - national).std() > 1e3
+
+
+def test_areas_may_move_the_nation_if_asked(local, fitted, made):
+    told = []
+    moved = fit_areas(fitted, made, seed=4, draws=40, lower_ages=AGES, move_nation=True,
+                      say=told.append)  # fmt: skip
+    assert sum("conflict z" in line for line in told) == 2
+    total = sum(moved.contributions(code) for code in moved.codes)
+    home = moved.national.transpose(1, 2, 0)
+    for source, j in zip((0, 1, 2, 4, 5), range(5), strict=True):
+        assert np.abs(total[source] - home[j]).max() < PERSONS
+    assert np.abs(moved.national - local.national).max() > 1
+    np.testing.assert_array_equal(moved.conflict(), local.conflict())
 
 
 def test_contrasts_shares_and_net_moves_sum_to_nothing_or_to_one(compared):
@@ -313,7 +353,7 @@ def test_the_table_has_a_row_for_each_area_and_source(local):
 
 def test_the_conflict_is_that_of_letting_areas_speak_of_the_nation(local):
     found = local.conflict().set_index("source")
-    nation, model = errors_of(local.national), local.model
+    nation, model = local.before, local.model
     scales = local.scales.to_numpy().mean(axis=0)
     _, mean, _covariance = conditioned(model, scales[:-3], nation, scales[-3:])
     n = model.n_cells

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.areas.fit import AreaFit, errors_of
+from imps.areas.fit import AreaFit
 from imps.areas.message import CELLS, message
 from imps.areas.priors import BASE, CENSUS, INTERNAL, N_PATTERNS, REMAINDER, SOURCES
 from imps.intervals import ends, level
@@ -175,7 +175,7 @@ def departures(fit: AreaFit) -> pd.DataFrame:
 
 
 def conflict(fit: AreaFit) -> pd.DataFrame:
-    """What the areas would say of the nation, if they were let: they are not ("cut").
+    """What the areas say of the nation: it is not moved by them unless `move_nation` was asked.
 
     Returns
     -------
@@ -189,7 +189,7 @@ def conflict(fit: AreaFit) -> pd.DataFrame:
     scales = fit.scales.to_numpy().mean(axis=0)
     with one_thread():
         said = message(model, scales[:-N_PATTERNS])
-    nation = errors_of(fit.national)
+    nation = fit.before
     whole = nation.with_patterns(model, scales[-N_PATTERNS:])
     moved = nation.covariance @ np.linalg.inv(np.eye(len(whole)) + said.precision @ whole)
     mean = nation.mean + moved @ (said.linear - said.precision @ nation.mean)

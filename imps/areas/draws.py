@@ -39,8 +39,8 @@ class Slab:
     ----------
     point : int
     pattern_point : ndarray (draw) of int
-    national : ndarray (draw, 2 cell), persons
-        Errors of immigration and emigration in the draws of the nation.
+    national : ndarray (draw, home, cell), persons
+        Draws of the nation.
     """
 
     point: int
@@ -56,7 +56,7 @@ def counts(weight: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def shared_out(weight: np.ndarray, national: np.ndarray, rng: np.random.Generator) -> list[Slab]:
-    """National errors (draw, 2 cell) shared out to weighted points, 20 draws or more to each."""
+    """National draws (draw, home, cell) shared out to weighted points, 20 draws or more to each."""
     draws, copies = len(national), max(len(national) // LEAST_OF_SLAB, 1)
     taken = counts(weight.sum(axis=1), copies, rng)
     ends = np.round(np.r_[0, np.cumsum(taken)] * draws / copies).astype(int)
@@ -69,34 +69,91 @@ def shared_out(weight: np.ndarray, national: np.ndarray, rng: np.random.Generato
     return slabs
 
 
-def drawn(model: AreaModel, points: Points, seed: int, slab: Slab) -> tuple[np.ndarray, np.ndarray]:
-    """Deviations (area, source, cell, draw) and patterns (draw, 3, cell) of one slab."""
+@dataclass(frozen=True)
+class Drawn:
+    """Draws of one slab.
+
+    Attributes
+    ----------
+    deviation : ndarray (area, source, cell, draw), persons
+    pattern : ndarray (draw, 3, cell)
+    national : ndarray (draw, home, cell), persons
+        As they were given, or moved by the areas where they may be.
+    """
+
+    deviation: np.ndarray
+    pattern: np.ndarray
+    national: np.ndarray
+
+
+def drawn(
+    model: AreaModel, points: Points, seed: int, moved: np.ndarray | None, slab: Slab
+) -> Drawn:
+    """Deviations, patterns and national errors of one slab.
+
+    `moved` is the covariance of the national draws (home x cell, home x cell) if areas may
+    move them.
+    """
     with one_thread():
         scales = model.scales(points.local[slab.point])
         kept = points.messages[slab.point] if points.messages else None
         said = message(model, scales) if kept is None else kept
         u = np.stack([model.pattern_scales(x) for x in points.pattern[slab.point]])
-        errors, patterns = _national(model, said, u, seed, slab)
-        return _deviations(model, scales, said, errors, seed, slab.point), patterns
+        rng = np.random.default_rng(stream(seed, f"patterns, point {slab.point}"))
+        n, taken = model.n_cells, len(slab.national)
+        national, pattern = slab.national.reshape(taken, -1).T.copy(), np.empty((3 * n, taken))
+        for j in np.unique(slab.pattern_point):
+            at = np.flatnonzero(slab.pattern_point == j)
+            f = sl.block_diag(*(s * x for s, x in zip(u[j], model.patterns, strict=True)))
+            if moved is None:
+                pattern[:, at] = _patterns(f, said, _flows(national[:, at], n), rng)
+            else:
+                found = _moved(f, said, national[:, at], moved, rng)
+                pattern[:, at], national[:, at] = found
+        errors = _flows(national, n) + pattern
+        return Drawn(
+            _deviations(model, scales, said, errors, seed, slab.point),
+            pattern.T.reshape(taken, N_PATTERNS, n),
+            national.T.reshape(slab.national.shape),
+        )
 
 
-def _national(
-    model: AreaModel, said: Message, u: np.ndarray, seed: int, slab: Slab
+def _flows(national: np.ndarray, n: int) -> np.ndarray:
+    """Errors of both flows, and none of the net moves, (3 cell, draw)."""
+    return np.concatenate([national[n : 3 * n], np.zeros((n, national.shape[1]))])
+
+
+def _patterns(f: np.ndarray, said: Message, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """U = F z given V and the areas, (3 cell, draw)."""
+    root = np.linalg.cholesky(np.eye(f.shape[1]) + f.T @ said.precision @ f)
+    pull = f.T @ (said.linear[:, None] - said.precision @ v)
+    noise = rng.standard_normal(pull.shape)
+    z = sl.cho_solve((root, True), pull)
+    return f @ (z + sl.solve_triangular(root, noise, lower=True, trans="T"))
+
+
+def _moved(
+    f: np.ndarray,
+    said: Message,
+    national: np.ndarray,
+    covariance: np.ndarray,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """S = V + U (3 cell, draw), and U (draw, 3, cell), drawn given V and the areas."""
-    n, taken = model.n_cells, slab.national.shape[0]
-    v = np.concatenate([slab.national, np.zeros((taken, n))], axis=1).T
-    rng = np.random.default_rng(stream(seed, f"patterns, point {slab.point}"))
-    out = np.empty((N_PATTERNS * n, taken))
-    for j in np.unique(slab.pattern_point):
-        at = np.flatnonzero(slab.pattern_point == j)
-        f = sl.block_diag(*(s * shape for s, shape in zip(u[j], model.patterns, strict=True)))
-        root = np.linalg.cholesky(np.eye(f.shape[1]) + f.T @ said.precision @ f)
-        pull = f.T @ (said.linear[:, None] - said.precision @ v[:, at])
-        noise = rng.standard_normal((f.shape[1], at.size))
-        z = sl.cho_solve((root, True), pull)
-        out[:, at] = f @ (z + sl.solve_triangular(root, noise, lower=True, trans="T"))
-    return v + out, out.T.reshape(taken, N_PATTERNS, n)
+    """U and all national errors given the areas (Matheron), the latter taken as Gaussian.
+
+    With C the prior covariance of S = V + U and e = b - Lambda S - Normal(0, Lambda) at a prior
+    draw, w = (I + Lambda C)^-1 e, each x moves by Cov(x, S) w.
+    """
+    n = said.linear.size // N_PATTERNS
+    u = f @ rng.standard_normal((f.shape[1], national.shape[1]))
+    flows = slice(n, 3 * n)
+    c = f @ f.T
+    c[: 2 * n, : 2 * n] += covariance[flows, flows]
+    values, vectors = np.linalg.eigh(said.precision)
+    noise = vectors * np.sqrt(np.maximum(values, 0)) @ rng.standard_normal(u.shape)
+    e = said.linear[:, None] - said.precision @ (_flows(national, n) + u) - noise
+    w = np.linalg.solve(np.eye(len(c)) + said.precision @ c, e)
+    return u + f @ (f.T @ w), national + covariance[:, flows] @ w[: 2 * n]
 
 
 def _deviations(

@@ -21,7 +21,7 @@ from imps.areas.message import Nation
 from imps.areas.nation import national_draws, prior_covariances
 from imps.areas.priors import FACTOR, N_PATTERNS, SOURCES, area_priors
 from imps.areas.sizes import LOWER_AGES, Contrasts, contrasts
-from imps.areas.store import Slabs, fill, fingerprint
+from imps.areas.store import NATIONAL, PATTERN, Slabs, fill, fingerprint
 from imps.errors import SettingError
 from imps.posterior.fit import LOG, Fit, needs_fit
 from imps.posterior.random_streams import stream, stream_seed
@@ -53,6 +53,8 @@ class AreaFit:
         One row a draw, one column a scale.
     prior : ndarray (home, cell, cell)
         Prior covariance of the national errors.
+    before : Nation
+        National errors as they were before any area was seen.
     area_of_nation, period : str
     verdict : Verdict
         Of the national fit.
@@ -67,6 +69,7 @@ class AreaFit:
     pattern: np.ndarray
     scales: pd.DataFrame
     prior: np.ndarray
+    before: Nation
     area_of_nation: str
     period: str
     verdict: Verdict
@@ -174,6 +177,7 @@ def fit_areas(
     priors: Mapping[str, tuple[float, float]] | None = None,
     lower_ages: tuple[int, ...] = LOWER_AGES,
     scales_of: AreaFit | None = None,
+    move_nation: bool = False,
     client: Any = None,
     keep: str | os.PathLike[str] | None = None,
     say: Callable[[str], None] | None = None,
@@ -198,6 +202,10 @@ def fit_areas(
     scales_of : AreaFit, optional
         Fit of the same areas in other, coarser age groups: its scales are taken as they are,
         which the prior allows, because it does not depend on how ages are cut. For single years.
+    move_nation : bool
+        Whether areas may move the errors of the nation. By default they may not: that national
+        errors lie over areas as published flows do is assumed, and may be wrong. How far they
+        are moved, and whether that contradicts the nation, is said.
     client : optional
         A dask client, or any :class:`concurrent.futures.Executor`: points and slabs are spread.
     keep : path, optional
@@ -228,7 +236,7 @@ def fit_areas(
         )
     taken = None if scales_of is None else replace(scales_of.points, messages=())
     return joint(nation, areas, compared, model, seed=seed, draws=draws, taken=taken,
-                 client=client, keep=keep, say=say)  # fmt: skip
+                 move_nation=move_nation, client=client, keep=keep, say=say)  # fmt: skip
 
 
 def joint(
@@ -240,6 +248,7 @@ def joint(
     seed: int,
     draws: int,
     taken: Points | None = None,
+    move_nation: bool = False,
     client: Any = None,
     keep: str | os.PathLike[str] | None = None,
     say: Callable[[str], None] | None = None,
@@ -258,7 +267,7 @@ def joint(
     before = errors_of(every)
     tell(f"{len(areas)} areas, {model.n_cells} cells each")
     held = () if taken is None else (taken.local, taken.pattern, taken.weight, taken.factor)
-    own = fingerprint(model, every, seed, draws, *held)
+    own = fingerprint(model, every, seed, draws, move_nation, *held)
     slabs = Slabs(None if keep is None else Path(keep), own)
     found = taken
     if found is None:
@@ -266,20 +275,21 @@ def joint(
     model = replace(model, factor=found.factor)
     rng = np.random.default_rng(stream(seed, "draws of areas"))
     picked = rng.permutation(len(latents))[:draws]
-    national = every[picked]
-    wanted = shared_out(found.weight, national[:, 1:3].reshape(draws, -1), rng)
-    fill(slabs, model, found, seed, wanted, client, tell)
+    wanted = shared_out(found.weight, every[picked], rng)
+    moved = np.cov(every.reshape(len(every), -1).T) if move_nation else None
+    fill(slabs, model, found, seed, moved, wanted, client, tell)
     order = [slab.point for slab in wanted]
     sources = nation.model.sources
-    return AreaFit(
+    made = AreaFit(
         areas=areas,
         contrasts=compared,
         model=model,
         points=found,
-        national=national,
-        pattern=slabs.pattern(order),
+        national=slabs.by_draw(order, NATIONAL),
+        pattern=slabs.by_draw(order, PATTERN),
         scales=_scales(model, found, wanted),
         prior=prior_covariances(nation.model, compared.cells),
+        before=before,
         area_of_nation=sources.area,
         period=sources.period,
         verdict=check(nation).verdict,
@@ -287,6 +297,18 @@ def joint(
         slabs=slabs,
         slab_points=tuple(order),
     )
+    if move_nation:
+        for line in _conflict_lines(made):
+            tell(line)
+    return made
+
+
+def _conflict_lines(fit: AreaFit) -> list[str]:
+    return [
+        f"the nation's {row.source}: {row.mean:+,.0f} persons before, "
+        f"{row.mean_with_areas:+,.0f} with the areas, conflict z {row.z:+.1f}"
+        for row in fit.conflict().itertuples()
+    ]
 
 
 def errors_of(national: np.ndarray) -> Nation:

@@ -8,23 +8,29 @@ reader takes one area of every slab without loading the others.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
 import numpy as np
 import xarray as xr
 
 from imps.areas.deviations import AreaModel
-from imps.areas.draws import Slab, drawn
+from imps.areas.draws import Drawn, Slab, drawn
 from imps.areas.grid import Points
 from imps.errors import RunChangedError
 from imps.posterior.storage import write_whole
 from imps.posterior.workers import spread
 
 FINGERPRINT = "fingerprint.txt"
-DEVIATION, PATTERN = "deviation", "pattern"
-DIMS = {DEVIATION: ("area", "source", "cell", "draw"), PATTERN: ("draw", "pattern", "cell")}
+DEVIATION, PATTERN, NATIONAL = "deviation", "pattern", "national"
+DIMS = {
+    DEVIATION: ("area", "source", "cell", "draw"),
+    PATTERN: ("draw", "pattern", "cell"),
+    NATIONAL: ("draw", "home", "cell"),
+}
 
 
 def fingerprint(model: AreaModel, *others: Any) -> str:
@@ -76,13 +82,12 @@ class Slabs:
         """Whether a slab is there."""
         return point in self._held if self.folder is None else self.path(point).exists()
 
-    def add(self, point: int, deviation: np.ndarray, pattern: np.ndarray) -> None:
+    def add(self, point: int, made: Drawn) -> None:
         """Keep a slab."""
-        arrays = {DEVIATION: deviation, PATTERN: pattern}
         if self.folder is None:
-            self._held[point] = arrays
+            self._held[point] = vars(made)
         else:
-            _write(self.path(point), arrays)
+            _write(self.path(point), made)
 
     def open(self, point: int) -> xr.Dataset:
         """A slab as a Dataset, on disk until a value is asked for."""
@@ -107,14 +112,21 @@ class Slabs:
         sums = [self._values(p, DEVIATION, every).sum(axis=2) for p in points]
         return np.concatenate(sums, axis=-1)
 
-    def pattern(self, points: Sequence[int]) -> np.ndarray:
-        """Patterns in all draws, (draw, pattern, cell)."""
-        return np.concatenate([self._values(p, PATTERN, slice(None)) for p in points])
+    def by_draw(self, points: Sequence[int], name: str) -> np.ndarray:
+        """Patterns, or errors of the nation, in all draws, (draw, ..., cell)."""
+        return np.concatenate([self._values(p, name, slice(None)) for p in points])
 
 
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    data = xr.Dataset({name: (DIMS[name], x) for name, x in arrays.items()})
-    write_whole(path, data.to_netcdf(engine="h5netcdf"))
+def _write(path: Path, made: Drawn) -> None:
+    """By h5netcdf itself: xarray would ask the scheduler of a dask worker for a lock, and hang."""
+    content = io.BytesIO()
+    with h5netcdf.File(content, "w") as file:
+        for name, x in vars(made).items():
+            for dim, size in zip(DIMS[name], x.shape, strict=True):
+                if dim not in file.dimensions:
+                    file.dimensions[dim] = size
+            file.create_variable(name, DIMS[name], data=x)
+    write_whole(path, content.getbuffer())
 
 
 def fill(
@@ -122,6 +134,7 @@ def fill(
     model: AreaModel,
     points: Points,
     seed: int,
+    moved: np.ndarray | None,
     wanted: list[Slab],
     client: Any,
     tell: Callable[[str], None],
@@ -132,20 +145,25 @@ def fill(
         tell(f"{len(wanted) - len(missing)} of {len(wanted)} slabs were finished before")
     folder = None if client is None or slabs.folder is None else slabs.folder
     for done, (i, found) in enumerate(
-        spread(client, _made, missing, model, points, seed, folder), start=1
+        spread(client, _made, missing, model, points, seed, moved, folder), start=1
     ):
         if found is not None:
-            slabs.add(missing[i].point, *found)
+            slabs.add(missing[i].point, found)
         if done % 10 == 0 or done == len(missing):
             tell(f"{done} of {len(missing)} slabs of draws")
 
 
 def _made(
-    model: AreaModel, points: Points, seed: int, folder: Path | None, slab: Slab
-) -> tuple[np.ndarray, np.ndarray] | None:
+    model: AreaModel,
+    points: Points,
+    seed: int,
+    moved: np.ndarray | None,
+    folder: Path | None,
+    slab: Slab,
+) -> Drawn | None:
     """A slab, or None where a worker wrote it to the folder itself."""
-    deviation, pattern = drawn(model, points, seed, slab)
+    made = drawn(model, points, seed, moved, slab)
     if folder is None:
-        return deviation, pattern
-    _write(folder / f"slab-{slab.point:04d}.nc", {DEVIATION: deviation, PATTERN: pattern})
+        return made
+    _write(folder / f"slab-{slab.point:04d}.nc", made)
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -68,8 +70,9 @@ def funnel_data(fit: AreaFit) -> pd.DataFrame:
     c = fit.contrasts
     population, gap = c.census.sum(axis=1), c.gap.sum(axis=1)
     scales = fit.scales.to_numpy().mean(axis=0)
+    model = replace(fit.model, factor=np.ones(len(fit)))
     variance = [
-        fit.model.covariances(r, scales)[[0, 4]].sum()
+        model.covariances(r, scales)[[0, 4]].sum()
         + scales[fit.scales.columns.get_loc("area_cells")] ** 2 * fit.model.noise[r].sum()
         for r in range(len(fit))
     ]

@@ -34,13 +34,14 @@ def spread[Task, Result](
         Of a module, so that another process finds it.
     tasks : sequence
     shared : objects
-        Sent to the workers of dask once, and not with each task.
+        Sent to every worker of dask once, and not with each task: one that dies takes no
+        other's work with it.
     """
     if client is None:
         yield from ((i, function(*shared, task)) for i, task in enumerate(tasks))
         return
     if hasattr(client, "get_executor"):
-        shared = tuple(client.scatter(list(shared), hash=False))
+        shared = tuple(client.scatter(list(shared), hash=False, broadcast=True))
         client = client.get_executor()
     futures = {client.submit(function, *shared, task): i for i, task in enumerate(tasks)}
     for future in as_completed(futures):

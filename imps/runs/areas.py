@@ -33,6 +33,7 @@ def run_areas(
     areas: Sequence[str] = (),
     draws: int = DRAWS,
     lower_ages: tuple[int, ...] = LOWER_AGES,
+    move_nation: bool = False,
     workers: int = 1,
     keep: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -51,6 +52,8 @@ def run_areas(
         First ages of the groups by which areas are told apart.
     areas : sequence of str
         Codes or names of areas that get a page of their own.
+    move_nation : bool
+        Whether areas may move the errors of the nation; its conflict is said.
     workers : int
         Processes that share the work; the draws do not depend on it.
     keep : path, optional
@@ -77,12 +80,12 @@ def run_areas(
         found.place(area)
     with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as client:
         made = fit_areas(nation, found, seed=seed, draws=draws, lower_ages=lower_ages,
-                         client=client, keep=keep, say=say)  # fmt: skip
+                         move_nation=move_nation, client=client, keep=keep, say=say)  # fmt: skip
     target.mkdir(parents=True, exist_ok=True)
     areas_table(made).to_csv(target / "areas.csv")
     write_area_reports(made, target, areas)
     record = {"imps": __version__, "case": str(case), "seed": seed, "draws": draws,
-              "areas": len(made), "effective": made.points.effective,
+              "areas": len(made), "effective": made.points.effective, "nation moved": move_nation,
               "scales": made.scales.mean().to_dict(), "notes": list(found.notes)}  # fmt: skip
     (target / MANIFEST).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     say(f"written: {', '.join(WRITTEN)} in {target}")

@@ -48,6 +48,9 @@ def areas(
     ages: Annotated[
         str, typer.Option(help="First ages of the groups, such as 0,15,30; 23 groups unless told.")
     ] = "",
+    move_nation: Annotated[
+        bool, typer.Option("--move-nation", help="Areas may move the errors of the nation.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
     keep: Annotated[
         Path | None, typer.Option(help="Folder of finished draws; the same command goes on there.")
@@ -61,6 +64,7 @@ def areas(
 
         cut = _ages(ages) if ages else LOWER_AGES
         made = run_areas(case, out=out, seed=seed, areas=area or (), draws=draws, workers=workers,
+                         move_nation=move_nation,
                          lower_ages=cut, keep=keep, force=force, say=teller(quiet))  # fmt: skip
     if not quiet:
         typer.echo(repr(made))

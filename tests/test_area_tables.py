@@ -40,6 +40,28 @@ def test_long_tables_are_the_same(tables, model):
     assert one.figures.equals(other.figures)
 
 
+def test_flows_that_do_not_add_up_to_the_nation_are_said_by_year(tables, model):
+    population, components, codes = tables
+    total = model.sources.total_migration
+    made = components.copy()
+    for flow, column in (("immigration", "international_in"), ("emigration", "international_out")):
+        national = made["year"].map(total.sel(flow=flow).to_series())
+        share = made[column] / made.groupby("year")[column].transform("sum")
+        moved = share * national
+        sign = 1 if flow == "immigration" else -1
+        made["other"] += sign * (made[column] - moved)
+        made[column] = moved
+    right = imps.areas_from_tables(population, made, codes, nation=model)
+    assert not any("add up" in note for note in right.notes)
+    one = made.index[(made["year"] == 1996) & (made["code"] == "X02")][0]
+    made.loc[one, ["international_in", "other"]] += [5000.0, -5000.0]
+    wrong = imps.areas_from_tables(population, made, codes, nation=model)
+    assert [n for n in wrong.notes if "add up" in n] == [
+        "Immigration of areas does not add up to the nation's (1996 +5,000, areas minus nation): "
+        "only the areas' shares of it are taken. Give the nation's vintage."
+    ]
+
+
 def test_an_old_code_is_added_to_the_area_that_took_it_over(tables, model):
     population, components, codes = tables
     merged = codes.assign(code=codes["code"].replace("X01", "X00"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,9 @@ import pandas as pd
 import xarray as xr
 
 from imps.account.linear import LinearModel
-from imps.areas.figures import AREA, COMPONENTS, Areas
+from imps.areas.figures import AREA, COMPONENTS, INTERNATIONAL, Areas
 from imps.areas.rules import CENSUS_BASED, ROLLED, Given, stocks_by_rule
-from imps.names import AGE, SEX, SEXES, YEAR
+from imps.names import AGE, FLOW, SEX, SEXES, YEAR
 from imps.reading.findings import Collector
 
 type Table = pd.DataFrame | str | os.PathLike[str]
@@ -98,6 +98,7 @@ def areas_from_tables(
         "region": (AREA, [book.region[c] for c in book.areas]),
     }  # fmt: skip
     arrays = {name: ((AREA, SEX, AGE), values) for name, values in figures.items()}
+    notes += _flows_beside_nation(yearly, nation)
     return Areas(xr.Dataset({**arrays, **flows}, coords=labels), tuple(notes))
 
 
@@ -285,7 +286,7 @@ def _moves(table: Read, book: Book, found: Collector) -> pd.DataFrame | None:
 
 
 def _against_nation(given: Given, nation: LinearModel, found: Collector) -> None:
-    """Stocks and flows of areas add up to those of the nation, year by year."""
+    """Stocks of areas add up to those of the nation, year by year."""
     sources = nation.sources
     compared: dict[str, dict[int, tuple[float, float]]] = {
         "base": {sources.first_year: (given.components["population_start"].sum(),
@@ -305,3 +306,25 @@ def _against_nation(given: Given, nation: LinearModel, found: Collector) -> None
         if off:
             said = [f"{year} {difference:+,.0f}" for year, difference in off.items()]
             found.add("AREAS_NATION", file="areas", found=f"the {name}", differences=said)
+
+
+def _flows_beside_nation(yearly: Mapping[str, np.ndarray], nation: LinearModel) -> list[str]:
+    """International flows that do not add up to the nation's: only shares of them are taken."""
+    out: list[str] = []
+    total = nation.sources.total_migration
+    if total is None:
+        return out
+    known = nation.sources.years[: -1 if yearly["last_repeated"][0] else None]
+    for flow, column in INTERNATIONAL.items():
+        whole = total.sel({FLOW: flow, YEAR: known}).values
+        off = yearly[column].sum(axis=0)[: known.size] - whole
+        wrong = np.abs(off) > NATION_TOLERANCE * whole
+        if wrong.any():
+            said = ", ".join(
+                f"{y} {x:+,.0f}" for y, x in zip(known[wrong], off[wrong], strict=True)
+            )
+            out.append(
+                f"{flow.capitalize()} of areas does not add up to the nation's ({said}, areas "
+                "minus nation): only the areas' shares of it are taken. Give the nation's vintage."
+            )
+    return out

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import xarray as xr
 
 from imps.errors import LabelError
+from imps.names import EMIGRATION, IMMIGRATION
 
 AREA = "area"
 STOCKS = ("base", "rolled_forward", "census")
@@ -19,6 +20,8 @@ COMPONENTS = (
     "international_out",
     "other",
 )
+
+INTERNATIONAL = {IMMIGRATION: "international_in", EMIGRATION: "international_out"}
 
 
 @dataclass(frozen=True)

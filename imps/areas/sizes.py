@@ -19,7 +19,7 @@ import numpy as np
 from imps.account.carried import flows_as_laid_out
 from imps.account.gap import rolled_forward_cells
 from imps.account.linear import LinearModel
-from imps.areas.figures import Areas
+from imps.areas.figures import INTERNATIONAL, Areas
 from imps.areas.priors import BASE, CENSUS, INTERNAL
 from imps.demography.accounting import along_cohorts, carry
 from imps.errors import LabelError
@@ -191,7 +191,7 @@ def flow_sizes(areas: Areas, nation: LinearModel) -> dict[str, np.ndarray]:
     relative = local / np.maximum(local.sum(axis=0), 1e-300)
     out = {}
     laid = flows_as_laid_out(nation.sources)
-    for flow, column in ((IMMIGRATION, "international_in"), (EMIGRATION, "international_out")):
+    for flow, column in INTERNATIONAL.items():
         totals = np.maximum(figures[column].values, 0.0)
         national = np.maximum(laid[flow], 1e-6)
         share = totals / totals.sum(axis=0) * national.sum(axis=(0, 1))

@@ -18,13 +18,13 @@ from imps.project.check import check_project
 from imps.project.sections import Account
 from imps.project.settings import inspect_settings
 from imps.reading.findings import REJECT, WARN, ImportLog
-from imps.reading.plausibility import limit, median_of_others, root_deviance
+from imps.reading.plausibility import limit, median_of_others, root_deviance, unlikely_years
 from imps.reading.table import Table, inspect_table
 from imps.shipped import cases
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from faulty_files import FAULTS, NEVER_SILENT
-from right_files import SHIPPED, Project, clean_project, shipped_project
+from right_files import SHIPPED, Project, clean_project, register_project, shipped_project
 
 PEOPLE = 2.7e6
 EXPECTED = {
@@ -288,6 +288,8 @@ FURTHER = {
     "flows exchanged throughout": {"BALANCE_UNLIKELY"},
     "emigration repeats immigration in a year": {"YEARS_IDENTICAL"},
     "one sex copied to the other in a year": {"YEARS_IDENTICAL"},
+    "year rounded to thousands": {"YEAR_UNLIKELY"},
+    "twenty rows shifted by one": {"CELL_UNLIKELY"},
 }
 
 
@@ -296,3 +298,54 @@ def test_further_kinds_are_named(kind, told):
     rng = np.random.default_rng(2)
     faulty = next(filter(None, (FAULTS[kind](simulated(), rng) for _ in range(50))))
     assert doubted(told(faulty)) & FURTHER[kind]
+
+
+def exchanged(frame):
+    return frame.assign(flow=frame["flow"].map({"in": "out", "out": "in"}))
+
+
+def lagged(frame):
+    """Arrivals under the year before."""
+    arrivals = frame["flow"] == "in"
+    figures = frame.loc[arrivals, "count"].to_numpy().reshape(frame["year"].nunique(), -1)
+    moved = frame["count"].copy()
+    moved[arrivals] = np.roll(figures, -1, axis=0).ravel()
+    return frame.assign(count=moved)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [(exchanged, "directions are exchanged"), (lagged, "immigration, its years fit one year")],
+)
+def test_registered_migration_has_to_lead_from_stock_to_stock(edit, words, tmp_path):
+    project = register_project()
+    name = "data/migration.csv"
+    path = project.with_table(name, edit(project.table(name))).write(tmp_path)
+    found = check_project(path).log.of("YEAR_REARRANGED")
+    assert any(words in f.problem and "by the cohorts" in f.problem for f in found), found
+
+
+def test_two_populations_exchanged_are_told_by_their_cohorts(told):
+    project = shipped_project("uk_1991_2001")
+    frame = project.table("population.csv")
+    series = frame[frame["vintage"] == "final series, June 2021"]
+    years = sorted(series["year"].unique())[-2:]
+    one, two = (series.index[series["year"] == y] for y in years)
+    figures = [series.loc[at, "population"].to_numpy() for at in (two, one)]
+    frame.loc[[*one, *two], "population"] = np.concatenate(figures)
+    log = told(project.with_table("population.csv", frame))
+    assert f"{years[0]} and {years[1]}" in str(log.of("YEAR_REARRANGED"))
+
+
+def test_a_year_without_a_row_inside_a_roll_forward_is_told(told):
+    project = simulated()
+    frame = project.table("population_totals.csv")
+    log = told(project.with_table("population_totals.csv", frame[frame["year"] != "2006"]))
+    assert "2006" in log.of("CELLS_MISSING")[0].problem
+
+
+def test_few_people_are_no_outlier_by_their_logarithm():
+    rng = np.random.default_rng(2)
+    none = np.zeros((8, 400))
+    drawn = unlikely_years(rng.poisson(9.0, none.shape).astype(float), 0.05, none)
+    assert (drawn > 5).mean() < 0.0005

@@ -58,7 +58,7 @@ def check_units(tables: Sequence[Table], log: Collector) -> None:
         if odd.any() and table.options.jumps != "accepted":
             what = {"births": "births", "deaths": "deaths"}.get(table.kind, "migrants")
             log.add(
-                "UNIT_NEEDED.beside",
+                "UNIT_NEEDED.beside" if (rate[odd] < low).all() else "UNIT_NEEDED.many",
                 file=table.name,
                 column=table.value,
                 total=int(odd.sum()),
@@ -175,6 +175,8 @@ def check_rounding(tables: Sequence[Table], log: Collector) -> None:
     if len({unit for _, unit in known}) < 2:
         return
     table, unit = max(known, key=lambda pair: pair[1])
+    if (table.options.rounding or 0) >= unit:
+        return  # confirmed
     log.add("ROUNDING_DETECTED", file=table.name, column=table.value, unit=unit, half=unit / 2)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from imps.names import AGE, AGE_GROUP, EMIGRATION, FLOW, IMMIGRATION, SEX
+from imps.names import AGE, AGE_GROUP, EMIGRATION, FLOW, IMMIGRATION, SEX, YEAR
 from imps.project.doubts import YEAR_LIMIT
 from imps.reading.findings import Collector
 from imps.reading.plausibility import (
@@ -83,6 +83,10 @@ def _components(sources: Sources) -> dict[str, np.ndarray]:
     for part in sources.administrative if total is not None else ():
         moved = part.sign * (1 if part.flow == IMMIGRATION else -1)
         found[part.name] = moved * sources.at_mid_years(part.count).values
+    for change in sources.known_changes:
+        found[change.name] = change.count.reindex({YEAR: sources.years}, fill_value=0.0).values
+    if len(sources.known_changes) > 1:
+        found["known changes"] = sources.known_change.values
     return {name: np.asarray(v, float) for name, v in found.items()}
 
 

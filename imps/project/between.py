@@ -390,14 +390,15 @@ def _check_ages(tables: Sequence[Table], _: Account, log: Collector) -> None:
                 top=top,
             )
         else:
-            low = min(age, top) if age is not None else top
+            finer, coarser_one = (stocks[0], table) if age is not None and age < top else (
+                table, stocks[0])  # fmt: skip
             log.add(
                 "OPEN_AGE_CHANGES.tables",
-                file=table.name,
+                file=finer.name,
                 column="age",
-                texts=[f"{age}+"],
-                here=age,
-                other=stocks[0].name,
-                there=top,
-                low=low,
+                texts=[f"{finer.open_age}+"],
+                here=finer.open_age,
+                other=coarser_one.name,
+                there=coarser_one.open_age,
+                low=coarser_one.open_age,
             )

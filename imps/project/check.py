@@ -369,6 +369,8 @@ def _check_coverage_of(table: Table, prior: Mapping[str, Any], people: Any, log:
                 lower=prior["lower"],
                 upper=prior["upper"],
                 cells=cells,
+                mean=(share := float(bad["count"].sum() / bad["population"].sum())),
+                sd=max(0.02, abs(share - (prior["lower"] + prior["upper"]) / 2)),
             )
         return
     ratio = frame.groupby("year")[["count", "population"]].sum()

@@ -90,12 +90,15 @@ class Events:
     births: dict[int, np.ndarray]
     deaths: dict[int, np.ndarray]
 
-    def survivors(self, stock: StockCells, year: int) -> np.ndarray | None:
+    def survivors(
+        self, stock: StockCells, year: int, people: np.ndarray | None = None
+    ) -> np.ndarray | None:
         """What registered deaths leave of a stock, with births, by a later mid-year (sex, age).
 
-        Migration is left out. None where a year of events is not given.
+        Of other people at its date if they are given. Migration is left out. None where a year
+        of events is not given.
         """
-        people = stock.values
+        people = stock.values if people is None else people
         for y in range(stock.year + 1, year + 1):
             if y not in self.births or y not in self.deaths or self.deaths[y].shape != people.shape:
                 return None

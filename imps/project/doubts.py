@@ -10,31 +10,22 @@ from typing import Final
 
 import numpy as np
 
-from imps.names import FLOWS, SEXES
+from imps.names import SEXES
 from imps.project.cohorts import (
-    OLDER,
     events_of,
-    neighbours,
     predictions,
     stocks_in_order,
 )
 from imps.project.sections import Account
 from imps.reading.plausibility import (
     Cells,
-    along_cohorts,
-    beside,
     cells_of,
     doubt,
-    exchanged_pairs,
     identical_years,
     limit,
-    rearranged,
-    root_deviance,
     unlikely_cells,
     unlikely_years,
-    usual_deviance,
 )
-from imps.reading.rearrangements import ARRANGEMENTS
 from imps.reading.survey_checks import SURVEYS
 from imps.reading.table import Table, of_kinds
 
@@ -58,9 +49,6 @@ USUAL_IN_COHORTS: Final = 0.02
 YEAR_LIMIT: Final = 5.0
 """Deviations from which the total of a year is doubted: few years tell little of their spread."""
 
-REARRANGED: Final = 30.0
-"""Units of deviance by which other places for the figures of a year have to fit better."""
-
 LEAST_IDENTICAL: Final = 40
 """Figures of two years whose equality is refused: chance does not make so many equal."""
 
@@ -68,8 +56,11 @@ COPIED: Final = 0.005
 """Probability of equality by chance below which two years are taken for copies."""
 
 
-BAND: Final = 5
+BANDS: Final = (4, 10, 20)
 """Single ages that are compared together with those of other years."""
+
+ROUNDED: Final = 1e-4
+"""Probability by chance below which the figures of a year are taken for rounded."""
 
 LEAST_RUNNING: Final = 6
 """Years from which a series can be told from its running totals."""
@@ -104,7 +95,7 @@ class Doubt:
 # Cells and years of one table
 
 
-def _series(tables: Sequence[Table], *but: str) -> Iterator[Cells]:
+def series_of(tables: Sequence[Table], *but: str) -> Iterator[Cells]:
     for table in tables:
         if table.kind in USUAL_CHANGES and table.kind not in but:
             yield from cells_of(table)
@@ -112,7 +103,7 @@ def _series(tables: Sequence[Table], *but: str) -> Iterator[Cells]:
 
 def cell_doubts(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
     """Each figure against the years, ages, sex and cohort beside it."""
-    for cells in _series(tables, "population", "population_totals"):
+    for cells in series_of(tables, "population", "population_totals"):
         if cells.values[0].size > 1 and len(cells.years) > 1 and "net" not in cells.series:
             score, expected = unlikely_cells(
                 cells, USUAL_CHANGES[cells.table.kind], _people_a_contact(cells)
@@ -144,14 +135,16 @@ def _worst(
 
 def year_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """The total of each year against the other years."""
-    for cells in _series(tables):
+    for cells in series_of(tables):
         if len(cells.years) < 4 or np.diff(cells.years).max() > 1 or "net" in cells.series:
             continue
         error = np.zeros(len(cells.years))
         errors = _beside_column(cells, "standard_error")
         if errors is not None:
             error = np.sqrt(np.nansum(errors.values**2, axis=(1, 2))) / (cells.totals + 0.5)
-        score = unlikely_years(cells.totals, USUAL_CHANGES[cells.table.kind], error)
+        score = unlikely_years(
+            cells.totals[:, None], USUAL_CHANGES[cells.table.kind], error[:, None]
+        )[:, 0]
         for t in np.flatnonzero(score > YEAR_LIMIT):
             near = [
                 f"{cells.years[i]}: {cells.totals[i]:,.0f}"
@@ -166,28 +159,74 @@ def year_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
 
 
 def band_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Five ages together of each year and sex against the other years."""
-    for cells in _series(tables, "population_totals"):
+    """Neighbouring ages together, of one sex or both, of each year against the other years."""
+    for cells in series_of(tables, "population_totals"):
         if len(cells.years) < 4 or np.diff(cells.years).max() > 1 or not cells.single_ages:
             continue
-        none = np.zeros(len(cells.years))
-        for s in range(len(cells.sexes)):
-            for a in range(0, len(cells.ages), BAND):
-                sums = cells.values[:, s, a : a + BAND].sum(axis=1)
-                score = unlikely_years(sums, USUAL_CHANGES[cells.table.kind], none)
-                for t in map(int, np.flatnonzero(score > YEAR_LIMIT + 1)):
-                    near = [f"{sums[i]:,.0f}" for i in (t - 1, t + 1) if 0 <= i < len(sums)]
-                    last = cells.ages[min(a + BAND, len(cells.ages)) - 1]
-                    yield Doubt(
-                        "CELL_UNLIKELY", cells.table, cells.table.value, f"{sums[t]:,.0f}",
-                        f"{cells.words(t, s, a)} to {last}: {sums[t]:,.0f} beside "
-                        f"{' and '.join(near)} in the years beside it", score[t],
-                    )  # fmt: skip
+        bands, sums = _bands(cells)
+        score = unlikely_years(sums, USUAL_CHANGES[cells.table.kind], np.zeros(sums.shape))
+        bound = max(YEAR_LIMIT, limit(score.size))
+        for t in np.flatnonzero((score > bound).any(axis=1)):
+            k = int(score[t].argmax())
+            (sex, first, last), total = bands[k], sums[:, k]
+            near = [f"{total[i]:,.0f}" for i in (t - 1, t + 1) if 0 <= i < len(total)]
+            yield Doubt(
+                "CELL_UNLIKELY", cells.table, cells.table.value, f"{total[t]:,.0f}",
+                " ".join(w for w in (str(cells.years[t]), cells.series, sex, first) if w)
+                + f" to {last}: {total[t]:,.0f} beside {' and '.join(near)} in the years beside it",
+                score[t, k],
+            )  # fmt: skip
+
+
+def _bands(cells: Cells) -> tuple[list[tuple[str, str, str]], np.ndarray]:
+    """Sexes, first and last ages of overlapping bands, and their sums (year, band), persons."""
+    values, sexes = cells.values, list(cells.sexes)
+    if cells.sexes == SEXES:
+        values = np.concatenate([values, values.sum(axis=1, keepdims=True)], axis=1)
+        sexes.append("persons")
+    running = np.concatenate([np.zeros((*values.shape[:2], 1)), values.cumsum(axis=2)], axis=2)
+    n = values.shape[2]
+    names, sums = [], []
+    for size in BANDS:
+        for low in range(0, n - size // 2, size // 2):
+            high = min(low + size, n)
+            names += [(sex, cells.ages[low], cells.ages[high - 1]) for sex in sexes]
+            sums.append(running[..., high] - running[..., low])
+    together = np.concatenate(sums, axis=1)
+    known = np.isfinite(together).all(axis=0)
+    return [name for name, k in zip(names, known, strict=True) if k], together[:, known]
+
+
+def rounded_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Years whose figures are all whole thousands, or the like, where those of others are not."""
+    for cells in series_of(tables):
+        flat = cells.values.reshape(len(cells.years), -1)
+        units = np.array([_unit(figures) for figures in flat])
+        for t in np.flatnonzero(units > 1):
+            others = np.delete(units, t)
+            usual = np.median(others) if others.size else np.inf
+            figures = int((flat[t] > 0).sum())
+            if len(others) < 2 or (usual / units[t]) ** figures * len(units) > ROUNDED:
+                continue
+            yield Doubt(
+                "YEAR_UNLIKELY.rounded", cells.table, cells.table.value, f"{units[t]:,.0f}",
+                f"{cells.years[t]} {cells.series}".strip()
+                + f": {figures} multiples of {units[t]:,.0f} beside multiples of {usual:,.0f}",
+                units[t] / usual,
+            )  # fmt: skip
+
+
+def _unit(figures: np.ndarray) -> float:
+    """The largest power of ten, up to a million, of which all figures are multiples."""
+    known = figures[np.isfinite(figures) & (figures != 0)]
+    if not known.size:
+        return 1.0
+    return next((u for u in 10.0 ** np.arange(6, 0, -1) if not (known % u).any()), 1.0)
 
 
 def running_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """Series that grow as sums since their first year do: from one year's figure, by as much."""
-    for cells in _series(tables, "population", "population_totals", "stocks", "flow_schedule"):
+    for cells in series_of(tables, "population", "population_totals", "stocks", "flow_schedule"):
         totals = cells.totals
         if len(totals) < LEAST_RUNNING or np.isnan(totals).any() or "net" in cells.series:
             continue
@@ -202,9 +241,11 @@ def running_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
 
 
 def lost_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Years without a row inside a survey, whose cells then leave the likelihood."""
-    for table in of_kinds(tables, *SURVEYS):
+    """Years without a row inside a survey or a roll-forward: nothing is known of them."""
+    for table in of_kinds(tables, *SURVEYS, "population_totals"):
         for cells in cells_of(table):
+            if table.kind not in SURVEYS and len(cells.years) < 4:
+                continue  # stocks of a few dates
             span = range(int(cells.years[0]), int(cells.years[-1]) + 1)
             for year in sorted(set(span) - {int(y) for y in cells.years}):
                 yield Doubt("CELLS_MISSING.years", table, "year", str(year),
@@ -229,7 +270,7 @@ def _people_a_contact(cells: Cells) -> float:
 def copied_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """Two years with the same figures."""
     for table in tables:
-        series = list(_series([table]))
+        series = list(series_of([table]))
         for cells in series:
             for first, t, size, chance in identical_years(cells.values):
                 if chance <= COPIED:
@@ -251,11 +292,14 @@ def _sexes_copied(cells: Cells) -> Iterator[Doubt]:
     """Years in which females repeat males; a whole table of them is told on reading it."""
     equal = (cells.values[:, 0] == cells.values[:, 1]).all(axis=1)
     for t in np.flatnonzero(equal) if not equal.all() else ():
-        males = cells.values[t, 0][:, None]
-        pair = np.stack([males, males, males + 1])
-        for _first, _t, size, chance in identical_years(pair):
-            if chance * len(cells.years) <= COPIED:
-                yield _copy(cells, int(t), "males for females", size)
+        males = cells.values[t, 0]
+        others = np.delete(cells.values, t, axis=0).sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = others[0] / others.sum(axis=0)
+        apart = (2 * np.where(np.isfinite(share), share, 0.5) - 1) ** 2 * males
+        chance = float(np.exp(-0.5 * np.log(np.maximum(4 * np.pi * males, 1.0)) - apart).prod())
+        if chance * len(cells.years) <= COPIED:
+            yield _copy(cells, int(t), "males for females", males.size)
 
 
 def _copy(cells: Cells, t: int, source: str, size: int) -> Doubt:
@@ -266,124 +310,3 @@ def _copy(cells: Cells, t: int, source: str, size: int) -> Doubt:
         "YEARS_IDENTICAL" if refused else "YEARS_IDENTICAL.few", cells.table, "year",
         str(cells.years[t]), f"{year} repeats {source} in {size} figures",
     )  # fmt: skip
-
-
-# Figures in the wrong places
-
-
-def rearranged_years(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
-    """Sexes exchanged or ages moved in one year, by what the other years and cohorts say."""
-    for cells in _series(tables, "population", "stocks", "born_before"):
-        if len(cells.years) < 3 or cells.sexes != SEXES or len(cells.ages) < 3:
-            continue
-        expected = beside(cells.values, 0, ends=True)
-        usual = usual_deviance(cells.values, expected)
-        for t in range(len(cells.years)):
-            for what, move in ARRANGEMENTS.items():
-                if what.startswith("ages") and not cells.single_ages:
-                    continue
-                gain = rearranged(cells.values[t], expected[t], move(cells.values[t]),
-                                  float(usual[t]))  # fmt: skip
-                if gain > REARRANGED:
-                    yield _moved(cells, t, what, gain)
-    stocks = stocks_in_order(tables)
-    events = events_of(tables, account)
-    for stock in stocks:
-        before, _after = neighbours(stocks, stock)
-        left = None if before is None else events.survivors(before, stock.year)
-        if before is None or left is None:
-            continue
-        old = slice(OLDER, None)
-        for what, move in ARRANGEMENTS.items():
-            gain = rearranged(stock.values[:, old], left[:, old], move(stock.values)[:, old], 1.5)
-            if gain > REARRANGED:
-                yield _moved(stock.cells, stock.at, f"{what}, here or in {before.year}", gain)
-
-
-def _moved(cells: Cells, t: int, what: str, gain: float) -> Doubt:
-    year = int(cells.years[t])
-    return Doubt(
-        "YEAR_REARRANGED", cells.table, cells.table.value, str(year),
-        f"{year} {cells.series}".strip() + f": {what}", gain,
-    )  # fmt: skip
-
-
-def exchanged_cells(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Figures of two neighbouring ages that fit far better exchanged."""
-    for cells in _series(tables, "population", "population_totals"):
-        if not cells.single_ages or len(cells.years) < 3:
-            continue
-        values = cells.values
-        said = [beside(values, 0, ends=True), along_cohorts(values, 1), along_cohorts(values, -1)]
-        gain = exchanged_pairs(values, said, USUAL_CHANGES[cells.table.kind] / 2)
-        for t, s, a in zip(*np.nonzero(gain > REARRANGED), strict=True):
-            one, two = values[t, s, a : a + 2]
-            yield Doubt(
-                "YEAR_REARRANGED", cells.table, cells.table.value, f"{one:,.0f}",
-                f"{cells.words(t, s, a)} and {cells.ages[a + 1]}: {one:,.0f} and {two:,.0f} "
-                "are exchanged", gain[t, s, a],
-            )  # fmt: skip
-
-
-def exchanged_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Two neighbouring years that fit far better exchanged, by the cohorts of other years."""
-    for cells in _series(tables, "population", "population_totals", "stocks"):
-        if not cells.single_ages or len(cells.years) < 6:
-            continue
-        whole = cells.values
-        for t in range(len(whole) - 1):
-            near = slice(max(t - 2, 0), t + 4)
-            here = whole[near]
-            at = np.arange(len(here))
-            k = t - near.start
-            at[[k, k + 1]] = k + 1, k
-            before, after = (_off_cohorts(v) for v in (here, here[at]))
-            gain = (before - after) * here[0].size / max(after, 1.5)
-            if gain > 2 * REARRANGED:
-                yield Doubt(
-                    "YEAR_REARRANGED", cells.table, cells.table.value, str(cells.years[t]),
-                    f"{cells.years[t]} and {cells.years[t + 1]} {cells.series}".strip()
-                    + " are exchanged", gain,
-                )  # fmt: skip
-
-
-def _off_cohorts(values: np.ndarray) -> float:
-    """Deviance per figure of years (year, sex, age) from what the year before says."""
-    return float(np.nanmean(root_deviance(values, along_cohorts(values, 1)) ** 2))
-
-
-def exchanged_flows(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Immigration and emigration exchanged in one year."""
-    for table in of_kinds(tables, *SURVEYS, "flow_schedule", "total_migration"):
-        columns = [c for c in (table.value, "contacts") if c in table.frame]
-        pairs: list[list[np.ndarray]] = []
-        years = None
-        for column in columns:
-            by_flow = {c.labels.get("flow", ""): c for c in cells_of(table, column)}
-            if not set(FLOWS) <= set(by_flow):
-                continue
-            both = [by_flow[f] for f in FLOWS]
-            if not np.array_equal(both[0].years, both[1].years) or both[0].ages != both[1].ages:
-                continue
-            years = both[0].years
-            pairs.append([c.values.reshape(len(years), -1) for c in both])
-        if years is None or len(years) < 3:
-            continue
-        yield from _exchanged(table, years, pairs)
-
-
-def _exchanged(table: Table, years: np.ndarray, pairs: list[list[np.ndarray]]) -> Iterator[Doubt]:
-    """Years in which figures, contacts or both fit the other direction better."""
-    gains = np.zeros(len(years))
-    for one, two in pairs:
-        here, there = np.hstack([one, two]), np.hstack([two, one])
-        expected = beside(here, 0, ends=True)
-        usual = usual_deviance(here, expected)
-        for t in range(len(years)):
-            gains[t] += rearranged(here[t], expected[t], there[t],
-                                   float(usual[t]))  # fmt: skip
-    for k in np.flatnonzero(gains > REARRANGED / 2):
-        yield Doubt(
-            "YEAR_REARRANGED", table, table.value, str(years[k]),
-            f"{years[k]}: immigration and emigration are exchanged", gains[k],
-        )  # fmt: skip

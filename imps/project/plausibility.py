@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from imps.project import contradictions, doubts, survey_doubts
+from imps.project import contradictions, doubts, misplaced, survey_doubts
 from imps.project.doubts import Doubt
 from imps.project.sections import Account
 from imps.reading.findings import Collector
@@ -43,11 +43,14 @@ CHECKS: Final[tuple[Check, ...]] = (
     doubts.cell_doubts,
     doubts.year_doubts,
     doubts.band_doubts,
+    doubts.rounded_years,
     doubts.copied_years,
-    doubts.rearranged_years,
-    doubts.exchanged_flows,
-    doubts.exchanged_cells,
-    doubts.exchanged_years,
+    misplaced.rearranged_years,
+    misplaced.exchanged_flows,
+    misplaced.exchanged_cells,
+    misplaced.exchanged_years,
+    misplaced.exchanged_stocks,
+    misplaced.misplaced_streams,
     doubts.lost_years,
     doubts.running_totals,
     contradictions.schedules,

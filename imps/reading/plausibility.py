@@ -42,6 +42,9 @@ YOUNG: Final = 8
 MANY_YEARS: Final = 40
 """Steps from year to year among which two do not move the median."""
 
+EACH: Final = 3.0
+"""Deviations from each prediction by itself from which all are taken together."""
+
 LEAST_AGES: Final = 15
 """Ages from which a table counts as one of single ages: fewer say little of each other."""
 
@@ -226,38 +229,67 @@ def doubt(
     predictions: list[np.ndarray],
     *,
     by_age: bool,
-    usual: float,
+    usual: Any,
     dispersion: float = 1.0,
+    beside_all: tuple[np.ndarray, ...] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Deviations from the prediction that contradicts each figure least, and that prediction.
+    """Deviations by which all neighbours of a figure contradict it, and what they say together.
+
+    That of the prediction which contradicts it least or, where each contradicts it by `EACH`,
+    of their geometric mean, which varies less by chance; nothing where predictions lie on both
+    sides of the figure.
 
     Parameters
     ----------
     values : array (year, sex, age), persons
     predictions : list of arrays of the same shape
         NaN where nothing is predicted. A figure that fewer than one predicts is not judged.
-    usual : float
+    usual : float or array (age)
         Relative change, one standard deviation, that is at least expected beside the chance
         variation of a count and of the mean of two others.
     dispersion : float
         Variance of a figure per person of it: 1 of a count, more of an estimate.
+    beside_all : tuple of arrays of the same shape
+        Further predictions, which enter the mean alone.
     """
-    scores = np.full((len(predictions), *values.shape), np.nan)
-    said = np.stack([np.where(np.isfinite(p), p, np.nan) for p in predictions])
-    for k, expected in enumerate(said):
-        residual = root_deviance(values, expected)
-        least = np.sqrt(1.5 * dispersion + usual**2 * np.maximum(expected, 0))
-        scores[k] = residual / np.maximum(spread(residual, by_age), least)
-    known = ~np.isnan(scores)
-    size = np.where(known, np.abs(scores), np.inf)
-    best = size.argmin(axis=0)
-    score = np.take_along_axis(size, best[None], 0)[0]
+    said = np.stack([np.where(np.isfinite(p), p, np.nan) for p in (*predictions, *beside_all)])
+    known = ~np.isnan(said)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.where(known, np.log(np.maximum(said, 0) + 0.25), 0.0).sum(axis=0)
+        meant = np.exp(logs / known.sum(axis=0)) - 0.25
+    noise = np.where(known.sum(axis=0) > 1, 1.2, 1.5)
+    together = _deviations(values, meant, noise * dispersion, by_age, usual)
+    single = np.stack([
+        _deviations(values, p, 1.5 * dispersion, by_age, usual) for p in said[: len(predictions)]
+    ])  # fmt: skip
+    size = np.where(np.isnan(single), np.inf, np.abs(single)).min(axis=0)
     # Neighbours that contradict each other do not agree on what the figure should be.
-    signs = np.where(known, np.sign(scores), np.nan)
-    with np.errstate(invalid="ignore"):
-        agreed = np.abs(np.nansum(signs, axis=0)) == known.sum(axis=0)
-    meant = np.take_along_axis(said, best[None], 0)[0]
-    return np.where(known.any(axis=0) & agreed, score, 0.0), meant
+    signs = np.where(known, np.sign(values - said), 0)
+    agreed = np.abs(signs.sum(axis=0)) == known.sum(axis=0)
+    judged = agreed & np.isfinite(size)
+    together = np.where(size > EACH, np.nan_to_num(np.abs(together)), 0.0)
+    return np.where(judged, np.maximum(size, together), 0.0), meant
+
+
+def _deviations(
+    values: np.ndarray, expected: np.ndarray, noise: Any, by_age: bool, usual: Any
+) -> np.ndarray:
+    """Root deviances in their robust spread, which chance and usual change bound from below."""
+    residual = root_deviance(values, expected)
+    least = np.sqrt(noise + usual**2 * np.maximum(expected, 0))
+    return np.asarray(residual / np.maximum(spread(residual, by_age), least))
+
+
+def of_other_years(values: np.ndarray) -> np.ndarray:
+    """Mean of the other years of each cell, at the level of the year's neighbouring ages."""
+    total = np.nansum(values, axis=0)
+    others = (total - np.nan_to_num(values)) / max(len(values) - 1, 1)
+    half = SMOOTHED // 2
+    around = [np.lib.stride_tricks.sliding_window_view(
+        np.pad(np.nan_to_num(x), ((0, 0), (0, 0), (half, half))), SMOOTHED, axis=2
+    ).sum(axis=3) - np.nan_to_num(x) for x in (values, others)]  # fmt: skip
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(others * around[0] / around[1])
 
 
 # Checks of one series
@@ -269,18 +301,26 @@ def unlikely_cells(
     """Each figure against the years and, with single ages, the ages and the cohort beside it."""
     values = cells.values
     predictions = [beside(values, 0, ends=True)]
+    levels: tuple[np.ndarray, ...] = ()
+    least: Any = usual
     if cells.single_ages:
+        # so many cells tell their own spread, but where windows of ages end at the open group
+        least = np.full(values.shape[2], usual / 2)
+        least[-SMOOTHED:] = usual
         by_age = beside(values, 2, ends=False)
         by_age[..., -2:] = np.nan  # the open group is no neighbour
         cohorts = [along_cohorts(values, 1), along_cohorts(values, -1)]
         predictions += [by_age, *cohorts]
+        levels = (of_other_years(values),)
+        levels[0][..., -1] = np.nan
         if cells.table.kind == "deaths":  # mortality falls too steeply there from age to age
-            for said in predictions[1:]:
+            least[:YOUNG] = usual
+            for said in (*predictions[1:], *levels):
                 said[..., :YOUNG] = np.nan
             others = (values.sum(axis=0) - values) / max(len(values) - 1, 1)
             by_age[..., :YOUNG] = others[..., :YOUNG]
-    return doubt(values, predictions, by_age=cells.single_ages, usual=usual,
-                 dispersion=dispersion)  # fmt: skip
+    return doubt(values, predictions, by_age=cells.single_ages, usual=least,
+                 dispersion=dispersion, beside_all=levels)  # fmt: skip
 
 
 def unlikely_years(totals: np.ndarray, least: float, error: np.ndarray) -> np.ndarray:
@@ -288,32 +328,45 @@ def unlikely_years(totals: np.ndarray, least: float, error: np.ndarray) -> np.nd
 
     Parameters
     ----------
-    totals : array (year), persons
+    totals : array (year, series), persons
     least : float
         Relative change from year to year that no one wonders at.
-    error : array (year)
+    error : array (year, series)
         Relative standard errors of the totals.
+
+    Returns
+    -------
+    array (year, series)
+        0 where a total is unknown, or where the two disagree.
     """
     logs = np.log(totals + 0.5)
-    steps = np.abs(np.diff(logs))
-    whole = np.nanmedian(steps) if np.isfinite(steps).any() else 0.0
-    apart = logs - median_of_others(logs)
-    out = np.zeros(len(logs))
-    for t in np.flatnonzero(np.isfinite(apart)):
-        if 0 < t < len(logs) - 1:
-            near = (logs[t - 1] + logs[t + 1]) / 2
-        else:
-            near = logs[1 if t == 0 else -2]
-        beside_it = logs[t] - near
-        if not np.isfinite(beside_it) or np.sign(beside_it) != np.sign(apart[t]):
-            continue
+    steps = np.abs(np.diff(logs, axis=0))
+    whole = _medians(steps)
+    apart = logs - np.apply_along_axis(median_of_others, 0, logs)
+    near = np.concatenate([logs[1:2], (logs[:-2] + logs[2:]) / 2, logs[-2:-1]])
+    beside_it = logs - near
+    out = np.zeros(logs.shape)
+    for t in range(len(logs)):
         usual = whole
         if len(steps) <= MANY_YEARS:  # the steps to and from a year say nothing of the others
-            clean = np.delete(steps, [i for i in (t - 1, t) if 0 <= i < len(steps)])
-            usual = float(np.nanmedian(clean)) if np.isfinite(clean).any() else 0.0
-        noise = np.hypot(error[t], np.exp(-near / 2))
-        scale = np.sqrt(max(least, 0.9 * ROBUST * usual) ** 2 + 1.5 * noise**2)
-        out[t] = min(abs(beside_it), abs(apart[t])) / scale
+            usual = _medians(np.delete(steps, [i for i in (t - 1, t) if 0 <= i < len(steps)], 0))
+        noise = np.hypot(error[t], np.exp(-near[t] / 2))
+        scale = np.sqrt(np.maximum(least**2 + 1.5 * noise**2, (0.9 * ROBUST * usual) ** 2))
+        out[t] = np.minimum(np.abs(beside_it[t]), np.abs(apart[t])) / scale
+        # few people, or none, are less odd than their logarithm
+        expected = np.exp(near[t])
+        variance = 1.5 * (1 + error[t] ** 2 * expected) + least**2 * expected
+        counted = np.abs(root_deviance(totals[t], expected)) / np.sqrt(variance)
+        out[t] = np.minimum(out[t], counted)
+    alike = np.sign(beside_it) == np.sign(apart)
+    return np.where(alike & np.isfinite(out), out, 0.0)
+
+
+def _medians(steps: np.ndarray) -> np.ndarray:
+    """Medians of the known steps of each series; 0 where none is known."""
+    known = np.isfinite(steps).any(axis=0) if len(steps) else np.zeros(steps.shape[1:], bool)
+    out = np.zeros(steps.shape[1:])
+    out[known] = np.nanmedian(steps[:, known], axis=0)
     return out
 
 
@@ -339,73 +392,6 @@ def unlike_others(left: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.n
     apart = left - usual
     scale = np.array([ROBUST * np.median(np.abs(np.delete(apart, t))) for t in years])
     return usual, np.abs(apart) / np.maximum(scale, least)
-
-
-def usual_deviance(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Deviance per figure of the other years, for each year: their median; infinite if none."""
-    flat = root_deviance(values, expected).reshape(len(values), -1) ** 2
-    known = np.isfinite(flat).any(axis=1)
-    each = np.full(len(flat), np.nan)
-    each[known] = np.nanmean(flat[known], axis=1)
-    found = median_of_others(each)
-    # of a year that is not known itself, the median of all
-    whole = np.median(each[known]) if known.any() else np.inf
-    return np.where(np.isnan(found), np.where(known & (known.sum() == 1), np.inf, whole), found)
-
-
-def rearranged(values: np.ndarray, expected: np.ndarray, other: np.ndarray, usual: float) -> float:
-    """How much better other places for the figures of a year fit what the other years say.
-
-    Parameters
-    ----------
-    values, expected, other : arrays of one shape
-        Figures, what is expected of them, and the figures in other places.
-    usual : float
-        Deviance per figure of the other years.
-
-    Returns
-    -------
-    float
-        Reduction of the deviance, in units of the dispersion that then remains.
-    """
-    known = ~np.isnan(values + expected + other)
-    if known.sum() < 2:
-        return 0.0
-    scaled = expected * (values[known].sum() / max(expected[known].sum(), 1e-9))
-    before = float((root_deviance(values, scaled)[known] ** 2).sum())
-    after = float((root_deviance(other, scaled)[known] ** 2).sum())
-    return (before - after) / max(after / known.sum(), usual, 1.5)
-
-
-def exchanged_pairs(values: np.ndarray, predictions: list[np.ndarray], usual: float) -> np.ndarray:
-    """How much better each figure and that of the next age fit if they are exchanged.
-
-    Parameters
-    ----------
-    values : array (year, sex, age), persons
-    predictions : list of arrays of the same shape
-    usual : float
-        Relative change, one standard deviation, expected beside the variation of counts.
-
-    Returns
-    -------
-    array (year, sex, age - 1)
-        Fall of the squared deviation of the step from age to age, in its variance, by the
-        prediction that says least; 0 where nothing is predicted.
-    """
-    logs = np.log(values + 0.25)
-    step = np.diff(logs, axis=2)
-    noise = 1.5 / (values[..., 1:] + 0.25) + 1.5 / (values[..., :-1] + 0.25) + 2 * usual**2
-    gains = np.full((len(predictions), *step.shape), np.nan)
-    for k, said in enumerate(predictions):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            meant = np.diff(np.log(np.where(said > 0, said, np.nan)), axis=2)
-        apart = step - meant
-        variance = np.maximum(noise, spread(apart, by_age=True) ** 2)
-        gains[k] = (apart**2 - (step + meant) ** 2) / variance
-    with np.errstate(invalid="ignore"):
-        return np.where(np.isnan(gains).all(axis=0), 0.0, np.nanmin(np.where(
-            np.isnan(gains), np.inf, gains), axis=0))  # fmt: skip
 
 
 def identical_years(values: np.ndarray) -> Iterator[tuple[int, int, int, float]]:

@@ -9,6 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from imps.reading.plausibility import median_of_others, root_deviance, spread
+
 ARRANGEMENTS: Final = {
     "the sexes are exchanged": lambda v: v[::-1],
     "ages are a year too high": lambda v: np.roll(v, -1, axis=1),
@@ -39,3 +41,73 @@ def orders(
 def _exchanged(t: int, values: np.ndarray) -> np.ndarray:
     """A year and the next one exchanged."""
     return np.concatenate([values[:t], values[t : t + 2][::-1], values[t + 2 :]])
+
+
+# How much better figures fit in other places
+
+
+def usual_deviance(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Deviance per figure of the other years, for each year: their median; infinite if none."""
+    flat = root_deviance(values, expected).reshape(len(values), -1) ** 2
+    known = np.isfinite(flat).any(axis=1)
+    each = np.full(len(flat), np.nan)
+    each[known] = np.nanmean(flat[known], axis=1)
+    found = median_of_others(each)
+    # of a year that is not known itself, the median of all
+    whole = np.median(each[known]) if known.any() else np.inf
+    return np.where(np.isnan(found), np.where(known & (known.sum() == 1), np.inf, whole), found)
+
+
+def rearranged(values: np.ndarray, expected: np.ndarray, other: np.ndarray, usual: float) -> float:
+    """How much better other places for the figures of a year fit what the other years say.
+
+    Parameters
+    ----------
+    values, expected, other : arrays of one shape
+        Figures, what is expected of them, and the figures in other places.
+    usual : float
+        Deviance per figure of the other years.
+
+    Returns
+    -------
+    float
+        Reduction of the deviance, in units of the dispersion that then remains.
+    """
+    known = ~np.isnan(values + expected + other)
+    if known.sum() < 2:
+        return 0.0
+    scaled = expected * (values[known].sum() / max(expected[known].sum(), 1e-9))
+    before = float((root_deviance(values, scaled)[known] ** 2).sum())
+    after = float((root_deviance(other, scaled)[known] ** 2).sum())
+    return (before - after) / max(after / known.sum(), usual, 1.5)
+
+
+def exchanged_pairs(values: np.ndarray, predictions: list[np.ndarray], usual: float) -> np.ndarray:
+    """How much better each figure and that of the next age fit if they are exchanged.
+
+    Parameters
+    ----------
+    values : array (year, sex, age), persons
+    predictions : list of arrays of the same shape
+    usual : float
+        Relative change, one standard deviation, expected beside the variation of counts.
+
+    Returns
+    -------
+    array (year, sex, age - 1)
+        Fall of the squared deviation of the step from age to age, in its variance, by the
+        prediction that says least; 0 where nothing is predicted.
+    """
+    logs = np.log(values + 0.25)
+    step = np.diff(logs, axis=2)
+    noise = 1.5 / (values[..., 1:] + 0.25) + 1.5 / (values[..., :-1] + 0.25) + 2 * usual**2
+    gains = np.full((len(predictions), *step.shape), np.nan)
+    for k, said in enumerate(predictions):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            meant = np.diff(np.log(np.where(said > 0, said, np.nan)), axis=2)
+        apart = step - meant
+        variance = np.maximum(noise, spread(apart, by_age=True) ** 2)
+        gains[k] = (apart**2 - (step + meant) ** 2) / variance
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isnan(gains).all(axis=0), 0.0, np.nanmin(np.where(
+            np.isnan(gains), np.inf, gains), axis=0))  # fmt: skip

@@ -1,0 +1,271 @@
+"""Doubts about figures in the wrong places: sexes, ages, years and directions exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from imps.demography.accounting import carry
+from imps.names import FLOWS, SEXES
+from imps.project.cohorts import OLDER, events_of, neighbours, stocks_in_order
+from imps.project.doubts import USUAL_CHANGES, Doubt, series_of
+from imps.project.sections import Account
+from imps.reading.plausibility import (
+    Cells,
+    along_cohorts,
+    beside,
+    cells_of,
+    limit,
+    root_deviance,
+)
+from imps.reading.rearrangements import (
+    ARRANGEMENTS,
+    exchanged_pairs,
+    orders,
+    rearranged,
+    usual_deviance,
+)
+from imps.reading.survey_checks import SURVEYS
+from imps.reading.table import Table, of_kinds
+
+REARRANGED: Final = 30.0
+"""Units of deviance by which other places for the figures of a year have to fit better."""
+
+YEARS_REARRANGED: Final = 3 * REARRANGED
+"""The same of two years whose figures deviate together, as they do where rates change."""
+
+
+def rearranged_years(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
+    """Sexes exchanged or ages moved in one year, by what the other years and cohorts say."""
+    for cells in series_of(tables, "population", "stocks", "born_before"):
+        if len(cells.years) < 3 or cells.sexes != SEXES or len(cells.ages) < 3:
+            continue
+        expected = beside(cells.values, 0, ends=True)
+        usual = usual_deviance(cells.values, expected)
+        for t in range(len(cells.years)):
+            for what, move in ARRANGEMENTS.items():
+                if what.startswith("ages") and not cells.single_ages:
+                    continue
+                gain = rearranged(cells.values[t], expected[t], move(cells.values[t]),
+                                  float(usual[t]))  # fmt: skip
+                if gain > REARRANGED:
+                    yield _moved(cells, t, what, gain)
+    stocks = stocks_in_order(tables)
+    events = events_of(tables, account)
+    for stock in stocks:
+        before, _after = neighbours(stocks, stock)
+        left = None if before is None else events.survivors(before, stock.year)
+        if before is None or left is None:
+            continue
+        old = slice(OLDER, None)
+        for what, move in ARRANGEMENTS.items():
+            gain = rearranged(stock.values[:, old], left[:, old], move(stock.values)[:, old], 1.5)
+            if gain > REARRANGED:
+                yield _moved(stock.cells, stock.at, f"{what}, here or in {before.year}", gain)
+
+
+def _moved(cells: Cells, t: int, what: str, gain: float) -> Doubt:
+    year = int(cells.years[t])
+    return Doubt(
+        "YEAR_REARRANGED", cells.table, cells.table.value, str(year),
+        f"{year} {cells.series}".strip() + f": {what}", gain,
+    )  # fmt: skip
+
+
+def exchanged_cells(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Figures of two neighbouring ages that fit far better exchanged."""
+    for cells in series_of(tables, "population", "population_totals"):
+        if not cells.single_ages or len(cells.years) < 3:
+            continue
+        values = cells.values
+        said = [beside(values, 0, ends=True), along_cohorts(values, 1), along_cohorts(values, -1)]
+        gain = exchanged_pairs(values, said, USUAL_CHANGES[cells.table.kind] / 2)
+        # by the normal limit a gain above z squared has the probability of a deviation above z
+        for t, s, a in zip(*np.nonzero(gain > limit(gain.size) ** 2), strict=True):
+            one, two = values[t, s, a : a + 2]
+            yield Doubt(
+                "YEAR_REARRANGED", cells.table, cells.table.value, f"{one:,.0f}",
+                f"{cells.words(t, s, a)} and {cells.ages[a + 1]}: {one:,.0f} and {two:,.0f} "
+                "are exchanged", gain[t, s, a],
+            )  # fmt: skip
+
+
+def exchanged_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Two neighbouring years that fit far better exchanged, by the cohorts of other years."""
+    for cells in series_of(tables, "population", "population_totals", "stocks"):
+        if not cells.single_ages or len(cells.years) < 6:
+            continue
+        whole = cells.values
+        for t in range(len(whole) - 1):
+            near = slice(max(t - 2, 0), t + 4)
+            here = whole[near]
+            at = np.arange(len(here))
+            k = t - near.start
+            at[[k, k + 1]] = k + 1, k
+            before, after = (_off_cohorts(v) for v in (here, here[at]))
+            gain = (before - after) * here[0].size / max(after, 1.5)
+            if gain > YEARS_REARRANGED:
+                yield Doubt(
+                    "YEAR_REARRANGED", cells.table, cells.table.value, str(cells.years[t]),
+                    f"{cells.years[t]} and {cells.years[t + 1]} {cells.series}".strip()
+                    + " are exchanged", gain,
+                )  # fmt: skip
+
+
+def _off_cohorts(values: np.ndarray) -> float:
+    """Deviance per figure of years (year, sex, age) from what the year before says."""
+    return _mean_deviance(values, along_cohorts(values, 1))
+
+
+def _mean_deviance(figures: np.ndarray, expected: np.ndarray) -> float:
+    """Deviance per known figure."""
+    apart = root_deviance(figures, expected) ** 2
+    known = np.isfinite(apart)
+    return float(apart[known].sum()) / max(int(known.sum()), 1)
+
+
+def exchanged_stocks(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
+    """Two populations, one after the other, whose cohorts fit far better exchanged."""
+    stocks, events = stocks_in_order(tables), events_of(tables, account)
+    for stock in stocks:
+        before, _after = neighbours(stocks, stock)
+        if before is None or before.cells is not stock.cells:
+            continue
+        deviance = []
+        for first, second in ((before.values, stock.values), (stock.values, before.values)):
+            left = events.survivors(before, stock.year, people=first)
+            if left is None:
+                break
+            meant = np.maximum(left, 0)[:, 1:-1]
+            people = second[:, 1:-1]
+            meant = meant * people.sum() / max(meant.sum(), 1.0)
+            deviance.append(_mean_deviance(people, meant))
+        if len(deviance) < 2:
+            continue
+        gain = (deviance[0] - deviance[1]) * stock.values.size / max(deviance[1], 1.5)
+        if gain > 2 * REARRANGED:
+            yield Doubt(
+                "YEAR_REARRANGED", stock.cells.table, "population", str(stock.year),
+                f"{before.year} and {stock.year} {stock.cells.series}".strip()
+                + " fit exchanged, by their cohorts", gain,
+            )  # fmt: skip
+
+
+def misplaced_streams(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
+    """Registered migration that leads from stock to stock far better in other places.
+
+    Where births, deaths and migration by single age are all counted, what they leave of each
+    cohort is compared with the next population: as they stand, with directions, sexes or ages
+    moved, and with the years in another order.
+    """
+    stocks, events = stocks_in_order(tables), events_of(tables, account)
+    net = _net_streams(tables)
+    if net is None or of_kinds(tables, *SURVEYS) or len(stocks) < 2:
+        return
+    table, years, flows = net
+    for stock in stocks:
+        before, _after = neighbours(stocks, stock)
+        left = None if before is None else events.survivors(before, stock.year)
+        if before is None or left is None or left.shape != flows.shape[2:]:
+            continue
+        within = [y for y in range(before.year + 1, stock.year + 1) if y in years]
+        if len(within) < stock.year - before.year:
+            continue
+        at = slice(within[0] - years[0], within[-1] - years[0] + 1)
+        alone = stock.values - left
+
+        def misfit(placed: np.ndarray, alone: np.ndarray = alone, at: slice = at) -> float:
+            apart = alone - _carried((placed[0] - placed[1])[at])
+            return float((apart[:, :-1] ** 2).mean()) + 0.5
+
+        found = misfit(flows)
+        for what, other in _other_streams(flows, years):
+            gain = alone.size * np.log(found / misfit(other)) / 2
+            if gain > REARRANGED:
+                yield Doubt(
+                    "YEAR_REARRANGED", table, table.value, str(years[0]),
+                    f"{before.year} to {stock.year}: {what}, by the cohorts of the population",
+                    gain,
+                )  # fmt: skip
+
+
+def _other_streams(flows: np.ndarray, years: list[int]) -> Iterator[tuple[str, np.ndarray]]:
+    """Immigration and emigration (flow, year, sex, age) in other places, and which."""
+    yield "directions are exchanged", flows[::-1]
+    for k, flow in enumerate(FLOWS):
+        for what, place in ARRANGEMENTS.items():
+            other = flows.copy()
+            other[k] = np.stack([place(figures) for figures in flows[k]])
+            yield f"of {flow} {what}", other
+        for what, order in orders(years):
+            other = flows.copy()
+            other[k] = order(flows[k])
+            yield f"{flow}, {what}", other
+
+
+def _carried(flow: np.ndarray) -> np.ndarray:
+    """Sum of net migration (year, sex, age) along cohorts at the end of the last year."""
+    people = np.zeros(flow.shape[1:])
+    for moved in flow:
+        people = carry(people, 1)
+        people[:, 0] = 0.0
+        people = people + moved
+    return np.asarray(people)
+
+
+def _net_streams(tables: Sequence[Table]) -> tuple[Table, list[int], np.ndarray] | None:
+    """All streams by single age, as immigration and emigration (flow, year, sex, age).
+
+    None if one of them is not by single age, or not by direction.
+    """
+    streams = of_kinds(tables, "streams")
+    found = [cells for table in streams for cells in cells_of(table)]
+    if not found or any(
+        not c.single_ages or c.sexes != SEXES or c.ages != found[0].ages
+        or not np.array_equal(c.years, found[0].years) or c.labels.get("flow") not in FLOWS
+        for c in found
+    ):  # fmt: skip
+        return None
+    flows = np.zeros((2, *found[0].values.shape))
+    for c in found:
+        flows[FLOWS.index(c.labels["flow"])] += c.values
+    return streams[0], [int(y) for y in found[0].years], flows
+
+
+def exchanged_flows(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Immigration and emigration exchanged in one year."""
+    for table in of_kinds(tables, *SURVEYS, "flow_schedule", "total_migration", "streams"):
+        columns = [c for c in (table.value, "contacts") if c in table.frame]
+        pairs: list[list[np.ndarray]] = []
+        years = None
+        for column in columns:
+            by_flow = {c.labels.get("flow", ""): c for c in cells_of(table, column)}
+            if not set(FLOWS) <= set(by_flow):
+                continue
+            both = [by_flow[f] for f in FLOWS]
+            if not np.array_equal(both[0].years, both[1].years) or both[0].ages != both[1].ages:
+                continue
+            years = both[0].years
+            pairs.append([c.values.reshape(len(years), -1) for c in both])
+        if years is None or len(years) < 3:
+            continue
+        yield from _exchanged(table, years, pairs)
+
+
+def _exchanged(table: Table, years: np.ndarray, pairs: list[list[np.ndarray]]) -> Iterator[Doubt]:
+    """Years in which figures, contacts or both fit the other direction better."""
+    gains = np.zeros(len(years))
+    for one, two in pairs:
+        here, there = np.hstack([one, two]), np.hstack([two, one])
+        expected = beside(here, 0, ends=True)
+        usual = usual_deviance(here, expected)
+        for t in range(len(years)):
+            gains[t] += rearranged(here[t], expected[t], there[t],
+                                   float(usual[t]))  # fmt: skip
+    for k in np.flatnonzero(gains > REARRANGED / 2):
+        yield Doubt(
+            "YEAR_REARRANGED", table, table.value, str(years[k]),
+            f"{years[k]}: immigration and emigration are exchanged", gains[k],
+        )  # fmt: skip

@@ -10,7 +10,7 @@
 "small" is the invented account with every kind of source (36 ages, two sexes, four
 years); "full" is the published case of England and Wales 2001-2011 (91 ages, two sexes,
 ten years); "chain" is two periods of the invented country of three years each, of whose survey
-only totals are data. `run` appends to results/calibration.csv one row a quantity and writes the
+only totals, and of whose stocks the sexes, are data ("chain_by_age": stocks by age). `run` appends to results/calibration.csv one row a quantity and writes the
 histogram of its ranks to results/calibration_ranks.csv; it can be broken off and called
 again. `faults` appends to results/faults.csv one row a wrong model of benchmarks/faults.py
 and check: the check at building that the contributions sum to the gap, the score test on ten
@@ -20,6 +20,7 @@ docs/calibration.png from the work files.
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +45,19 @@ def model_of(account: str) -> LinearModel:
     """The small account with every source, a chain of two, or the national case at full size."""
     if account == "small":
         return right_model()
-    if account == "chain":
-        return imps.chain([totals_alone(own) for own in reference_chain(n_years=3)])
+    if account in ("chain", "chain_by_age"):
+        periods = [totals_alone(own) for own in reference_chain(n_years=3)]
+        by_age = account == "chain_by_age"
+        return imps.chain(periods if by_age else [stocks_by_sex(own) for own in periods])
     return imps.linear_model(
         imps.load_case("england-wales-2001-2011").sources, imps.default_priors()
     )
+
+
+def stocks_by_sex(sources: imps.Sources) -> imps.Sources:
+    """The same figures, of whose stocks the totals of the sexes were published."""
+    base, census = (replace(s, observed="sex") for s in (sources.base, sources.census))
+    return replace(sources, base=base, census=census)
 
 
 def calibration(account: str, replicates: int) -> Calibration:

@@ -10,12 +10,13 @@
 "small" is the invented account with every kind of source (36 ages, two sexes, four
 years); "full" is the published case of England and Wales 2001-2011 (91 ages, two sexes,
 ten years); "chain" is two periods of the invented country of three years each, of whose survey
-only totals, and of whose stocks the sexes, are data ("chain_by_age": stocks by age). `run` appends to results/calibration.csv one row a quantity and writes the
-histogram of its ranks to results/calibration_ranks.csv; it can be broken off and called
-again. `faults` appends to results/faults.csv one row a wrong model of benchmarks/faults.py
-and check: the check at building that the contributions sum to the gap, the score test on ten
-times as many data sets, and, where neither has found it, the ranks. `figure` draws
-docs/calibration.png from the work files.
+only totals, and of whose stocks the sexes, are data ("chain_by_age": stocks by age).
+
+`run` appends to results/calibration.csv one row a quantity and writes the histogram of its ranks
+to results/calibration_ranks.csv; it can be broken off and called again. `faults` appends to
+results/faults.csv one row a wrong model of benchmarks/faults.py and check: the check at building
+that the contributions sum to the gap, the score test on ten times as many data sets, and, where
+neither has found it, the ranks. `figure` draws docs/calibration.png from the work files.
 """
 
 import sys

@@ -4,7 +4,8 @@
    biases of the survey persist with a share of their variance that is drawn anew for each set
    between .2 and .9, and only totals of the survey are data, as in the shipped cases. Cover of
    the 90 per cent interval of every headline group of every period, and its root mean square
-   error beside that of the periods fitted apart.
+   error beside that of the periods fitted apart. "drawn" has truths drawn from the priors
+   (:class:`imps.simulation.from_priors.PriorSimulator`), each base being the simulated census.
 2. England and Wales 2001-2011 and 2011-2021 as one chain, for three correlations of biases over
    periods, beside the single cases.
 3. CPU seconds and memory of 4,000 draws by the number of periods.
@@ -16,13 +17,13 @@ Appends to results/chain.csv. Run as
 
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_chain.py [PART ...] [sets] [first seed]
 
-with parts cards, cost, shipped and simulated.
+with parts cards, cost, shipped, simulated and drawn.
 """
 
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -30,12 +31,16 @@ from cardland import DEPARTURES, PEOPLE, YEARS, country
 from results_file import append
 
 import imps
+from imps.account.latents import Resolution
+from imps.calibration.scores import published_rows
 from imps.posterior.exact import GaussianPosterior
-from imps.simulation.chains import scenarios_of_chain, simulate_chain
-from imps.simulation.simulate import Simulation
+from imps.simulation.chains import draw_of_chain, scenarios_of_chain, simulate_chain
+from imps.simulation.from_priors import PriorSimulator
+from imps.simulation.simulate import SCENARIOS, Simulation
 
 CASES = ("england-wales-2001-2011", "england-wales-2011-2021")
 APART = ("base", "census_coverage")
+HEADLINES = ("gap[base]", "group[migration]", "group[census]", "net_migration[all years]")
 MOST_PERIODS = 3
 CARDS = (-14e3, -44e3, 28e3)
 """True part of migration in each period, persons."""
@@ -65,15 +70,26 @@ def truths(simulated: Simulation) -> dict[str, float]:
     }
 
 
-def fitted(model: imps.LinearModel) -> dict[str, tuple[float, float]]:
-    """Posterior mean and sd of every reported quantity, exact at the most probable scales."""
+def fitted(
+    model: imps.LinearModel, figures: dict[str, np.ndarray] | None = None
+) -> dict[str, tuple[float, float]]:
+    """Posterior mean and sd of every reported quantity, exact at the most probable scales.
+
+    Of the published rows of each source in `figures`, where they are given, in place of its own.
+    """
     posterior = GaussianPosterior(model)
+    if figures is not None:
+        posterior = posterior.given(published_rows(model, figures))
     mean, variance = posterior.moments(posterior.mode())
     return dict(zip(posterior.names, zip(mean, np.sqrt(variance), strict=True), strict=True))
 
 
-def one_set(seed: int) -> Iterator[tuple[tuple[str, str], tuple[float, ...]]]:
-    """By period and quantity: truth, then mean and sd as a chain and apart."""
+Found = Iterator[tuple[tuple[str, str], tuple[float, ...]]]
+"""By period and quantity: truth, then mean and sd as a chain and apart."""
+
+
+def one_set(seed: int) -> Found:
+    """A chain with the errors of :func:`scenarios_of_chain`."""
     rng = np.random.default_rng([seed, 99])
     scenarios = scenarios_of_chain(2, persistence=rng.uniform(0.2, 0.9), rng=rng)
     periods = simulate_chain(scenarios, seed=seed)
@@ -86,26 +102,64 @@ def one_set(seed: int) -> Iterator[tuple[tuple[str, str], tuple[float, ...]]]:
             yield (name, quantity), (truth, *together[f"{name}: {quantity}"], *apart[quantity])
 
 
-def simulated_chains(sets: int, first: int) -> list[dict[str, object]]:
+def one_drawn_set(seed: int) -> Found:
+    """A chain whose truth is drawn from the priors: each base is the census that was simulated."""
+    priors = imps.default_priors("bias_between_periods")
+    draw, before = draw_of_chain(priors, np.random.SeedSequence([seed, 98])), None
+    sources, figures, truth, name = [], {}, {}, ""
+    for period in simulate_chain([SCENARIOS["null"]] * 2, seed=0):
+        own = totals_alone(period.sources)
+        if before is not None:
+            own = with_base(own, figures[f"{name}: census"])
+        name, fine = f"{own.first_year}-{own.last_year}", Resolution.for_sources(own)
+        simulator = PriorSimulator(
+            own, flow_shapes=fine.flow_shapes, stock_shapes=fine.stock_shapes
+        )
+        found, before = simulator.told(draw, before)
+        figures |= {f"{name}: {source}": rows for source, rows in found.figures.items()}
+        truth |= {f"{name}: {quantity}": value for quantity, value in found.truth.items()}
+        sources.append(own)
+    model = imps.chain(sources, priors, revised=[name])
+    together = fitted(model, figures)
+    for name, own in zip(model.names, sources, strict=True):
+        rows = {k.removeprefix(f"{name}: "): x for k, x in figures.items() if k.startswith(name)}
+        apart = fitted(imps.linear_model(own, imps.default_priors()), rows)
+        for quantity in HEADLINES:
+            key = f"{name}: {quantity}"
+            yield (name, quantity), (truth[key], *together[key], *apart[quantity])
+
+
+def with_base(sources: imps.Sources, census: np.ndarray) -> imps.Sources:
+    """The same period from another base, with its roll-forward."""
+    base, rolled = sources.base, sources.rolled_forward
+    count = base.count.copy(data=census.reshape(base.count.shape))
+    total = rolled.total + float(count.sum() - base.count.sum())
+    rolled = replace(rolled, total=total)
+    return replace(sources, base=replace(base, count=count), rolled_forward=rolled)
+
+
+def simulated_chains(
+    one: Callable[[int], Found], said: str, sets: int, first: int
+) -> list[dict[str, object]]:
     """One row a period and headline group over many sets; an interrupt ends with those done."""
     found: dict[tuple[str, str], list[tuple[float, ...]]] = {}
     start = time.process_time()
     try:
         for seed in range(first, first + sets):
-            for key, one in list(one_set(seed)):
-                found.setdefault(key, []).append(one)
+            for key, values in list(one(seed)):
+                found.setdefault(key, []).append(values)
             print(f"set {seed}: {time.process_time() - start:.0f} CPU s", flush=True)
     except KeyboardInterrupt:
         print("stopped", flush=True)
     rows = []
-    for (name, quantity), values in found.items():
-        truth, mean, sd, mean_apart, sd_apart = np.array(values).T
+    for (name, quantity), sets_found in found.items():
+        truth, mean, sd, mean_apart, sd_apart = np.array(sets_found).T
         rmse, rmse_apart = (np.sqrt(((m - truth) ** 2).mean()) for m in (mean, mean_apart))
         inside = (np.abs(mean - truth) < 1.6449 * sd).mean()
         rows.append(
             row(
-                part="simulated", period=name, quantity=quantity, sets=len(values),
-                setting=f"totals of the survey, seeds from {first}, scales at their mode",
+                part="simulated", period=name, quantity=quantity, sets=len(sets_found),
+                setting=f"{said}, totals of the survey, seeds from {first}, scales at their mode",
                 mean=round(mean.mean()), sd=round(sd.mean()), sd_apart=round(sd_apart.mean()),
                 coverage90=round(float(inside), 3), rmse=round(float(rmse)),
                 rmse_apart=round(float(rmse_apart)), ratio=round(float(rmse / rmse_apart), 3),
@@ -198,11 +252,16 @@ def cost() -> list[dict[str, object]]:
 
 def main() -> None:
     """All parts, or those that are named; sets and first seed are of the simulated one."""
-    names = [w for w in sys.argv[1:] if w in ("cards", "cost", "shipped", "simulated")]
     numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
     sets, first = [*numbers, *(20, 0)[len(numbers) :]]
-    parts = {"cards": cards, "cost": cost, "shipped": shipped,
-             "simulated": lambda: simulated_chains(sets, first)}  # fmt: skip
+    parts = {
+        "cards": cards,
+        "cost": cost,
+        "shipped": shipped,
+        "simulated": lambda: simulated_chains(one_set, "simulated", sets, first),
+        "drawn": lambda: simulated_chains(one_drawn_set, "drawn from the priors", sets, first),
+    }
+    names = [word for word in sys.argv[1:] if word in parts]
     for name, part in parts.items():
         if not names or name in names:
             append("chain", part())

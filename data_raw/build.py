@@ -28,7 +28,8 @@ from imps.survey.variance_function import smoothed_standard_errors
 
 RAW = Path(__file__).parent
 SHIPPED = RAW.parent / "imps" / "shipped"
-UK, EW2011, EW2021 = "uk_1991_2001", "england_wales_2001_2011", "england_wales_2011_2021"
+UK, EW2001 = "uk_1991_2001", "england_wales_1991_2001"
+EW2011, EW2021 = "england_wales_2001_2011", "england_wales_2011_2021"
 WHOLE_COUNTRY, AREA = "United Kingdom", "England and Wales"
 FIVE_YEAR_GROUPS = tuple(range(0, 70, 5))
 HALF_WIDTHS = 1.96
@@ -38,6 +39,8 @@ PERSONS_PER_APPLICATION, SHARE_ENTERING = 1.25, 0.85
 long-term immigration (regression on 1991-2007)."""
 LARGEST_SHARE_OF_SUM = 0.75
 """Of the known sum of the adjustments of immigration, the most that asylum may be."""
+LOWERED_IN_2003 = 351_000
+"""Persons by which the estimate of mid-1991 was lowered in February 2003 (`ons_2003_09_26`)."""
 WITHOUT_FIELDWORK = {2020: 0.29, 2021: 1.0}
 """Share of a year to mid-year without the survey, which stopped on 16 March 2020."""
 ERROR_WITHOUT_FIELDWORK = 0.10
@@ -328,7 +331,7 @@ def five_year_groups() -> pd.DataFrame:
     return with_references(frame, rows, "year")
 
 
-# The three cases
+# The cases
 
 
 def uk_1991_2001() -> Tables:
@@ -353,6 +356,40 @@ def uk_1991_2001() -> Tables:
     }
 
 
+def england_wales_1991_2001() -> Tables:
+    """Base as published before it was lowered; between mid-1991 and mid-2000 an even change."""
+    case, years = EW2001, range(1991, 2001)
+    rows = raw(case, "stocks").set_index("item")["persons"]
+    base = float(rows["final_series"]) + LOWERED_IN_2003
+    ends = xr.DataArray(
+        [base, float(rows["rolled_forward"])], {YEAR: [years[0], years[-1]]}, [YEAR]
+    )
+    natural = natural_change(case, range(1992, 2002), schedule_of(case, years))
+    total = total_migration(case, "TIM") * area_share(case)
+    reached = {1991: base, 2001: mean_excess(between, 2001, natural, total)}
+    vintages = {"rolled_forward": "1991-census-based, as published before the 2001 Census"}
+    survey = area_totals(case, AREA, "estimate_thousands") * 1000
+    return {
+        "births": births_by_sex(case),
+        **population_totals(case, vintages, reached),
+        **survey_of_area(case),
+        **known_sum(case, total, survey, raw(case, "flow_totals")),
+    }
+
+
+def survey_of_area(case: str) -> Tables:
+    """Totals of the survey for the area, and cells of the whole country as their schedule."""
+    rows = raw(case, "survey_totals")
+    rows = rows[rows["area"] == AREA]
+    totals = rows.assign(
+        estimate=rows["estimate_thousands"] * 1000,
+        standard_error=rows["half_width_95_thousands"] * 1000 / HALF_WIDTHS,
+    )
+    columns = ["year", "flow", "estimate", "standard_error", "contacts", "reference"]
+    shape = survey_cells(case).drop(columns=["standard_error", "contacts"])
+    return {"survey_totals": totals[columns], "flow_schedule": shape}
+
+
 def england_wales_2001_2011() -> Tables:
     """Totals of the survey for the area over cells of the whole country."""
     case, years = EW2011, range(2002, 2012)
@@ -368,22 +405,13 @@ def england_wales_2001_2011() -> Tables:
         "rolled_forward": "2001-census-based, as published before the 2011 Census",
         "census": "2011-census-based",
     }
-    rows = raw(case, "survey_totals")
-    rows = rows[rows["area"] == AREA]
-    totals = rows.assign(
-        estimate=rows["estimate_thousands"] * 1000,
-        standard_error=rows["half_width_95_thousands"] * 1000 / HALF_WIDTHS,
-    )
-    columns = ["year", "flow", "estimate", "standard_error", "contacts", "reference"]
-    shape = survey_cells(case).drop(columns=["standard_error", "contacts"])
     total = total_migration(case, "LTIM") * area_share(case)
     survey = area_totals(case, AREA, "estimate_thousands") * 1000
     return {
         "births": births_by_sex(case),
         "born_before": born_before(case, years[0] - 1),
         **population_totals(case, vintages, reached),
-        "survey_totals": totals[columns],
-        "flow_schedule": shape,
+        **survey_of_area(case),
         **known_sum(case, total, survey, raw(case, "flow_totals")),
     }
 
@@ -451,7 +479,8 @@ def england_wales_2011_2021() -> Tables:
 
 
 CASES = {
-    UK: uk_1991_2001, EW2011: england_wales_2001_2011, EW2021: england_wales_2011_2021,
+    UK: uk_1991_2001, EW2001: england_wales_1991_2001,
+    EW2011: england_wales_2001_2011, EW2021: england_wales_2011_2021,
 }  # fmt: skip
 
 

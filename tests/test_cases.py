@@ -21,8 +21,9 @@ from imps.reading.findings import CONVERT
 from imps.shipped import case_title, cases, load_case
 from imps.sources import BY_SEX_AND_AGE, TOTAL, KnownChange
 
-UK, EW2011, EW2021 = "uk-1991-2001", "england-wales-2001-2011", "england-wales-2011-2021"
-ALL = (UK, EW2011, EW2021)
+UK, EW2001 = "uk-1991-2001", "england-wales-1991-2001"
+EW2011, EW2021 = "england-wales-2001-2011", "england-wales-2011-2021"
+ALL = (UK, EW2001, EW2011, EW2021)
 ENGLAND_WALES = (EW2011, EW2021)
 PUBLISHED = Path(__file__).parent / "data" / "published"
 REPOSITORY = Path(__file__).parents[1]
@@ -263,7 +264,9 @@ def test_published_totals_are_reproduced_exactly(case):
         assert float(rolled.total.sel({YEAR: int(date[:4])})) == persons
     published = {int(d[:4]) for d in rows["date"]}
     assert published.isdisjoint(rolled.by_rule)
-    assert published | set(rolled.by_rule) == set(case.sources.mid_years)
+    base = {case.sources.first_year}  # of the oldest one of England and Wales by rule
+    assert published | base | set(rolled.by_rule) == set(case.sources.mid_years)
+    assert base <= published or case.name == EW2001
 
 
 def test_composition_closes(case):
@@ -341,6 +344,18 @@ def test_standard_error_of_the_census_is_the_published_half_width(ew2011):
     census = ew2011.sources.census
     half_width = 1.96 * census.relative_standard_error * census.total
     assert 83_000 < half_width < 85_500
+
+
+def test_england_and_wales_1991_2001_is_reached_from_published_figures():
+    """The base as it stood before it was lowered; the gap that was published; one census."""
+    own, after = (load_case(name).sources for name in (EW2001, EW2011))
+    assert own.base.observed == TOTAL and own.census.observed == BY_SEX_AND_AGE
+    assert own.base.total == pytest.approx(50_748_033 + 351_000)
+    assert own.rolled_forward.by_rule == (*range(1992, 2000), 2001)
+    assert float(own.rolled_forward.total.sel(year=2000)) == 52_943_000
+    raised = 192_600 + 60_000  # of the census-based estimate, in 2003 and 2004
+    assert own.gap + raised == pytest.approx(1_100_000, abs=50 * THOUSAND)  # "about 1.1 million"
+    np.testing.assert_array_equal(own.census.count, after.base.count)
 
 
 def test_mid_years_by_rule_of_2011(ew2011):

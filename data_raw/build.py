@@ -361,9 +361,8 @@ def england_wales_1991_2001() -> Tables:
     case, years = EW2001, range(1991, 2001)
     rows = raw(case, "stocks").set_index("item")["persons"]
     base = float(rows["final_series"]) + LOWERED_IN_2003
-    ends = xr.DataArray(
-        [base, float(rows["rolled_forward"])], {YEAR: [years[0], years[-1]]}, [YEAR]
-    )
+    ends = [base, float(rows["rolled_forward"])]
+    between = xr.DataArray(ends, {YEAR: [1991, 2000]}, [YEAR]).interp({YEAR: [*years]})
     natural = natural_change(case, range(1992, 2002), schedule_of(case, years))
     total = total_migration(case, "TIM") * area_share(case)
     reached = {1991: base, 2001: mean_excess(between, 2001, natural, total)}

@@ -365,10 +365,12 @@ def conflict_claims():
     known = late.loc["births of mid-years, known to 0.05 %"]
     yield claim(
         OWN,
-        "in 2011-2021 falls from # to #; that of 20-39 stays (#)",
+        "in 2011-2021 falls from # to #; that of 20-39 stays (#). With both, ages 20-39 are left, "
+        "by little (#)",
         late.loc["as shipped", "z 0-9: base"],
         known["z 0-9: base"],
         -known["z 20-39: base"],
+        late.loc[f"{known.name}; {shared}", "strongest"],
     )
 
 

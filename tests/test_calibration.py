@@ -19,8 +19,10 @@ from imps.calibration.calibration import LEAST_ESS, Calibration, calibrate
 from imps.calibration.ranks import inside_probability, points, uniform_p_value
 from imps.calibration.scores import FAMILY_LEVEL, score_test, simulator_of
 from imps.errors import SourceError
+from imps.simulation import true_account
 from imps.simulation.from_priors import SYSTEMATIC_GAP, simulate_from_priors
 from imps.simulation.reference import reference_account, reference_chain
+from imps.sources.detail import Detail
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import faults
@@ -50,6 +52,12 @@ def test_simulated_truths_close_on_the_gap(account):
     assert sum(parts) == pytest.approx(sources.gap, abs=CLOSES)
     random = [v for k, v in simulated.truth.items() if k.endswith("_sampling]")]
     assert simulated.truth[SYSTEMATIC_GAP] + sum(random) == pytest.approx(sources.gap, abs=CLOSES)
+
+
+def test_streams_and_registers_are_not_simulated():
+    sources = imps.load_case("fictitious-register").sources
+    with pytest.raises(SourceError, match=r"stream '.*base of a register.*cannot be simulated"):
+        simulate_from_priors(sources, imps.default_priors(), flow_shapes=4, stock_shapes=4, seed=1)
 
 
 def test_unknown_sources_are_not_simulated():
@@ -126,6 +134,36 @@ def test_scores_of_the_right_model_have_mean_zero(right):
     table = score_test(right, replicates=150, seed=2)
     assert table["mean_is_zero"].all(), table.nsmallest(3, "p_value")
     assert {"immigration", "emigration", "census", "school_census", "mirror"} <= set(table["of"])
+
+
+FIVE = tuple(range(0, 36, 5))
+
+
+def in_groups(sources, *, by_sex):
+    """The account with stocks and deaths as published for age groups, or for persons."""
+    observed = "sex and age" if by_sex else "age"
+    last = FIVE if by_sex else None
+    return replace(
+        sources,
+        base=replace(sources.base, observed=observed, lower_ages=FIVE),
+        census=replace(sources.census, observed=observed, lower_ages=last),
+        deaths=replace(sources.deaths, cells=Detail(by_sex, FIVE), at_death=not by_sex),
+    )
+
+
+@pytest.mark.parametrize("by_sex", [True, False], ids=["five-year ages", "persons"])
+def test_scores_of_figures_in_groups_and_what_a_layout_without_error_does(by_sex, monkeypatch):
+    sources = in_groups(reference_account(), by_sex=by_sex)
+    model = imps.linear_model(sources, imps.default_priors(), faults.RESOLUTION)
+    table = score_test(model, replicates=150, seed=2)
+    assert table["mean_is_zero"].all(), table.nsmallest(3, "p_value")
+    assert {"block base_layout", "block deaths_layout"} <= set(table["of"])
+    simulated = simulator_of(model)(model.priors, seed=1)
+    parts = [v for k, v in simulated.truth.items() if k.startswith("gap[")]
+    assert sum(parts) == pytest.approx(sources.gap, abs=CLOSES)
+    monkeypatch.setattr(true_account, "laid_out_wrongly", lambda *told: 0.0 * told[-1])
+    table = score_test(model, replicates=60, seed=2).set_index("of")
+    assert not table.loc["block base_layout", "mean_is_zero"].all()
 
 
 def test_scores_with_optional_sources_and_priors_off_their_defaults():

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from imps.names import AGE, SEX, SEXES, YEAR
-from imps.sources import BY_SEX_AND_AGE, Sources
+from imps.sources import Sources
 
 
 def carried_beyond(sources: Sources, laid: np.ndarray, emigrants: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ def _published(sources: Sources) -> dict[int, np.ndarray]:
     if cells is None:
         return {}
     out = {int(y): cells.sel({YEAR: y}).transpose(SEX, AGE).values for y in cells[YEAR].values}
-    if sources.base.observed == BY_SEX_AND_AGE:
+    if sources.base.fixes_cells or len(out) == 1:
         out[sources.base.date.year] = sources.base.count.values
     return {year: stock for year, stock in out.items() if year <= sources.last_year}
 

@@ -227,18 +227,15 @@ class PriorSimulator(TrueAccount):
     def counted(self, draw: Draw, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the census and their random errors, in the detail that is published."""
         census = self.sources.census
-        if self.sources.base_is_laid_out or self.sources.deaths.cells is not None:
-            raise SourceError(
-                "figures in age groups, or without sex, cannot be simulated from the priors: sum "
-                "the account to totals, or simulate one with single ages."
-            )
         if census.observed == TOTAL:
             error = census.relative_standard_error * self.census.sum()
             return np.array([expected.sum()]), np.array([error])
         if census.observed == BY_SEX:
             error = census.relative_standard_error * self.census.sum(axis=1) * np.sqrt(2)
             return expected.sum(axis=1), error
-        return expected.ravel(), cell_errors(draw.priors, census)[0].ravel()
+        cells, square = census.cells.counting(self.ages), cell_errors(draw.priors, census)[0] ** 2
+        sums = [[(cell * x).sum() for cell in cells] for x in (expected, square)]
+        return np.array(sums[0]), np.sqrt(sums[1])
 
     def _own(
         self,

@@ -20,10 +20,12 @@ from imps.demography.schedules import (
     within_groups,
     young_adults,
 )
+from imps.errors import SourceError, some
 from imps.names import AGE, EMIGRATION, FLOW_SIGN, IMMIGRATION, SEX, SEXES, YEAR
 from imps.simulation.carried import carried_beyond
+from imps.simulation.true_layout import cells_of_deaths, laid_out_wrongly
 from imps.simulation.true_stocks import cell_errors, coverage, misplaced_deaths, shared_errors
-from imps.sources import BY_SEX_AND_AGE, TOTAL, AdministrativeFlow, Era, Sources
+from imps.sources import REGISTER, TOTAL, AdministrativeFlow, Era, Sources
 from imps.sources.definitions import AT_MOVE
 
 REGISTER_SHAPES = 8
@@ -113,6 +115,18 @@ class TrueFlow:
     bias: np.ndarray
 
 
+def _check_known(sources: Sources) -> None:
+    """Refuse what has no story here."""
+    unknown = [f"stream '{stream.name}'" for stream in sources.streams]
+    stocks = {"base": sources.base, "census": sources.census}
+    unknown += [f"{name} of a register" for name, x in stocks.items() if x.quality == REGISTER]
+    if unknown:
+        raise SourceError(
+            f"{some(unknown)} cannot be simulated from the priors: only censuses, survey flows and "
+            "what stands beside them can. Calibrate an account without it."
+        )
+
+
 class TrueAccount:
     """Reference figures, and the truths that the priors put around them.
 
@@ -120,6 +134,7 @@ class TrueAccount:
     """
 
     def __init__(self, sources: Sources, *, flow_shapes: int, stock_shapes: int) -> None:
+        _check_known(sources)
         self.sources = sources
         self.ages = sources.ages.size
         self.base = sources.base.count.values
@@ -295,7 +310,13 @@ class TrueAccount:
     def registered(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
         """True births (sex, interval) and deaths (sex, age, interval)."""
         births = self.births * (1 + draw.normal("births"))
-        return births, self.deaths * (1 + draw.normal("deaths"))
+        deaths = self.deaths * (1 + draw.normal("deaths"))
+        detail = self.sources.deaths.cells
+        if detail is not None and self.sources.census.with_ages:
+            cells = cells_of_deaths(self.sources.deaths, detail, self.ages)
+            sd, usual = draw.priors["deaths_layout"].sd, self.deaths.mean(axis=2)
+            deaths += laid_out_wrongly(draw.rng, sd, detail, cells, usual)[:, :, None]
+        return births, deaths
 
     def stock_errors(
         self, draw: Draw, before: np.ndarray | None = None
@@ -319,12 +340,15 @@ class TrueAccount:
         return coverage(draw.priors, name, z, self.bell) + smooth
 
     def base_random(self, draw: Draw) -> np.ndarray:
-        """Random error of the base, (sex, age), persons: shared, and of each cell."""
+        """Random error of the base, (sex, age), persons: shared, of cells, and of its layout."""
         base = self.sources.base
         error = shared_errors(draw.rng, draw.priors, base, rows=False)
-        if base.observed == BY_SEX_AND_AGE:
+        if base.with_ages:
             own = cell_errors(draw.priors, base)[0]
             error = error + own * draw.rng.standard_normal(own.shape)
+        if self.sources.base_is_laid_out:
+            sd, cells = draw.priors["base_layout"].sd, base.cells.counting(self.ages)
+            error = error + laid_out_wrongly(draw.rng, sd, base.cells, cells, self.base)
         return error
 
     def misplaced(self, draw: Draw) -> np.ndarray:
@@ -332,7 +356,7 @@ class TrueAccount:
         died = np.zeros_like(self.base)
         for t in range(self.n_years):
             died = aged(died) + self.deaths[:, :, t]
-        if self.sources.census.observed != BY_SEX_AND_AGE:
+        if not self.sources.census.with_ages:
             return 0.0 * died
         return misplaced_deaths(draw.rng, draw.priors, died)
 

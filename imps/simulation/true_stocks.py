@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from imps.sources import BY_SEX_AND_AGE, Stock
+from imps.sources import Stock
 
 
 class _Row(Protocol):
@@ -80,7 +80,7 @@ def shared_errors(
     `rows` says that the stock is a census, whose totals have their error in their own rows.
     """
     count = stock.count.values
-    if stock.observed != BY_SEX_AND_AGE:
+    if not stock.with_ages:
         one = 0.0 if rows else stock.relative_standard_error
         return one * rng.standard_normal() * count
     out = cell_errors(priors, stock)[1] * rng.standard_normal() * count

@@ -6,6 +6,8 @@
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py speed
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py cost
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py single-years
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py many
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py killed 10
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py workers
 
 Known truth: the 331 areas of the shipped case in their real sizes; the nation's errors are one
@@ -18,15 +20,23 @@ Held out: scales and patterns from one half, the contrasts of the other predicte
 appended to results/areas.csv; those of the cost to results/speed.csv.
 """
 
+import os
+import pickle
 import resource
+import signal
+import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
 from results_file import RESULTS, append
 from scipy.special import logsumexp
 from scipy.stats import norm
@@ -36,7 +46,7 @@ import imps
 from imps.areas.deviations import AreaModel, area_model
 from imps.areas.factors import LOG_FACTORS, log_prior
 from imps.areas.fit import AreaFit, errors_of, joint
-from imps.areas.grid import mode
+from imps.areas.grid import Points, mode
 from imps.areas.message import CELLS, Nation, gradient, message
 from imps.areas.nation import national_draws
 from imps.areas.priors import DEVIATIONS, N_PATTERNS, SOURCES, area_priors
@@ -63,6 +73,7 @@ TRUE = {
 """Scales of the simulated areas, about those that the real ones teach."""
 OTHER_SHARES, DEGREES = 0.4, 3
 DRAWS, ALONE_POINTS, Z90, EACH, REPEATS = 400, 24, 1.645, 11, 5
+PARTS, MANY_DRAWS, LONGEST = 20, 200, 60.0
 KINDS = ("model", "shares", "heavy")
 MEN_18_29 = slice(4, 12)
 
@@ -221,8 +232,10 @@ def single(kind: str, seed: int = 1) -> None:
         for way, found in (("joint", together[name]), ("single", apart[name])):
             low, high = np.quantile(found, [0.05, 0.95], axis=1)
             values[f"cover 90 %, {way}, the same areas"] = ((low < t) & (t < high)).mean()
-            errors[way] = np.sqrt(((np.mean(found, axis=1) - t) ** 2).mean())
-        values["RMSE joint / single"] = errors["joint"] / errors["single"]
+            errors[way] = np.abs(np.mean(found, axis=1) - t)
+        root, middle = (lambda x: np.sqrt((x**2).mean())), np.median
+        for what, of in (("RMSE", root), ("median absolute error", middle)):
+            values[f"{what}, joint / single"] = of(errors["joint"]) / of(errors["single"])
         append("areas", [row(f"known truth, {kind}", f"set {seed}", name, q, value)
                          for q, value in values.items()])  # fmt: skip
 
@@ -358,6 +371,103 @@ def single_years() -> None:
                      for q, v in values.items()])  # fmt: skip
 
 
+def many() -> None:
+    """CPU seconds and memory of every area cut in 20, at the scales of the areas, with a folder."""
+    nation, areas, _, model, every = prepared()
+    top = mode(model, errors_of(every))
+    k = model.learnt.size
+    taken = Points(top.x[None, :k], top.x[None, None, k:], np.ones((1, 1)), (),
+                   np.repeat(top.model.factor, PARTS), top.tau)  # fmt: skip
+    start = time.process_time()
+    small = cut(areas)
+    with TemporaryDirectory() as folder:
+        between = contrasts(small, nation.model)
+        fit = joint(nation, small, between, area_model(between, model.priors), seed=1,
+                    draws=MANY_DRAWS, taken=taken, keep=folder)  # fmt: skip
+        off = np.abs(fit.totals.sum(axis=0)[3]).max()
+    values = {
+        "CPU seconds": time.process_time() - start,
+        "peak GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "largest sum of internal moves, persons": off,
+    }
+    append("areas", [row("many", f"{len(small)} areas, {MANY_DRAWS} draws", "areas", q, v)
+                     for q, v in values.items()])  # fmt: skip
+
+
+def cut(areas: imps.Areas) -> imps.Areas:
+    """Every area in so many parts of unequal size, whose censuses differ from their share."""
+    rng, figures = np.random.default_rng(2), areas.figures
+    weight = rng.dirichlet(np.full(PARTS, 5.0), len(areas)).ravel()
+    parts = figures.isel(area=np.repeat(np.arange(len(areas)), PARTS))
+    parts = parts.assign_coords(area=[f"{c}-{i:02d}" for c in areas.codes for i in range(PARTS)])
+    whole = parts["mobility"]
+    parts = parts * xr.DataArray(weight, {"area": parts["area"]})
+    parts["mobility"] = whole
+    moved = parts["census"] * np.exp(0.02 * rng.standard_normal((weight.size, 1, 1)))
+    parts["census"] = moved * (figures["census"].sum("area") / moved.sum("area"))
+    return imps.Areas(parts, areas.notes)
+
+
+def killed(times: int) -> None:
+    """Runs at dask whose client, or one of two workers, is killed at random times."""
+    rng = np.random.default_rng(1)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        nation, areas, *_ = prepared()
+        asked = {"seed": 1, "draws": 200, "lower_ages": (0, 15, 20, 25, 30, 45, 65)}
+        (folder / "asked.pkl").write_bytes(pickle.dumps((nation, areas, asked)))
+        whole, start = imps.fit_areas(nation, areas, **asked), time.perf_counter()
+        attempts = deaths = lost = 0
+        kept: dict[str, bytes] = {}
+        done = False
+        while not done:
+            client = subprocess.Popen([sys.executable, __file__, "client", name],
+                                      start_new_session=True)  # fmt: skip
+            attempts += 1
+            if deaths < times:
+                with suppress(subprocess.TimeoutExpired):
+                    client.wait(rng.uniform(5, LONGEST))
+                victims = [client.pid] if deaths % 2 else workers_of(folder)
+                for pid in victims[:1]:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        deaths += 1
+            code = client.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(client.pid, signal.SIGKILL)  # what a killed client left behind
+            done = code == 0 and deaths >= times
+            found = {p.name: p.read_bytes() for p in (folder / "kept").glob("slab-*.nc")}
+            lost += sum(found.get(name) != content for name, content in kept.items())
+            kept = {} if code == 0 and not done else found
+            if code == 0 and not done:
+                rmtree(folder / "kept")
+        again = imps.fit_areas(nation, areas, **asked, keep=folder / "kept")
+        values = {
+            "processes killed": deaths, "runs begun": attempts, "finished slabs lost": lost,
+            "draws are the same": float(np.array_equal(again.totals, whole.totals)),
+            "wall seconds": time.perf_counter() - start,
+        }  # fmt: skip
+    append("areas", [row("killed", "331 areas of 14 cells, 2 workers of dask", "areas", q, v)
+                     for q, v in values.items()])  # fmt: skip
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Process numbers of the workers of a run, if it has begun."""
+    path = folder / "workers.txt"
+    return [int(x) for x in path.read_text().split()] if path.exists() else []
+
+
+def one_client(name: str) -> None:
+    """The run that is killed."""
+    from dask.distributed import Client
+
+    folder = Path(name)
+    nation, areas, asked = pickle.loads((folder / "asked.pkl").read_bytes())
+    with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+        (folder / "workers.txt").write_text(" ".join(map(str, client.run(os.getpid).values())))
+        imps.fit_areas(nation, areas, **asked, client=client, keep=folder / "kept")
+
+
 def apart(fit: AreaFit) -> float:
     """Persons by which areas differ from the nation, in any source, cell and draw."""
     total = sum(fit.contributions(code) for code in fit.codes)
@@ -406,6 +516,10 @@ if __name__ == "__main__":
     what, *rest = sys.argv[1:]
     if what == "truth":
         truth(rest[0], int(rest[1]), *(int(x) for x in rest[2:]))
+    elif what == "killed":
+        killed(int(rest[0]))
+    elif what == "client":
+        one_client(rest[0])
     elif what == "single":
         single(rest[0], *(int(x) for x in rest[1:]))
     else:
@@ -414,5 +528,6 @@ if __name__ == "__main__":
             "speed": speed,
             "cost": cost,
             "single-years": single_years,
+            "many": many,
             "workers": workers,
         }[what]()

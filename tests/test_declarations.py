@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from test_streams import MOVES, moves, with_moves
 
 import imps
 from imps.errors import InputError, InputWarning
@@ -502,11 +503,81 @@ def test_quarters_and_months_are_summed_to_years():
         table = imps.read_table(flows(quarters), "survey_flows", period="mid-year", **said)
     assert set(table.frame["year"]) == {2012} and len(table.frame) == 4
     assert (table.frame["estimate"] == 406).all() and (table.frame["standard_error"] == 40).all()
+    with pytest.raises(InputError, match="periods overlap: a year stands beside its parts"):
+        imps.read_table(flows([*quarters[:4], "2012"]), "survey_flows", period="mid-year", **said)
     months = [f"2011M{month:02d}" for month in range(1, 13)]
     births = pd.DataFrame({"year": months * 2, "births": range(24),
                            "sex": ["male"] * 12 + ["female"] * 12})  # fmt: skip
     table = imps.read_table(births, "births", period="calendar-year")
     assert table.frame["births"].tolist() == [66, 210]
+    both = {"year": [*months, *(f"2011-Q{i}" for i in range(1, 5))] * 2, "births": 1,
+            "sex": ["male"] * 16 + ["female"] * 16}  # fmt: skip
+    with pytest.raises(InputError, match="PARTS_OF_YEARS.*quarters beside months"):
+        imps.read_table(pd.DataFrame(both), "births", period="calendar-year")
     again = flows([*quarters[:4], "2012-Q2"])
     with pytest.raises(InputError, match="DUPLICATE_KEY"):
         imps.read_table(again, "survey_flows", period="mid-year", **said)
+
+
+# Refused with file, reason and step
+
+
+def two_files(folder, file):
+    moves().to_csv(folder / "data/others.csv", index=False)
+    more_settings(folder, MOVES.replace("moves.csv", "others.csv"))
+
+
+def twice(folder, file):
+    more_settings(folder, MOVES)
+
+
+def finer(folder, file):
+    frame = moves()
+    old = frame["age_group"] == "90+"
+    more = [frame[old].assign(age_group=a) for a in ("90", "91", "92+")]
+    pd.concat([frame[~old], *more]).to_csv(folder / "data/moves.csv", index=False)
+
+
+def anchored(folder, file):
+    declare(folder, ('ages = "at-year-end"', 'anchored_to = "census 2006"\nages = "at-year-end"'))
+
+
+def two_periods(folder, file):
+    both = [moves().assign(period=p) for p in ("mid-year", "calendar-year")]
+    pd.concat(both).to_csv(folder / "data/moves.csv", index=False)
+    declare(folder, ('period = "mid-year"\nquality', "quality"))
+
+
+def years_beside_quarters(folder, file):
+    def both(births):
+        quarters = [births.assign(year=[f"{int(y) - (q > 2)}-Q{q}" for y in births["year"]])
+                    for q in (1, 2, 3, 4)]  # fmt: skip
+        return pd.concat([births, *quarters]).drop(columns="period")
+
+    change(folder, "births", both)
+
+
+def no_date(folder, file):
+    change(folder, "population", lambda t: t.assign(year=t["year"].replace({"2006": ""})))
+
+
+REFUSED = {
+    "STREAM_TWICE": (two_files, "data/others.csv", 'quality = "mirror"'),
+    "STREAM_TWICE.named": (twice, "data/moves.csv", "Keep one"),
+    "OPEN_AGE_CHANGES": (finer, "data/moves.csv", "open_age = 90"),
+    "STREAM_ANCHORED": (anchored, "data/moves.csv", "before that adjustment"),
+    "PERIOD_MIXED": (two_periods, "data/moves.csv", "one period"),
+    "PARTS_OF_YEARS": (years_beside_quarters, "data/births.csv", "either the years or"),
+    "LABEL_EMPTY": (no_date, "data/population.csv", "Fill the cell"),
+}
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_what_cannot_be_is_refused_with_file_reason_and_step(code, tmp_path):
+    how, file, words = REFUSED[code]
+    how(tmp_path / "p", with_moves(tmp_path / "p"))
+    report = check_project(tmp_path / "p")
+    found = [f for f in report.log.faults if f.code == code.partition(".")[0]]
+    assert found, str(report)
+    assert found[0].file == file and found[0].problem
+    assert words in found[0].next_step, found[0].next_step

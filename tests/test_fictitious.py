@@ -30,7 +30,8 @@ from imps.tables.run import run_tables
 KINDS = tuple(kind for kind in KINDS_OF_COUNTRY if kind != SURVEY)
 RULES = Path(__file__).parents[1] / "data_raw" / "fictitious.py"
 FOREIGN = (
-    "Irish", "IPS", "TIM", "LTIM", "switcher", "asylum", "ONS", "United Kingdom", "30 June",
+    "[Ii]rish", "IPS", "TIM", "LTIM", "[Ss]witcher", "[Aa]sylum", "ONS", "United Kingdom",
+    "30 June",
 )  # fmt: skip
 ABSENT = {
     "register": ("sampling", "survey", "mid-20", "31 December", "by the census"),

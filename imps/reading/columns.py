@@ -332,10 +332,12 @@ def _read_parts(
     stated: str | None,
 ) -> None:
     """Quarters or months of the stated period, which are then summed to its years."""
-    for kind in PARTS:
-        part, texts = kinds == kind, cells.columns["year"]
-        if not part.any():
-            continue
+    texts, present = cells.columns["year"], [kind for kind in PARTS if (kinds == kind).any()]
+    if len(present) > 1:
+        both = np.isin(kinds, present)
+        draft.find(both, "PARTS_OF_YEARS.overlap", column="year", texts=texts[both])
+    for kind in present:
+        part = kinds == kind
         if stated not in LAST_MONTH:
             draft.find(part, "PARTS_OF_YEARS.period", column="year", texts=texts[part], kind=kind)
             continue

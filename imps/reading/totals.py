@@ -179,6 +179,9 @@ def sum_parts(draft: Draft) -> None:
     by = [frame[key] for key in key_columns(draft)]
     n, distinct = (frame[PART].groupby(by, dropna=False).transform(f) for f in ("size", "nunique"))
     draft.frame = frame.drop(columns=PART)
+    whole = (frame[PART] == "").groupby(by, dropna=False).transform("any") & (distinct > 1)
+    if draft.find(whole | (distinct > PARTS[kind]), "PARTS_OF_YEARS.overlap", column="year"):
+        return
     if (n != distinct).any():
         return
     short = frame.loc[distinct < PARTS[kind], "year"]
@@ -192,5 +195,5 @@ def sum_parts(draft: Draft) -> None:
                   years=sorted(set(short)))  # fmt: skip
     draft.add("PARTS_OF_YEARS", column="year", rows=frame[ROW][~lost], kind=kind,
               period=draft.metadata["period"])  # fmt: skip
-    whole: pd.DataFrame = draft.frame[~lost].reset_index(drop=True)
-    draft.frame = summed(whole, key_columns(draft), draft)
+    left: pd.DataFrame = draft.frame[~lost].reset_index(drop=True)
+    draft.frame = summed(left, key_columns(draft), draft)

@@ -660,6 +660,14 @@ def reach_claims():
         country.loc["register", "nothing_to_explain"], country.loc["register", "seeds"],
         100 * country.loc["register", "widest_migration_share"],
     )  # fmt: skip
+    cost = rows("speed").loc[("england-wales-2011-2021", "areas"), "value"]
+    yield claim(
+        OWN,
+        "331 areas at once take # CPU seconds and # GB with the nation (`speed.csv`), a loop of "
+        "fits of single areas as accounts of their own # CPU seconds",
+        cost["CPU seconds, all"], cost["peak GB"],
+        cost["CPU seconds, 331 areas, loop of single-area fits"],
+    )  # fmt: skip
     chain = rows("chain").reset_index()
     known = chain[chain["coverage90"].notna()]
     later = known[(known["period"] == "2001-2011") & (known["quantity"] == "group[migration]")]

@@ -5,7 +5,8 @@
    between .2 and .9, and only totals of the survey are data, as in the shipped cases. Cover of
    the 90 per cent interval of every headline group of every period, and its root mean square
    error beside that of the periods fitted apart. "drawn" has truths drawn from the priors
-   (:class:`imps.simulation.from_priors.PriorSimulator`), each base being the simulated census.
+   (:class:`imps.simulation.from_priors.PriorSimulator`), each base being the simulated census;
+   "three" is the same of three periods.
 2. England and Wales 2001-2021, and 1991-2021, as one chain for three correlations of biases over
    periods, beside the single cases.
 3. CPU seconds and memory of 4,000 draws by the number of periods.
@@ -17,7 +18,7 @@ Appends to results/chain.csv; `figure` draws docs/chain_cost.png from its rows o
 
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_chain.py [PART ...] [sets] [first seed]
 
-with parts cards, cost, figure, shipped, simulated and drawn.
+with parts cards, cost, figure, shipped, simulated, drawn and three.
 """
 
 import resource
@@ -25,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -104,12 +106,12 @@ def one_set(seed: int) -> Found:
             yield (name, quantity), (truth, *together[f"{name}: {quantity}"], *apart[quantity])
 
 
-def one_drawn_set(seed: int) -> Found:
+def one_drawn_set(seed: int, n_periods: int = 2) -> Found:
     """A chain whose truth is drawn from the priors: each base is the census that was simulated."""
     priors = imps.default_priors("bias_between_periods")
     draw, before = draw_of_chain(priors, np.random.SeedSequence([seed, 98])), None
     sources, figures, truth, name = [], {}, {}, ""
-    for period in simulate_chain([SCENARIOS["null"]] * 2, seed=0):
+    for period in simulate_chain([SCENARIOS["null"]] * n_periods, seed=0):
         own = totals_alone(period.sources)
         if before is not None:
             own = with_base(own, figures[f"{name}: census"])
@@ -121,7 +123,8 @@ def one_drawn_set(seed: int) -> Found:
         figures |= {f"{name}: {source}": rows for source, rows in found.figures.items()}
         truth |= {f"{name}: {quantity}": value for quantity, value in found.truth.items()}
         sources.append(own)
-    model = imps.chain(sources, priors, revised=[name])
+    later = [f"{own.first_year}-{own.last_year}" for own in sources[1:]]
+    model = imps.chain(sources, priors, revised=later)
     together = fitted(model, figures)
     for name, own in zip(model.names, sources, strict=True):
         rows = {k.removeprefix(f"{name}: "): x for k, x in figures.items() if k.startswith(name)}
@@ -284,6 +287,9 @@ def main() -> None:
         "shipped": shipped,
         "simulated": lambda: simulated_chains(one_set, "simulated", sets, first),
         "drawn": lambda: simulated_chains(one_drawn_set, "drawn from the priors", sets, first),
+        "three": lambda: simulated_chains(
+            partial(one_drawn_set, n_periods=3), "three periods drawn from the priors", sets, first
+        ),
     }
     names = [word for word in sys.argv[1:] if word in parts]
     for name, part in parts.items():

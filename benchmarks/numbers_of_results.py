@@ -408,6 +408,17 @@ def calibration_claims():
         full["least_ess"].iloc[0],
         full["mean_cpu_seconds"].iloc[0],
     )
+    chain = ranked("chain")
+    yield claim(
+        OWN,
+        "# replicates): # of # ranked quantities of both periods inside, 90 % intervals covering "
+        "# to #",
+        chain["replicates"].iloc[0],
+        chain["inside"].sum(),
+        len(chain),
+        chain["coverage90"].min(),
+        chain["coverage90"].max(),
+    )
     yield claim(OWN, "each of the eleven wrong models, eight of them those asked")
 
 
@@ -669,14 +680,18 @@ def reach_claims():
         cost["CPU seconds, 331 areas, loop of single-area fits"],
     )  # fmt: skip
     chain = rows("chain").reset_index()
-    known = chain[chain["coverage90"].notna()]
-    later = known[(known["period"] == "2001-2011") & (known["quantity"] == "group[migration]")]
+    told = []
+    for setting in ("simulated", "drawn from the priors"):
+        known = chain[chain["setting"].str.startswith(f"{setting}, ")]
+        later = known[(known["period"] == "2001-2011") & (known["quantity"] == "group[migration]")]
+        told += [known["coverage90"].min(), later["ratio"].iloc[-1]]
     cost = chain[chain["cpu_seconds"].notna()].set_index("period")["cpu_seconds"]
     yield claim(
         OWN,
         "the least coverage of 90 % intervals is #, and the error of all migration in the later "
-        "period # of that of separate fits. # and # CPU seconds for two and three periods",
-        known["coverage90"].min(), later["ratio"].iloc[-1], cost["2 periods"], cost["3 periods"],
+        "period # of that of separate fits; with truths drawn from the priors # and #. # and # CPU "
+        "seconds for two and three periods",
+        *told, cost["2 periods"], cost["3 periods"],
     )  # fmt: skip
     faults = rows("faults_in_files")
     drawn = faults.loc["all kinds"]

@@ -486,6 +486,18 @@ def test_of_a_stock_of_every_quarter_the_end_of_the_year_is_used(project, plain)
     assert report.sources.gap == pytest.approx(plain.gap)
 
 
+def test_a_census_within_the_account_is_never_dropped_without_a_line(project):
+    def three(frame):
+        first = frame[frame["year"] == "2001"]
+        return pd.concat([frame, first.assign(year="2003", vintage="census 2003")])
+
+    change(project, "population", three)
+    report = check_project(project)
+    (found,) = [f for f in report.log.findings if f.code == "STOCK_UNUSED"]
+    assert "'census 2003'" in found.problem and found.total == 182
+    assert "imps chain" in found.next_step and "[[stocks]]" in found.next_step
+
+
 def test_quarters_and_months_are_summed_to_years():
     def flows(labels):
         return pd.DataFrame([

@@ -30,6 +30,7 @@ from imps.project.registers import registers
 from imps.project.sections import Account, StreamSettings
 from imps.project.stocks import (
     COMPUTED,
+    check_all_used,
     rolled_forward,
     starts_of_years,
     stock_of,
@@ -143,6 +144,7 @@ def _sources(
     survey = _Survey.of(tables, account, bool(of_kinds(tables, "streams")), log)
     if stocks is None or births is None or survey is None:
         return None
+    check_all_used(tables, stocks, account, log)
     vintages = {"census": stocks.census.vintage, "base": stocks.base.vintage}
     check_anchored(tables, vintages, log)
     first, last = account.first_mid_year, account.last_mid_year

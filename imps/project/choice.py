@@ -222,7 +222,7 @@ def _ends_alike(stock: PublishedStock, other: PublishedStock) -> bool:
     return stock.detail.lower_ages[-1] == other.detail.lower_ages[-1]
 
 
-def _published(tables: Iterable[Table]) -> list[PublishedStock]:
+def published_stocks(tables: Iterable[Table]) -> list[PublishedStock]:
     """Each vintage and date of tables of population, whether cells or totals."""
     found = []
     for table in tables:
@@ -240,8 +240,8 @@ def _published(tables: Iterable[Table]) -> list[PublishedStock]:
 
 def _with_totals(tables: Sequence[Table], log: Collector) -> list[PublishedStock]:
     """Populations with the totals that were published of the same vintage and date."""
-    stocks = _published(of_kinds(tables, "population"))
-    for given in _published(of_kinds(tables, "population_totals")):
+    stocks = published_stocks(of_kinds(tables, "population"))
+    for given in published_stocks(of_kinds(tables, "population_totals")):
         if not complete(given.rows, given.table.value, given.table, log):
             continue
         same = [s for s in stocks if (s.vintage, s.date) == (given.vintage, given.date)]

@@ -10,8 +10,10 @@ import xarray as xr
 
 from imps.names import AGE, SEX, YEAR
 from imps.project.arrays import counted
-from imps.project.choice import ChosenStocks, PublishedStock
+from imps.project.choice import ChosenStocks, PublishedStock, published_stocks
 from imps.project.sections import Account
+from imps.reading.findings import Collector
+from imps.reading.table import Table, of_kinds
 from imps.sources.stocks import BY_AGE, BY_SEX_AND_AGE, REGISTER, TOTAL, RolledForward, Stock
 
 COMPUTED = "base plus births, deaths and the flows of the tables; no roll-forward was given"
@@ -156,3 +158,15 @@ def starts_of_years(chosen: ChosenStocks, first: int, last: int) -> xr.DataArray
     stocks = [by_age[y] if y in by_age else line[y] for y in range(first, last)]
     years = xr.DataArray(list(range(first, last)), dims=YEAR, name=YEAR)
     return xr.concat(stocks, dim=years).transpose(YEAR, SEX, AGE)
+
+
+def check_all_used(
+    tables: Sequence[Table], chosen: ChosenStocks, account: Account, log: Collector
+) -> None:
+    """Tell populations within the account that are neither base, roll-forward nor census."""
+    series = {account.schedule_vintage, *(stock.vintage for stock in chosen.rolled)}
+    for stock in published_stocks(of_kinds(tables, "population")):
+        within = account.first_mid_year < stock.year < account.last_mid_year
+        if within and stock.vintage not in series:
+            log.add("STOCK_UNUSED", file=stock.table.name, column="year", texts=[stock.date],
+                    total=len(stock.rows), vintage=stock.vintage)  # fmt: skip

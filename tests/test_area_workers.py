@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -76,3 +78,10 @@ def test_killed_client_and_killed_worker(undisturbed, fitted, tmp_path):
     assert np.array_equal(again.totals, whole.totals)
     after = slabs(kept)
     assert {name: after[name] for name in before} == before
+
+
+def test_processes_give_the_same_draws(undisturbed, fitted):
+    areas, whole = undisturbed
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        again = fit_areas(fitted, areas, **ASKED, client=pool)
+    assert np.array_equal(again.totals, whole.totals)

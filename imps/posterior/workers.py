@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
-from contextlib import AbstractContextManager
-from functools import cache
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, ExitStack
+from functools import cache, lru_cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -35,17 +38,31 @@ def spread[Task, Result](
     tasks : sequence
     shared : objects
         Sent to every worker of dask once, and not with each task: one that dies takes no
-        other's work with it.
+        other's work with it. To processes of this machine by a file that each reads once.
     """
     if client is None:
         yield from ((i, function(*shared, task)) for i, task in enumerate(tasks))
         return
-    if hasattr(client, "get_executor"):
-        shared = tuple(client.scatter(list(shared), hash=False, broadcast=True))
-        client = client.get_executor()
-    futures = {client.submit(function, *shared, task): i for i, task in enumerate(tasks)}
-    for future in as_completed(futures):
-        yield futures[future], future.result()
+    with ExitStack() as stack:
+        if hasattr(client, "get_executor"):
+            shared = tuple(client.scatter(list(shared), hash=False, broadcast=True))
+            client = client.get_executor()
+        elif isinstance(client, ProcessPoolExecutor):
+            path = Path(stack.enter_context(TemporaryDirectory())) / "shared"
+            path.write_bytes(pickle.dumps(shared))
+            function, shared = partial(_by_file, function, path), ()
+        futures = {client.submit(function, *shared, task): i for i, task in enumerate(tasks)}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path) -> tuple[Any, ...]:
+    return tuple(pickle.loads(path.read_bytes()))
+
+
+def _by_file(function: Callable[..., Any], path: Path, task: Any) -> Any:
+    return function(*_read(path), task)
 
 
 def in_order[Task, Result](

@@ -73,7 +73,7 @@ TRUE = {
 """Scales of the simulated areas, about those that the real ones teach."""
 OTHER_SHARES, DEGREES = 0.4, 3
 DRAWS, ALONE_POINTS, Z90, EACH, REPEATS = 400, 24, 1.645, 11, 5
-PARTS, MANY_DRAWS, LONGEST = 20, 200, 60.0
+PARTS, MANY_DRAWS, MANY_POINTS, LONGEST = 20, 60, 3, 60.0
 KINDS = ("model", "shares", "heavy")
 MEN_18_29 = slice(4, 12)
 
@@ -376,8 +376,10 @@ def many() -> None:
     nation, areas, _, model, every = prepared()
     top = mode(model, errors_of(every))
     k = model.learnt.size
-    taken = Points(top.x[None, :k], top.x[None, None, k:], np.ones((1, 1)), (),
-                   np.repeat(top.model.factor, PARTS), top.tau)  # fmt: skip
+    taken = Points(
+        np.tile(top.x[:k], (MANY_POINTS, 1)), np.tile(top.x[k:], (MANY_POINTS, 1, 1)),
+        np.full((MANY_POINTS, 1), 1 / MANY_POINTS), (), np.repeat(top.model.factor, PARTS), top.tau,
+    )  # fmt: skip
     start = time.process_time()
     small = cut(areas)
     with TemporaryDirectory() as folder:

@@ -35,6 +35,7 @@ KEYS = {
     "conflicts": ["case", "changed"],
     "closes_exactly": ["size_million", "years", "variation", "group_width"],
     "faults_in_files": ["kind"],
+    "faults_held_out": ["kind"],
     "countries": ["kind"],
     "chain": ["part", "period", "quantity", "setting"],
     "areas": ["study", "part", "source", "quantity"],
@@ -702,6 +703,13 @@ def reach_claims():
         "projects # have a warning",
         drawn["drawn"], drawn["refused"], drawn["warned"], drawn["silent"], clean["drawn"],
         clean["warned"],
+    )  # fmt: skip
+    apart = rows("faults_held_out").loc["all kinds"]
+    yield claim(
+        OWN,
+        "Of # faults of further kinds on other projects, which no check was made with, # are "
+        "refused or asked about, # warned about, # change nothing, # are silent",
+        *apart[["drawn", "refused", "warned", "equal", "silent"]],
     )  # fmt: skip
 
 

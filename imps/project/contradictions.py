@@ -173,13 +173,14 @@ def stock_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                     abs(total - other) / other * 100,
                 )  # fmt: skip
             found.append((table, str(name), str(date), float(total)))
-    for table, name, date, total in found:
-        apart = [
-            (abs(int(d[:4]) - int(date[:4])), other)
-            for _, vintage, d, other in found
-            if (vintage, d) != (name, date)
-        ]
-        others = sorted(apart)[:3]
+    keys = np.array([f"{name} {date}" for _, name, date, _ in found])
+    years = np.array([int(date[:4]) for _, _, date, _ in found])
+    sums = np.array([total for *_, total in found])
+    for i, (table, name, date, total) in enumerate(found):
+        distance = np.abs(years - years[i])
+        order = np.lexsort((sums, distance))
+        order = order[keys[order] != keys[i]][:3]
+        others = [(int(distance[k]), float(sums[k])) for k in order]
         ratio = [
             abs(np.log(max(total, 0.5) / max(x, 0.5))) / (NEAR_STOCK + 0.03 * n) for n, x in others
         ]
@@ -204,8 +205,11 @@ def sexes_of_stocks(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         for t in range(len(cells.years))
     ]
     ratio = np.array([np.log(max(m, 0.5) / max(f, 0.5)) for _, _, (m, f) in found])
+    years = np.array([year for year, *_ in found])
     for i, (year, cells, (men, women)) in enumerate(found):
-        near = sorted((abs(y - year), j) for j, (y, *_) in enumerate(found) if j != i)[:3]
+        distance = np.abs(years - year)
+        order = np.argsort(distance, kind="stable")[:4]
+        near = [(int(distance[j]), int(j)) for j in order if j != i][:3]
         score = [
             abs(ratio[i] - ratio[j])
             / (SAME_SEX_RATIO + 0.003 * years + 6 / np.sqrt(men + women + 1))

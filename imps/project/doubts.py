@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations
 from types import MappingProxyType
 from typing import Final
 
@@ -280,12 +280,13 @@ def copied_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         for one, two in combinations(series, 2):
             if one.ages != two.ages or one.sexes != two.sexes:
                 continue
-            for t, u in product(range(len(one.years)), range(len(two.years))):
-                if one.values[t].shape == two.values[u].shape and one.years[t] == two.years[u]:
-                    pair = np.stack([one.values[t], two.values[u], np.zeros(one.values[t].shape)])
-                    for _first, _t, size, chance in identical_years(pair):
-                        if chance * len(one.years) <= COPIED:
-                            yield _copy(two, u, f"{one.years[t]} {one.series}", size)
+            for t, u in zip(*np.nonzero(one.years[:, None] == two.years), strict=True):
+                if not np.array_equal(one.values[t], two.values[u]):
+                    continue
+                pair = np.stack([one.values[t], two.values[u], one.values[t] + 1])
+                for _first, _t, size, chance in identical_years(pair):
+                    if chance * len(one.years) <= COPIED:
+                        yield _copy(two, u, f"{one.years[t]} {one.series}", size)
 
 
 def _sexes_copied(cells: Cells) -> Iterator[Doubt]:

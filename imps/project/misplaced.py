@@ -18,6 +18,7 @@ from imps.reading.plausibility import (
     beside,
     cells_of,
     limit,
+    of_cohorts,
     root_deviance,
 )
 from imps.reading.rearrangements import (
@@ -32,6 +33,9 @@ from imps.reading.table import Table, of_kinds
 
 REARRANGED: Final = 30.0
 """Units of deviance by which other places for the figures of a year have to fit better."""
+
+EXPLAINED: Final = 0.5
+"""Share of a misfit below which other places for registered migration explain it."""
 
 YEARS_REARRANGED: Final = 3 * REARRANGED
 """The same of two years whose figures deviate together, as they do where rates change."""
@@ -97,15 +101,16 @@ def exchanged_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     for cells in series_of(tables, "population", "population_totals", "stocks"):
         if not cells.single_ages or len(cells.years) < 6:
             continue
-        whole = cells.values
-        for t in range(len(whole) - 1):
-            near = slice(max(t - 2, 0), t + 4)
-            here = whole[near]
-            at = np.arange(len(here))
-            k = t - near.start
-            at[[k, k + 1]] = k + 1, k
-            before, after = (_off_cohorts(v) for v in (here, here[at]))
-            gain = (before - after) * here[0].size / max(after, 1.5)
+        steps = {k: _off_cohorts(cells.values, k) for k in (1, 2, -1)}
+        last = len(cells.years) - 1
+        for t in range(last):
+            near = range(max(t - 2, 0), min(t + 3, last))
+            before = sum(steps[1][k] for k in near)
+            after = sum(steps[1][k] for k in near if k not in (t - 1, t, t + 1)) + steps[-1][t + 1]
+            after = after + (steps[2][t - 1] if t else 0.0) + (
+                steps[2][t] if t + 1 < last else 0.0)  # fmt: skip
+            was, would = (x[0] / max(x[1], 1) for x in (before, after))
+            gain = (was - would) * cells.values[0].size / max(would, 1.5)
             if gain > YEARS_REARRANGED:
                 yield Doubt(
                     "YEAR_REARRANGED", cells.table, cells.table.value, str(cells.years[t]),
@@ -114,9 +119,19 @@ def exchanged_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                 )  # fmt: skip
 
 
-def _off_cohorts(values: np.ndarray) -> float:
-    """Deviance per figure of years (year, sex, age) from what the year before says."""
-    return _mean_deviance(values, along_cohorts(values, 1))
+def _off_cohorts(values: np.ndarray, step: int) -> np.ndarray:
+    """Deviance of a year from what another, so many before it, says as the year before.
+
+    An array (year of the other, 2) with the sum and the number of figures; a negative step is
+    that of a later year.
+    """
+    out = np.zeros((len(values), 2))
+    of, to = (values[:-step], values[step:]) if step > 0 else (values[-step:], values[:step])
+    apart = root_deviance(to, of_cohorts(of, to)) ** 2
+    known = np.isfinite(apart)
+    found = np.stack([np.where(known, apart, 0.0).sum(axis=(1, 2)), known.sum(axis=(1, 2))], axis=1)
+    out[slice(None, -step) if step > 0 else slice(-step, None)] = found
+    return out
 
 
 def _mean_deviance(figures: np.ndarray, expected: np.ndarray) -> float:
@@ -182,8 +197,9 @@ def misplaced_streams(tables: Sequence[Table], account: Account) -> Iterator[Dou
 
         found = misfit(flows)
         for what, other in _other_streams(flows, years):
-            gain = alone.size * np.log(found / misfit(other)) / 2
-            if gain > REARRANGED:
+            left_over = misfit(other)
+            gain = alone.size * np.log(found / left_over) / 2
+            if gain > REARRANGED and left_over < EXPLAINED * found:
                 yield Doubt(
                     "YEAR_REARRANGED", table, table.value, str(years[0]),
                     f"{before.year} to {stock.year}: {what}, by the cohorts of the population",
@@ -218,13 +234,18 @@ def _carried(flow: np.ndarray) -> np.ndarray:
 def _net_streams(tables: Sequence[Table]) -> tuple[Table, list[int], np.ndarray] | None:
     """All streams by single age, as immigration and emigration (flow, year, sex, age).
 
-    None if one of them is not by single age, or not by direction.
+    None if one of them is not by single age, not by direction, or from another source: several
+    may count the same people.
     """
     streams = of_kinds(tables, "streams")
     found = [cells for table in streams for cells in cells_of(table)]
-    if not found or any(
+    if not found:
+        return None
+    span = np.arange(found[0].years[0], found[0].years[-1] + 1)
+    if any(
         not c.single_ages or c.sexes != SEXES or c.ages != found[0].ages
-        or not np.array_equal(c.years, found[0].years) or c.labels.get("flow") not in FLOWS
+        or c.labels.get("source") != found[0].labels.get("source")
+        or not np.array_equal(c.years, span) or c.labels.get("flow") not in FLOWS
         for c in found
     ):  # fmt: skip
         return None

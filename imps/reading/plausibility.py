@@ -167,7 +167,7 @@ def spread(residual: np.ndarray, by_age: bool) -> np.ndarray:
     if np.isnan(size).all():
         return np.full(residual.shape[-1], np.inf)
     if by_age:
-        found = _windowed(size, WINDOW)
+        found = _windowed(size.reshape(-1, size.shape[-1]), WINDOW)
         return np.where(np.isnan(found), np.inf, ROBUST * found)
     return np.full(residual.shape[-1], ROBUST * float(np.nanmedian(size)))
 
@@ -190,38 +190,53 @@ def beside(values: np.ndarray, axis: int, *, ends: bool) -> np.ndarray:
 
 
 def growth(now: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Smooth factor by age from one (sex, age) to the next: medians of both sexes and near ages."""
+    """Smooth factor by age from one (..., sex, age) to the next, (..., age).
+
+    Medians of both sexes and near ages.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = now / before
     logs = np.log(np.where((ratio > 0) & np.isfinite(ratio), ratio, np.nan))
     return np.exp(_windowed(logs, SMOOTHED))
 
 
-def along_cohorts(values: np.ndarray, step: int) -> np.ndarray:
-    """What the year before (step 1) or after (step -1) says of each cohort (year, sex, age).
+def of_cohorts(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """What figures of the year before say of each cohort (..., sex, age).
 
-    The cohort's figure of that year, times the smooth factor by which figures change from it.
+    The cohort's figure, times the smooth factor by which figures change to those of now.
     """
+    out = np.full(now.shape, np.nan)
+    one, two = now[..., 1:-1], before[..., :-2]
+    out[..., 1:-1] = two * growth(one, two)[..., None, :]
+    return out
+
+
+def along_cohorts(values: np.ndarray, step: int) -> np.ndarray:
+    """What the year before (step 1) or after (step -1) says of each cohort (year, sex, age)."""
     out = np.full(values.shape, np.nan)
-    to, of = (slice(1, -1), slice(None, -2))[::step]
-    for t in range(len(values)):
-        if 0 <= t - step < len(values):
-            now, other = values[t][:, to], values[t - step][:, of]
-            out[t][:, to] = other * growth(now, other)
+    if len(values) < 2:
+        return out
+    if step > 0:
+        out[1:] = of_cohorts(values[:-1], values[1:])
+    else:
+        one, two = values[:-1, :, :-2], values[1:, :, 1:-1]
+        out[:-1, :, :-2] = two * growth(one, two)[..., None, :]
     return out
 
 
 def _windowed(values: np.ndarray, width: int) -> np.ndarray:
-    """Medians by age of (..., age), over windows of neighbouring ages and all else; or NaN."""
-    flat = values.reshape(-1, values.shape[-1])
+    """Medians by age of (..., row, age), over windows of neighbouring ages and all rows; or NaN."""
     half = width // 2
-    padded = np.pad(flat, ((0, 0), (half, half)), constant_values=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
-    stacked = windows.transpose(1, 0, 2).reshape(flat.shape[1], -1)
-    out = np.full(flat.shape[1], np.nan)
-    known = ~np.isnan(stacked).all(axis=1)
-    out[known] = np.nanmedian(stacked[known], axis=1)
-    return out
+    padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(half, half)], constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=-1)
+    stacked = np.sort(
+        np.moveaxis(windows, -3, -2).reshape(*values.shape[:-2], values.shape[-1], -1)
+    )
+    known = np.isfinite(stacked).sum(axis=-1, keepdims=True)  # what is not known stands last
+    pair = [
+        np.take_along_axis(stacked, np.maximum(k, 0), -1) for k in ((known - 1) // 2, known // 2)
+    ]
+    return np.asarray(np.where(known > 0, (pair[0] + pair[1]) / 2, np.nan)[..., 0])
 
 
 def doubt(

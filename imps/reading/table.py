@@ -109,7 +109,8 @@ class Table:
         """Start of the open age group, or None without ages."""
         if "age_group" not in self.frame:
             return None
-        last = self.frame["age"][self.frame["age_group"].str.endswith("+")]
+        groups = [g for g in self.frame["age_group"].unique() if str(g).endswith("+")]
+        last = self.frame["age"][self.frame["age_group"].isin(groups)]
         return int(last.max()) if len(last) else None
 
     @property

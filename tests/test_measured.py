@@ -78,15 +78,19 @@ def test_words_that_stand_for_numbers_of_the_back_tests():
 
 
 def test_words_that_stand_for_numbers_of_the_calibration():
-    """All inside; eleven wrong models, each found; what each check finds."""
+    """All inside; thirteen wrong models, each found; what each check finds."""
     for account in ("small", "full"):
         assert ranked(account)["inside"].all()
         assert ranked(account)["family_wise_passed"].all()
         assert ranked(account)["least_ess"].min() >= 400
-    found = rows("faults")["found"].astype(str).eq("True").unstack("check", fill_value=False)
-    assert not found.loc["none"].any()
+    newest = rows("faults")
+    found = newest["found"].astype(str).eq("True").unstack("check", fill_value=False)
+    right = found.loc["none"]
+    assert right[right].index.tolist() == ["calibration"]  # as the text says, and not on others
     wrong = found.drop(index="none")
-    assert len(wrong) == 11
+    assert len(wrong) == 13
     assert wrong.any(axis=1).all()
-    assert wrong["score test"].sum() == 9
+    assert wrong["score test"].sum() == 12
+    scores = newest.xs("score test", level="check")["value"].drop("none").astype(float)
+    assert scores.idxmax() == "correlation of the two directions turned"
     assert wrong["contributions sum to the gap"].sum() == 3

@@ -74,6 +74,31 @@ def test_a_later_base_errs_by_what_the_period_before_ended_with(fit):
         assert error.std(axis=0).min() > 1  # it is unknown
 
 
+def test_rows_less_what_was_carried_reach_one_period_back(model):
+    combined = model.combine @ model.design[:, ~model.shared]
+    sources, names = np.array(model.row_sources), model.names
+    for name in names[2:]:
+        earlier = [n for n in names if n < name][:-1]
+        own = [model.places[b] for b in model.sizes if b.split(": ")[0] in earlier]
+        rows = combined[[source.startswith(name) for source in sources]]
+        assert max(np.abs(rows[:, place]).max() for place in own) < 1e-6  # of thousands
+
+
+def test_the_posterior_is_that_of_the_rows_as_they_are(model):
+    """The same numbers as without sums of rows and latent variables beside the blocks."""
+    plain = GaussianPosterior(replace(model, combine=None, shared=None))
+    posterior = GaussianPosterior(model)
+    assert len(posterior.covariance.blocks) < len(posterior.covariance.parts) ** 2 / 2 + 1
+    for h in np.random.default_rng(3).standard_normal((5, posterior.n_scales)):
+        for found, expected in zip(posterior.moments(h), plain.moments(h), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-4)
+        (value, slope), (value0, slope0) = (
+            p.log_density_and_gradient(h) for p in (posterior, plain)
+        )
+        assert value == pytest.approx(value0, rel=1e-10)
+        np.testing.assert_allclose(slope, slope0, rtol=1e-8, atol=1e-8)
+
+
 def test_every_period_closes(fit):
     for part in fit.periods.values():
         assert largest_misclosure(part.model) < 1e-6

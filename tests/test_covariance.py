@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
+from imps.posterior import block_cholesky
 from imps.posterior.covariance import RowCovariance
 
 EXACT = 1e-10  # relative: two orders of the same elimination
@@ -22,18 +24,47 @@ def white(rng):
     return effects
 
 
-@pytest.fixture
-def rows(white):
-    return RowCovariance(white, SCALE_OF, 4, SOURCES)
+# Each row less some of the earlier ones, and a block that all sources but one see.
+COMBINE = np.eye(15)
+COMBINE[9, [0, 3]], COMBINE[12, 4], COMBINE[14, 13] = (-0.5, 0.3), 1.2, -1.0
+COMMON = np.arange(SCALE_OF.size) < 8  # with a scale and without
+
+
+@pytest.fixture(params=["as they are", "combined", "beside", "combined and beside"])
+def rows(request, white, monkeypatch):
+    monkeypatch.setattr(block_cholesky, "CALL", 0)  # few rows: blocks apart all the same
+    combine = sp.csr_array(COMBINE) if "combined" in request.param else None
+    common = COMMON if "beside" in request.param else None
+    return RowCovariance(white, SCALE_OF, 4, SOURCES, combine, common)
 
 
 def dense(white, squares):
     return np.eye(len(white)) + (white * np.r_[squares, 1.0][SCALE_OF]) @ white.T
 
 
-def test_sources_that_share_nothing_stand_apart(rows):
-    names = [sorted({SOURCES[i] for i in part}) for part in rows.parts]
-    assert names == [["in", "register"], ["out"], ["census"]]
+def test_sources_that_share_nothing_stand_apart(white, monkeypatch):
+    monkeypatch.setattr(block_cholesky, "CALL", 0)
+    rows = RowCovariance(white, SCALE_OF, 4, SOURCES)
+    names = [{SOURCES[i] for i in part} for part in rows.parts]
+    assert {"out"} in names
+    assert len(names) > 2
+    for i, j in {(a, b) for a in range(len(names)) for b in range(a)} - set(rows.blocks):
+        assert not (white[rows.parts[i]] @ white[rows.parts[j]].T).any()
+
+
+def test_few_rows_are_one_block(white):
+    assert len(RowCovariance(white, SCALE_OF, 4, SOURCES).parts) == 1
+
+
+def test_an_order_that_fills_nothing():
+    """A chain of neighbours with a leaf at each: none reaches further than its neighbour."""
+    shared = np.eye(8, dtype=bool)
+    for i, j in [(0, 1), (1, 2), (2, 3), (4, 0), (5, 1), (6, 2), (7, 3)]:
+        shared[i, j] = shared[j, i] = True
+    rows = np.split(np.arange(8 * 90), 8)
+    found = block_cholesky.pattern(rows, shared)
+    assert sorted(np.concatenate(found.parts).tolist()) == list(range(8 * 90))
+    assert all(len(below) <= 1 for below in found.below)
 
 
 def test_every_product_equals_that_of_the_dense_matrix(rows, white, rng):
@@ -48,6 +79,9 @@ def test_every_product_equals_that_of_the_dense_matrix(rows, white, rng):
         half = factor.half(x)
         np.testing.assert_allclose(half.T @ half, x.T @ expected, rtol=1e-8, atol=EXACT)
         inverse = np.linalg.inv(c)
+        if rows.combine is not None:
+            back = np.linalg.inv(COMBINE)
+            inverse = back.T @ inverse @ back
         for (i, j), block in factor.inverse.items():
             found = inverse[np.ix_(rows.parts[i], rows.parts[j])]
             np.testing.assert_allclose(block, found, rtol=1e-8, atol=EXACT)
@@ -60,7 +94,7 @@ def test_slope_is_that_of_the_likelihood(rows, white, rng):
     inverse = np.linalg.inv(dense(white, s2))
     kernels = [white[:, b == SCALE_OF] @ white[:, b == SCALE_OF].T for b in range(4)]
     expected = [a @ k @ a - np.trace(inverse @ k) for k in kernels]
-    np.testing.assert_allclose(rows.slope(factor, factor.solve(r)), expected, rtol=1e-8)
+    np.testing.assert_allclose(rows.slope(factor, r), expected, rtol=1e-8)
 
 
 def test_one_source_alone_is_a_border_without_blocks(white, rng):

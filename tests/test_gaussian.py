@@ -124,7 +124,7 @@ def covered(model, truth_model, quantity, n, rng, prior_shift=None):
     factor = posterior.factor(h)
     index = posterior.names.index(quantity)
     _, variance = posterior.moments(h)
-    cross = posterior.fixed_cross + np.tensordot(posterior.squares(h), posterior.cross, axes=1)
+    cross = posterior.crossed(posterior.squares(h))
     for _ in range(n):
         w = truth_scales * rng.standard_normal(truth_model.n_latent)
         if prior_shift is not None:

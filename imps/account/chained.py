@@ -43,7 +43,7 @@ from imps.sources.chains import check_chain
 
 BASE = "base error"
 """Block that stands for the error of a base before it is what the period before ended with."""
-BASE_SOURCE = "base"
+BASE_SOURCE, CENSUS = "base", "census"
 PERSISTENT = ("level", "sex", "young", "children")
 """Parts of a bias that persist over periods, beside those of parts of migration."""
 
@@ -175,6 +175,12 @@ def chain_model(
     ]
     check_priors_used(accounts[-1])
     together = assembled(accounts[-1], tuple(rows), shares[-1])
+    blocks = np.repeat(list(together.sizes), list(together.sizes.values()))
+    together = replace(
+        together,
+        combine=_less_what_was_carried([found for _, found, _ in written]),
+        shared=np.isin(blocks, list(common)),
+    )
     chain = ChainModel(
         **{part.name: getattr(together, part.name) for part in fields(LinearModel)},
         names=names,
@@ -227,6 +233,27 @@ def _written(
             if block.source == BASE_SOURCE or (block.source in born and name not in seen):
                 del account.latents.blocks[name]
     return account, rows, contributions(account)
+
+
+def _less_what_was_carried(periods: Sequence[Sequence[Observation]]) -> np.ndarray:
+    """Rows less what the census before carries into them, as sums of all rows (row, row).
+
+    A row of a later period holds the population of the census before as far as that base
+    counts in it; less its rows, the period before is left with the errors of its census.
+    A census of other detail than its base carries no row, and its rows stay as they are.
+    """
+    starts = np.cumsum([0, *(row.observed.size for found in periods for row in found)])
+    out, k, census = np.eye(starts[-1]), 0, None
+    for found in periods:
+        base = census
+        for row in found:
+            own = slice(*starts[k : k + 2])
+            effect = row.mean.effects.get(BASE)
+            if base and effect is not None and effect.shape[1] == base.stop - base.start:
+                out[own, base] = effect
+            census = own if row.source == CENSUS else census
+            k += 1
+    return out
 
 
 def _not_before(row: Observation, source: BornBefore, before: int) -> Observation:

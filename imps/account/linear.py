@@ -56,6 +56,11 @@ class LinearModel:
         Parts of the account that are not linear; none in the Gaussian model.
     curved_design : ndarray (row, value)
         Effects of the values of the curves.
+    combine : ndarray (row, row), optional
+        Sums of rows that share fewer latent variables than the rows do; triangular, with ones
+        on its diagonal. The posterior is computed from them, and is the same.
+    shared : ndarray (latent) of bool, optional
+        Latent variables that keep the rest of the rows from standing apart.
     """
 
     account: Account
@@ -75,6 +80,8 @@ class LinearModel:
     row_years: np.ndarray
     curves: tuple[Curve, ...] = ()
     curved_design: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    combine: np.ndarray | None = field(default=None, repr=False)
+    shared: np.ndarray | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return (
@@ -134,6 +141,7 @@ class LinearModel:
             row_sources=tuple(x for x, k in zip(self.row_sources, keep, strict=True) if k),
             row_ages=self.row_ages[keep],
             row_years=self.row_years[keep],
+            combine=None if self.combine is None else self.combine[np.ix_(keep, keep)],
         )
 
     @property

@@ -27,6 +27,7 @@ from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse as sp
 
 from imps.account.linear import LinearModel
 from imps.errors import PriorError, SourceError
@@ -97,18 +98,17 @@ class GaussianPosterior:
         y = model.observed if observed is None else np.asarray(observed, dtype=float)
         self.residual = (y - model.offset) / model.standard_error
         self.white = model.design / model.standard_error[:, None]
+        se = model.standard_error
+        combine = None if model.combine is None else sp.csr_array(model.combine / se[:, None] * se)
         self.covariance = RowCovariance(
-            self.white, model.scale_of, len(model.scale_names), model.row_sources
+            self.white, model.scale_of, self.n_scales, model.row_sources, combine, model.shared
         )
-        columns = [np.flatnonzero(model.scale_of == b) for b in range(len(model.scale_names))]
-        fixed = np.flatnonzero(model.scale_of < 0)
+        of_scale = [np.flatnonzero(model.scale_of == b) for b in (*range(self.n_scales), -1)]
         self.names = list(model.reported)
         self.constants = np.array([float(model.reported[k].constant) for k in self.names])
         q = np.stack([model.matrix(model.reported[k]) for k in self.names])
-        self.fixed_cross = q[:, fixed] @ self.white[:, fixed].T
-        self.cross = np.stack([q[:, c] @ self.white[:, c].T for c in columns])
-        self.fixed_var = (q[:, fixed] ** 2).sum(axis=1)
-        self.var = np.stack([(q[:, c] ** 2).sum(axis=1) for c in columns])
+        self._cross = np.stack([(q[:, c] @ self.white[:, c].T).ravel() for c in of_scale])
+        self._variance = np.stack([(q[:, c] ** 2).sum(axis=1) for c in of_scale])
 
     def given(self, observed: np.ndarray) -> GaussianPosterior:
         """The posterior after other data (row) of the same account; nothing is built again."""
@@ -152,7 +152,7 @@ class GaussianPosterior:
         standard deviation of the scales: the derivative of s_b^2 is 2 d s_b^2.
         """
         factor = self.factor(h)
-        steep = self.covariance.slope(factor, factor.solve(self.residual))
+        steep = self.covariance.slope(factor, self.residual)
         slope = self.model.log_sd * self.squares(h) * steep - h
         return self._log_density(h, factor), slope
 
@@ -162,10 +162,24 @@ class GaussianPosterior:
 
     def _moments(self, h: np.ndarray, factor: Factor) -> tuple[np.ndarray, np.ndarray]:
         s2 = self.squares(h)
-        cross = self.fixed_cross + np.tensordot(s2, self.cross, axes=1)
-        half = factor.half(np.column_stack([self.residual, cross.T]))
-        variance = self.fixed_var + s2 @ self.var - (half[:, 1:] ** 2).sum(axis=0)
+        return self._moments_of(factor, self.crossed(s2), self.prior_variance(s2))
+
+    def _moments_of(
+        self, factor: Factor, cross: np.ndarray, prior: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        half = factor.half(np.vstack([self.residual, cross]).T)
+        variance = prior - (half[:, 1:] ** 2).sum(axis=0)
         return self.constants + half[:, 0] @ half[:, 1:], np.maximum(variance, 0.0)
+
+    def crossed(self, squares: np.ndarray) -> np.ndarray:
+        """Prior covariance of the reported quantities with the rows, in standard errors of the
+        rows, at squared scales (..., scale): (..., quantity, row)."""
+        found = _and_one(squares) @ self._cross
+        return found.reshape(*squares.shape[:-1], len(self.names), self.residual.size)
+
+    def prior_variance(self, squares: np.ndarray) -> np.ndarray:
+        """Prior variance of the reported quantities at squared scales, (..., quantity)."""
+        return _and_one(squares) @ self._variance
 
     def mode(self, start: np.ndarray | None = None, max_steps: int = 40) -> np.ndarray:
         """Most probable scales, within their bounds, by a quasi-Newton search (L-BFGS-B)."""
@@ -251,9 +265,13 @@ class GaussianPosterior:
         means = np.empty((n_points, self.constants.size))
         variances = np.empty_like(means)
         kept: list[Factor] = []
-        for i, factor in enumerate(self.covariance.factors(self.squares(points))):
+        squares, at_once = self.squares(points), self.covariance.at_once
+        prior = self.prior_variance(squares)
+        for i, factor in enumerate(self.covariance.factors(squares)):
+            if i % at_once == 0:
+                cross = self.crossed(squares[i : i + at_once])
             log_weights[i] += self._log_density(points[i], factor)
-            means[i], variances[i] = self._moments(points[i], factor)
+            means[i], variances[i] = self._moments_of(factor, cross[i % at_once], prior[i])
             if n_points * factor.size <= KEPT_FACTORS:
                 kept.append(factor)
         weights = normalised(log_weights)
@@ -316,3 +334,8 @@ class GaussianPosterior:
         z += scale * (misfit @ self.white)
         order = rng.permutation(n_draws)
         return h[order], z[order]
+
+
+def _and_one(squares: np.ndarray) -> np.ndarray:
+    """Squared scales (..., scale) with the one of what has no scale."""
+    return np.concatenate([squares, np.ones((*squares.shape[:-1], 1))], axis=-1)

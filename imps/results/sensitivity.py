@@ -107,11 +107,10 @@ class WhatIf:
         self.model = model
         self.posterior = GaussianPosterior(model)
         self.scales = scales
-        s2 = self.posterior.squares(scales)
         self.squares = model.scale_factors(scales) ** 2
         self.quantities = np.stack([model.matrix(model.reported[k]) for k in self.posterior.names])
         self.factor = self.posterior.factor(scales)
-        self.cross = self.posterior.fixed_cross + np.tensordot(s2, self.posterior.cross, axes=1)
+        self.cross = self.posterior.crossed(self.posterior.squares(scales))
         self.variance = (self.quantities**2) @ self.squares
         self._half_white = self.factor.half(self.posterior.white)
         self._half_cross = self.factor.half(self.cross.T)

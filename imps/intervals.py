@@ -16,6 +16,9 @@ published half-widths (ONS, IPS margins of error, notes)."""
 Z99 = 2.576
 """Standard errors on either side of a normal 99 per cent interval."""
 
+ROUNDING = 1e-6
+"""Persons under which a sum that is zero by arithmetic is not positive."""
+
 
 def ends(draws: np.ndarray, prob: float = 0.95, *, axis: int | None = None) -> np.ndarray:
     """Ends of the equal-tailed interval, over all draws or over one axis, (2, ...)."""
@@ -49,12 +52,12 @@ def summary_table(
     draws : DataArray (chain, draw, ...)
     prob : float
     positive : bool
-        Also `probability_positive`, the share of draws above zero.
+        Also `probability_positive`, the share of draws above zero by more than rounding.
     """
     stacked = draws.stack(draw_=(CHAIN, DRAW)).transpose(..., "draw_")
     columns = summary(stacked.values, prob)
     if positive:
-        columns["probability_positive"] = (stacked.values > 0).mean(axis=-1)
+        columns["probability_positive"] = (stacked.values > ROUNDING).mean(axis=-1)
     labels: dict[Hashable, np.ndarray] = {d: stacked[d].values for d in stacked.dims[:-1]}
     index = pd.MultiIndex.from_product(list(labels.values()), names=list(labels))
     return pd.DataFrame({k: v.ravel() for k, v in columns.items()}, index=index).reset_index()

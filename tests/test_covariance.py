@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from imps.posterior import block_cholesky
-from imps.posterior.covariance import RowCovariance
+from imps.posterior.covariance import Effects, RowCovariance
 
 EXACT = 1e-10  # relative: two orders of the same elimination
 
@@ -79,7 +79,7 @@ def test_every_product_equals_that_of_the_dense_matrix(rows, white, rng):
         half = factor.half(x)
         np.testing.assert_allclose(half.T @ half, x.T @ expected, rtol=1e-8, atol=EXACT)
         inverse = np.linalg.inv(c)
-        if rows.combine is not None:
+        if rows.rows.combine is not None:
             back = np.linalg.inv(COMBINE)
             inverse = back.T @ inverse @ back
         for (i, j), block in factor.inverse.items():
@@ -118,3 +118,61 @@ def test_draws_are_the_same_without_kept_factors(posterior):
     anew = posterior.draw_at_points(grid.points, grid.weights, 100, seed=3)
     np.testing.assert_array_equal(kept[0], anew[0])
     np.testing.assert_allclose(kept[1], anew[1], rtol=1e-9, atol=1e-9)
+
+
+# Two surveys of many cells that smooth effects hold together, and the census that sees both.
+AGES, TIMES, SMOOTH = 70, 6, 9
+
+
+@pytest.fixture
+def many_cells(rng):
+    """Effects, their scales and the sources: cells of two surveys tied to the year before."""
+    n = AGES * TIMES
+    tied = np.kron(np.eye(AGES), 0.5 * (np.eye(TIMES) + np.eye(TIMES, k=-1)))
+    census = np.kron(np.eye(AGES), np.ones(TIMES))
+    size = rng.random(n) + 0.2
+    white = np.zeros((2 * n + AGES, 2 * (n + SMOOTH) + 20))
+    for k in (0, 1):
+        rows, at = slice(k * n, (k + 1) * n), k * (n + SMOOTH)
+        white[rows, at : at + n] = tied * size
+        white[2 * n :, at : at + n] = (-1) ** k * census * size
+        white[rows, at + n : at + n + SMOOTH] = rng.standard_normal((n, SMOOTH))
+        white[2 * n :, at + n : at + n + SMOOTH] = rng.standard_normal((AGES, SMOOTH))
+    white[2 * n :, -20:] = 3 * rng.standard_normal((AGES, 20))
+    smooth = np.r_[np.repeat(1, 5), np.repeat(-1, 4)]
+    scale_of = np.r_[np.zeros(n), smooth, np.full(n, 2), smooth + 2 * (smooth > 0)]
+    scale_of = np.r_[scale_of, np.full(10, -1), np.full(10, 4)].astype(int)
+    return white, scale_of, ["in"] * n + ["out"] * n + ["census"] * AGES
+
+
+def test_surveys_of_many_cells_stand_by_their_smaller_side(many_cells, rng):
+    white, scale_of, sources = many_cells
+    bounds = np.full(5, 1e-5), np.full(5, 50.0)
+    rows = RowCovariance(white.copy(), scale_of, 5, sources, bounds=bounds)
+    assert [leaf.smooth.size for leaf in rows.leaves] == [SMOOTH, SMOOTH]
+    x = rng.standard_normal((len(white), 3))
+    within, beyond = np.exp(rng.uniform(-6, 3, (3, 5))), np.array([[200.0, 1.0, 1e-7, 1.0, 1.0]])
+    squares = np.vstack([within, beyond])
+    for s2, factor in zip(squares, rows.factors(squares), strict=True):
+        effects = white * np.sqrt(np.append(s2, 1.0))[scale_of]
+        c = np.eye(len(white)) + effects @ effects.T
+        expected = np.linalg.solve(c, x)
+        assert factor.log_determinant == pytest.approx(np.linalg.slogdet(c)[1], rel=EXACT)
+        np.testing.assert_allclose(factor.solve(x), expected, rtol=1e-7, atol=EXACT)
+        half = factor.half(x)
+        np.testing.assert_allclose(half.T @ half, x.T @ expected, rtol=1e-8, atol=EXACT)
+        turned = rows.rows.combined(x[:, 0])
+        assert factor.square_of_combined(turned) == pytest.approx(x[:, 0] @ expected[:, 0])
+        solved = np.linalg.solve(c, np.column_stack([x[:, :1], white]))
+        each = (white.T @ solved[:, 0]) ** 2 - (white * solved[:, 1:]).sum(axis=0)
+        slope = [each[scale_of == b].sum() for b in range(5)]
+        found = s2 * rows.slope(factor, x[:, 0])  # in the logarithm of the scales
+        np.testing.assert_allclose(found, s2 * slope, rtol=1e-6, atol=1e-6)
+
+
+def test_products_with_effects_are_those_of_the_matrix(many_cells, rng):
+    white, _, sources = many_cells
+    effects = Effects(white, sources)
+    w, y = rng.standard_normal((4, white.shape[1])), rng.standard_normal((4, white.shape[0]))
+    np.testing.assert_allclose(effects.of(w), w @ white.T, atol=1e-10)
+    np.testing.assert_allclose(effects.back(y), y @ white, atol=1e-10)

@@ -31,3 +31,10 @@ def test_normal_multipliers():
     from scipy.stats import norm
 
     np.testing.assert_allclose([Z95, Z99], norm.ppf([0.975, 0.995]), atol=5e-4)
+
+
+def test_what_is_zero_by_arithmetic_is_not_positive():
+    """Rounding of a sum that is zero says nothing of its sign."""
+    values = np.array([[3e-11, -2e-11, 4e-11, 0.02]])
+    draws = xr.DataArray(values, dims=("chain", "draw"))
+    assert summary_table(draws, positive=True)["probability_positive"].item() == 0.25

@@ -145,26 +145,61 @@ class Update:
     ----------
     effects : ndarray (row, latent)
         U = L^-1 A.
-    root, core : ndarray (latent, latent)
-        R and Y.
+    root : ndarray (latent, latent)
+        R.
     """
 
     effects: np.ndarray
     root: np.ndarray
-    core: np.ndarray
 
     @classmethod
     def of(cls, effects: np.ndarray) -> Update:
         """Of the effects U."""
-        one = np.eye(effects.shape[1])
-        root = np.tril(cholesky(one + effects.T @ effects))
-        core = triangular(root, triangular(root + one, one), trans=1)
-        return cls(effects, root, core)
+        return cls(effects, cholesky(np.eye(effects.shape[1]) + effects.T @ effects))
 
-    def half(self, x: np.ndarray, trans: bool = False) -> np.ndarray:
-        """(I - U Y U')' x, and I - U Y U' times x with `trans`."""
-        core = self.core if trans else self.core.T
-        return x - self.effects @ (core @ (self.effects.T @ x))
+    def half(self, x: np.ndarray) -> np.ndarray:
+        """(I - U Y U')' x."""
+        known = triangular(self.root, self.effects.T @ x)
+        return x - self.effects @ triangular(and_one(self.root), known, trans=1)
+
+    def solve(self, x: np.ndarray) -> np.ndarray:
+        """(I + U U')^-1 x."""
+        known = triangular(self.root, self.effects.T @ x)
+        return x - self.effects @ triangular(self.root, known, trans=1)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Sums of the rows in which C is factorised, with a determinant of one.
+
+    Attributes
+    ----------
+    order : ndarray
+        Rows in order of elimination.
+    combine : sparse array (row, row), optional
+        T, of which T C T' is factorised in place of C.
+    turns : tuple of (ndarray, ndarray)
+        Rows and the orthonormal matrix whose transpose they are multiplied by.
+    """
+
+    order: np.ndarray
+    combine: sp.csr_array | None = None
+    turns: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+
+    def combined(self, x: np.ndarray) -> np.ndarray:
+        """T x for columns x (row, ...), in order of elimination."""
+        out = (x if self.combine is None else self.combine @ x)[self.order]
+        for rows, turn in self.turns:
+            out[rows] = turn.T @ out[rows]
+        return out
+
+    def back(self, x: np.ndarray) -> np.ndarray:
+        """T' x for columns x (row, ...) in order of elimination."""
+        out = np.empty(x.shape)
+        out[self.order] = x
+        for rows, turn in self.turns:
+            out[rows] = turn @ out[rows]
+        return out if self.combine is None else self.combine.T @ out
 
 
 @dataclass(frozen=True)
@@ -178,8 +213,7 @@ class Factor:
         Factors on the diagonal, whose upper triangles are not cleared.
     reach : mapping of (i, j) to ndarray (row of block j, row of block i)
         W_ij, transposed as it is used.
-    combine : sparse array (row, row), optional
-        T where T C T' was factorised in place of C; its determinant is one.
+    rows : Rows
     update : Update, optional
         What few latent variables add that all rows share.
     """
@@ -187,7 +221,7 @@ class Factor:
     pattern: Pattern
     lower: tuple[np.ndarray, ...]
     reach: Mapping[tuple[int, int], np.ndarray]
-    combine: sp.csr_array | None = None
+    rows: Rows
     update: Update | None = None
 
     @property
@@ -202,29 +236,28 @@ class Factor:
         own = 0 if self.update is None else self.update.effects.size
         return own + sum(x.size for x in (*self.lower, *self.reach.values()))
 
-    def combined(self, x: np.ndarray) -> np.ndarray:
-        """T x for columns x (row, ...), in order of elimination."""
-        return (x if self.combine is None else self.combine @ x)[self.pattern.order]
-
     def half(self, x: np.ndarray) -> np.ndarray:
         """A root of C^-1 times columns x (row, ...): inner products of halves are x' C^-1 y."""
-        return self.half_of_combined(self.combined(x))
+        return self.half_of_combined(self.rows.combined(x))
 
     def solve(self, x: np.ndarray) -> np.ndarray:
         """C^-1 x for columns x (row, ...)."""
-        out = np.empty(x.shape)
-        out[self.pattern.order] = self.solved_of_combined(self.combined(x))
-        return out if self.combine is None else self.combine.T @ out
+        return self.rows.back(self.solved_of_combined(self.rows.combined(x)))
 
     def half_of_combined(self, x: np.ndarray) -> np.ndarray:
         """A root of (T C T')^-1 times columns x (row, ...)."""
         out = self.forward(x)
         return out if self.update is None else self.update.half(out)
 
+    def square_of_combined(self, x: np.ndarray) -> float:
+        """x' (T C T')^-1 x of x (row)."""
+        half = self.half_of_combined(x)
+        return float(half @ half)
+
     def solved_of_combined(self, x: np.ndarray) -> np.ndarray:
         """(T C T')^-1 x for columns x (row, ...)."""
-        out = self.half_of_combined(x)
-        return self._backward(out if self.update is None else self.update.half(out, trans=True))
+        out = self.forward(x)
+        return self._backward(out if self.update is None else self.update.solve(out))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """L^-1 x of the blocks alone."""
@@ -292,6 +325,13 @@ def cholesky(c: np.ndarray) -> np.ndarray:
     if failed:
         raise np.linalg.LinAlgError("covariance of the rows is not positive definite")
     return lower
+
+
+def and_one(lower: np.ndarray) -> np.ndarray:
+    """I + L."""
+    out = lower.copy(order="F")
+    out[np.diag_indices_from(out)] += 1
+    return out
 
 
 def triangular(lower: np.ndarray, x: np.ndarray, trans: int = 0) -> np.ndarray:

@@ -18,12 +18,20 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-from imps.posterior.block_cholesky import Factor, Pattern, Update, factorised, pattern
+from imps.posterior.block_cholesky import Factor, Pattern, Rows, Update, factorised, pattern
+from imps.posterior.cells import LeafyFactor, cell_leaves
 
 FORMED_AT_ONCE = 2_000_000
 """Numbers of C formed in one product: the kernels are then read once for many points."""
 NO_EFFECT = 1e-14
 """Share of its largest effect under which a combined row has none: what rounding left."""
+
+FEW = 0.1
+"""Share of the rows of a source under which a column is kept without its zeros."""
+STEP = 1e-4
+"""Share of a squared scale in which the log determinant is differenced."""
+
+type AnyFactor = Factor | LeafyFactor
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,9 @@ class RowCovariance:
         T, with ones on its diagonal and zeros above it.
     common : ndarray (latent) of bool, optional
         Latent variables that stand beside the blocks.
+    bounds : (ndarray, ndarray) (scale), optional
+        Least and largest squared scales that will be asked for: where surveys of many cells
+        stand by their smaller side, see :mod:`imps.posterior.cells`.
     """
 
     def __init__(
@@ -65,10 +76,21 @@ class RowCovariance:
         sources: Sequence[str],
         combine: sp.csr_array | None = None,
         common: np.ndarray | None = None,
+        bounds: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         if len(sources) != len(white):
             raise ValueError(f"{len(white)} rows of the likelihood, sources of {len(sources)}.")
         self.n_scales = n_scales
+        self.white, self.scale_of = white, scale_of
+        names = np.asarray(sources)
+        self.leaves = [] if bounds is None else cell_leaves(white, scale_of, names, bounds)
+        self.rest = np.arange(len(white))
+        if self.leaves:
+            combine = common = None
+            self.rest = self.leaves[0].rest
+            white, names = white[self.rest], names[self.rest]
+            for leaf in self.leaves:
+                white[:, leaf.smooth] = 0.0
         self.combine = combine
         noise = np.eye(len(white))
         if combine is not None:
@@ -78,7 +100,12 @@ class RowCovariance:
         beside = np.zeros(scale_of.size, dtype=bool) if common is None else common
         common_effects, self.common_scale = white[:, beside], scale_of[beside]
         white, scale_of = white[:, ~beside], scale_of[~beside]
-        self.pattern = _pattern(white, noise, np.asarray(sources))
+        self.pattern = _pattern(white, noise, names, whole=bool(self.leaves))
+        self._within = Rows(self.pattern.order, combine)
+        turns = ((leaf.rows[own], turn) for leaf in self.leaves for own, turn in leaf.turns)
+        self.rows = (
+            Rows(np.arange(len(self.white)), turns=tuple(turns)) if self.leaves else self._within
+        )
         parts = self.pattern.parts
         self.common = common_effects[self.pattern.order]
         of_scale = [np.flatnonzero(scale_of == b) for b in range(-1, n_scales)]
@@ -87,18 +114,18 @@ class RowCovariance:
             for i, j in self.pattern.blocks
         }
         size = sum(block.kernels.shape[1] for block in self.blocks.values())
-        self.at_once = min(max(FORMED_AT_ONCE // size, 1), 16)
+        self.at_once = 16 if self.leaves else min(max(FORMED_AT_ONCE // size, 1), 16)
 
     @property
     def parts(self) -> tuple[np.ndarray, ...]:
         """Rows of each block, in order of elimination."""
         return self.pattern.parts
 
-    def factor(self, squares: np.ndarray) -> Factor:
+    def factor(self, squares: np.ndarray) -> AnyFactor:
         """Factor of C at squared scales (scale)."""
         return next(self.factors(squares[None]))
 
-    def factors(self, squares: np.ndarray) -> Iterator[Factor]:
+    def factors(self, squares: np.ndarray) -> Iterator[AnyFactor]:
         """Factor of C at each of many squared scales (point, scale).
 
         Raises
@@ -109,26 +136,37 @@ class RowCovariance:
         edges = [*range(0, len(squares), self.at_once), len(squares)]
         for start, end in pairwise(edges):
             formed = {ij: b.formed(squares[start:end]) for ij, b in self.blocks.items()}
+            at = zip(*(leaf.at(squares[start:end]) for leaf in self.leaves), strict=True)
             for k in range(end - start):
-                yield self._factor({ij: flat[k] for ij, flat in formed.items()}, squares[start + k])
+                flat = {ij: numbers[k] for ij, numbers in formed.items()}
+                if not self.leaves:
+                    yield self._factor(flat, squares[start + k])
+                    continue
+                leaves, added = zip(*next(at), strict=True)
+                flat[0, 0] += sum(added).ravel()
+                own = squares[start + k]
+                yield LeafyFactor(leaves, self._factor(flat, own), self.rest, own, self.rows)
 
     def _factor(self, flat: dict[tuple[int, int], np.ndarray], squares: np.ndarray) -> Factor:
         parts = self.pattern.parts
         blocks = {(i, j): flat[i, j].reshape(parts[i].size, parts[j].size) for i, j in flat}
-        factor = Factor(self.pattern, *factorised(self.pattern, blocks), self.combine)
+        factor = Factor(self.pattern, *factorised(self.pattern, blocks), self._within)
         if not self.common.size:
             return factor
         effects = self.common * np.sqrt(np.append(squares, 1.0)[self.common_scale])
         return replace(factor, update=Update.of(factor.forward(effects)))
 
-    def slope(self, factor: Factor, residual: np.ndarray) -> np.ndarray:
+    def slope(self, factor: AnyFactor, residual: np.ndarray) -> np.ndarray:
         """a' K_b a - tr(C^-1 K_b) for each scale b, with a = C^-1 r.
 
         Twice the derivative of the log density of the rows in s_b^2.
         """
-        out = np.zeros(self.n_scales)
-        solved = factor.solved_of_combined(factor.combined(residual))
-        places = self.pattern.places
+        if isinstance(factor, LeafyFactor):
+            return self._slope_with_leaves(factor, factor.solve(residual))
+        return self._slope(factor, factor.solved_of_combined(self.rows.combined(residual)))
+
+    def _slope(self, factor: Factor, solved: np.ndarray) -> np.ndarray:
+        out, places = np.zeros(self.n_scales), self.pattern.places
         for (i, j), block in self.blocks.items():
             explained = np.outer(solved[places[i]], solved[places[j]])
             excess = (explained - factor.inverse[i, j]).ravel()
@@ -138,9 +176,30 @@ class RowCovariance:
         np.add.at(out, self.common_scale[self.common_scale >= 0], each[self.common_scale >= 0])
         return out
 
+    def _slope_with_leaves(self, factor: LeafyFactor, solved: np.ndarray) -> np.ndarray:
+        """The same, where latent variables of the leaves count by their posterior variance.
 
-def _pattern(white: np.ndarray, noise: np.ndarray, sources: np.ndarray) -> Pattern:
+        tr(C^-1 K_b) of the cells is the derivative of the log determinant, by a difference.
+        """
+        out = self._slope(factor.others, solved[self.rest][self.pattern.order])
+        for at in factor.leaves:
+            leaf = at.leaf
+            each = (self.white[:, leaf.smooth].T @ solved) ** 2
+            each -= (1 - at.variance(factor.others)) / at.sizes**2
+            np.add.at(out, leaf.scale_of[leaf.scale_of >= 0], each[leaf.scale_of >= 0])
+            explained = ((self.white[:, leaf.cells].T @ solved) ** 2).sum()
+            up, down = (self.factor(factor.squares * (1 + step * one)).log_determinant
+                        for step in (STEP, -STEP)
+                        for one in [np.arange(self.n_scales) == leaf.scale])  # fmt: skip
+            trace = (up - down) / (2 * STEP * at.square)
+            out[leaf.scale] = explained - trace
+        return out
+
+
+def _pattern(white: np.ndarray, noise: np.ndarray, sources: np.ndarray, whole: bool) -> Pattern:
     """Sources that share an unknown or an error, in an order of elimination."""
+    if whole:
+        return Pattern((np.arange(len(white)),), ((),))
     names = list(dict.fromkeys(sources.tolist()))
     rows = [np.flatnonzero(sources == name) for name in names]
     sees = np.stack([(white[r] != 0).any(axis=0) for r in rows]).astype(int)
@@ -161,3 +220,40 @@ def _block(
     scales = np.flatnonzero([kernel.any() for kernel in kernels])
     fixed += noise[np.ix_(rows, others)].ravel()
     return _Block(scales, np.array([*(kernels[b] for b in scales), fixed]))
+
+
+class Effects:
+    """Products with the effects of the latent variables, source by source.
+
+    Columns that few rows of a source see, as those of its cells, are kept without their zeros.
+    """
+
+    def __init__(self, white: np.ndarray, sources: Sequence[str]) -> None:
+        self.shape = white.shape
+        names = np.asarray(sources)
+        self.parts = []
+        for rows in (np.flatnonzero(names == name) for name in dict.fromkeys(sources)):
+            seen = np.count_nonzero(white[rows], axis=0)
+            dense = np.flatnonzero(seen > FEW * rows.size)
+            few = np.flatnonzero((seen > 0) & (seen <= FEW * rows.size))
+            thin = sp.csr_array(white[np.ix_(rows, few)])
+            self.parts.append((rows, dense, white[np.ix_(rows, dense)], few, thin))
+
+    def of(self, latents: np.ndarray) -> np.ndarray:
+        """Rows (draw, row) of draws (draw, latent)."""
+        out = np.empty((len(latents), self.shape[0]))
+        for rows, dense, effects, few, thin in self.parts:
+            out[:, rows] = latents[:, dense] @ effects.T
+            if few.size:
+                out[:, rows] += latents[:, few] @ thin.T
+        return out
+
+    def back(self, rows_of: np.ndarray) -> np.ndarray:
+        """The transpose: (draw, latent) of (draw, row)."""
+        out = np.zeros((len(rows_of), self.shape[1]))
+        for rows, dense, effects, few, thin in self.parts:
+            own = rows_of[:, rows]
+            out[:, dense] += own @ effects
+            if few.size:
+                out[:, few] += own @ thin
+        return out

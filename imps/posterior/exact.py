@@ -31,7 +31,7 @@ import scipy.sparse as sp
 
 from imps.account.linear import LinearModel
 from imps.errors import PriorError, SourceError
-from imps.posterior.covariance import Factor, RowCovariance
+from imps.posterior.covariance import AnyFactor, Effects, RowCovariance
 from imps.posterior.importance import ENOUGH_NEAR, Pairs, Proposal, adapted, normalised, total_slope
 
 
@@ -62,7 +62,7 @@ class Grid:
     mean: np.ndarray
     sd: np.ndarray
     between: np.ndarray
-    factors: tuple[Factor, ...] = field(repr=False)
+    factors: tuple[AnyFactor, ...] = field(repr=False)
 
 
 LARGEST_LOG_SCALE = 8.0
@@ -71,8 +71,8 @@ LARGEST_LOG_SCALE = 8.0
 Beyond it the prior has 1e-15 of its mass, and scales would run away where figures are
 perfect or contradict the account grossly; the misfit then shows in the checks.
 """
-KEPT_FACTORS = 80_000_000
-"""Numbers that the factors of a grid may hold together, 0.6 GB."""
+KEPT_FACTORS = 100_000_000
+"""Numbers that the factors of a grid may hold together, 0.8 GB."""
 KNOWN_TOTAL = 0.5
 """Two scales compete where the variance of their total is under this share of the prior's."""
 
@@ -98,22 +98,27 @@ class GaussianPosterior:
         y = model.observed if observed is None else np.asarray(observed, dtype=float)
         self.residual = (y - model.offset) / model.standard_error
         self.white = model.design / model.standard_error[:, None]
-        se = model.standard_error
+        se, furthest = model.standard_error, np.full(self.n_scales, LARGEST_LOG_SCALE)
         combine = None if model.combine is None else sp.csr_array(model.combine / se[:, None] * se)
         self.covariance = RowCovariance(
-            self.white, model.scale_of, self.n_scales, model.row_sources, combine, model.shared
-        )
+            self.white, model.scale_of, self.n_scales, model.row_sources, combine, model.shared,
+            bounds=(self.squares(-furthest), self.squares(furthest)),
+        )  # fmt: skip
+        self._combined = self.covariance.rows.combined(self.residual)
+        self._effects = Effects(self.white, model.row_sources)
         of_scale = [np.flatnonzero(model.scale_of == b) for b in (*range(self.n_scales), -1)]
         self.names = list(model.reported)
         self.constants = np.array([float(model.reported[k].constant) for k in self.names])
         q = np.stack([model.matrix(model.reported[k]) for k in self.names])
-        self._cross = np.stack([(q[:, c] @ self.white[:, c].T).ravel() for c in of_scale])
+        cross = (self.covariance.rows.combined(self.white[:, c] @ q[:, c].T) for c in of_scale)
+        self._cross = np.stack([np.ascontiguousarray(x.T).ravel() for x in cross])
         self._variance = np.stack([(q[:, c] ** 2).sum(axis=1) for c in of_scale])
 
     def given(self, observed: np.ndarray) -> GaussianPosterior:
         """The posterior after other data (row) of the same account; nothing is built again."""
         other = copy(self)
         other.residual = (observed - self.model.offset) / self.model.standard_error
+        other._combined = self.covariance.rows.combined(other.residual)
         return other
 
     @property
@@ -126,7 +131,7 @@ class GaussianPosterior:
         within = np.clip(h, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
         return (self.model.scale_medians * np.exp(self.model.log_sd * within)) ** 2
 
-    def factor(self, h: np.ndarray) -> Factor:
+    def factor(self, h: np.ndarray) -> AnyFactor:
         """Cholesky factor of C(h), the covariance of the rows in their standard errors."""
         return self.covariance.factor(self.squares(h))
 
@@ -139,11 +144,11 @@ class GaussianPosterior:
         factors = self.covariance.factors(self.squares(points))
         return np.array([self._log_density(h, f) for h, f in zip(points, factors, strict=True)])
 
-    def _log_density(self, h: np.ndarray, factor: Factor) -> float:
+    def _log_density(self, h: np.ndarray, factor: AnyFactor) -> float:
         if np.abs(h).max(initial=0.0) > LARGEST_LOG_SCALE:
             return -np.inf
-        half = factor.half(self.residual)
-        return float(-0.5 * (half @ half + factor.log_determinant + h @ h))
+        square = factor.square_of_combined(self._combined)
+        return float(-0.5 * (square + factor.log_determinant + h @ h))
 
     def log_density_and_gradient(self, h: np.ndarray) -> tuple[float, np.ndarray]:
         """Log of p(h | y) up to a constant, with its gradient.
@@ -160,20 +165,20 @@ class GaussianPosterior:
         """Exact mean and variance of the reported quantities at given scales."""
         return self._moments(h, self.factor(h))
 
-    def _moments(self, h: np.ndarray, factor: Factor) -> tuple[np.ndarray, np.ndarray]:
+    def _moments(self, h: np.ndarray, factor: AnyFactor) -> tuple[np.ndarray, np.ndarray]:
         s2 = self.squares(h)
         return self._moments_of(factor, self.crossed(s2), self.prior_variance(s2))
 
     def _moments_of(
-        self, factor: Factor, cross: np.ndarray, prior: np.ndarray
+        self, factor: AnyFactor, cross: np.ndarray, prior: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        half = factor.half(np.vstack([self.residual, cross]).T)
+        half = factor.half_of_combined(np.vstack([self._combined, cross]).T)
         variance = prior - (half[:, 1:] ** 2).sum(axis=0)
         return self.constants + half[:, 0] @ half[:, 1:], np.maximum(variance, 0.0)
 
     def crossed(self, squares: np.ndarray) -> np.ndarray:
-        """Prior covariance of the reported quantities with the rows, in standard errors of the
-        rows, at squared scales (..., scale): (..., quantity, row)."""
+        """Prior covariance of the reported quantities with the rows as they are combined, in
+        their standard errors, at squared scales (..., scale): (..., quantity, row)."""
         found = _and_one(squares) @ self._cross
         return found.reshape(*squares.shape[:-1], len(self.names), self.residual.size)
 
@@ -264,7 +269,7 @@ class GaussianPosterior:
         log_weights = -proposal.log_density(points)
         means = np.empty((n_points, self.constants.size))
         variances = np.empty_like(means)
-        kept: list[Factor] = []
+        kept: list[AnyFactor] = []
         squares, at_once = self.squares(points), self.covariance.at_once
         prior = self.prior_variance(squares)
         for i, factor in enumerate(self.covariance.factors(squares)):
@@ -305,7 +310,7 @@ class GaussianPosterior:
         n_draws: int,
         *,
         seed: int,
-        factors: Sequence[Factor] = (),
+        factors: Sequence[AnyFactor] = (),
     ) -> tuple[np.ndarray, np.ndarray]:
         """Independent draws as :meth:`draw` makes them, from weighted points over the scales.
 
@@ -320,18 +325,19 @@ class GaussianPosterior:
         z = rng.standard_normal((n_draws, self.model.n_latent))
         e = rng.standard_normal((n_draws, self.residual.size))
         scale = self.model.scale_factors(h)
-        misfit = self.residual - (scale * z) @ self.white.T - e
+        misfit = self.residual - self._effects.of(scale * z) - e
         at_used = (
             (factors[int(i)] for i in used)
             if factors
             else self.covariance.factors(self.squares(points[used]))
         )
-        start = 0
+        misfit, start = self.covariance.rows.combined(misfit.T), 0
         for count, factor in zip(counts[used], at_used, strict=True):
             mine = slice(start, start + count)
-            misfit[mine] = factor.solve(misfit[mine].T).T
+            misfit[:, mine] = factor.solved_of_combined(misfit[:, mine])
             start += count
-        z += scale * (misfit @ self.white)
+        misfit = self.covariance.rows.back(misfit).T
+        z += scale * self._effects.back(misfit)
         order = rng.permutation(n_draws)
         return h[order], z[order]
 

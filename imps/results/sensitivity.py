@@ -110,7 +110,7 @@ class WhatIf:
         self.squares = model.scale_factors(scales) ** 2
         self.quantities = np.stack([model.matrix(model.reported[k]) for k in self.posterior.names])
         self.factor = self.posterior.factor(scales)
-        self.cross = self.posterior.crossed(self.posterior.squares(scales))
+        self.cross = (self.quantities * self.squares) @ self.posterior.white.T
         self.variance = (self.quantities**2) @ self.squares
         self._half_white = self.factor.half(self.posterior.white)
         self._half_cross = self.factor.half(self.cross.T)

@@ -1,0 +1,349 @@
+"""Survey cells in fine detail: more rows than latent variables, but for one a cell.
+
+    C_l = I + s^2 B B' + A S^2 A',     B B' = V diag(lambda) V'
+
+Each published cell may depart by itself (B, of the unknown scale s), which ties it to the same
+sex in the years and ages beside it alone, in the same way at every s. All else that such a
+survey shows is smooth (A) and has fewer latent variables z than there are rows. So the smaller
+side is factorised: with rows turned by V', P = V'A, D = I + s^2 diag(lambda) and
+M = I + S P'D^-1 P S,
+
+    log det C_l = sum log D + log det M,
+    rows c of other sources given these:  A_c - s^2 Q'D^-1 P  of z,   Q = V'B B_c'.
+
+Sums over the rows depend on s alone, through 1 / (1 + s^2 lambda): smooth in log s^2, to
+rounding a sum of some twenty functions of s times functions of lambda (interpolation at
+Chebyshev points, then a singular value decomposition). The sums of these are made once; no pass
+over the cells is left.
+
+References
+----------
+Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, A.3 (Woodbury).
+Berrut and Trefethen (2004), Barycentric Lagrange interpolation, SIAM Review 46, 501-517.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
+
+from imps.posterior.block_cholesky import Factor, Rows, and_one, cholesky, triangular
+
+LEAST_ROWS = 400
+"""Rows of a survey from which the smaller side is looked for."""
+SMALLER = 0.5
+"""Latent variables a row under which they are the smaller side."""
+LARGEST_BLOCK = 1000
+"""Rows that cells may tie together, those of one sex."""
+INTERPOLATED = 1e-14
+"""Largest error of an interpolated 1 / (1 + s^2 lambda)."""
+LEAST_SHARE = 1e-16
+"""Singular value, as a share of the largest, of the last function that counts."""
+NO_EFFECT = 1e-14
+"""Share of the largest effect under which a survey shows nothing: what rounding left."""
+
+
+class CellLeaf:
+    """Rows of a survey whose cells depart by themselves, in what the other rows need of them.
+
+    Parameters
+    ----------
+    white : ndarray (row, latent)
+        Effects on all rows in standard errors.
+    scale_of : ndarray (latent)
+    rows, rest : ndarray
+        Rows of the survey, and those of all sources that are no such survey.
+    cells, smooth : ndarray
+        Latent variables of B, of one scale, and of A.
+    bounds : (ndarray, ndarray) (scale)
+        Squared scales between which the sums are interpolated.
+    """
+
+    def __init__(
+        self,
+        white: np.ndarray,
+        scale_of: np.ndarray,
+        rows: np.ndarray,
+        rest: np.ndarray,
+        cells: np.ndarray,
+        smooth: np.ndarray,
+        bounds: tuple[np.ndarray, np.ndarray],
+    ) -> None:
+        self.rows, self.rest, self.smooth, self.cells = rows, rest, smooth, cells
+        self.scale, self.scale_of = int(scale_of[cells[0]]), scale_of[smooth]
+        own = sp.csr_array(white[np.ix_(rows, cells)])
+        self.turns, self.values = _turns(sp.csr_array(own @ own.T))
+        turned = Rows(np.arange(rows.size), turns=self.turns)
+        self.effects = turned.combined(white[np.ix_(rows, smooth)])
+        self.across = turned.combined(own @ white[np.ix_(rest, cells)].T)
+        self.others = white[np.ix_(rest, smooth)]
+        low, high = (float(np.log(x[self.scale])) for x in bounds)
+        self.nodes, self.barycentric = _nodes(self.values, low, high)
+        left, size, right = np.linalg.svd(
+            1 / (1 + np.exp(self.nodes)[:, None] * self.values), full_matrices=False
+        )
+        self.of_scale = (left * size)[:, size > LEAST_SHARE * size[0]]
+        sums = [self._sums(weight) for weight in right[: self.of_scale.shape[1]]]
+        self.sums = tuple(np.stack([x[i].ravel() for x in sums]) for i in range(3))
+
+    def _sums(self, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """P'wP, P'wQ and Q'wQ of weights of the rows, such as those of D^-1."""
+        e = np.hstack([self.effects, self.across])
+        whole, r = (e.T * weight) @ e, self.smooth.size
+        return whole[:r, :r], whole[:r, r:], whole[r:, r:]
+
+    def at(self, squares: np.ndarray) -> list[tuple[LeafFactor, np.ndarray]]:
+        """The leaf at each of many squared scales (point, scale), and what stands beside the
+        rest's own covariance (row of the rest, row of the rest) given it: W'W - s^4 Q'D^-1 Q."""
+        own = squares[:, self.scale]
+        weights = _interpolation(np.log(own), self.nodes, self.barycentric) @ self.of_scale
+        r, m = self.smooth.size, self.across.shape[1]
+        shapes = ((r, r), (r, m), (m, m))
+        made = [(weights @ x).reshape(-1, *n) for x, n in zip(self.sums, shapes, strict=True)]
+        inside = (np.log(own) >= self.nodes[0]) & (np.log(own) <= self.nodes[-1])
+        return [
+            self._factor(
+                squares[k],
+                *(
+                    (x[k] for x in made)
+                    if inside[k]
+                    else self._sums(1 / (1 + own[k] * self.values))
+                ),
+            )
+            for k in range(len(own))
+        ]
+
+    def _factor(
+        self, squares: np.ndarray, smooth: np.ndarray, mixed: np.ndarray, across: np.ndarray
+    ) -> tuple[LeafFactor, np.ndarray]:
+        square = float(squares[self.scale])
+        s = np.sqrt(np.append(squares, 1.0)[self.scale_of])
+        root = cholesky((np.eye(s.size) + s[:, None] * smooth * s).T)
+        reach = triangular(root, s[:, None] * (self.others.T - square * mixed))
+        added = reach.T @ reach
+        added -= square**2 * across
+        return LeafFactor(self, square, s, root, reach), added
+
+
+@dataclass(frozen=True)
+class LeafFactor:
+    """A leaf at given scales.
+
+    Attributes
+    ----------
+    leaf : CellLeaf
+    square : float
+        s^2 of the cells.
+    sizes : ndarray (latent)
+        S.
+    root : ndarray (latent, latent)
+        R, with R R' = M.
+    reach : ndarray (latent, row of the rest)
+        W = R^-1 S (A_c - s^2 Q'D^-1 P)'.
+    """
+
+    leaf: CellLeaf
+    square: float
+    sizes: np.ndarray
+    root: np.ndarray
+    reach: np.ndarray
+
+    @cached_property
+    def noise(self) -> np.ndarray:
+        """Diagonal of D."""
+        return 1 + self.square * self.leaf.values
+
+    @property
+    def log_determinant(self) -> float:
+        """Log determinant of C_l."""
+        return float(np.log(self.noise).sum() + 2 * np.log(np.diagonal(self.root)).sum())
+
+    @property
+    def size(self) -> int:
+        """Numbers held."""
+        return self.root.size + self.reach.size
+
+    def _seen(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """D^-1 x and R^-1 S P'D^-1 x of turned columns."""
+        known = x / _column(self.noise, x)
+        shown = _column(self.sizes, x) * (self.leaf.effects.T @ known)
+        return known, triangular(self.root, shown)
+
+    def half(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A root of C_l^-1 times turned columns x (row, ...), and C_cl C_l^-1 x: what they say
+        of the other rows. See :class:`imps.posterior.block_cholesky.Update`."""
+        known, shown = self._seen(x)
+        moved = _column(self.sizes, x) * triangular(and_one(self.root), shown, trans=1)
+        half = known - self.leaf.effects @ moved / _column(self.noise, x)
+        return half * np.sqrt(_column(self.noise, x)), self._taken(known, shown)
+
+    def square_of(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """x' C_l^-1 x of a turned x (row), and C_cl C_l^-1 x."""
+        known, shown = self._seen(x)
+        return float(x @ known - shown @ shown), self._taken(known, shown)
+
+    def taken(self, x: np.ndarray) -> np.ndarray:
+        """C_cl C_l^-1 x of turned columns x (row, ...)."""
+        return self._taken(*self._seen(x))
+
+    def _taken(self, known: np.ndarray, shown: np.ndarray) -> np.ndarray:
+        return self.square * (self.leaf.across.T @ known) + self.reach.T @ shown
+
+    def solve(self, x: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """C_l^-1 (x - C_lc y) for turned columns x (row, ...) and y = `rest`."""
+        leaf, s = self.leaf, _column(self.sizes, x)
+        explained = leaf.effects @ (s**2 * (leaf.others.T @ rest))
+        known, shown = self._seen(x - explained - self.square * (leaf.across @ rest))
+        z = triangular(self.root, shown, trans=1)
+        return known - leaf.effects @ (s * z) / _column(self.noise, x)
+
+    def variance(self, others: Factor) -> np.ndarray:
+        """Posterior variance of the standardised z given all rows, (latent)."""
+        alone = triangular(self.root, np.eye(len(self.root)), trans=1)
+        learnt = others.half(triangular(self.root, self.reach, trans=1).T)
+        return (alone**2).sum(axis=1) - (learnt**2).sum(axis=0)
+
+
+def cell_leaves(
+    white: np.ndarray,
+    scale_of: np.ndarray,
+    sources: np.ndarray,
+    squares: tuple[np.ndarray, np.ndarray],
+) -> list[CellLeaf]:
+    """Surveys of which the latent variables are the smaller side, where they share none."""
+    found, taken = [], np.zeros(scale_of.size, dtype=bool)
+    for name in dict.fromkeys(sources.tolist()):
+        rows = np.flatnonzero(sources == name)
+        if rows.size < LEAST_ROWS:
+            continue
+        size = np.abs(white[rows]).max(axis=0)
+        sees = size > NO_EFFECT * size.max()
+        cells = _own_cells(white[rows], scale_of, sees)
+        smooth = np.flatnonzero(sees & ~np.isin(np.arange(sees.size), cells))
+        if cells.size and smooth.size < SMALLER * rows.size and not (taken & sees).any():
+            taken |= sees
+            found.append((rows, cells, smooth))
+    rest = np.flatnonzero(~np.isin(np.arange(len(white)), [i for r, _, _ in found for i in r]))
+    return [
+        CellLeaf(white, scale_of, rows, rest, cells, smooth, squares)
+        for rows, cells, smooth in found
+    ]
+
+
+def _own_cells(effects: np.ndarray, scale_of: np.ndarray, sees: np.ndarray) -> np.ndarray:
+    """Latent variables of one scale that tie few rows each; none where there is no such scale."""
+    counts = [int((sees & (scale_of == b)).sum()) for b in range(scale_of.max() + 1)]
+    if not counts:
+        return np.zeros(0, dtype=int)
+    own = np.flatnonzero(scale_of == int(np.argmax(counts)))
+    ties = sp.csr_array(effects[:, own])
+    _, block = connected_components(ties @ ties.T, directed=False)
+    return own if np.bincount(block).max() <= LARGEST_BLOCK else own[:0]
+
+
+def _turns(kernel: sp.csr_array) -> tuple[tuple[tuple[np.ndarray, np.ndarray], ...], np.ndarray]:
+    """V, by the rows that are tied together, and lambda."""
+    _, block = connected_components(kernel, directed=False)
+    values, turns = np.empty(len(block)), []
+    for rows in (np.flatnonzero(block == k) for k in range(block.max() + 1)):
+        values[rows], vectors = np.linalg.eigh(kernel[np.ix_(rows, rows)].toarray())
+        turns.append((rows, vectors))
+    return tuple(turns), np.maximum(values, 0.0)
+
+
+def _nodes(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points of log s^2 that are enough, and their barycentric weights."""
+    between = np.linspace(low, high, 97)
+    some = np.unique(np.quantile(values, np.linspace(0, 1, 33)))
+    expected = 1 / (1 + np.exp(between)[:, None] * some)
+    for n in range(16, 257, 8):
+        nodes = (low + high) / 2 - (high - low) / 2 * np.cos(np.pi * np.arange(n) / (n - 1))
+        nodes[[0, -1]] = low, high
+        weights = (-1.0) ** np.arange(n) * np.r_[0.5, np.ones(n - 2), 0.5]
+        found = _interpolation(between, nodes, weights) @ (1 / (1 + np.exp(nodes)[:, None] * some))
+        if np.abs(found - expected).max() < INTERPOLATED:
+            break
+    return nodes, weights
+
+
+def _interpolation(t: np.ndarray, nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """What each node counts at each of many points, (point, node); at a node it alone does."""
+    apart = t[:, None] - nodes
+    at = np.abs(apart) < 1e-12
+    share = weights / np.where(at, 1.0, apart)
+    share = np.where(at.any(axis=1, keepdims=True), at.astype(float), share)
+    return share / share.sum(axis=1, keepdims=True)
+
+
+def _column(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return values if like.ndim == 1 else values[:, None]
+
+
+@dataclass(frozen=True)
+class LeafyFactor:
+    """Factor of C where surveys stand by their smaller side; as a :class:`Factor` is used.
+
+    Attributes
+    ----------
+    leaves : tuple of LeafFactor
+    others : Factor
+        Of the rest of the rows, given the leaves.
+    rest : ndarray
+        Those rows.
+    squares : ndarray (scale)
+    rows : Rows
+        Turned, each leaf by its V'.
+    """
+
+    leaves: Sequence[LeafFactor]
+    others: Factor
+    rest: np.ndarray
+    squares: np.ndarray
+    rows: Rows
+
+    @property
+    def log_determinant(self) -> float:
+        """Log determinant of C."""
+        return self.others.log_determinant + sum(leaf.log_determinant for leaf in self.leaves)
+
+    @property
+    def size(self) -> int:
+        """Numbers held."""
+        return self.others.size + sum(leaf.size for leaf in self.leaves)
+
+    def half(self, x: np.ndarray) -> np.ndarray:
+        """A root of C^-1 times columns x (row, ...): inner products of halves are x' C^-1 y."""
+        return self.half_of_combined(self.rows.combined(x))
+
+    def solve(self, x: np.ndarray) -> np.ndarray:
+        """C^-1 x for columns x (row, ...)."""
+        return self.rows.back(self.solved_of_combined(self.rows.combined(x)))
+
+    def half_of_combined(self, x: np.ndarray) -> np.ndarray:
+        """A root of C^-1 times turned columns x (row, ...)."""
+        out, rest = np.empty(x.shape), x[self.rest]
+        for leaf in self.leaves:
+            out[leaf.leaf.rows], taken = leaf.half(x[leaf.leaf.rows])
+            rest -= taken
+        out[self.rest] = self.others.half(rest)
+        return out
+
+    def square_of_combined(self, x: np.ndarray) -> float:
+        """x' C^-1 x of a turned x (row)."""
+        found = [leaf.square_of(x[leaf.leaf.rows]) for leaf in self.leaves]
+        half = self.others.half(x[self.rest] - sum(taken for _, taken in found))
+        return float(half @ half) + sum(square for square, _ in found)
+
+    def solved_of_combined(self, x: np.ndarray) -> np.ndarray:
+        """C^-1 x for turned columns x (row, ...)."""
+        out = np.empty(x.shape)
+        taken = sum(leaf.taken(x[leaf.leaf.rows]) for leaf in self.leaves)
+        out[self.rest] = self.others.solve(x[self.rest] - taken)
+        for leaf in self.leaves:
+            out[leaf.leaf.rows] = leaf.solve(x[leaf.leaf.rows], out[self.rest])
+        return out

@@ -35,6 +35,6 @@ def test_normal_multipliers():
 
 def test_what_is_zero_by_arithmetic_is_not_positive():
     """Rounding of a sum that is zero says nothing of its sign."""
-    values = np.array([[3e-11, -2e-11, 4e-11, 0.02]])
-    draws = xr.DataArray(values, dims=("chain", "draw"))
+    values = np.array([[[3e-11, -2e-11, 4e-11, 0.02]]])
+    draws = xr.DataArray(values, dims=("sex", "chain", "draw"), coords={"sex": ["all"]})
     assert summary_table(draws, positive=True)["probability_positive"].item() == 0.25

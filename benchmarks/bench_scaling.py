@@ -4,11 +4,13 @@ Accounts of two sexes with survey cells by age: simulated ones of 91 ages with 5
 and with 0 to 6 mirror series beside the shipped kinds in 10 years; the reference account with
 every kind of source, 10 years, with the open age group at 30 to 105. CPU seconds of writing
 the account down and of 4,000 draws (median of three), and rows of the likelihood, are
-appended to results/scaling.csv; `docs/scaling.png` shows them. Run as
+appended to results/scaling.csv; `docs/scaling.png` shows them. "survey cells by single year":
+one survey by sex and 91 single ages in nine calendar years of both directions, 3,276 cells. Run as
 
-    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_scaling.py
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_scaling.py [years ages mirrors cells]
 """
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +22,9 @@ import xarray as xr
 from results_file import append
 
 import imps
+from imps.names import AGE_GROUP, SEX, SEXES, YEAR
 from imps.simulation.reference import reference_account
-from imps.simulation.simulate import simulate_account
+from imps.simulation.simulate import DESIGN_EFFECT, GROSSING_WEIGHT, simulate_account
 from imps.sources import MirrorSeries, Sources
 
 matplotlib.use("Agg")
@@ -50,6 +53,31 @@ def with_mirrors(sources: Sources, n: int) -> Sources:
         for k in range(n)
     )
     return replace(sources, extra=(*sources.extra, *series))
+
+
+def by_single_ages(sources: Sources) -> Sources:
+    """The same survey as a count of whole interviews at each single age, Poisson around it."""
+    rng, out = np.random.default_rng(0), {}
+    account = imps.linear_model(sources, imps.default_priors()).account
+    ages = np.arange(sources.ages.size)
+    for name, flow in sources.survey_flows.items():
+        weight = DESIGN_EFFECT[name] * GROSSING_WEIGHT[name]
+        expected = np.einsum("csg,sga->csa", flow.estimate.values, account.flows[name].spread)
+        contacts = np.maximum(rng.poisson(expected / weight), 1).astype(float)
+        years = (flow.estimate.values.sum((1, 2)) / contacts.sum((1, 2)))[:, None, None]
+        coords = {YEAR: flow.years, SEX: list(SEXES), AGE_GROUP: ages.astype(str)}
+        found = {
+            what: xr.DataArray(values, dims=(YEAR, SEX, AGE_GROUP), coords=coords)
+            for what, values in (
+                ("estimate", contacts * years),
+                ("standard_error", np.sqrt(contacts) * weight),
+                ("contacts", contacts),
+            )
+        }
+        lower = xr.DataArray(np.tile(ages.astype(float), (2, 1)), dims=(SEX, AGE_GROUP),
+                             coords={d: coords[d] for d in (SEX, AGE_GROUP)})  # fmt: skip
+        out[name] = replace(flow, lower_ages=lower, eras=(), **found)
+    return replace(sources, **out)
 
 
 def measure(grows: str, size: int, sources: Sources) -> dict[str, object]:
@@ -88,13 +116,25 @@ def draw(rows: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    """Measure, append, draw."""
-    rows = [measure("years", n, simulate_account("null", seed=0, n_years=n).sources) for n in YEARS]
+    """Measure all, or those that are named, and append; draw where all were measured."""
+    asked = sys.argv[1:] or ["years", "ages", "mirrors", "cells"]
     ten = simulate_account("null", seed=0).sources
-    rows += [measure("ages", n, reference_account(n_ages=n, n_years=10)) for n in AGES]
-    rows += [measure("mirror series", k, with_mirrors(ten, k)) for k in MIRRORS]
+    rows = []
+    if "years" in asked:
+        rows += [
+            measure("years", n, simulate_account("null", seed=0, n_years=n).sources) for n in YEARS
+        ]
+    if "ages" in asked:
+        rows += [measure("ages", n, reference_account(n_ages=n, n_years=10)) for n in AGES]
+    if "mirrors" in asked:
+        rows += [measure("mirror series", k, with_mirrors(ten, k)) for k in MIRRORS]
+    if len(asked) > 2:
+        draw(pd.DataFrame(rows))
+    if "cells" in asked:
+        nine = by_single_ages(simulate_account("null", seed=0, n_years=8).sources)
+        cells = sum(flow.estimate.size for flow in nine.survey_flows.values())
+        rows.append(measure("survey cells by single year", cells, nine))
     append("scaling", rows)
-    draw(pd.DataFrame(rows))
 
 
 if __name__ == "__main__":

@@ -124,7 +124,8 @@ def covered(model, truth_model, quantity, n, rng, prior_shift=None):
     factor = posterior.factor(h)
     index = posterior.names.index(quantity)
     _, variance = posterior.moments(h)
-    cross = posterior.crossed(posterior.squares(h))
+    effects = np.stack([model.matrix(model.reported[name]) for name in posterior.names])
+    cross = (effects * model.scale_factors(h) ** 2) @ posterior.white.T
     for _ in range(n):
         w = truth_scales * rng.standard_normal(truth_model.n_latent)
         if prior_shift is not None:

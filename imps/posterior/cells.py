@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -187,20 +188,8 @@ class LeafFactor:
         known, shown = self._seen(x)
         return float(x @ known - shown @ shown), self._taken(known, shown)
 
-    def taken(self, x: np.ndarray) -> np.ndarray:
-        """C_cl C_l^-1 x of turned columns x (row, ...)."""
-        return self._taken(*self._seen(x))
-
     def _taken(self, known: np.ndarray, shown: np.ndarray) -> np.ndarray:
         return self.square * (self.leaf.across.T @ known) + self.reach.T @ shown
-
-    def solve(self, x: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """C_l^-1 (x - C_lc y) for turned columns x (row, ...) and y = `rest`."""
-        leaf, s = self.leaf, _column(self.sizes, x)
-        explained = leaf.effects @ (s**2 * (leaf.others.T @ rest))
-        known, shown = self._seen(x - explained - self.square * (leaf.across @ rest))
-        z = triangular(self.root, shown, trans=1)
-        return known - leaf.effects @ (s * z) / _column(self.noise, x)
 
     def variance(self, others: Factor) -> np.ndarray:
         """Posterior variance of the standardised z given all rows, (latent)."""
@@ -341,9 +330,47 @@ class LeafyFactor:
 
     def solved_of_combined(self, x: np.ndarray) -> np.ndarray:
         """C^-1 x for turned columns x (row, ...)."""
-        out = np.empty(x.shape)
-        taken = sum(leaf.taken(x[leaf.leaf.rows]) for leaf in self.leaves)
-        out[self.rest] = self.others.solve(x[self.rest] - taken)
-        for leaf in self.leaves:
-            out[leaf.leaf.rows] = leaf.solve(x[leaf.leaf.rows], out[self.rest])
-        return out
+        columns = x.reshape(len(x), -1)
+        return solved_by_draw([self], np.array([columns.shape[1]]), columns).reshape(x.shape)
+
+
+def solved_by_draw(factors: Sequence[LeafyFactor], counts: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """C^-1 x for turned columns x (row, draw), of which `counts` belong to each factor in turn.
+
+    Products over the cells are made of all draws at once.
+    """
+    owner, ends = np.repeat(np.arange(len(counts)), counts), np.cumsum([0, *counts])
+    mine = [slice(*pair) for pair in pairwise(ends.tolist())]
+    out, rest = np.empty(x.shape), factors[0].rest
+    left = x[rest]
+    of_leaf = [[factor.leaves[k] for factor in factors] for k in range(len(factors[0].leaves))]
+    for leaves in of_leaf:
+        leaf = leaves[0].leaf
+        noise, sizes, squares = _of_draws(leaves, owner)
+        known = x[leaf.rows] / noise
+        shown = sizes * (leaf.effects.T @ known)
+        left -= squares * (leaf.across.T @ known)
+        for own, at in zip(leaves, mine, strict=True):
+            left[:, at] -= own.reach.T @ triangular(own.root, shown[:, at])
+    for factor, at in zip(factors, mine, strict=True):
+        left[:, at] = factor.others.solve(left[:, at])
+    out[rest] = left
+    for leaves in of_leaf:
+        leaf = leaves[0].leaf
+        noise, sizes, squares = _of_draws(leaves, owner)
+        explained = leaf.effects @ (sizes**2 * (leaf.others.T @ left))
+        known = (x[leaf.rows] - explained - squares * (leaf.across @ left)) / noise
+        z = sizes * (leaf.effects.T @ known)
+        for own, at in zip(leaves, mine, strict=True):
+            z[:, at] = triangular(own.root, triangular(own.root, z[:, at]), trans=1)
+        out[leaf.rows] = known - leaf.effects @ (sizes * z) / noise
+    return out
+
+
+def _of_draws(
+    leaves: Sequence[LeafFactor], owner: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Diagonal of D (row, draw), S (latent, draw) and s^2 (draw) of the factor of each draw."""
+    noise = np.stack([leaf.noise for leaf in leaves], axis=1)[:, owner]
+    sizes = np.stack([leaf.sizes for leaf in leaves], axis=1)[:, owner]
+    return noise, sizes, np.array([leaf.square for leaf in leaves])[owner]

@@ -11,7 +11,7 @@ beside the blocks, as an update of low rank.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -19,7 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from imps.posterior.block_cholesky import Factor, Pattern, Rows, Update, factorised, pattern
-from imps.posterior.cells import LeafyFactor, cell_leaves
+from imps.posterior.cells import LeafyFactor, cell_leaves, solved_by_draw
 
 FORMED_AT_ONCE = 2_000_000
 """Numbers of C formed in one product: the kernels are then read once for many points."""
@@ -155,6 +155,21 @@ class RowCovariance:
             return factor
         effects = self.common * np.sqrt(np.append(squares, 1.0)[self.common_scale])
         return replace(factor, update=Update.of(factor.forward(effects)))
+
+    def solved_by_draw(
+        self, factors: Iterable[AnyFactor], counts: np.ndarray, x: np.ndarray
+    ) -> np.ndarray:
+        """C^-1 x (row, draw), of which `counts` draws belong to each factor in turn."""
+        out = self.rows.combined(x)
+        if self.leaves:
+            leafy = [factor for factor in factors if isinstance(factor, LeafyFactor)]
+            return self.rows.back(solved_by_draw(leafy, counts, out))
+        start = 0
+        for count, factor in zip(counts, factors, strict=True):
+            mine = slice(start, start + int(count))
+            out[:, mine] = factor.solved_of_combined(out[:, mine])
+            start += int(count)
+        return self.rows.back(out)
 
     def slope(self, factor: AnyFactor, residual: np.ndarray) -> np.ndarray:
         """a' K_b a - tr(C^-1 K_b) for each scale b, with a = C^-1 r.

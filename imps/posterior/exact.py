@@ -331,12 +331,7 @@ class GaussianPosterior:
             if factors
             else self.covariance.factors(self.squares(points[used]))
         )
-        misfit, start = self.covariance.rows.combined(misfit.T), 0
-        for count, factor in zip(counts[used], at_used, strict=True):
-            mine = slice(start, start + count)
-            misfit[:, mine] = factor.solved_of_combined(misfit[:, mine])
-            start += count
-        misfit = self.covariance.rows.back(misfit).T
+        misfit = self.covariance.solved_by_draw(at_used, counts[used], misfit.T).T
         z += scale * self._effects.back(misfit)
         order = rng.permutation(n_draws)
         return h[order], z[order]

@@ -723,7 +723,7 @@ def reach_claims():
     )  # fmt: skip
     chain = rows("chain").reset_index()
     told = []
-    for setting in ("totals of the survey", "drawn from the priors"):
+    for setting in ("simulated", "drawn from the priors"):
         known = chain[chain["setting"].str.startswith(f"{setting}, ")]
         later = known[(known["period"] == "2001-2011") & (known["quantity"] == "group[migration]")]
         told += [known["coverage90"].min(), later["ratio"].iloc[-1]]

@@ -285,8 +285,12 @@ def latest(name: str) -> pd.DataFrame:
 
 
 def covered(rows: pd.DataFrame, by: list[str], size: str) -> pd.DataFrame:
-    """Coverage of 90 per cent intervals by scenario: lowest, where, and median."""
+    """Coverage of 90 per cent intervals by scenario: lowest, where, and median.
+
+    Of the newest run of each: an earlier one may have had other quantities.
+    """
     known = rows[rows["truth"].notna() & rows["coverage90"].notna()]
+    known = known[known["commit"] == known.groupby(by)["commit"].transform("last")]
     groups = known.groupby(by, sort=False)
     worst = known.loc[groups["coverage90"].idxmin()].set_index(by)
     frame = groups.agg(**{"data sets": (size, "first"), "quantities": ("quantity", "size"),

@@ -343,6 +343,14 @@ def test_two_populations_exchanged_are_told_by_their_cohorts(told):
     assert f"{years[0]} and {years[1]}" in str(log.of("YEAR_REARRANGED"))
 
 
+def test_a_block_of_ages_that_was_doubled_leaves_its_cohorts(told):
+    frame = simulated().table("population.csv")
+    at = (frame["vintage"] == "census") & frame["age"].isin([str(a) for a in range(20, 30)])
+    frame.loc[at, "population"] = (2 * frame.loc[at, "population"].astype(int)).astype(str)
+    found = told(simulated().with_table("population.csv", frame)).of("CELL_UNLIKELY")
+    assert any("whom deaths leave of" in f.problem for f in found)
+
+
 def test_a_year_without_a_row_inside_a_roll_forward_is_told(told):
     project = simulated()
     frame = project.table("population_totals.csv")

@@ -21,6 +21,7 @@ from imps.project.cohorts import (
 from imps.project.doubts import YEAR_LIMIT, Doubt
 from imps.project.sections import Account
 from imps.reading.plausibility import (
+    ROBUST,
     Cells,
     cells_of,
     limit,
@@ -65,6 +66,9 @@ SAME_LEVEL: Final = 0.8
 OLD_RATIO: Final = 0.25
 """Logarithm by which people of 60 and over may differ from whom deaths leave, by migration."""
 
+
+COHORT_STEP: Final = 0.35
+"""Logarithm by which migration between two stocks may differ from one age to the next."""
 
 NEAR_STOCK: Final = 0.12
 """Logarithm by which totals of one time may differ between censuses and series."""
@@ -340,6 +344,7 @@ def cohorts(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
         if before is None or left is None:
             continue
         yield from _below_zero(before, stock, left)
+        yield from _cohort_steps(before, stock, left)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.nanmedian(np.log(stock.values / np.where(left > 0, left, np.nan)))
         if abs(ratio) > 0.2 + 0.03 * (stock.year - before.year):
@@ -358,6 +363,29 @@ def cohorts(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
                 + f": {people:,.0f} people of 60 and over beside {meant:,.0f} whom deaths leave "
                 f"of {before.year}", abs(np.log(people / meant)) * 10,
             )  # fmt: skip
+
+
+def _cohort_steps(before: StockCells, stock: StockCells, left: np.ndarray) -> Iterator[Doubt]:
+    """Ages at which a population leaves what deaths leave of its cohorts by a sudden factor.
+
+    Migration changes smoothly from age to age; a block of ages that was doubled or lost does not.
+    """
+    people, meant = stock.values.sum(axis=0)[:-1], left.sum(axis=0)[:-1]
+    known = (people > 0) & (meant > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = np.diff(np.where(known, np.log(people / meant), np.nan))
+        noise = 1.5 * np.sqrt(1 / people[1:] + 1 / people[:-1])
+    if not np.isfinite(steps).any():
+        return
+    usual = np.maximum(ROBUST * np.nanmedian(np.abs(steps)), noise)
+    for a in np.flatnonzero(np.abs(steps) > np.maximum(COHORT_STEP, (YEAR_LIMIT + 1) * usual)):
+        yield Doubt(
+            "CELL_UNLIKELY", stock.cells.table, "population", f"{people[a + 1]:,.0f}",
+            f"{stock.year} {stock.cells.series} {stock.cells.ages[a + 1]}".replace("  ", " ")
+            + f": {people[a + 1]:,.0f} people beside {meant[a + 1]:,.0f} whom deaths leave of "
+            f"{before.year}, a year younger {people[a]:,.0f} beside {meant[a]:,.0f}",
+            abs(float(steps[a])) * 10,
+        )  # fmt: skip
 
 
 def births_in_order(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:

@@ -406,7 +406,7 @@ def unlike_others(left: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.n
     usual = np.array([np.median(np.delete(left, t)) for t in years])
     apart = left - usual
     scale = np.array([ROBUST * np.median(np.abs(np.delete(apart, t))) for t in years])
-    return usual, np.abs(apart) / np.maximum(scale, least)
+    return usual, np.abs(apart) / np.maximum(np.maximum(scale, least), 1e-9)
 
 
 def identical_years(values: np.ndarray) -> Iterator[tuple[int, int, int, float]]:

@@ -174,7 +174,7 @@ def stock_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                 yield Doubt(
                     "YEAR_UNLIKELY", table, "population", f"{total:,.0f}",
                     f"{str(date)[:4]}: {total:,.0f} beside {other:,.0f} of the same vintage",
-                    abs(total - other) / other * 100,
+                    abs(total - other) / max(other, 1.0) * 100,
                 )  # fmt: skip
             found.append((table, str(name), str(date), float(total)))
     keys = np.array([f"{name} {date}" for _, name, date, _ in found])

@@ -730,7 +730,8 @@ def reach_claims():
         known = chain[chain["setting"].str.startswith(f"{setting}, ")]
         later = known[(known["period"] == "2001-2011") & (known["quantity"] == "group[migration]")]
         told += [known["coverage90"].min(), later["ratio"].iloc[-1]]
-    cost = chain[chain["cpu_seconds"].notna()].set_index("period")["cpu_seconds"]
+    cost = pd.read_csv(ROOT / "benchmarks" / "results" / "chain.csv").dropna(subset="cpu_seconds")
+    cost = cost.drop_duplicates("period", keep="last").set_index("period")["cpu_seconds"]
     yield claim(
         OWN,
         "the least coverage of 90 % intervals is #, and the error of all migration in the later "

@@ -104,6 +104,12 @@ def test_labels_must_match():
         roll_forward(base, births=none, deaths=turned, net_migration=stock(np.zeros((2, 10))))
 
 
+def test_births_with_ages_are_refused():
+    nobody = stock(np.zeros((2, 10)))
+    with pytest.raises(LabelError, match="births have ages"):
+        roll_forward(nobody, births=nobody, deaths=nobody, net_migration=nobody)
+
+
 def test_deaths_go_to_cohorts_in_proportion_to_their_size():
     deaths, size = np.zeros((2, 6)), np.ones((2, 6))
     deaths[0, 3] = 100.0

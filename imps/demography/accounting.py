@@ -104,7 +104,7 @@ def roll_forward(
     Raises
     ------
     LabelError
-        If the labels differ, or their order does.
+        If the labels differ, or their order does; or if births have ages.
 
     Notes
     -----
@@ -153,6 +153,10 @@ def roll_forward_path(
         _same_labels(base, part, AGE, name)
     for name, part in (("births", births), ("deaths", deaths), ("net_migration", net_migration)):
         _same_labels(base, part, SEX, name)
+    if AGE in births.dims:
+        raise LabelError(
+            "births have ages; they all enter at age 0: give them by sex, births.sum('age')."
+        )
     years, then = births[YEAR].values, f"{YEAR}_and_base"
     cells = [YEAR, SEX, AGE]
     path = xr.apply_ufunc(

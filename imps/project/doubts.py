@@ -136,7 +136,7 @@ def _worst(
 def year_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """The total of each year against the other years."""
     for cells in series_of(tables):
-        if len(cells.years) < 4 or np.diff(cells.years).max() > 1 or "net" in cells.series:
+        if len(cells.years) < 3 or np.diff(cells.years).max() > 1 or "net" in cells.series:
             continue
         error = np.zeros(len(cells.years))
         errors = _beside_column(cells, "standard_error")
@@ -161,7 +161,7 @@ def year_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
 def band_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """Neighbouring ages together, of one sex or both, of each year against the other years."""
     for cells in series_of(tables, "population_totals"):
-        if len(cells.years) < 4 or np.diff(cells.years).max() > 1 or not cells.single_ages:
+        if len(cells.years) < 3 or np.diff(cells.years).max() > 1 or not cells.single_ages:
             continue
         bands, sums = _bands(cells)
         score = unlikely_years(sums, USUAL_CHANGES[cells.table.kind], np.zeros(sums.shape))

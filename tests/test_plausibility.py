@@ -93,7 +93,7 @@ def test_the_cases_of_the_package_raise_no_doubt(name):
     assert not [str(f) for f in log.findings if f.outcome == WARN]
 
 
-@pytest.mark.parametrize(("people", "years"), [(2e4, 5), (2e5, 4), (3e6, 10), (6e7, 12)])
+@pytest.mark.parametrize(("people", "years"), [(2e4, 5), (6e4, 3), (2e5, 4), (3e6, 10), (6e7, 12)])
 def test_a_clean_country_of_any_size_raises_no_doubt(people, years, told):
     assert not doubted(told(clean_project(people, seed=3, years=years)))
 
@@ -127,6 +127,17 @@ def test_no_fault_of_these_kinds_is_silent(kind, told):
         log = told(faulty)
         new = doubted(log) - doubted(right)
         assert new & EXPECTED[kind] or log.faults, f"{kind}: {new}"
+
+
+@pytest.mark.parametrize(("name", "column"), [("births", "births"), ("deaths", "deaths")])
+def test_three_years_are_enough_to_doubt_one(name, column, told):
+    few = clean_project(6e4, seed=3, years=3)
+    frame = few.table(f"{name}.csv")
+    year = frame["year"].unique()[1]
+    at = frame["year"] == year
+    frame.loc[at, column] = (frame.loc[at, column].astype(float) * 0.4).round().map("{:.0f}".format)
+    log = told(few.with_table(f"{name}.csv", frame))
+    assert year in log.of("YEAR_UNLIKELY")[0].problem
 
 
 def test_there_are_faults_of_many_kinds():

@@ -503,6 +503,15 @@ AGES = 'ages = "at-year-end"             # age reached at mid-year; or "at-move"
 LEVEL = "level = { sd = 0.02 }            # error, share of the stream, published minus true\n"
 
 PROJECTS: dict[str, Drawn] = {
+    "PERIOD_GAP.ends": Drawn(lambda p: edit_table(
+        p, "population", lambda f: f[f["year"] != "2006"])),
+    "PERIOD_GAP.census": Drawn(lambda p: text_of(edit_table(
+        p, "population", lambda f: f.assign(vintage=f["vintage"].where(
+            f["year"] != "2006", "rolled"))), lambda t: t.replace(
+        'rolled_forward_vintage = ""', 'rolled_forward_vintage = "rolled"')),
+        ends=("COMPONENTS_DIFFER",)),
+    "SETTING_RANGE.planned": Drawn(lambda p: edit_settings(
+        p, ('census_vintage = ""', 'census_quality = "planned"\ncensus_vintage = "census 2006"'))),
     "PERIOD_MISMATCH.calendar": Drawn(lambda p: edit_settings(
         edit_table(p, "deaths", lambda f: f.assign(period="calendar-year")),
         ('file = "data/deaths.csv"\nperiod = "mid-year"',

@@ -14,13 +14,14 @@ from scipy.stats import binom, norm
 
 import imps
 from imps.account.linear import CLOSURE_TOLERANCE, largest_misclosure
+from imps.account.priors import completed
 from imps.calibration import calibration
 from imps.calibration.calibration import LEAST_ESS, Calibration, calibrate
 from imps.calibration.ranks import inside_probability, points, uniform_p_value
 from imps.calibration.scores import FAMILY_LEVEL, score_test, simulator_of
 from imps.errors import SourceError
 from imps.simulation import true_account
-from imps.simulation.from_priors import SYSTEMATIC_GAP, simulate_from_priors
+from imps.simulation.from_priors import SYSTEMATIC_GAP, PriorSimulator
 from imps.simulation.reference import reference_account, reference_chain
 from imps.sources.detail import Detail
 
@@ -45,9 +46,8 @@ def whole(right):
 def test_simulated_truths_close_on_the_gap(account):
     """The simulator's own contributions sum to rolled-forward minus census, for any truth."""
     sources = reference_account() if account == "reference" else imps.load_case(account).sources
-    simulated = simulate_from_priors(
-        sources, imps.default_priors(), flow_shapes=4, stock_shapes=4, seed=1
-    )
+    priors = completed(imps.default_priors(), sources)
+    simulated = PriorSimulator(sources, flow_shapes=4, stock_shapes=4)(priors, seed=1)
     parts = [v for k, v in simulated.truth.items() if k.startswith("gap[")]
     assert sum(parts) == pytest.approx(sources.gap, abs=CLOSES)
     random = [v for k, v in simulated.truth.items() if k.endswith("_sampling]")]
@@ -57,7 +57,7 @@ def test_simulated_truths_close_on_the_gap(account):
 def test_streams_and_registers_are_not_simulated():
     sources = imps.load_case("fictitious-register").sources
     with pytest.raises(SourceError, match=r"stream '.*base of a register.*cannot be simulated"):
-        simulate_from_priors(sources, imps.default_priors(), flow_shapes=4, stock_shapes=4, seed=1)
+        PriorSimulator(sources, flow_shapes=4, stock_shapes=4)
 
 
 def test_unknown_sources_are_not_simulated():
@@ -69,7 +69,7 @@ def test_unknown_sources_are_not_simulated():
 
     sources = reference_account().add(Own())
     with pytest.raises(SourceError, match="Own cannot be simulated from the priors"):
-        simulate_from_priors(sources, imps.default_priors(), flow_shapes=4, stock_shapes=4, seed=1)
+        PriorSimulator(sources, flow_shapes=4, stock_shapes=4)
 
 
 def test_envelope_is_exact(rng):

@@ -217,7 +217,7 @@ def _place_open_groups(draft: Draft) -> None:
         return
     by = [k for k in ("area", "vintage", "source", "year", "flow", "sex") if k in frame]
     closed = frame[END].where((frame[END] < OPEN) & (frame[FIRST] >= 0), 0)
-    first = closed.groupby([frame[k] for k in by], sort=False).transform("max")[open_]
+    first = closed.groupby([frame[k] for k in by], sort=False, dropna=False).transform("max")[open_]
     draft.frame.loc[open_, FIRST] = first
     labels = [age_label((int(age), OPEN)) for age in first]
     draft.frame.loc[open_, "age_group"] = labels

@@ -38,7 +38,6 @@ from imps.sources import (
     BornBefore,
     MirrorSeries,
     Register,
-    Sources,
 )
 from imps.sources.definitions import AT_MOVE
 from imps.sources.kinds import KINDS
@@ -89,22 +88,6 @@ class Ended:
     population: np.ndarray
     missed: np.ndarray
     n_years: int
-
-
-def simulate_from_priors(
-    sources: Sources,
-    priors: Mapping[str, PriorRow],
-    *,
-    flow_shapes: int,
-    stock_shapes: int,
-    seed: int | np.random.SeedSequence,
-) -> PriorSimulation:
-    """Draw one true account from the priors and let its sources publish figures.
-
-    See :class:`PriorSimulator`, which draws many from the same reference figures.
-    """
-    simulator = PriorSimulator(sources, flow_shapes=flow_shapes, stock_shapes=stock_shapes)
-    return simulator(priors, seed=seed)
 
 
 class PriorSimulator(TrueAccount):

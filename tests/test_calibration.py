@@ -68,8 +68,9 @@ def test_unknown_sources_are_not_simulated():
             raise NotImplementedError
 
     sources = reference_account().add(Own())
+    simulator = PriorSimulator(sources, flow_shapes=4, stock_shapes=4)
     with pytest.raises(SourceError, match="Own cannot be simulated from the priors"):
-        PriorSimulator(sources, flow_shapes=4, stock_shapes=4)
+        simulator(imps.default_priors(), seed=1)
 
 
 def test_envelope_is_exact(rng):

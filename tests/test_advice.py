@@ -355,6 +355,10 @@ def with_setting(text: str, name: str, value: Any, file: str, advice: str) -> st
         return f"{text}\n[[{table[1]}]]\nfile = {in_toml(value)}\n"
     written = f"{key} = {in_toml(value)}"
     lines = text.splitlines()
+    kinds = re.search(r"in its \[\[([\w.]+)\]\]", advice)
+    if kinds:
+        at = lines.index(f"[[{kinds[1]}]]")
+        return "\n".join([*lines[: at + 1], written, *lines[at + 1 :]])
     if key == "schema":
         return "\n".join([written, *lines])
     prior = re.fullmatch(r"priors\.(\w+)", file)
@@ -443,6 +447,16 @@ VITAL = """
 file = "data/vital_totals.csv"
 period = "calendar-year"
 """
+OWN_NET = """
+[[account.kinds]]
+name = "own_change"
+sd = 0.2
+
+[[administrative_flows]]
+file = "data/own.csv"
+unit = "persons"
+period = "mid-year"
+"""
 KNOWN = 'coverage = { distribution = "normal", mean = 1.0, sd = 0.03 }\n'
 
 
@@ -488,6 +502,13 @@ def own_prior(text: str) -> Any:
     return lambda p: text_of(p, lambda t: f"{t}\n[priors.asylum_seekers]\n{text}\n")
 
 
+def own_net(p: Path) -> None:
+    """A net change under a name of the user's own, whose kind does not say so."""
+    rows = [f"{year},own_change,net,100" for year in range(2002, 2007)]
+    (p.parent / "data/own.csv").write_text("\n".join(["year,source,flow,count", *rows]), "utf-8")
+    text_of(p, lambda t: t + OWN_NET)
+
+
 def stream(*pairs: tuple[str, str]) -> Any:
     return lambda p: edit_settings(p, *pairs)
 
@@ -503,6 +524,7 @@ AGES = 'ages = "at-year-end"             # age reached at mid-year; or "at-move"
 LEVEL = "level = { sd = 0.02 }            # error, share of the stream, published minus true\n"
 
 PROJECTS: dict[str, Drawn] = {
+    "FLOW_NEEDED.source": Drawn(own_net),
     "PERIOD_GAP.ends": Drawn(lambda p: edit_table(
         p, "population", lambda f: f[f["year"] != "2006"])),
     "PERIOD_GAP.census": Drawn(lambda p: text_of(edit_table(

@@ -129,3 +129,10 @@ def test_every_public_name_has_its_entry_and_an_example_that_runs():
         assert {found.__module__, f"{found.__module__}.{name}"} & entries or any(
             entry.endswith(f".{name}") for entry in entries
         ), f"{name} of {found.__module__} has no entry in docs/reference"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md"])
+def test_links_of_what_stands_outside_the_site_lead_to_files(name):
+    path = ROOT / name
+    for link in re.findall(r"\]\(([^)#\s]+)", path.read_text("utf-8")):
+        assert link.startswith(("http", "mailto")) or (path.parent / link).exists(), link

@@ -362,13 +362,18 @@ def single_years() -> None:
         fine = imps.fit_areas(nation, areas, seed=1, draws=1000, lower_ages=tuple(range(91)),
                               scales_of=coarse, keep=folder)  # fmt: skip
         off = np.abs(fine.totals.sum(axis=0)[3]).max()
-    values = {
+    values = spent(start, off)
+    append("areas", [row("single years", f"{fine.model.n_cells} cells, 1,000 draws", "areas", q, v)
+                     for q, v in values.items()])  # fmt: skip
+
+
+def spent(start: float, off: float) -> dict[str, float]:
+    """What a pass took since its start, and how far its internal moves are off a sum of zero."""
+    return {
         "CPU seconds": time.process_time() - start,
         "peak GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
         "largest sum of internal moves, persons": off,
     }
-    append("areas", [row("single years", f"{fine.model.n_cells} cells, 1,000 draws", "areas", q, v)
-                     for q, v in values.items()])  # fmt: skip
 
 
 def many() -> None:
@@ -387,11 +392,7 @@ def many() -> None:
         fit = joint(nation, small, between, area_model(between, model.priors), seed=1,
                     draws=MANY_DRAWS, taken=taken, keep=folder)  # fmt: skip
         off = np.abs(fit.totals.sum(axis=0)[3]).max()
-    values = {
-        "CPU seconds": time.process_time() - start,
-        "peak GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-        "largest sum of internal moves, persons": off,
-    }
+    values = spent(start, off)
     append("areas", [row("many", f"{len(small)} areas, {MANY_DRAWS} draws", "areas", q, v)
                      for q, v in values.items()])  # fmt: skip
 

@@ -16,6 +16,7 @@ from imps.errors import InputWarning
 from imps.project.assemble import inspect_sources, sources_from_tables
 from imps.project.between import check_between
 from imps.project.check import check_project
+from imps.project.contradictions import stock_totals
 from imps.project.sections import Account
 from imps.project.settings import inspect_settings
 from imps.reading.findings import REJECT, WARN, ImportLog
@@ -367,6 +368,14 @@ def test_a_year_without_a_row_inside_a_roll_forward_is_told(told):
     frame = project.table("population_totals.csv")
     log = told(project.with_table("population_totals.csv", frame[frame["year"] != "2006"]))
     assert "2006" in log.of("CELLS_MISSING")[0].problem
+
+
+def test_a_stock_of_nobody_beside_one_of_people_is_told():
+    frame = simulated().table("population.csv")
+    texts = [f.to_csv(index=False) for f in (frame.assign(population="0"), frame)]
+    both = [table("population", f"{k}.csv", t, (("unit", "persons"),))[0] for k, t in
+            enumerate(texts)]  # fmt: skip
+    assert "beside 0 of the same vintage" in next(stock_totals(both, None)).words
 
 
 def test_few_people_are_no_outlier_by_their_logarithm():

@@ -109,15 +109,7 @@ def _rebuilt(
     own = record.get("own", {})
     chains = xr.merge([_draws(groups["posterior"], own), groups["sample_stats"]], join="exact")
     chains = chains.drop_vars((CHAIN, DRAW), errors="ignore")
-    found = fit_of_chains(
-        [chains],
-        linear,
-        record["method"],
-        Sampling.of_record(record["settings"]),
-        Variant.of_record(record["settings"]["variant"]),
-        record["seconds"],
-        tuple(record["notes"]),
-    )
+    found = _fit_of(chains, linear, record)
     terms = {
         g: _own(groups[g], names).drop_vars((CHAIN, DRAW), errors="ignore")
         for g, names in own.items()
@@ -138,8 +130,17 @@ def _of_release_1(
     linear, draws = account_of_then(
         record["account"], unflat(groups["account"]), groups["posterior"]
     )
-    found = fit_of_chains(
-        [xr.merge([draws, moments_of_today(groups["sample_stats"])], join="exact")],
+    chains = xr.merge([draws, moments_of_today(groups["sample_stats"])], join="exact")
+    found = _fit_of(chains, linear, record)
+    found = replace(found, extras={**found.extras, WITHOUT_ROWS: record["imps"]})
+    reason = f"imps {record['imps']} made its draws, of the model before 0.2"
+    return _marked(found, [*edited, reason])
+
+
+def _fit_of(chains: xr.Dataset, linear: LinearModel, record: Mapping[str, Any]) -> Fit:
+    """A fit of draws that a file holds, made as its record says."""
+    return fit_of_chains(
+        [chains],
         linear,
         record["method"],
         Sampling.of_record(record["settings"]),
@@ -147,9 +148,6 @@ def _of_release_1(
         record["seconds"],
         tuple(record["notes"]),
     )
-    found = replace(found, extras={**found.extras, WITHOUT_ROWS: record["imps"]})
-    reason = f"imps {record['imps']} made its draws, of the model before 0.2"
-    return _marked(found, [*edited, reason])
 
 
 def _draws(posterior: xr.Dataset, own: Mapping[str, list[str]]) -> xr.Dataset:

@@ -121,10 +121,8 @@ def _table(
     others = correlations.reindex(index=names, columns=names).fillna(0.0)
     others = others.where(~np.eye(len(names), dtype=bool), 0.0)
     strongest = others.abs().idxmax()
-    table = rows[
-        [SOURCE, "group", "prior_mean", "prior_sd", "mean", "sd", "contraction", "informed"]
-    ]
-    table = table.copy()
+    spread = ["prior_mean", "prior_sd", "mean", "sd"]
+    table = rows[[SOURCE, "group", *spread, "contraction", "informed"]].copy()
     table["tension"] = (table["mean"] - table["prior_mean"]) / table["prior_sd"]
     table["in_tension"] = table["tension"].abs() > TENSION
     table["signal"] = signal.reindex(table[SOURCE]).to_numpy()

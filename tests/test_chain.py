@@ -31,6 +31,7 @@ from imps.posterior.exact import GaussianPosterior
 from imps.runs import rebuild_report
 from imps.runs.manifest import draws_digest, read_manifest
 from imps.simulation.chains import scenarios_of_chain, simulate_chain
+from imps.simulation.reference import reference_chain
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from bench_chain import cards_found
@@ -146,6 +147,26 @@ def test_one_census_is_one_observation(periods, model):
     assert len(rows) == len(periods) * 2 * (TOP + 1)
     sources = {block.source for block in model.account.latents.blocks.values()}
     assert {"2000-2005: base"} == {s for s in sources if s.endswith(": base")}
+
+
+@pytest.mark.parametrize("without", [(), (0,), (0, 1)])
+def test_of_each_cohort_it_is_said_once_how_much_migration_it_has_had(without):
+    """By the first period that has births before its base; nothing of it is lost or said twice."""
+    periods = [
+        replace(own, extra=()) if i in without else own
+        for i, own in enumerate(reference_chain(3, n_years=3))
+    ]
+    model, born, since = imps.chain(periods), [], 0
+    for name, own in zip(model.names, periods, strict=True):
+        rows = [x.split()[-1] for x in model.row_labels if x.startswith(f"{name}: born_before")]
+        born += [own.first_year - int(age) for age in rows if age != "since"]
+        if own.extra:
+            assert rows[-1] == "since"
+            since += 1
+    first = periods[len(without)]
+    assert born == [first.first_year - age for age in range(10)] and since == 3 - len(without)
+    apart = imps.chain(periods, linked=False)
+    assert sum("born_before" in x for x in apart.row_labels) == 11 * since
 
 
 def test_migration_whose_sign_changes_is_found(fit):

@@ -12,8 +12,8 @@ so that a census is one observation with one error at both its uses, what one de
 scales and biases the next one knows, and every quantity stays linear. The contributions of each
 period sum to its gap in every draw as before.
 
-Births before the base of a later period stand in the period before it: of that evidence a later
-period keeps the cohorts that are older than the period before, and those born since.
+Births before a base say how much migration their cohorts have had. Of cohorts of which an earlier
+period says it, behind its own base or as born since, a later period does not say it again.
 """
 
 from __future__ import annotations
@@ -147,11 +147,7 @@ def chain_model(
     revised = tuple(revised)
     names = check_chain(sources, revised)
     table = _joint(priors, sources, names)
-    lengths = [own.years.size if linked else 0 for own in sources]
-    written = [
-        _written(own, table, before)
-        for own, before in zip(sources, [0, *lengths[:-1]], strict=True)
-    ]
+    written = [_written(own, table, sources[:i] if linked else ()) for i, own in enumerate(sources)]
     correlation = _correlation(table) if linked and len(sources) > 1 else 0.0
     common = _common([account for account, _, _ in written], correlation)
     latents, previous = Latents(table), dict[str, Affine]()
@@ -213,11 +209,11 @@ def _joint(priors: Priors, sources: Sequence[Sources], names: Sequence[str]) -> 
 
 
 def _written(
-    sources: Sources, priors: Priors, before: int
+    sources: Sources, priors: Priors, before: Sequence[Sources]
 ) -> tuple[Account, list[Observation], tuple[Contribution, ...]]:
     """A period by itself; the base error of a later one is a block that stands for it.
 
-    `before` is the number of years of the period that it is linked to; zero if it is not.
+    `before` are the periods that it is linked to; none if it is not.
     """
     account = build_account(sources, priors)
     if before:
@@ -227,7 +223,8 @@ def _written(
     rows = list(observations(account))
     if before:
         born = {own.name: own for own in sources.extra if isinstance(own, BornBefore)}
-        rows = [_not_before(r, born[r.source], before) if r.source in born else r for r in rows]
+        kept = {name: _not_said_of(own, sources, before) for name, own in born.items()}
+        rows = [_kept(row, kept[row.source]) if row.source in kept else row for row in rows]
         seen = {n for row in rows for n, effect in row.mean.effects.items() if effect.any()}
         for name, block in list(account.latents.blocks.items()):
             if block.source == BASE_SOURCE or (block.source in born and name not in seen):
@@ -256,9 +253,21 @@ def _less_what_was_carried(periods: Sequence[Sequence[Observation]]) -> np.ndarr
     return out
 
 
-def _not_before(row: Observation, source: BornBefore, before: int) -> Observation:
-    """Rows of births before the base without cohorts whom the period before has in its account."""
-    keep = np.append(source.born[AGE].values >= before, True)  # the last: those born since
+def _not_said_of(source: BornBefore, own: Sources, before: Sequence[Sources]) -> np.ndarray:
+    """Rows of births before a base that no earlier period has said, (row): of which cohorts.
+
+    The last row, of those born since the base, is of this period alone.
+    """
+    said: set[int] = set()
+    for earlier in before:
+        for other in earlier.extra:
+            if isinstance(other, BornBefore):
+                said.update(earlier.years, earlier.first_year - other.born[AGE].values)
+    born = own.first_year - source.born[AGE].values  # the year at whose end they are 0 years old
+    return np.append(~np.isin(born, list(said)), True)
+
+
+def _kept(row: Observation, keep: np.ndarray) -> Observation:
     labels = tuple(label for label, kept in zip(row.labels, keep, strict=True) if kept)
     return replace(
         row,

@@ -82,12 +82,14 @@ class Ended:
     population : ndarray (sex, age), persons, true
     missed : ndarray
         Standardised errors of its census.
-    n_years : int
+    said : frozenset of int
+        Years at whose end those were born of whose migration the periods so far say how much
+        it usually is.
     """
 
     population: np.ndarray
     missed: np.ndarray
-    n_years: int
+    said: frozenset[int]
 
 
 class PriorSimulator(TrueAccount):
@@ -140,9 +142,8 @@ class PriorSimulator(TrueAccount):
             truth[f"net_migration[{year}]"] = float(net[:, :, t].sum())
         truth["net_migration[all years]"] = float(net.sum())
         truth[f"population[{self.years[-1]}]"] = float(path[-1].sum())
-        return PriorSimulation(figures, expected, truth | draw.scales), Ended(
-            path[-1], z, self.n_years
-        )
+        said = self._said() | (frozenset() if before is None else before.said)
+        return PriorSimulation(figures, expected, truth | draw.scales), Ended(path[-1], z, said)
 
     # what is seen of it
 
@@ -169,8 +170,9 @@ class PriorSimulator(TrueAccount):
         rows["census"] = self.counted(draw, counted - shared)
         for own in self.sources.extra:
             mean, error = self._own(draw, own, flows, path, net)
-            if isinstance(own, BornBefore) and before is not None:  # older than the period before
-                kept = np.append(own.born[AGE].values >= before.n_years, True)
+            if isinstance(own, BornBefore) and before is not None:  # of whom nobody said it yet
+                born = self.sources.first_year - own.born[AGE].values
+                kept = np.append([year not in before.said for year in born], True)
                 mean, error = mean[kept], error[kept]
             rows[own.name] = (mean, error)  # type: ignore[attr-defined]
         expected = {name: mean for name, (mean, _) in rows.items()}
@@ -250,6 +252,12 @@ class PriorSimulator(TrueAccount):
             f"{type(own).__name__} cannot be simulated from the priors: only registers and mirror "
             "series can. Leave the source out of the calibration."
         )
+
+    def _said(self) -> frozenset[int]:
+        """Years at whose end those were born whom births before the base, or since, are about."""
+        first = self.sources.first_year
+        behind = [own.born[AGE].values for own in self.sources.extra if isinstance(own, BornBefore)]
+        return frozenset(int(year) for ages in behind for year in (*(first - ages), *self.years))
 
     def _born_before(
         self, draw: Draw, own: BornBefore, base_error: np.ndarray, net: np.ndarray

@@ -12,6 +12,7 @@ import xarray as xr
 
 import imps
 from imps.errors import ImpsWarning, NotFittedError, OutputExistsError, SavedFileError
+from imps.names import CHAIN, DRAW
 from imps.plots import figure_data, standard_figures
 from imps.posterior.archive import CLASSES, pack, unpack
 from imps.posterior.chains import one_chain
@@ -84,6 +85,29 @@ def test_draws_settings_and_densities_come_back(fitted, loaded, saved):
     xr.testing.assert_equal(likelihood, fitted.log_likelihood())
     log_prior = groups["log_prior"]["log_prior"].drop_vars(["chain", "draw"])
     xr.testing.assert_equal(log_prior, fitted.log_prior())
+
+
+def test_arrays_of_every_shape_come_back_and_no_byte_is_lost(tmp_path, rng):
+    """Draws are deflated here and not by HDF5: chunks at the end, scalars, nothing at all."""
+    draws = (CHAIN, DRAW)
+    group = xr.Dataset(
+        {
+            "many": ((*draws, "of"), rng.standard_normal((2, 230, 3))),
+            "constant": ((*draws, "of"), np.full((2, 230, 3), np.nan)),
+            "none": ((*draws, "nobody"), np.zeros((2, 230, 0))),
+            "short": ("of", np.array([1.5, 2.5, -0.0], dtype="float32")),
+            "whole": (draws, rng.integers(9, size=(2, 230))),
+            "one": ((), 2.5),
+            "empty": ("nothing", np.zeros(0)),
+        },
+        coords={"of": ["a", "b", "c"]},
+    )
+    save(tmp_path / "a.nc", {"a": group, "b": group}, {"x": 1}, single=["b"])
+    groups, record = load(tmp_path / "a.nc")
+    assert record["x"] == 1
+    xr.testing.assert_identical(groups["a"], group)
+    assert groups["b"]["many"].dtype == "float32"
+    np.testing.assert_array_equal(groups["b"]["many"], group["many"].astype("float32"))
 
 
 def test_file_of_a_full_national_fit_is_small(fitted, tmp_path, rng):

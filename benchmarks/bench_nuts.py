@@ -16,7 +16,7 @@ import sys
 from results_file import append
 
 import imps
-from imps.posterior.agreement import agreement
+from imps.posterior.fit import agreement
 from imps.results.checks import check
 
 DRAWS = {"gate": 2000, "agree": 6000}

@@ -15,7 +15,7 @@ import nutpie
 from results_file import append
 
 import imps
-from imps.posterior.agreement import agreement
+from imps.posterior.fit import agreement
 from imps.posterior.storage import diagnose
 from imps.results.checks import check
 

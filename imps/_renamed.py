@@ -64,7 +64,7 @@ sources.ages reading.ages
 sources.areas reading.areas
 sources.arrays project.arrays
 sources.cell_labels reading.labels
-sources.cell_likelihood posterior.contacts
+sources.cell_likelihood posterior.likelihoods
 sources.cells reading.numbers
 sources.census sources.stocks
 sources.columns reading.columns
@@ -96,9 +96,9 @@ sources.totals reading.totals
 sources.variance_function survey.variance_function
 sources.vital_tables project.vital
 sources.weighting survey.weighting
-sources.work reading.draft
+sources.work reading.grid
 sources.workbooks reading.workbook
-streams posterior.random_streams
+streams posterior.chains
 system_model account.account
 """
 RENAMED = {f"imps.{old}": f"imps.{new}" for old, new in map(str.split, _TABLE.split("\n")[1:-1])}

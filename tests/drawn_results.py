@@ -17,7 +17,7 @@ from imps.results.chain import ChainResults
 from imps.results.predictive import Coverage, LexisSurface, Predictive
 from imps.results.reconciliation import Reconciliation
 from imps.results.verdict import Verdict
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 from imps.sources.kinds import KINDS
 
 CHAINS, DRAWS, AGES, YEARS = 2, 101, np.arange(21), np.arange(2002, 2007)

@@ -23,7 +23,7 @@ from imps.errors import SourceError
 from imps.simulation import true_account
 from imps.simulation.from_priors import SYSTEMATIC_GAP, PriorSimulator
 from imps.simulation.reference import reference_account, reference_chain
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import faults

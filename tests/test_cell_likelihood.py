@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from imps.errors import SourceError
-from imps.posterior.contacts import contact_log_likelihood
+from imps.posterior.likelihoods import contact_log_likelihood
 
 EXACT = 1e-10
 WEIGHT, DEFF = 250.0, 3.6  # persons per contact and design effect of the 1990s

@@ -8,11 +8,10 @@ import pytest
 
 import imps
 from imps.demography.accounting import carry
-from imps.demography.layout import over_single_ages, within_cells
-from imps.demography.schedules import migration_schedule
+from imps.demography.schedules import migration_schedule, over_single_ages, within_cells
 from imps.errors import InputError, LabelError, SourceError
 from imps.report.svg import gap_by_age, migration_error_by_age
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 
 OPEN, YEARS, FIRST = 85, 7, 2001
 AGES = np.arange(OPEN + 1)

@@ -38,8 +38,8 @@ from imps.project.assemble import inspect_sources
 from imps.project.between import check_between
 from imps.project.check import check_project, load_project
 from imps.project.flows import fill_unobserved
-from imps.project.registers import coverage_shares
 from imps.project.sections import Account
+from imps.project.stocks import coverage_shares
 from imps.project.template import write_project
 from imps.reading.findings import ASK, CONVERT, REJECT
 from imps.reading.table import Table, inspect_table, read_table

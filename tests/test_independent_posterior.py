@@ -15,7 +15,7 @@ import imps
 from imps.account.prior_rows import LAYOUT_PRIORS
 from imps.demography.accounting import INFANT_DEATHS_IN_BIRTH_COHORT
 from imps.demography.schedules import group_matrix, migration_schedule, pull_to_groups
-from imps.posterior import by_grid, exact, importance
+from imps.posterior import chains, exact, importance
 from imps.sources import Register
 from imps.sources.kinds import PARTS
 
@@ -23,10 +23,10 @@ CLOSE = 1e-6  # of a posterior standard deviation
 LEAST = 1e-3  # persons, where a quantity is known exactly or sums to nothing
 CASES = ("uk-1991-2001", "england-wales-2001-2011", "england-wales-2011-2021")
 NOT_IN_A_SHIPPED_CASE = {
-    "grid_points": by_grid.GRID_POINTS,
-    "more_grid_points": by_grid.MORE_GRID_POINTS,
-    "even_share": by_grid.EVEN_SHARE,
-    "least_effective_share": by_grid.LEAST_EFFECTIVE_SHARE,
+    "grid_points": chains.GRID_POINTS,
+    "more_grid_points": chains.MORE_GRID_POINTS,
+    "even_share": chains.EVEN_SHARE,
+    "least_effective_share": chains.LEAST_EFFECTIVE_SHARE,
     "proposal_degrees": importance.DEGREES,
     "largest_log_scale": exact.LARGEST_LOG_SCALE,
     "infants_in_birth_cohort": INFANT_DEATHS_IN_BIRTH_COHORT,

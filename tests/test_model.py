@@ -7,7 +7,7 @@ from scipy import stats
 
 import imps
 from imps.errors import NotFittedError, PriorError
-from imps.posterior.agreement import agreement
+from imps.posterior.fit import agreement
 from imps.posterior.given_model import linear_part
 
 AGREEMENT_MEAN = 0.1  # posterior sds; 4 x 2,000 NUTS draws err by about 0.04

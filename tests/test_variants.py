@@ -10,11 +10,10 @@ from imps.account.linear import curve_sizes
 from imps.account.nonlinear import BetaShare, Form
 from imps.errors import PriorError, SourceError
 from imps.posterior import likelihoods
-from imps.posterior.contacts import contact_log_likelihood
 from imps.posterior.densities import log_likelihood_by_source, log_prior_by_block
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.given_model import is_gaussian, variant
-from imps.posterior.likelihoods import BEND, STUDENT_T_DEGREES, contact_rows
+from imps.posterior.likelihoods import BEND, STUDENT_T_DEGREES, contact_log_likelihood, contact_rows
 from imps.posterior.pymc_model import quantity
 
 CLOSURE = 1e-6  # persons, in every draw

@@ -13,8 +13,8 @@ from imps.account.prior_sets import doubts
 from imps.errors import FitSkippedError, TimeLimitError
 from imps.notebook_cards import PERSONS, THOUSANDS, Unit
 from imps.posterior import fit as fitting
-from imps.posterior.time_limit import within
-from imps.results.words import Words, british, priors_in_words
+from imps.posterior.chains import within
+from imps.results.verdict import Words, british, priors_in_words
 from imps.runs.rerun import compare_runs
 
 FOREIGN = re.compile(

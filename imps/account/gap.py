@@ -35,8 +35,7 @@ from imps.account.observations import census_day_population, census_observation,
 from imps.account.parts import FLOW_LAYOUT, known_changes
 from imps.account.stocks import random_error_of, registered_births, registered_deaths
 from imps.demography.accounting import along_cohorts, carry
-from imps.demography.layout import within_cells
-from imps.demography.schedules import migration_schedule
+from imps.demography.schedules import migration_schedule, within_cells
 from imps.names import EMIGRATION, FLOW_SIGN
 from imps.sources import TOTAL, SurveyFlow
 from imps.sources.kinds import KINDS, PARTS

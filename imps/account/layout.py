@@ -14,7 +14,7 @@ from imps.account.latents import Latents
 from imps.demography.schedules import counted_at, smooth_shapes, within_groups
 from imps.names import AGE, SEX, YEAR
 from imps.sources import Sources
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 
 SHAPES = 45
 """Smooth shapes over age: finer than any group in use."""

@@ -30,7 +30,7 @@ from imps.sources import (
     Register,
     SurveyFlow,
 )
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from imps.names import AGE, CHAIN, DRAW, EMIGRATION, IMMIGRATION, SEX, SEXES, SO
 from imps.posterior.workers import one_thread
 from imps.results.attribution import Attribution
 from imps.sources import BY_SEX_AND_AGE
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 
 EXTERNAL = "external"
 REPORTED = {

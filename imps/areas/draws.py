@@ -24,7 +24,7 @@ from imps.areas.deviations import AreaModel
 from imps.areas.grid import Points
 from imps.areas.message import CELLS, Message, blocks, message
 from imps.areas.priors import N_PATTERNS
-from imps.posterior.random_streams import stream
+from imps.posterior.chains import stream
 from imps.posterior.workers import one_thread
 
 LEAST_OF_SLAB = 20

@@ -23,12 +23,11 @@ from imps.areas.priors import FACTOR, N_PATTERNS, SOURCES, area_priors
 from imps.areas.sizes import LOWER_AGES, Contrasts, contrasts
 from imps.areas.store import NATIONAL, PATTERN, Slabs, fill, fingerprint
 from imps.errors import SettingError
+from imps.posterior.chains import stream, stream_seed
 from imps.posterior.fit import LOG, Fit, needs_fit
-from imps.posterior.random_streams import stream, stream_seed
 from imps.results.attribution import Attribution
 from imps.results.checks import check
-from imps.results.verdict import Verdict
-from imps.results.words import Words
+from imps.results.verdict import Verdict, Words
 
 DRAWS = 1000
 

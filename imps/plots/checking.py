@@ -13,7 +13,7 @@ from imps.intervals import Z95
 from imps.names import AGE, SEX, SEXES, within_sentence
 from imps.plots.marks import LINES, MARKERS, SIGNED, style, zero_line
 from imps.plots.style import GREY, INK, Page, open_page, styled
-from imps.posterior.by_grid import LEAST_EFFECTIVE_SHARE
+from imps.posterior.chains import LEAST_EFFECTIVE_SHARE
 from imps.posterior.fit import Fit
 from imps.results.checks import LARGEST_R_HAT, LEAST_ESS, Checks, check
 from imps.results.predictive import Coverage, Predictive

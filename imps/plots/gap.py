@@ -22,7 +22,7 @@ from imps.results.attribution import (
     contributing,
 )
 from imps.results.detail import age_said, in_bands, in_detail, needs_sexes
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 from imps.sources.kinds import title
 
 AGE_STEP = 5

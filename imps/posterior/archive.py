@@ -1,15 +1,19 @@
 """Objects of the package as plain values and arrays, and back: data only, never code.
 
 What is written is JSON and numeric arrays; what is read is built from a fixed list of
-classes of this package, whose own checks run again. Nothing in a file is executed.
+classes of this package, whose own checks run again. Nothing in a file is executed. Digests say
+whether the files of a finished run are still those that it wrote.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -44,7 +48,36 @@ from imps.sources import (
     Stream,
     SurveyFlow,
 )
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
+
+MANIFEST_FILE: Final = "manifest.json"
+COMPARED: Final = ("fit.nc", "tables/")
+"""Outputs whose numbers are read or cited; a report and figures are made again from them."""
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def edited_outputs(folder: Path) -> list[str]:
+    """In words, which fit and tables in the folder of a run are not as the run wrote them.
+
+    A file that is not there is not an edit. Without a manifest that can be read nothing is said.
+    """
+    try:
+        outputs = json.loads((folder / MANIFEST_FILE).read_text("utf-8"))["outputs"].items()
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return []
+    return [
+        f"{name} is not the file that the run wrote"
+        for name, then in sorted(outputs)
+        if name.startswith(COMPARED)
+        and ".." not in Path(name).parts
+        and (file := folder / name).is_file()
+        and digest(file.read_bytes()) != then
+    ]
+
 
 CLASSES = {
     kind.__name__: kind

@@ -8,8 +8,7 @@ import numpy as np
 from scipy import stats
 
 from imps.account.linear import LinearModel
-from imps.posterior.contacts import contact_log_likelihood
-from imps.posterior.likelihoods import BEND, STUDENT_T_DEGREES, special_rows
+from imps.posterior.likelihoods import BEND, STUDENT_T_DEGREES, contact_log_likelihood, special_rows
 from imps.posterior.variant import Variant
 
 DRAWS_AT_A_TIME = 1000

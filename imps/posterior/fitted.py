@@ -20,8 +20,7 @@ from imps.intervals import ends
 from imps.names import CHAIN, DRAW
 from imps.notebook_cards import Unit, card, fan
 from imps.posterior.archive import account_record, pack
-from imps.posterior.by_grid import GRID_POINTS, exact_moments
-from imps.posterior.chains import as_named, flat
+from imps.posterior.chains import GRID_POINTS, as_named, exact_moments, flat
 from imps.posterior.datatree import SINGLE, attributes_of, groups_of
 from imps.posterior.densities import by_source, log_likelihood_by_row, log_prior_by_block
 from imps.posterior.draws import in_order

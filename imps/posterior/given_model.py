@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from imps.account.linear import LinearModel, linear_model
-from imps.demography.layout import within_cells
+from imps.demography.schedules import within_cells
 from imps.errors import PriorError, SourceError, some
 from imps.posterior.archive import only_rows
 from imps.posterior.as_built import DATA, FREE, AsBuilt, as_built, kinds, value_of, values

@@ -14,10 +14,9 @@ import numpy as np
 import xarray as xr
 
 from imps.names import CHAIN, DRAW
-from imps.posterior.chains import Chains, kept_apart
+from imps.posterior.chains import Chains, kept_apart, stream_seed
 from imps.posterior.draws import account_draws, own_variables
 from imps.posterior.given_model import Given
-from imps.posterior.random_streams import stream_seed
 from imps.sampling import Sampling
 
 LOG = logging.getLogger("imps")

@@ -11,8 +11,8 @@ import xarray as xr
 from imps.errors import PriorError, some
 from imps.intervals import summary
 from imps.posterior.as_built import FREE, OBSERVED, kinds
+from imps.posterior.chains import stream
 from imps.posterior.given_model import given
-from imps.posterior.random_streams import stream
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ FORMAT = 3
 EARLIER = 2
 """The form that has the log-likelihood by source only, and each array of the account apart."""
 FIRST = 1
-"""The form of release 0.1, whose draws are of another account (:mod:`imps.posterior.form_1`)."""
+"""The form of release 0.1, with draws of another account (:mod:`imps.posterior.saved_fits`)."""
 KNOWN = 1e-6
 """Spread, absolute or as a share of the largest value, under which a quantity is arithmetic."""
 FINEST = 2.0**-36

@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.demography.layout import over_single_ages, within_cells
+from imps.demography.schedules import over_single_ages, within_cells
 from imps.names import AGE, SEX, SEXES
 from imps.project.sections import Account
 from imps.reading.areas import AREA_CODE, GEOGRAPHIES
 from imps.reading.findings import Collector, listed
 from imps.reading.table import Table
-from imps.sources.definitions import USUAL, Counted
-from imps.sources.detail import Detail
+from imps.sources.definitions import USUAL, Counted, Detail
 
 
 def labelled(

@@ -20,17 +20,17 @@ from imps.account.open_end import open_end
 from imps.demography.periods import MID_YEARS
 from imps.errors import ImpsError
 from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
+from imps.project.arithmetic import check_balance, filled
 from imps.project.arrays import area_name
-from imps.project.balance import check_balance, filled
 from imps.project.between import check_between, in_account_years
 from imps.project.choice import ChosenStocks, choose_stocks
 from imps.project.flows import survey_flows, survey_table, without_included
 from imps.project.parts import administrative_flows, total_of, with_known_sums
-from imps.project.registers import registers
 from imps.project.sections import Account, StreamSettings
 from imps.project.stocks import (
     COMPUTED,
     check_all_used,
+    registers,
     rolled_forward,
     starts_of_years,
     stock_of,

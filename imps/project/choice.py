@@ -21,7 +21,7 @@ from imps.project.arrays import complete, detail_of, differing, labelled, laid_o
 from imps.project.sections import Account
 from imps.reading.findings import Collector, listed
 from imps.reading.table import Table, of_kinds
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 from imps.sources.stocks import BY_AGE, BY_SEX, BY_SEX_AND_AGE, NOT_TAKEN, PLANNED, TOTAL
 
 HALF_A_YEAR = dt.timedelta(days=183)

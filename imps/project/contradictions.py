@@ -9,7 +9,7 @@ import numpy as np
 
 from imps.errors import SourceError
 from imps.names import FLOWS, SEXES
-from imps.project.balance import LEAST_YEARS
+from imps.project.arithmetic import LEAST_YEARS
 from imps.project.cohorts import (
     EXCESS,
     OLDER,

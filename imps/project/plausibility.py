@@ -12,16 +12,166 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from imps.project import contradictions, doubts, misplaced, survey_doubts
+import numpy as np
+from scipy.stats import spearmanr
+
+from imps.project import contradictions, doubts, misplaced
 from imps.project.doubts import Doubt
 from imps.project.sections import Account
 from imps.reading.findings import Collector
-from imps.reading.table import Table
+from imps.reading.plausibility import limit, root_deviance, spread
+from imps.reading.survey_checks import SURVEYS
+from imps.reading.table import Table, of_kinds
 
 SHOWN: Final = 5
 """Doubts of one cause and file that a message tells, the largest first."""
 
 Check = Callable[[Sequence[Table], Account], Iterator[Doubt]]
+
+DESIGN_EFFECTS: Final = (0.2, 5.0)
+"""Design effects of a sample of migrants; 1.5 to 4.2 in the International Passenger Survey."""
+
+LEAST_WEIGHT: Final = 2.0
+"""Grossing weight from which an estimate is not equal to its contacts by chance."""
+
+LEAST_CELLS: Final = 20
+"""Cells of one direction from which errors and contacts are compared cell by cell."""
+
+GOES_WITH: Final = 0.5
+"""Rank correlation below which a column does not go with the contacts that it rests on."""
+
+DIFFERENT_SIZES: Final = 0.5
+"""Standard deviation of the log of contacts from which cells differ enough to be ranked."""
+
+
+def survey_errors(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Estimates and standard errors against the contacts that they rest on."""
+    for table in of_kinds(tables, *SURVEYS):
+        frame = table.frame
+        if "standard_error" not in frame:
+            continue
+        known = frame[(frame["estimate"] > 0) & (frame["standard_error"] > 0)]
+        if len(known) < 4:
+            continue
+        flows = known["flow"].to_numpy()
+        estimate, error = (known[c].to_numpy(float) for c in ("estimate", "standard_error"))
+        rows = [
+            " ".join(str(r[c]) for c in ("year", "flow", "sex", "age_group") if c in known)
+            for _, r in known.iterrows()
+        ] if len(known) < 5000 else [""] * len(known)  # fmt: skip
+        contacts = known["contacts"].to_numpy(float) if "contacts" in known else None
+        if contacts is not None and np.isfinite(contacts).any():
+            yield from _contacts(table, estimate, error, contacts, flows, rows)
+        elif np.median(error / estimate) > 1.5:
+            yield Doubt(
+                "ERROR_UNLIKELY.table", table, "standard_error", f"{error[0]:,.0f}",
+                f"half of the errors exceed {np.median(error / estimate):.1f} times their estimate",
+            )  # fmt: skip
+        size = estimate if contacts is None else np.maximum(contacts, 0.5)
+        yield from _odd_errors(table, error, size, flows, rows)
+        yield from _out_of_step(table, "standard_error", error, size, flows)
+        if contacts is not None:
+            yield from _odd_effects(table, estimate, error, size, flows, rows)
+            yield from _out_of_step(table, "contacts", estimate, size, flows)
+
+
+def _contacts(
+    table: Table, estimate: np.ndarray, error: np.ndarray, contacts: np.ndarray,
+    flows: np.ndarray, rows: list[str],
+) -> Iterator[Doubt]:  # fmt: skip
+    same = (estimate == contacts) & (contacts >= 3)
+    other = ~same & (contacts > 0)
+    if other.any() and np.median(estimate[other] / contacts[other]) < LEAST_WEIGHT:
+        same = np.zeros(len(same), bool)  # a person met stands for little more than one
+    for i in np.flatnonzero(same):
+        yield Doubt("CONTACTS_AS_ESTIMATES", table, "estimate", f"{estimate[i]:,.0f}",
+                    f"{rows[i]}: {estimate[i]:,.0f} and {contacts[i]:,.0f} contacts")  # fmt: skip
+    effect = float(np.nanmedian(contacts * (error / estimate) ** 2))
+    low, high = DESIGN_EFFECTS
+    if not low <= effect <= high and not same.all():
+        yield Doubt(
+            "ERROR_UNLIKELY.table", table, "standard_error", f"{error[0]:,.0f}",
+            f"beside their contacts the errors imply a design effect of {effect:.3g}, "
+            f"expected {low} to {high}",
+        )  # fmt: skip
+    for flow in np.unique(flows):
+        at = np.flatnonzero((flows == flow) & (contacts > 0))
+        if len(at) < 6:
+            continue
+        weight = np.median(estimate[at] / contacts[at])
+        residual = root_deviance(estimate[at] / weight, contacts[at])
+        score = _apart(residual, 1.5)
+        for i, z in zip(at, score, strict=True):
+            if z > limit(len(score)) + 2 and not same[i]:
+                yield Doubt(
+                    "CELL_UNLIKELY", table, "estimate", f"{estimate[i]:,.0f}",
+                    f"{rows[i]}: {estimate[i]:,.0f} beside about {weight * contacts[i]:,.0f} "
+                    f"for its {contacts[i]:,.0f} contacts", float(z),
+                )  # fmt: skip
+
+
+def _apart(residual: np.ndarray, least: float) -> np.ndarray:
+    """Residuals (cell) in robust deviations of their own, which are at least `least`."""
+    return np.abs(residual) / np.maximum(spread(residual[None], by_age=False)[0], least)
+
+
+def _odd_errors(
+    table: Table, error: np.ndarray, size: np.ndarray, flows: np.ndarray, rows: list[str]
+) -> Iterator[Doubt]:
+    """Standard errors of single cells that do not grow with the root of the sample."""
+    for flow in np.unique(flows):
+        at = np.flatnonzero((flows == flow) & np.isfinite(size))
+        if len(at) < 4:
+            continue
+        logs = np.log(error[at]) - 0.5 * np.log(size[at])
+        score = _apart(logs - np.median(logs), 0.3)
+        for i, z in zip(at, score, strict=True):
+            if z > limit(len(score)) + 1:
+                usual = np.exp(np.median(logs)) * np.sqrt(size[i])
+                yield Doubt(
+                    "ERROR_UNLIKELY", table, "standard_error", f"{error[i]:,.0f}",
+                    f"{rows[i]}: {error[i]:,.0f} beside about {usual:,.0f}", float(z),
+                )  # fmt: skip
+
+
+def _odd_effects(
+    table: Table, estimate: np.ndarray, error: np.ndarray, size: np.ndarray, flows: np.ndarray,
+    rows: list[str],
+) -> Iterator[Doubt]:  # fmt: skip
+    """Estimates whose relative error is not that of their contacts in the other cells."""
+    for flow in np.unique(flows):
+        at = np.flatnonzero((flows == flow) & np.isfinite(size))
+        if len(at) < LEAST_CELLS:
+            continue
+        logs = np.log(error[at] / estimate[at]) + 0.5 * np.log(size[at])
+        score = _apart(logs - np.median(logs), 0.3)
+        for i, z in zip(at, score, strict=True):
+            if z > limit(len(score)):
+                usual = error[i] / np.exp(np.median(logs)) * np.sqrt(size[i])
+                yield Doubt(
+                    "CELL_UNLIKELY", table, "estimate", f"{estimate[i]:,.0f}",
+                    f"{rows[i]}: {estimate[i]:,.0f} beside about {usual:,.0f} for its standard "
+                    f"error of {error[i]:,.0f} and {size[i]:,.0f} contacts", float(z),
+                )  # fmt: skip
+
+
+def _out_of_step(
+    table: Table, column: str, figure: np.ndarray, size: np.ndarray, flows: np.ndarray
+) -> Iterator[Doubt]:
+    """A column that does not rise and fall with contacts, or with estimates where none are."""
+    for flow in np.unique(flows):
+        at = np.flatnonzero((flows == flow) & np.isfinite(size))
+        if len(at) < LEAST_CELLS or np.log(size[at]).std() < DIFFERENT_SIZES:
+            continue
+        together = float(spearmanr(figure[at], size[at]).statistic)
+        if together < GOES_WITH:
+            words = ("standard errors", "contacts") if column != "contacts" else (
+                "estimates", "contacts")  # fmt: skip
+            yield Doubt(
+                "ERROR_UNLIKELY.rows", table, column, f"{figure[at[0]]:,.0f}",
+                f"{flow}: {words[0]} do not rise with {words[1]} from cell to cell "
+                f"(rank correlation {together:.2f})", 1 - together,
+            )  # fmt: skip
 
 
 def check_plausibility(tables: Sequence[Table], account: Account, log: Collector) -> None:
@@ -62,6 +212,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     contradictions.rates,
     contradictions.cohorts,
     contradictions.births_in_order,
-    survey_doubts.survey_errors,
+    survey_errors,
 )
 """Every check of plausibility, in the order in which messages name them."""

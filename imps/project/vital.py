@@ -9,14 +9,14 @@ import pandas as pd
 import xarray as xr
 
 from imps.demography.accounting import deaths_by_cohort
-from imps.demography.layout import deaths_over_ages
+from imps.demography.schedules import deaths_over_ages
 from imps.names import AGE, SEX, SEXES, YEAR
 from imps.project.arrays import complete, counted, detail_of, labelled
 from imps.project.sections import Account
 from imps.reading.findings import Collector, listed
 from imps.reading.options import AT_DEATH, AT_MID_YEAR, AT_YEAR_END, CALENDAR_YEAR, MID_YEAR
 from imps.reading.table import Table, of_kinds
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 from imps.sources.vital import Births, BornBefore, Deaths, to_mid_years
 
 

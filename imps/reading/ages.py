@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imps.reading.draft import END, FIRST, ROW, Draft
+from imps.reading.grid import END, FIRST, ROW, Draft
 from imps.reading.labels import ALL_AGES, NO_AGE, OPEN, age_label
 from imps.reading.totals import compare, describe, key_columns, summed
 

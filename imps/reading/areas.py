@@ -14,7 +14,7 @@ from typing import Final
 
 import pandas as pd
 
-from imps.reading.draft import Draft
+from imps.reading.grid import Draft
 from imps.reading.totals import compare, key_columns
 
 GEOGRAPHIES: Final = MappingProxyType(

@@ -9,8 +9,8 @@ import pandas as pd
 
 from imps.reading.ages import check_ages
 from imps.reading.areas import check_areas
-from imps.reading.draft import END, FIRST, ROW, Draft
 from imps.reading.findings import listed
+from imps.reading.grid import END, FIRST, ROW, Draft
 from imps.reading.parts import use_totals_as_checks
 from imps.reading.series import check_series
 from imps.reading.survey_checks import check_survey

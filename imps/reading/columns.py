@@ -15,9 +15,17 @@ import numpy as np
 import pandas as pd
 
 from imps.reading.areas import CODE
-from imps.reading.draft import END, FIRST, ROW, Draft
-from imps.reading.figures import read_numbers, read_unit
+from imps.reading.figures import (
+    FLOW_WORDS,
+    each,
+    label,
+    read_numbers,
+    read_unit,
+    set_texts,
+    spread_texts,
+)
 from imps.reading.findings import Collector
+from imps.reading.grid import END, FIRST, ROW, Draft
 from imps.reading.kinds import ACCOUNT, EVENTS, FLOW_TABLE, SHARES, STOCK, Schema
 from imps.reading.labels import (
     LAST_OPEN,
@@ -34,13 +42,15 @@ from imps.reading.labels import (
 from imps.reading.naming import Cells
 from imps.reading.numbers import Reading
 from imps.reading.options import (
+    LAST_MONTH,
     MID_YEAR,
+    PART,
+    PARTS,
     PERIODS,
     SAME_PERIODS,
     ReadOptions,
+    year_of,
 )
-from imps.reading.parts_of_years import LAST_MONTH, PART, PARTS, year_of
-from imps.reading.texts import FLOW_WORDS, each, label, set_texts, spread_texts
 from imps.sources.kinds import KINDS
 
 _MARKED_YEAR: Final = re.compile(r"\s*([0-9]{4})\s*([-+])\s*")

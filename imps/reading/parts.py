@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from imps.reading.ages import check_nested
-from imps.reading.draft import END, FIRST, Draft, has_no_age, is_all_ages
+from imps.reading.grid import END, FIRST, Draft, has_no_age, is_all_ages
 from imps.reading.labels import NO_AGE, NOT_STATED
 from imps.reading.totals import check_total, key_columns, rounding_error
 

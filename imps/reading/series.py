@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from imps.reading.draft import Draft
+from imps.reading.grid import Draft
 from imps.reading.totals import describe, key_columns
 
 JUMP = (700.0, 1400.0)

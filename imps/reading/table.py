@@ -23,14 +23,12 @@ import pandas as pd
 
 from imps.errors import LabelError
 from imps.reading.checks import check_account_rows
-from imps.reading.draft import END, FIRST, ROW, Draft
 from imps.reading.findings import Collector, ImportLog
-from imps.reading.grid import number_text
+from imps.reading.grid import END, FIRST, ROW, Draft, number_text
 from imps.reading.kinds import Schema, schema
 from imps.reading.numbers import THREE_DECIMALS
 from imps.reading.options import ReadOptions, read_options
-from imps.reading.rows import rows_of
-from imps.reading.unused import refuse_unused
+from imps.reading.rows import refuse_unused, rows_of
 
 _ORDER: Final = (
     "area",

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imps.reading.draft import ROW, Draft
 from imps.reading.findings import SHOWN
-from imps.reading.options import UNITS
-from imps.reading.parts_of_years import PART, PARTS
+from imps.reading.grid import ROW, Draft
+from imps.reading.options import PART, PARTS, UNITS
 
 _KEYS = (
     "area",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from imps.account.priors import LOG_SD, default_priors
 from imps.demography.schedules import YOUNG_ADULT_AGE, YOUNG_ADULT_WIDTH
 from imps.names import GAP_CONVENTION
-from imps.posterior.by_grid import GRID_POINTS
+from imps.posterior.chains import GRID_POINTS
 from imps.sources import BornBefore, Sources
 
 

@@ -34,8 +34,7 @@ from imps.report.svg import (
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation, reconcile
-from imps.results.verdict import DO_NOT_USE, USABLE
-from imps.results.words import account_title
+from imps.results.verdict import DO_NOT_USE, USABLE, account_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

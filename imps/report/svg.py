@@ -22,7 +22,7 @@ from imps.results.attribution import OF_LAST_STOCK, Attribution
 from imps.results.detail import PERSONS, age_said, detail_of_flows, in_detail
 from imps.results.predictive import official_net_migration
 from imps.results.reconciliation import Reconciliation
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 
 PEOPLE = {"male": "Men", "female": "Women", PERSONS: "Persons"}
 WIDTH, LEFT, TOP, BETWEEN = 400, 34, 34, 18

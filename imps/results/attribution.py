@@ -29,10 +29,9 @@ from imps.notebook_cards import Bar, Unit, bars, card
 from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import TENSION, Checks, check
 from imps.results.detail import detail_at_end, in_detail, needs_sexes
-from imps.results.verdict import Verdict
-from imps.results.words import PLAIN, Words
+from imps.results.verdict import PLAIN, Verdict, Words
 from imps.sources import TOTAL
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 from imps.sources.kinds import GROUPS, title
 
 KNOWN = 1e-3

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from imps.notebook_cards import Bar, bars, card
-from imps.posterior.by_grid import LEAST_EFFECTIVE_SHARE
+from imps.posterior.chains import LEAST_EFFECTIVE_SHARE
 from imps.posterior.fit import Fit, needs_fit
 from imps.posterior.storage import LOG_SCALE, diagnose
 from imps.reading.plausibility import ROBUST

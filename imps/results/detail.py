@@ -8,7 +8,7 @@ import xarray as xr
 from imps.errors import LabelError
 from imps.names import AGE, AGE_GROUP, SEX
 from imps.sources import TOTAL, Sources
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 from imps.sources.streams import first_ages
 
 PERSONS = "persons"

@@ -19,8 +19,7 @@ from imps.intervals import ends, summary_table
 from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, IMMIGRATION, SEX, SEXES, YEAR
 from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import Checks, check
-from imps.results.verdict import Verdict
-from imps.results.words import PLAIN, Words
+from imps.results.verdict import PLAIN, Verdict, Words
 from imps.sources import Sources
 
 FARTHEST = 5.0

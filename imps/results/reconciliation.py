@@ -28,8 +28,7 @@ from imps.names import (
 from imps.notebook_cards import card, fan
 from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import Checks, check
-from imps.results.verdict import Verdict
-from imps.results.words import PLAIN, Words
+from imps.results.verdict import PLAIN, Verdict, Words
 
 SERIES = ("survey", "published_flows", "carried")
 """Published series of net migration, as far as an account has them."""

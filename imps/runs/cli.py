@@ -115,7 +115,7 @@ def prior(
         from imps.account.prior_sets import doubts
         from imps.notebook_cards import Unit
         from imps.posterior.prior_predictive import prior_predictive
-        from imps.results.words import priors_in_words
+        from imps.results.verdict import priors_in_words
         from imps.shipped import project_of
 
         project = project_of(case)

@@ -23,8 +23,7 @@ import imps
 from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
 from imps.errors import SavedFileError
-from imps.posterior.archive import account_record
-from imps.posterior.digests import MANIFEST_FILE, digest
+from imps.posterior.archive import MANIFEST_FILE, account_record, digest
 from imps.posterior.fit import Fit
 from imps.posterior.storage import LATENT, LOG_SCALE, check_format, write_whole
 from imps.posterior.variant import Variant

@@ -32,7 +32,7 @@ from scipy.stats import norm
 import imps
 from imps.account.latents import Resolution
 from imps.errors import OutputExistsError, SavedFileError
-from imps.posterior.digests import edited_outputs
+from imps.posterior.archive import edited_outputs
 from imps.posterior.saved_fits import FIT_FILE
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case

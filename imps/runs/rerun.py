@@ -16,13 +16,13 @@ from imps.account.latents import Resolution
 from imps.account.prior_kinds import Made
 from imps.account.priors import Prior, Priors
 from imps.errors import SavedFileError
-from imps.posterior.digests import edited_outputs
+from imps.posterior.archive import edited_outputs
 from imps.posterior.saved_fits import FIT_FILE, load_fit, load_saved_case
 from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import check
-from imps.results.words import account_title
+from imps.results.verdict import account_title
 from imps.runs.chain import ChainRun, chain_run
 from imps.runs.manifest import account_digest, draws_digest, environment, quantities, read_manifest
 from imps.runs.run import Run, changed_inputs, run

@@ -13,7 +13,7 @@ import numpy as np
 
 from imps.demography.schedules import counted_at, smooth_shapes, within_groups
 from imps.sources import Deaths
-from imps.sources.detail import Detail
+from imps.sources.definitions import Detail
 
 SHAPES, SEX_SHAPES = 45, 12
 """Smooth shapes over age of both sexes alike, and of one sex against the other."""

@@ -12,8 +12,7 @@ from imps.demography.periods import spelt_out
 from imps.errors import DefinitionError, SourceError, some
 from imps.names import AGE, SEX, YEAR
 from imps.sources.array_checks import check_ages, check_complete, check_dims, check_sexes
-from imps.sources.definitions import USUAL_RESIDENTS, Counted
-from imps.sources.detail import Detail
+from imps.sources.definitions import USUAL_RESIDENTS, Counted, Detail
 
 TOTAL = "total"
 BY_SEX = "sex"

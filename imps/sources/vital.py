@@ -12,8 +12,7 @@ from imps.demography.periods import mid_year_average, mid_year_interval
 from imps.errors import LabelError
 from imps.names import AGE, SEX, SEXES, YEAR
 from imps.sources.array_checks import check_ages, check_complete, check_dims, check_sexes
-from imps.sources.definitions import USUAL_RESIDENTS, Counted
-from imps.sources.detail import Detail
+from imps.sources.definitions import USUAL_RESIDENTS, Counted, Detail
 
 
 @dataclass(frozen=True)

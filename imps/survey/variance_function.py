@@ -4,7 +4,7 @@ Whoever has interviews uses :mod:`imps.survey.estimation`. Whoever has only the
 published estimate, 95 % half-width and contacts of a cell uses this module:
 standard errors and design effects as published, and a smoothed (generalised)
 variance function, so that a cell with no or few contacts never counts as known
-exactly. Likelihoods for tiny cells are in :mod:`imps.posterior.contacts`.
+exactly. Likelihoods for tiny cells are in :mod:`imps.posterior.likelihoods`.
 
 Why smooth: the published half-width of a small cell is itself estimated from the
 few contacts of that cell and is small exactly when the estimate is small by

@@ -25,8 +25,8 @@ from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, OF_LAST_STOCK, Attribution
 from imps.results.detail import age_said, in_bands, in_detail, needs_sexes
 from imps.results.reconciliation import Reconciliation
-from imps.results.words import PLAIN, Words
-from imps.sources.detail import Detail
+from imps.results.verdict import PLAIN, Words
+from imps.sources.definitions import Detail
 from imps.tables.fit import ADD_UP, INTERVAL, fit_note
 from imps.tables.printed import PrintedTable
 

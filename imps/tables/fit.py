@@ -19,8 +19,7 @@ from imps.results.attribution import AGAINST_WORD, PRIOR_DRIVEN, Attribution, co
 from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import TRUE_ERROR, response_table
-from imps.results.verdict import Verdict
-from imps.results.words import Words, priors_in_words
+from imps.results.verdict import Verdict, Words, priors_in_words
 from imps.sources import BY_SEX, TOTAL, Deaths, Stock
 from imps.sources.kinds import title
 from imps.tables.printed import PrintedTable, interval_end

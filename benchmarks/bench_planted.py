@@ -28,7 +28,6 @@ from bench_accuracy import truths
 from results_file import append
 
 from imps.account.linear import linear_model
-from imps.account.observations import BIRTHS_AT_MID_YEARS
 from imps.account.priors import Priors, default_priors
 from imps.names import EMIGRATION, IMMIGRATION
 from imps.posterior.exact import GaussianPosterior, Grid
@@ -36,6 +35,7 @@ from imps.posterior.importance import Proposal
 from imps.results.chance import nothing_to_explain
 from imps.simulation.simulate import SCENARIOS, Scenario, Simulation, simulate_account
 from imps.sources import BornBefore
+from imps.sources.vital import HALVED_BIRTHS
 
 POINTS = 64
 LEAST_POINTS = 16
@@ -133,7 +133,7 @@ def simulated_as(name: str, scenario: Scenario, seed: int) -> Simulation:
     born = base.sum("sex").isel(age=slice(10)) / 0.994
     lived = (born["age"] + 0.5) / 5
     net = MOVED_BEFORE * rng.standard_normal() * lived * born
-    stated = born * (1 + BIRTHS_AT_MID_YEARS * rng.standard_normal(born.size)) - net
+    stated = born * (1 + HALVED_BIRTHS * rng.standard_normal(born.size)) - net
     before = BornBefore(stated, 0.006 * born, vintage="simulated", reference="bench_planted.py")
     return replace(simulated, sources=simulated.sources.add(before))
 

@@ -116,11 +116,16 @@ def births_by_sex(case: str) -> pd.DataFrame:
     return joined[["year", "sex", "births", "reference"]]
 
 
-def born_before(case: str, base: int) -> pd.DataFrame:
+KNOWN_BIRTHS = 0.0005
+"""Relative error of births that were published for years to mid-year: late registration."""
+
+
+def born_before(case: str, base: int, at_mid_years: pd.DataFrame | None = None) -> pd.DataFrame:
     """Births of the ten mid-years to the base, and who of each cohort had died by then.
 
-    Half of a calendar year falls in each mid-year; half of the deaths at an age reach the
-    next one before mid-year, of those under one the share of the account.
+    Births are those published of years to mid-year, or else half of each calendar year falls
+    in each; half of the deaths at an age reach the next one before mid-year, of those under
+    one the share of the account.
     """
     births = raw(case, "births_before").set_index("year")
     deaths = raw(case, "deaths_of_children").set_index(["year", "age"])["deaths"].unstack()
@@ -131,14 +136,15 @@ def born_before(case: str, base: int) -> pd.DataFrame:
     years = by_age.index
     met = own + older
     died = [sum(met.loc[born + age, age] for age in range(base - born + 1)) for born in years]
-    return pd.DataFrame(
-        {
-            "year": years,
-            "births": np.round(births["births"].rolling(2).mean().reindex(years).to_numpy()),
-            "deaths": np.round(died),
-            "reference": ";".join([*dict.fromkeys(births["reference"]), "ons_deaths_2021"]),
-        }
-    )
+    found = births.assign(births=births["births"].rolling(2).mean().round())
+    if at_mid_years is not None:
+        found = at_mid_years.set_index("year")
+        found["standard_error"] = (KNOWN_BIRTHS * found["births"]).round()
+    found = found.loc[years]
+    said = ";".join([*dict.fromkeys(found["reference"]), "ons_deaths_2021"])
+    columns = [name for name in ("births", "standard_error") if name in found]
+    rows = found[columns].assign(deaths=np.round(died), reference=said)
+    return rows.rename_axis("year").reset_index()
 
 
 def natural_change(case: str, intervals: range, schedule: xr.DataArray) -> xr.DataArray:
@@ -467,7 +473,7 @@ def england_wales_2011_2021() -> Tables:
     )  # fmt: skip
     return {
         "births": births_by_sex(case),
-        "born_before": born_before(case, years[0] - 1),
+        "born_before": born_before(case, years[0] - 1, published(EW2011, "vital_totals")),
         **population_totals(case, vintages, {}),
         "population_by_sex": sexes,
         "survey_totals": with_references(survey, raw(case, "flow_totals"), "year", "flow"),

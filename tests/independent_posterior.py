@@ -476,11 +476,17 @@ class IndependentPosterior:
             return
         cells, total = self._cell_errors(stock)
         self._add({field: total / count.sum() * count[..., None]})
+        young = np.diag(self.ages < C["single_ages_below"])[:, self.ages < C["single_ages_below"]]
+        self._add({field: self.mu("stock_single_age_error") * count[..., None] * young})
         tau = self.mu("census_jump_error") * abs(np.diff(count, axis=1))
         tau[:, -1] = 0
         self._add({field: between(tau)})
         if name == "base":
             self._add({field: np.diag(cells.ravel()).reshape(*count.shape, -1)})
+
+    def _error_of_births(self, born):
+        stated = born.standard_error
+        return C["halved_births"] * self.born if stated is None else stated.values
 
     def _born_before(self, sources):
         born = [s for s in sources.extra if hasattr(s, "born")]
@@ -499,7 +505,7 @@ class IndependentPosterior:
         since = self.B[:, :, -n:].sum()
         left = self.P[:, :n].sum(axis=0) - self.born + born[0].died.values
         self.observed = np.r_[self.observed, left, mu * since]
-        self.se = np.r_[self.se, C["births_at_mid_years"] * self.born, sd * since]
+        self.se = np.r_[self.se, self._error_of_births(born[0]), sd * since]
 
     # What the fields say of rows and quantities
 

@@ -204,12 +204,6 @@ def _register(source: Register, account: Account) -> Observation:
     )
 
 
-BIRTHS_AT_MID_YEARS = 0.003
-"""Relative error of the births of a mid-year interval as half of each calendar year, by
-judgement; against the mid-year births of England and Wales 2002-2020 the root mean square is
-0.45 per cent. What that would change: `benchmarks/results/conflicts.csv`."""
-
-
 @observe.register
 def _born_before(source: BornBefore, account: Account) -> Observation:
     """The children of the base against their births, by age; and those born since, in sum.
@@ -229,7 +223,7 @@ def _born_before(source: BornBefore, account: Account) -> Observation:
         source.name,
         concatenate([base, _row(young.sum())]),
         np.r_[published - born + source.died.values, mean * since],
-        np.r_[BIRTHS_AT_MID_YEARS * born, sd * since],
+        np.r_[source.error_of_births, sd * since],
         (*(f"{source.name} {age}" for age in ages), f"{source.name} since"),
     )
 

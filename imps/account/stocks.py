@@ -24,6 +24,8 @@ COUNTED_TWICE = ("level", "children", "young", "old")
 """Parts of the error of a stock that may be correlated with those of the other."""
 YOUNG_MEN = slice(20, 36)
 """Ages at which men are counted less well, 20-35."""
+SINGLE_AGES_BELOW = 20
+"""Ages below it have an error of each single age that boys and girls share."""
 
 
 def stock_error(latents: Latents, name: str, count: np.ndarray, fine: Resolution) -> Affine:
@@ -86,10 +88,11 @@ def stated_errors(latents: Latents, stock: Stock) -> tuple[np.ndarray, float]:
 def stock_sampling(latents: Latents, stock: Stock, name: str, source: str) -> Affine:
     """Random error of a stock beside that of single cells, (sex, age), persons.
 
-    An error that all cells share, with the stated standard error of the total; and people
-    whose age is stated a year wrong, who move to a neighbouring cell across a jump (births
-    jumped in 1919-20 and 1946-47), so that the total stands. A census of which only totals
-    were published has the stated error in their rows.
+    An error that all cells share, with the stated standard error of the total; one of each
+    single age of the young, boys and girls alike; and people whose age is stated a year
+    wrong, who move to a neighbouring cell across a jump (births jumped in 1919-20 and
+    1946-47), so that the total stands. A census of which only totals were published has the
+    stated error in their rows.
     """
     count = stock.count.values
     if stock.quality == REGISTER or (not stock.with_ages and name == "census"):
@@ -99,6 +102,9 @@ def stock_sampling(latents: Latents, stock: Stock, name: str, source: str) -> Af
     error = latents.field(f"{name}_sampling", share * count[..., None], source=source)
     if not detailed:
         return error
+    single = latents.fixed("stock_single_age_error", name, 0.0, 1.0)
+    alike = single * count[..., None] * np.eye(count.shape[1])[:, :SINGLE_AGES_BELOW]
+    error = error + latents.field(f"{name}_single_ages", alike, source=source)
     jumps = np.abs(np.diff(count, axis=1))
     jumps[:, -1] = 0  # the open group is no neighbour
     jumps *= latents.fixed("census_jump_error", name, 0.0, 1.0)

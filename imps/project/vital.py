@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,12 @@ def born_before(
         return ()
     ages = {AGE: rows[AGE].tolist()}
     born, died = (labelled(rows, value, ages) for value in ("births", "deaths"))
-    return (BornBefore(born, died, *_origin(tables, "born_before")),)
+    own = BornBefore(born, died, *_origin(tables, "born_before"))
+    if "standard_error" in rows:
+        if not complete(rows, "standard_error", same[0], log):
+            return ()
+        own = replace(own, standard_error=labelled(rows, "standard_error", ages))
+    return (own,)
 
 
 def _totals(

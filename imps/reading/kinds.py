@@ -179,7 +179,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
                 ("year",),
                 "births",
                 ("vintage", "area"),
-                ("deaths",),
+                ("deaths", "standard_error"),
                 _TEXTS,
                 _aliases("births", _PERIOD, _COUNT, _AREA),
                 "births of each year to mid-year before the base, and deaths of those born in it "

@@ -45,8 +45,6 @@ from imps.sources.kinds import KINDS
 RANDOM_ERRORS = ("immigration_sampling", "emigration_sampling", "census_sampling")
 """Sources of a gap that are known as published minus expected."""
 SYSTEMATIC_GAP = "gap without random errors"
-BIRTHS_AT_MID_YEARS = 0.003
-"""Relative error of births at mid-years that are halves of two calendar years."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +276,7 @@ class PriorSimulator(TrueAccount):
             for back in range(t + 1)
         )
         registered = self.births[:, -n:].sum()
-        return np.r_[cells, since], np.r_[BIRTHS_AT_MID_YEARS * born, row.sd * registered]
+        return np.r_[cells, since], np.r_[own.error_of_births, row.sd * registered]
 
     # what it does to the gap
 

@@ -187,6 +187,11 @@ def to_mid_years(
     return xr.DataArray(data, dims=(YEAR, *dims), coords={YEAR: years, **labels})
 
 
+HALVED_BIRTHS = 0.0045
+"""Relative error of the births of a year to mid-year as half of each calendar year: the root
+mean square in England and Wales 2002-2020 (`benchmarks/results/single_ages.csv`)."""
+
+
 @dataclass(frozen=True)
 class BornBefore:
     """Registered births behind the children of the base: what migration apart they must be.
@@ -200,6 +205,8 @@ class BornBefore:
     born, died : DataArray (age), persons
         Of the cohorts at ages 0, 1, ... at the base: births, and deaths up to the base.
     vintage, reference : str
+    standard_error : DataArray (age), persons, optional
+        Of the births; `HALVED_BIRTHS` of them unless given.
     """
 
     born: xr.DataArray
@@ -207,14 +214,24 @@ class BornBefore:
     vintage: str
     reference: str
     name: str = "born_before"
+    standard_error: xr.DataArray | None = None
+
+    @property
+    def error_of_births(self) -> np.ndarray:
+        """Standard error of the births of each cohort, (age), persons."""
+        if self.standard_error is None:
+            return HALVED_BIRTHS * self.born.values
+        return self.standard_error.values
 
     def __post_init__(self) -> None:
-        for array in (self.born, self.died):
+        arrays = (self.born, self.died, self.standard_error)
+        for array in (found for found in arrays if found is not None):
             check_dims(array, (AGE,), self.name)
             check_complete(array, self.name)
         ages = self.born[AGE].values
         if not (
-            np.array_equal(ages, np.arange(ages.size)) and self.died[AGE].equals(self.born[AGE])
+            np.array_equal(ages, np.arange(ages.size))
+            and all(found is None or found[AGE].equals(self.born[AGE]) for found in arrays)
         ):
             raise LabelError(
                 f"source '{self.name}': births and deaths need the same ages 0, 1, 2, ... at the "

@@ -262,15 +262,21 @@ PRIORS = [
          "correlation of the undercount left in the census behind the base with that of the "
          "census at the end, in level and in the errors of children, young adults and the old",
          "None unless asked, by judgement: the same people may have been missed twice"),
+    _row("stock_single_age_error", "fixed", 0.008, 0.0, "share of a single age",
+         "further random error of each single age below 20 of a base or census, boys and girls "
+         "alike",
+         "England and Wales, stock less births and deaths about a line over ages 0-9 and 10-17: "
+         "1.20 and .68 % in 1971, .90 and 1.01 % in 1981, boys and girls alike (correlation .98 "
+         "in 1981); less .45 % for births halved to mid-years and .28 % for cells",
+         "ew-1971-single-ages", "ew-1981-single-ages"),
     _row("residual", "scale", 0.0, 0.001, "share of the base carried forward",
          "what none of the sources explains; kept tight so that it hides no misfit", _JUDGEMENT),
 ]  # fmt: skip
 
 
-_SINGLE_AGES = ("ew-1971-single-ages", "ew-1981-single-ages")
 FIXED = tuple(
-    _row(name, "fixed", value, 0.0, unit, meaning, reason, *keys)
-    for name, value, unit, meaning, reason, *keys in (
+    _row(name, "fixed", value, 0.0, unit, meaning, reason)
+    for name, value, unit, meaning, reason in (
         ("flow_persistence", 0.9, "correlation",
          "of the true flow of a year with that of the next, in total and in its ages", _JUDGEMENT),
         ("bias_persistence", 0.8, "correlation",
@@ -289,12 +295,6 @@ FIXED = tuple(
          "error of a stock at young adult ages, women's as a share of men's",
          "England and Wales 2001: 160 thousand men of 25-34 added after publication, no women (ONS "
          "2003); Australia 2016: 6.1 and 3.8 %; New Zealand 2018: 5.5 and 3.8 %; judgement"),
-        ("stock_single_age_error", 0.008, "share of a single age",
-         "further random error of each single age below 20 of a base or census, boys and girls "
-         "alike",
-         "England and Wales, stock less births and deaths about a line over ages 0-9 and 10-17: "
-         "1.20 and .68 % in 1971, .90 and 1.01 % in 1981, boys and girls alike (correlation .98 "
-         "in 1981); less .45 % for births halved to mid-years and .28 % for cells", *_SINGLE_AGES),
         ("deaths_cell_error", 0.01, "share of a cohort's deaths",
          "deaths that the split between two cohorts may misplace", _JUDGEMENT),
         ("census_jump_error", 0.15, "share of the jump to the next cohort",

@@ -72,6 +72,7 @@ from .results.attribution import Attribution as Attribution
 from .results.attribution import attribute as attribute
 from .results.chain import ChainResults as ChainResults
 from .results.chain import chain_results as chain_results
+from .results.chain import persistence as persistence
 from .results.chain import response_across as response_across
 from .results.checks import Checks as Checks
 from .results.checks import check as check

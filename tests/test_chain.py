@@ -210,6 +210,46 @@ def test_an_error_in_one_period_reaches_the_next(fit):
     assert abs(forward) < abs(census[("2000-2005", "base")]) + 5_000
 
 
+def test_what_hangs_on_the_correlation_of_biases_is_shown(fit, model, periods, finished):
+    """The row of the fit itself is its posterior; the others are those of the chain refitted."""
+    table = imps.persistence(fit)
+    assert list(table["correlation"].unique()) == [0.0, 0.5, 0.9]
+    scales = fit.draws["log_scale"].mean(("chain", "draw")).values
+    names = {"base": "gap[base]", "migration": "group[migration]", "census": "group[census]"}
+    for correlation in (0.5, 0.9):
+        priors = imps.default_priors("bias_between_periods")
+        other = imps.chain(periods, priors.replace(bias_between_periods=(correlation, 0.0)))
+        posterior = GaussianPosterior(other)
+        mean, variance = posterior.moments(scales)
+        for row in table[table["correlation"] == correlation].itertuples():
+            k = posterior.names.index(f"{row.period}: {names[row.group]}")
+            assert (row.mean, row.sd) == (pytest.approx(mean[k]), pytest.approx(variance[k] ** 0.5))
+    migration = table[table["group"] == "migration"].set_index(["period", "correlation"])["sd"]
+    assert (migration.xs(0.9, level=1) < migration.xs(0.0, level=1)).all()
+    printed = pd.read_csv(finished[0] / "tables" / "persistence.csv")
+    assert "mean, correlation 0.9" in printed and len(printed) == 6
+    with pytest.raises(PriorError, match="periods that are linked"):
+        imps.persistence(imps.fit(imps.chain(periods[:1]), seed=1, draws=20, chains=1))
+    with pytest.raises(NotFittedError, match="fit of a chain"):
+        imps.persistence(fit.periods["2000-2005"])
+    assert "correlation 0.5, a judgement" in repr(imps.chain_results(fit))
+
+
+def test_the_same_bias_has_the_stated_correlation_in_two_periods(periods):
+    """Of every kind that persists, in every row: variances in common and alone are .7 and .3."""
+    priors = imps.default_priors("bias_between_periods").replace(bias_between_periods=(0.7, 0))
+    model = imps.chain(periods[:2], priors)
+    common = [block for block in model.sizes if ": " not in block]
+    assert {f"cards_{flow}_{part}" for flow in ("immigration", "emigration")
+            for part in ("level", "young")} == set(common)  # fmt: skip
+    for name in model.names:
+        error = model.reported[f"{name}: group[migration]"].effects
+        for block in common:
+            shared, own = error[block], error[f"{name}: {block}"]
+            assert np.abs(own).max() > 0
+            np.testing.assert_allclose(shared * np.sqrt(0.3), own * np.sqrt(0.7), rtol=1e-9)
+
+
 def test_saved_and_loaded(fit, model, periods, tmp_path):
     fit.save(tmp_path / "chain.nc")
     again = imps.load_fit(tmp_path / "chain.nc", model=model)
@@ -410,7 +450,12 @@ def test_reports_of_a_chain_are_made_again(finished, tmp_path):
     rebuild_report(tmp_path / "run")
     for name in loaded.fit.periods:
         page = tmp_path / "run" / name / "report.html"
-        assert "Cardland" in page.read_text("utf-8")
+        text = page.read_text("utf-8")
+        assert "Cardland" in text and "fitted as one account" in text
+        assert "with correlations of 0, 0.5 and 0.9 all migration accounts for" in text
+        later = name != next(iter(loaded.fit.periods))
+        assert ("its base is what the period before ended with" in text) == later
+        assert 'id="eq-chain"' in text
         assert read_manifest(tmp_path / "run")["outputs"][f"{name}/report.html"]
 
 

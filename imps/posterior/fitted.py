@@ -31,6 +31,8 @@ from imps.sampling import Sampling
 
 PERIOD = "period_of_a_chain"
 """Entry of the extras of a fit that is one period of a chain: its name."""
+WHOLE = "fit_of_the_chain"
+"""Entry of the extras of a fit that is one period of a chain: the fit of all periods."""
 NEAR = "near_another_fit"
 """Entry of the extras of a fit whose search for the scales began at those of another."""
 WITHOUT_ROWS = "without_rows"
@@ -129,7 +131,7 @@ class Fit:
             return {}
         out = {}
         for name in model.names:
-            extras = {**self.extras, PERIOD: name}
+            extras = {**self.extras, PERIOD: name, WHOLE: self}
             if "exact_moments" in extras:
                 table, own = extras["exact_moments"], f"{name}: "
                 table = table[table["quantity"].str.startswith(own)]

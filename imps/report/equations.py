@@ -33,7 +33,7 @@ class Equation:
         The same in words, with the meaning of the symbols; symbols stand between dollars.
     home : str
         Module and function that compute it.
-    of : {"", "survey", "parts", "streams", "streams alone", "born_before"}
+    of : {"", "survey", "parts", "streams", "streams alone", "born_before", "chain"}
         What an account has to hold for it; every account, if empty.
     """
 
@@ -146,8 +146,8 @@ def _read() -> tuple[Equation, ...]:
 EQUATIONS = _read()
 
 
-def equations_of(sources: Sources) -> tuple[Equation, ...]:
-    """The equations of one account: none speaks of what it does not hold."""
+def equations_of(sources: Sources, *, chain: bool = False) -> tuple[Equation, ...]:
+    """The equations of one account, or one period of a chain: none speaks of what is not there."""
     held = {
         "": True,
         "survey": bool(sources.survey_flows),
@@ -155,5 +155,6 @@ def equations_of(sources: Sources) -> tuple[Equation, ...]:
         "streams": bool(sources.streams),
         "streams alone": not sources.survey_flows,
         "born_before": any(isinstance(source, BornBefore) for source in sources.extra),
+        "chain": chain,
     }
     return tuple(equation for equation in EQUATIONS if held[equation.of])

@@ -32,6 +32,7 @@ from imps.report.svg import (
     pyramid_svg,
 )
 from imps.results.attribution import Attribution, attribute
+from imps.results.chain import linked_chain
 from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation, reconcile
 from imps.results.verdict import DO_NOT_USE, USABLE, account_title
@@ -135,7 +136,7 @@ def html_report(
             pyramid=None if open_end else _pyramid(attribution),
             lexis=_lexis(fit, reconciliation),
             method=WORDS["method"][fit.method],
-            equations=equations_of(fit.model.sources),
+            equations=equations_of(fit.model.sources, chain=linked_chain(fit) is not None),
             notes=() if case is None else case.notes,
             not_included=_not_included(fit),
             checklist=[] if checklist is None else checklist.to_dict("records"),

@@ -26,9 +26,11 @@ from imps.plots import (
 )
 from imps.posterior.fit import Fit
 from imps.results.attribution import Attribution
+from imps.results.chain import linked_chain
 from imps.results.checks import Checks
 from imps.results.predictive import posterior_predictive
 from imps.results.reconciliation import Reconciliation
+from imps.tables.chain import persistence_table
 from imps.tables.fit import computation_table
 from imps.tables.printed import PrintedTable
 from imps.tables.run import run_tables
@@ -153,6 +155,8 @@ def report_tables(
         "computation": computation_table(fit, checks),
         "misfit": _misfit_table(checks),
     }
+    if (chain := linked_chain(fit)) is not None:
+        tables["persistence"] = persistence_table(chain)
     if case is not None and len(case.references):
         tables["references"] = _plain(case.references, "References of the data")
     if case is not None and len(case.published_afterwards):

@@ -8,6 +8,7 @@ from imps.intervals import Z95, ends
 from imps.names import SEX, SOURCE, within_sentence
 from imps.notebook_cards import Unit
 from imps.posterior.fit import Fit
+from imps.posterior.fitted import PERIOD as PERIOD_OF
 from imps.results.attribution import (
     AGAINST_WORD,
     DATA_WORD,
@@ -16,6 +17,7 @@ from imps.results.attribution import (
     PRIOR_DRIVEN,
     Attribution,
 )
+from imps.results.chain import CORRELATION, PERIOD, linked_chain, persistence
 from imps.results.checks import check
 from imps.results.open_end import predicted_census
 from imps.results.reconciliation import Reconciliation
@@ -31,7 +33,7 @@ MAIN_GROUPS = ("base", "migration", "census")
 def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconciliation) -> list[str]:
     """The result in sentences that a reader without statistics can quote."""
     if attribution.open_end:
-        return _of_open_end(fit, attribution)
+        return [*_of_open_end(fit, attribution), *_of_chain(fit, attribution.words.unit)]
     groups, unit = attribution.groups().set_index("group"), attribution.words.unit
     net = reconciliation.net_migration.sum(("year", "sex", "age"), skipna=False)
     low, high = net.quantile([0.025, 0.975]).values
@@ -73,7 +75,33 @@ def plain_summary(fit: Fit, attribution: Attribution, reconciliation: Reconcilia
             "sum of the sources. Immigration and emigration bias in particular cannot be told "
             "apart."
         )
-    return sentences
+    return [*sentences, *_of_chain(fit, unit)]
+
+
+def _of_chain(fit: Fit, unit: Unit) -> list[str]:
+    """That it is one period of a chain, and what hangs on the judgement that links it."""
+    chain = linked_chain(fit)
+    if chain is None:
+        return []
+    name = fit.extras[PERIOD_OF]
+    later = name != next(iter(chain.periods))
+    base = ": its base is what the period before ended with" if later else ""
+    found = persistence(chain)
+    rows = found[(found[PERIOD] == name) & (found["group"] == "migration")]
+    values = _listed([f"{value:g}" for value in rows[CORRELATION]])
+    said = _listed([unit.said(mean) for mean in rows["mean"]])
+    own = chain.model.priors["bias_between_periods"].mean
+    return [
+        f"This period is one of a chain, {chain.model.period_in_words}, fitted as one account"
+        f"{base}.",
+        "How far biases persist from period to period is a judgement that no figure teaches: with "
+        f"correlations of {values} all migration accounts for {said} {unit.name}; this fit has "
+        f"{own:g}.",
+    ]
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]])
 
 
 def _of_open_end(fit: Fit, attribution: Attribution) -> list[str]:

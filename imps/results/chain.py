@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
 
 from imps.account.affine import Affine
-from imps.errors import NotFittedError
+from imps.account.chained import ChainModel, chain_model
+from imps.account.prior_rows import BETWEEN_PERIODS
+from imps.errors import NotFittedError, PriorError
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, needs_fit
+from imps.posterior.fitted import WHOLE
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import check
 from imps.results.reconciliation import Reconciliation, reconcile
 from imps.results.sensitivity import TRUE_ERROR, mean_scales, typical_errors
-from imps.results.stability import headline_totals
+from imps.results.stability import headline_names, headline_totals
 from imps.results.verdict import Verdict
 from imps.sources.kinds import title
 
 PERIOD = "period"
+CORRELATION = "correlation"
+CORRELATIONS = (0.0, 0.5, 0.9)
+"""Of biases over periods, for which the answers of a chain are shown beside its own."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,9 @@ class ChainResults:
     verdict : Verdict
         The gravest of the periods.
     passed : bool
+    correlation : float or None
+        Of biases between periods, a judgement (:func:`persistence`); None where no period is
+        linked to another.
     """
 
     attributions: Mapping[str, Attribution]
@@ -44,6 +54,7 @@ class ChainResults:
     span: str
     verdict: Verdict
     passed: bool
+    correlation: float | None
 
     def groups(self, *, prob: float = 0.95) -> pd.DataFrame:
         """Headline groups of every period, in the columns of :meth:`Attribution.groups`."""
@@ -87,6 +98,11 @@ class ChainResults:
             for row in found.groups().head(5).itertuples():
                 said = unit.between(row.mean, row.lower95, row.upper95)
                 lines.append(f"  {title(str(row.group)):24s} {said}")
+        if self.correlation is not None:
+            lines.append(
+                f"biases persist over periods with correlation {self.correlation:g}, a judgement: "
+                "imps.persistence(fit) shows what hangs on it"
+            )
         return "\n".join([*lines, str(self.verdict)])
 
 
@@ -107,7 +123,12 @@ def chain_results(fit: Fit) -> ChainResults:
         span=fit.model.period_in_words,
         verdict=found.verdict,
         passed=found.passed,
+        correlation=_correlation(fit) if persists(fit) else None,
     )
+
+
+def _correlation(fit: Fit) -> float:
+    return fit.model.priors[BETWEEN_PERIODS.name].mean
 
 
 def response_across(fit: Fit) -> pd.DataFrame:
@@ -138,6 +159,77 @@ def response_across(fit: Fit) -> pd.DataFrame:
         columns=pd.MultiIndex.from_tuples(answers, names=[PERIOD, "group"]),
     )
     return check(fit).verdict.put_on(table)
+
+
+def persistence(fit: Fit) -> pd.DataFrame:
+    """What the answers of a chain would be if biases persisted less, or more, over its periods.
+
+    The correlation of biases between periods, prior `bias_between_periods`, is a judgement that
+    no figure teaches. Each row is an exact posterior at the posterior mean scales of the fit.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of a chain of two periods or more whose links are not cut.
+
+    Returns
+    -------
+    DataFrame, persons
+        period, group (base, migration, census), correlation (0, 0.5, 0.9 and that of the fit),
+        mean and sd of the group's part of the gap; verdict among the attributes.
+
+    Raises
+    ------
+    NotFittedError
+        If it is given something else than a fit of :func:`imps.chain`.
+    PriorError
+        If no bias persists from one period to another: a chain of one, or of cut links.
+    """
+    fit = _needs_chain(fit, "persistence")
+    if not persists(fit):
+        raise PriorError(
+            f"persistence() needs periods that are linked, and this chain of {len(fit.periods)} "
+            "has no bias that two of them share. Fit imps.chain([...]) of two or more, linked."
+        )
+    if fit not in _MADE:
+        _MADE[fit] = _persistence(fit)
+    return check(fit).verdict.put_on(_MADE[fit].copy())
+
+
+_MADE: WeakKeyDictionary[Fit, pd.DataFrame] = WeakKeyDictionary()
+"""Made once a fit: the report of every period shows it."""
+
+
+def persists(fit: Fit) -> bool:
+    """Whether a fit is one of a chain whose periods are linked."""
+    return isinstance(fit.model, ChainModel) and fit.model.linked and len(fit.periods) > 1
+
+
+def linked_chain(fit: Fit) -> Fit | None:
+    """The fit of the linked chain of which a fit is one period; None of an account alone."""
+    whole = fit.extras.get(WHOLE)
+    return whole if whole is not None and persists(whole) else None
+
+
+def _persistence(fit: Fit) -> pd.DataFrame:
+    model, h, rows = fit.model, mean_scales(fit), []
+    assert isinstance(model, ChainModel)
+    sources = [account.sources for account in model.accounts]
+    headlines = {
+        f"{period}: {name}": (period, group)
+        for period, part in fit.periods.items()
+        for group, name in headline_names(part.model).items()
+    }
+    for value in sorted({*CORRELATIONS, _correlation(fit)}):
+        priors = model.priors.replace(**{BETWEEN_PERIODS.name: {"mean": value}})
+        posterior = GaussianPosterior(chain_model(sources, priors, revised=model.revised))
+        for name, mean, variance in zip(posterior.names, *posterior.moments(h), strict=True):
+            if name in headlines:
+                rows.append((*headlines[name], value, mean, float(np.sqrt(variance))))
+    frame = pd.DataFrame(rows, columns=[PERIOD, "group", CORRELATION, "mean", "sd"])
+    order = {key: i for i, key in enumerate(headlines.values())}
+    places = [order[key] for key in zip(frame[PERIOD], frame["group"], strict=True)]
+    return frame.iloc[np.argsort(places, kind="stable")].reset_index(drop=True)
 
 
 def _needs_chain(fit: object, function: str) -> Fit:

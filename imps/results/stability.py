@@ -232,15 +232,20 @@ def stability(
     return Stability(table[COLUMNS], critical, standing_sum(names, exact, moves))
 
 
-def headline_totals(model: LinearModel) -> dict[str, Affine]:
-    """Total of base, migration and census, each where it is not known arithmetic, persons."""
-    totals = {}
+def headline_names(model: LinearModel) -> dict[str, str]:
+    """Reported totals of base, migration and census, each where it is not known arithmetic."""
+    names = {}
     for part in model.contributions:
         group = f"group[{part.group}]"
-        total = model.reported[group if group in model.reported else f"gap[{part.source}]"]
-        if part.group in HEADLINE and model.prior_moments(total)[1] > LEAST_SD:
-            totals[part.group] = total
-    return totals
+        name = group if group in model.reported else f"gap[{part.source}]"
+        if part.group in HEADLINE and model.prior_moments(model.reported[name])[1] > LEAST_SD:
+            names[part.group] = name
+    return names
+
+
+def headline_totals(model: LinearModel) -> dict[str, Affine]:
+    """The totals of :func:`headline_names`, persons."""
+    return {group: model.reported[name] for group, name in headline_names(model).items()}
 
 
 def critical_value(half: np.ndarray, *, seed: int) -> float:

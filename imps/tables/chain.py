@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from imps.names import GAP_CONVENTION
 from imps.posterior.fit import Fit
-from imps.results.chain import PERIOD, ChainResults, response_across
+from imps.results.chain import (
+    CORRELATION,
+    PERIOD,
+    ChainResults,
+    persistence,
+    persists,
+    response_across,
+)
+from imps.results.checks import check
+from imps.results.verdict import Words
 from imps.tables.fit import ADD_UP, INTERVAL, fit_note
 from imps.tables.printed import PrintedTable
 
@@ -21,7 +30,8 @@ def chain_tables(fit: Fit, results: ChainResults) -> dict[str, PrintedTable]:
     series = tuple(c for c in net if c not in (PERIOD, "year"))
     response = response_across(fit)
     response.columns = [f"{period}: {group}" for period, group in response.columns]
-    return {
+    judged = {"persistence": persistence_table(fit)} if persists(fit) else {}
+    return judged | {
         "attribution_groups": PrintedTable(
             results.groups(), f"Headline groups of the gap of every period, {where}",
             "tab:chain-groups", (sign, INTERVAL, ADD_UP, note), (*LIMITS, *PRIOR), unit=unit,
@@ -52,3 +62,26 @@ def chain_tables(fit: Fit, results: ChainResults) -> dict[str, PrintedTable]:
             tuple(response.columns), unit=unit,
         ),
     }  # fmt: skip
+
+
+def persistence_table(fit: Fit) -> PrintedTable:
+    """Headline groups of every period of a chain by the correlation of biases over periods."""
+    found, model = persistence(fit), fit.model
+    own = model.priors["bias_between_periods"].mean
+    wide = found.pivot(index=[PERIOD, "group"], columns=CORRELATION, values=["mean", "sd"])
+    keys = found[[PERIOD, "group"]].drop_duplicates().itertuples(index=False)
+    values = found[CORRELATION].unique()
+    wide = wide.loc[list(keys), [(part, r) for r in values for part in ("mean", "sd")]]
+    wide.columns = [f"{part}, correlation {r:g}" for part, r in wide.columns]
+    return PrintedTable(
+        wide.reset_index(),
+        "Headline groups of every period if biases persisted less, or more, over periods, "
+        f"{model.sources.area}, {model.period_in_words}",
+        "tab:chain-persistence",
+        (
+            f"This fit has a correlation of biases between periods of {own:g} (prior "
+            "bias_between_periods): a judgement that no figure teaches.",
+            "Exact at the posterior mean scales.", fit_note(check(fit).verdict),
+        ),
+        tuple(wide.columns), unit=Words.of(model.sources).unit,
+    )  # fmt: skip

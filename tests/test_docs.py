@@ -1,5 +1,7 @@
 """The documentation builds strictly and offline, asks for nothing from outside, and is true."""
 
+import ast
+import inspect
 import itertools
 import os
 import re
@@ -113,22 +115,71 @@ def test_every_setting_stands_on_its_page(site):
 
 
 def test_every_public_name_has_its_entry_and_an_example_that_runs():
-    """The blocks of the page are run by tests/test_documents.py."""
+    """The blocks of the page are run by tests/test_documents.py, statements without `...`."""
     public = (ROOT / "imps" / "__init__.pyi").read_text("utf-8")
     names = set(re.findall(r"^from \.[\w.]+ import \w+ as (\w+)$", public, re.M))
     assert len(names) > 90
     pages = {p.stem: p.read_text("utf-8") for p in (ROOT / "docs" / "reference").glob("*.md")}
-    blocks = "".join(re.findall(r"```python\n(.*?)```", pages["names"], re.S))
-    assert not names - set(re.findall(r"imps\.(\w+)", blocks)) - {"Observation"}  # extend.md
-    assert set(itertools.chain(*imps.survey.PUBLIC.values())) <= set(
-        re.findall(r"imps\.survey\.(\w+)", blocks)
-    ) | {"load_published_ips"}
+    blocks = re.findall(r"```python\n(.*?)```", pages["names"], re.S)
+    statements = [ast.unparse(s) for s in itertools.chain(*(ast.parse(b).body for b in blocks))]
+    run = "\n".join(s for s in statements if "..." not in s)
+    assert not names - set(re.findall(r"imps\.(\w+)", run)) - {"Observation"}  # extend.md
+    apart = {"flow_rows", "total_errors", "switchers_of_stays"}  # run in docs/interviews.md
+    assert set(itertools.chain(*imps.survey.PUBLIC.values())) <= apart | {
+        "load_published_ips"
+    } | set(re.findall(r"imps\.survey\.(\w+)", run))
+    others = (ROOT / "docs" / "interviews.md").read_text("utf-8")
+    assert all(re.search(rf"imps\.survey\.{name}\(\s*\w+", others) for name in apart)
     entries = set(re.findall(r"^::: (\S+)$", "\n".join(pages.values()), re.M))
     for name in names:
         found = getattr(imps, name)
         assert {found.__module__, f"{found.__module__}.{name}"} & entries or any(
             entry.endswith(f".{name}") for entry in entries
         ), f"{name} of {found.__module__} has no entry in docs/reference"
+
+
+def public_objects():
+    """Every public name, of the package and of its survey, with its object."""
+    public = (ROOT / "imps" / "__init__.pyi").read_text("utf-8")
+    for name in re.findall(r"^from \.[\w.]+ import \w+ as (\w+)$", public, re.M):
+        yield name, getattr(imps, name)
+    for name in itertools.chain(*imps.survey.PUBLIC.values()):
+        yield f"survey.{name}", getattr(imps.survey, name)
+
+
+def lacking(name, found, public):
+    """What the docstring of a public object does not say: parameters, fields, result, errors."""
+    if inspect.isclass(found):
+        told = "\n".join(inspect.getdoc(c) or "" for c in found.__mro__[:-1])
+        fields = [f for f in getattr(found, "__dataclass_fields__", {}) if not f.startswith("_")]
+        return [f for f in fields if not re.search(rf"^(.*, )?{f}(,.*)?( :|$)", told, re.M)]
+    told, source = inspect.getdoc(found) or "", inspect.getsource(inspect.unwrap(found))
+    signature = inspect.signature(found)
+    names = "\n".join(re.findall(r"^(?:\*{0,2}\w+, )*\*{0,2}\w+(?= :|$)", told, re.M))
+    gone = [p for p in signature.parameters if not re.search(rf"\b{p}\b", names)]
+    result = str(signature.return_annotation)
+    if result not in {"None", "Figure", *public} and "Returns\n---" not in told:
+        gone.append(f"what it returns, {result}")
+    fails = re.search(r"\braise |needs_fit\(|_gaussian_fit\(|_needs_chain\(", source)
+    return [*gone, "its errors"] if fails and "Raises\n---" not in told else gone
+
+
+def test_every_public_name_says_what_it_takes_returns_and_refuses():
+    objects = dict(public_objects())
+    public = {name.rpartition(".")[2] for name in objects}
+    found = {name: lacking(name, x, public) for name, x in objects.items() if callable(x)}
+    assert not {name: gone for name, gone in found.items() if gone}
+
+
+def test_arrays_of_public_classes_have_dims_and_units():
+    """Fields that hold labelled arrays say their dims; of persons, shares or weights, in words."""
+    for name, found in public_objects():
+        for field, kind in getattr(found, "__annotations__", {}).items():
+            if inspect.isclass(found) and "DataArray" in str(kind):
+                line = re.search(rf"^(.*, )?{field}(,.*)? : .*$", inspect.getdoc(found), re.M)
+                assert line and re.search(r"\(|same labels", line[0]), (
+                    f"{name}.{field} without dims"
+                )
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md"])

@@ -261,6 +261,21 @@ def linear_model(
     `form` says which parts are not linear (see :mod:`imps.account.nonlinear`); such a model has
     no exact posterior.
 
+    Parameters
+    ----------
+    sources : Sources
+    priors : Priors
+    resolution : Resolution, optional
+        Number of smooth shapes over age; from the ages of the sources unless told.
+    form : Form, optional
+        Parts that are not linear (see :mod:`imps.account.nonlinear`); such a model has no exact
+        posterior.
+
+    Returns
+    -------
+    LinearModel
+        Rows, design and quantities in persons; latent variables are standardised.
+
     Raises
     ------
     PriorError

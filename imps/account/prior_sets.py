@@ -130,6 +130,10 @@ def prior_set(name: str, sources: Sources) -> Priors:
     name : {"ons-2002", "ons-2004", "census-missed", "neutral"}
     sources : Sources
 
+    Returns
+    -------
+    Priors
+
     Raises
     ------
     PriorError
@@ -168,6 +172,17 @@ def doubts(model: LinearModel) -> list[str]:
 
 def stated(statements: tuple[Statement, ...], sources: Sources) -> Priors:
     """Priors that say what the statements say, and otherwise those of the package.
+
+    Parameters
+    ----------
+    statements : tuple of Statement
+        Each on one source, with mean and sd in persons of the gap.
+    sources : Sources
+        Whose figures turn persons into shares.
+
+    Returns
+    -------
+    Priors
 
     Raises
     ------

@@ -62,6 +62,11 @@ def elicit(low: float, high: float, probability: float = 0.9) -> tuple[float, fl
     probability : float
         Of lying in the range, strictly between 0 and 1.
 
+    Returns
+    -------
+    (mean, sd)
+        In the unit of the range.
+
     Raises
     ------
     PriorError
@@ -261,6 +266,10 @@ def default_priors(
         by more the smaller it is. Not with `as_of`: their rows have one version.
     residents : float, optional
         Of an area, at the base.
+
+    Returns
+    -------
+    Priors
 
     Raises
     ------

@@ -58,6 +58,8 @@ class AreaFit:
     verdict : Verdict
         Of the national fit.
     words : Words
+    slabs, slab_points : Slabs, tuple of int
+        Draws of the areas, made or read when an area is asked for, and their points.
     """
 
     areas: Areas
@@ -212,6 +214,10 @@ def fit_areas(
         what is missing is drawn. Dask workers must see the same folder.
     say : callable, optional
         Told in a line how far it is.
+
+    Returns
+    -------
+    AreaFit
 
     Raises
     ------

@@ -31,6 +31,10 @@ def load_areas(case: str | os.PathLike[str], *, nation: Fit | LinearModel | None
     nation : Fit or LinearModel, optional
         Of that case, if there is one already; else its model is built.
 
+    Returns
+    -------
+    Areas
+
     Raises
     ------
     UnknownCaseError

@@ -47,6 +47,11 @@ def plot_lexis(
     ax : Axes, optional
     theme : {"official", "paper"}
 
+    Raises
+    ------
+    LabelError
+        If the scale is none of the two.
+
     Notes
     -----
     Cells whose 95 per cent interval leaves zero out carry the sign of their value, so

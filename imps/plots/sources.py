@@ -122,6 +122,11 @@ def plot_joint(
         The four with the widest posterior unless told.
     ax : Axes, optional
     theme : {"official", "paper"}
+
+    Raises
+    ------
+    LabelError
+        If a source that is named is not among those of the attribution.
     """
     names = sources or main_causes(attribution)
     totals = attribution.totals().stack(draw_=(CHAIN, DRAW)).transpose(SOURCE, "draw_")

@@ -63,6 +63,11 @@ def prior_predictive(model: object, *, seed: int, draws: int = 4000) -> PriorPre
     model : pm.Model or LinearModel
     seed, draws : int
 
+    Returns
+    -------
+    PriorPredictive
+        Draws of the gap, its sources and net migration, persons.
+
     Raises
     ------
     PriorError

@@ -276,7 +276,25 @@ def _dates_of_stocks(settings: Settings, kind: str) -> dict[str, str]:
 def load_project(
     path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
 ) -> ImportReport:
-    """Like `check_project`, but faults raise one `InputError` and oddities warn."""
+    """Like `check_project`, but faults raise one `InputError` and oddities warn.
+
+    Parameters
+    ----------
+    path : path
+        Project folder, or its settings file.
+    prior_names : iterable of str, optional
+        Priors that the settings may change; those of the package unless told.
+
+    Returns
+    -------
+    ImportReport
+        With `sources`, `priors`, `case` and the log of what was converted.
+
+    Raises
+    ------
+    InputError
+        With every fault: code, file, row, column and one next step.
+    """
     report = check_project(path, prior_names=prior_names)
     report.log.raise_faults()
     report.log.warn()

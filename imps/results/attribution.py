@@ -248,6 +248,17 @@ class Attribution:
 def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
     """Share the gap among its sources in every draw, by sex and age.
 
+    Parameters
+    ----------
+    fit : Fit
+    checks : Checks, optional
+        Of the fit; made where they are not given.
+
+    Returns
+    -------
+    Attribution
+        Contributions (chain, draw, source, sex, age), persons, that sum to the gap in every draw.
+
     Raises
     ------
     NotFittedError

@@ -109,6 +109,15 @@ class ChainResults:
 def chain_results(fit: Fit) -> ChainResults:
     """Attribution and reconciliation of every period of a chain.
 
+    Parameters
+    ----------
+    fit : Fit
+        Of :func:`imps.chain`.
+
+    Returns
+    -------
+    ChainResults
+
     Raises
     ------
     NotFittedError
@@ -137,10 +146,20 @@ def response_across(fit: Fit) -> pd.DataFrame:
     As :func:`imps.response_table`, of headline groups: exact at the posterior mean scales. A
     true error of a bias has the part that its prior expects in the other periods too.
 
+    Parameters
+    ----------
+    fit : Fit
+        Of :func:`imps.chain`.
+
     Returns
     -------
     DataFrame, persons
         Rows: period and source of the true error; columns: period and answering group.
+
+    Raises
+    ------
+    NotFittedError
+        If it is given something else.
     """
     fit = _needs_chain(fit, "response_across")
     model, h = fit.model, mean_scales(fit)

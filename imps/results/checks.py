@@ -132,6 +132,16 @@ def check(fit: Fit) -> Checks:
     figure that fits badly, a source or scale that stands two prior standard deviations off,
     rows that contradict all others, and two sources that cannot be told apart ask for care.
 
+    Parameters
+    ----------
+    fit : Fit
+        Of one account, or of a chain.
+
+    Returns
+    -------
+    Checks
+        With the verdict, `passed`, and the tables behind them.
+
     Raises
     ------
     NotFittedError

@@ -84,6 +84,18 @@ def identifiability(fit: Fit, *, attribution: Attribution | None = None) -> Iden
     Sources are proposed to be reported as one where their posterior correlation or
     the cosine of their signatures is above 0.9 in absolute value.
 
+    Parameters
+    ----------
+    fit : Fit
+        Of the Gaussian model.
+    attribution : Attribution, optional
+        Of the fit; made where it is not given.
+
+    Returns
+    -------
+    Identifiability
+        Contraction and tension (shares and prior sds), signatures, groups to report as one.
+
     Raises
     ------
     PriorError
@@ -188,6 +200,11 @@ def power_scaling(fit: Fit) -> pd.DataFrame:
     A quantity that both its prior and the likelihood move is torn between them; one
     that its prior moves and the likelihood does not rests on its prior.
 
+    Parameters
+    ----------
+    fit : Fit
+        Of the Gaussian model.
+
     Returns
     -------
     DataFrame
@@ -195,6 +212,11 @@ def power_scaling(fit: Fit) -> pd.DataFrame:
         (persons), shift_in_sd, sd_change (relative), sensitive: beyond 0.3 of a
         posterior standard deviation, or of the spread. The verdict of the fit stands in
         `attrs`, where :func:`imps.plot_power_scaling` finds it.
+
+    Raises
+    ------
+    PriorError
+        If the fit is of a variant that is not Gaussian.
 
     References
     ----------

@@ -102,6 +102,13 @@ def predicted_census(
         years differed from each other (root mean square, times the root of the years ahead).
     seed : int
         Of the random errors of the census and of the years ahead.
+    checks : Checks, optional
+        Of the fit; made where they are not given.
+
+    Returns
+    -------
+    PredictedCensus
+        Count and gap (chain, draw, sex, age), persons.
 
     Raises
     ------
@@ -199,10 +206,24 @@ def _years_differ(
 def error_by_year(fit: Fit, *, prob: float = 0.95, checks: Checks | None = None) -> pd.DataFrame:
     """Error of the roll-forward at the end of each year: published minus true, persons.
 
+    Parameters
+    ----------
+    fit : Fit
+        Of an open end, or of any account.
+    prob : float
+        Of the interval.
+    checks : Checks, optional
+        Of the fit; made where they are not given.
+
     Returns
     -------
     DataFrame
         year, rolled_forward, mean, sd, interval of the error; verdict among the attributes.
+
+    Raises
+    ------
+    NotFittedError
+        If it is given a model instead of a fit, or a fit of a chain as a whole.
     """
     fit = needs_fit(fit, "error_by_year")
     sources, w = fit.model.sources, fit.latents()

@@ -85,6 +85,17 @@ def posterior_predictive(fit: Fit, *, checks: Checks | None = None) -> Predictiv
     Exact at the posterior mean scales for the Gaussian model; for its variants from the
     draws, with the row itself among the data.
 
+    Parameters
+    ----------
+    fit : Fit
+    checks : Checks, optional
+        Of the fit; made where they are not given.
+
+    Returns
+    -------
+    Predictive
+        Of each row: observed, mean and sd (persons), and its probability integral transform.
+
     Raises
     ------
     NotFittedError
@@ -163,10 +174,21 @@ def migration_error(fit: Fit, *, checks: Checks | None = None) -> LexisSurface:
     Official is the later published series laid out over ages by the official rule. Summed
     over ages and years it is the contribution of the migration group to the gap.
 
+    Parameters
+    ----------
+    fit : Fit
+    checks : Checks, optional
+        Of the fit; made where they are not given.
+
     Returns
     -------
     LexisSurface
         One cell an age or age group and mid-year interval; z is mean over posterior sd.
+
+    Raises
+    ------
+    NotFittedError
+        If it is given a model instead of a fit, or a fit of a chain as a whole.
     """
     fit = needs_fit(fit, "migration_error", rows=False)
     found = checks or check(fit)
@@ -224,10 +246,21 @@ def residuals(fit: Fit, *, checks: Checks | None = None) -> LexisSurface:
     predictive standard deviation, the row left out (see :func:`posterior_predictive`);
     two sexes are added as if independent.
 
+    Parameters
+    ----------
+    fit : Fit
+    checks : Checks, optional
+        Of the fit; made where they are not given.
+
     Returns
     -------
     LexisSurface
         Panels "immigration", "emigration", "census".
+
+    Raises
+    ------
+    NotFittedError
+        If it is given a model instead of a fit, or a fit of a chain as a whole.
     """
     predictive = posterior_predictive(fit, checks=checks)
     sources = fit.model.sources
@@ -318,6 +351,13 @@ def coverage(fit: Fit, source: str = "census", *, checks: Checks | None = None) 
     fit : Fit
     source : str
         "census", or the name of a :class:`imps.Register` among the sources.
+    checks : Checks, optional
+        Of the fit; made where they are not given.
+
+    Returns
+    -------
+    Coverage
+        Counted over true people (chain, draw, sex, age), a ratio.
 
     Raises
     ------

@@ -78,6 +78,10 @@ def compare_priors(
     client : optional
         A dask client, or any :class:`concurrent.futures.Executor`, to spread the fits.
 
+    Returns
+    -------
+    PriorComparison
+
     Raises
     ------
     PriorError

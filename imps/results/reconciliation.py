@@ -203,6 +203,22 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
     The stocks are rolled forward in each draw from that draw's base with its own
     births, deaths and net migration, so the balancing equation holds by
     construction and not by approximation.
+
+    Parameters
+    ----------
+    fit : Fit
+    checks : Checks, optional
+        Of the fit; made where they are not given.
+
+    Returns
+    -------
+    Reconciliation
+        Population, births, deaths and flows (chain, draw, sex, age, year), persons.
+
+    Raises
+    ------
+    NotFittedError
+        If it is given a model instead of a fit, or a fit of a chain as a whole.
     """
     fit = needs_fit(fit, "reconcile", rows=False)
     found = checks or check(fit)

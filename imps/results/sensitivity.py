@@ -41,11 +41,23 @@ def response_table(fit: Fit, *, checks: Checks | None = None) -> pd.DataFrame:
     diagonal stands how much of a true error is found, beside it where the rest
     leaks to. The table depends on the design and the priors and not on the data.
 
+    Parameters
+    ----------
+    fit : Fit
+        Of the Gaussian model.
+    checks : Checks, optional
+        Of the fit; made where they are not given.
+
     Returns
     -------
     DataFrame, persons
         One row a true error, one column an answering source; 100,000 on the
         diagonal and zero elsewhere would be perfect separation.
+
+    Raises
+    ------
+    PriorError
+        If the fit is of a variant that is not Gaussian.
     """
     fit = _gaussian_fit(fit, "response_table")
     model, h = fit.model, mean_scales(fit)
@@ -80,7 +92,19 @@ def typical_errors(model: LinearModel, factors: np.ndarray, size: float) -> dict
 
 
 def correlation_warnings(attribution: Attribution, limit: float = 0.7) -> pd.DataFrame:
-    """Pairs of sources that trade off in the posterior, the strongest first."""
+    """Pairs of sources that trade off in the posterior, the strongest first.
+
+    Parameters
+    ----------
+    attribution : Attribution
+    limit : float
+        Least absolute posterior correlation that is listed.
+
+    Returns
+    -------
+    DataFrame
+        source, other, correlation, and inseparable: whether it is beyond 0.9.
+    """
     corr = attribution.correlations()
     rows = [
         (a, b, float(corr.loc[a, b]))
@@ -213,7 +237,23 @@ class WhatIf:
 
 
 def what_if(fit: Fit) -> WhatIf:
-    """Prepare exact answers at the posterior mean scales of a fit."""
+    """Prepare exact answers at the posterior mean scales of a fit.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of the Gaussian model.
+
+    Returns
+    -------
+    WhatIf
+        Called with priors and factors of their sds it gives quantity, mean and sd, persons.
+
+    Raises
+    ------
+    PriorError
+        If the fit is of a variant that is not Gaussian.
+    """
     fit = _gaussian_fit(fit, "what_if")
     return WhatIf(fit.model, mean_scales(fit))
 
@@ -232,6 +272,10 @@ def refit(fitted: Fit, priors: Priors, *, draws: int = 1000, chains: int = 2) ->
         Such as ``fit.model.priors.widen("base", 2)``.
     draws, chains : int
         Independent draws of each chain.
+
+    Returns
+    -------
+    Fit
 
     Raises
     ------
@@ -274,6 +318,12 @@ def widened(
     -------
     DataFrame, persons
         One row a variant: prior, factor, and the posterior mean of each headline group.
+
+    Raises
+    ------
+    PriorError
+        If the fit is of a variant that is not Gaussian.
+        Or if a name is no prior.
     """
     fit = _gaussian_fit(fit, "widened")
     tasks = [(name, factor) for name in names for factor in factors]
@@ -306,6 +356,8 @@ def left_out(
         each year of the flows.
     bands : sequence of (first age, last age)
         Bands that are left out by age; None is the end of an open band.
+    checks : Checks, optional
+        Of the fit; made where they are not given.
 
     Returns
     -------

@@ -112,6 +112,10 @@ def run_chain(
     say : callable, optional
         Told in a line what is going on.
 
+    Returns
+    -------
+    ChainResults
+
     Raises
     ------
     OutputExistsError

@@ -111,6 +111,8 @@ def replicate(
         without the data.
     say : callable, optional
         Told in a line what is going on.
+    force : bool
+        Replace a replication folder that is there.
 
     Returns
     -------
@@ -167,6 +169,18 @@ def reproduce(folder: str | Path, *, say: Callable[[str], None] | None = None) -
     ----------
     folder : path
         As written by :func:`replicate`.
+    say : callable, optional
+        Told in a line what is going on.
+
+    Returns
+    -------
+    Reproduction
+        Each number as expected and now, with its tolerance, and `reproduced`.
+
+    Raises
+    ------
+    SavedFileError
+        If there is no replication folder.
     """
     place, start = Path(folder), time.perf_counter()
     again = rerun(place / RUN_FOLDER, progress=False, say=say)

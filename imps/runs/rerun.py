@@ -245,6 +245,8 @@ def compare_runs(*runs: str | Path | Run, prob: float = 0.95) -> pd.DataFrame:
     ----------
     *runs : Run, or path of a run folder or of a saved fit
         Two or more.
+    prob : float
+        Of the intervals.
 
     Returns
     -------
@@ -253,6 +255,11 @@ def compare_runs(*runs: str | Path | Run, prob: float = 0.95) -> pd.DataFrame:
         interval, with the title of its account as the upper label of the columns, and its folder
         where two are of one account. A source that a run does not have is missing, not zero.
         `attrs["verdicts"]` has what the checks say of each fit.
+
+    Raises
+    ------
+    SavedFileError
+        If there are fewer than two runs, or one cannot be read.
     """
     if len(runs) < 2:
         raise SavedFileError("compare needs at least two runs.")

@@ -173,6 +173,10 @@ def run(
     say : callable, optional
         Told in a line what is going on.
 
+    Returns
+    -------
+    Run
+
     Raises
     ------
     OutputExistsError
@@ -281,6 +285,11 @@ def variant_model(
 @one_thread
 def load_run(folder: str | Path) -> Run | ChainRun:
     """A finished run as it was: its fit is loaded, and every result made from it again.
+
+    Parameters
+    ----------
+    folder : path
+        Of a finished run of :func:`imps.run` or :func:`imps.run_chain`.
 
     Returns
     -------

@@ -39,7 +39,12 @@ FICTITIOUS = "fictitious-"
 
 
 def cases() -> list[str]:
-    """Names of the shipped cases."""
+    """Names of the shipped cases.
+
+    Returns
+    -------
+    list of str
+    """
     return sorted(p.name.replace("_", "-") for p in _projects(_folder()))
 
 

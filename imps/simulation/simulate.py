@@ -148,6 +148,19 @@ def simulate_account(
 ) -> Simulation:
     """Simulate published figures of a country of 50 million with a known truth.
 
+    Parameters
+    ----------
+    scenario : str or Scenario
+        Errors of the published figures, such as "2001" or "null".
+    seed : int
+    first_year, n_years : int
+        Base, and years of the account.
+
+    Returns
+    -------
+    Simulation
+        Sources as published, and the truth behind them: contributions (persons), flows, stocks.
+
     Raises
     ------
     SourceError

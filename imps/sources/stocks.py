@@ -158,7 +158,7 @@ class RolledForward:
         At the last mid-year, where published.
     by_sex_and_age : DataArray (year, sex, age), persons, or None
         For the mid-years for which it was published.
-    vintage, reference : str
+    vintage, reference, name : str
     counted : Counted
         Geography, unit and residents of the figures.
     """

@@ -24,6 +24,8 @@ class Births:
     count : DataArray (year, sex), persons per year
         `year` is the mid-year at which the interval ends.
     vintage, reference : str
+    name : str
+        Under which the source stands in tables.
     counted : Counted
         Geography, unit and residents of the figures.
     """
@@ -89,7 +91,7 @@ class Deaths:
     count : DataArray (year, sex, age), persons per year
         Deaths of the newborn of the interval stand at age 0, and so on along
         cohorts; the last age is the open group.
-    vintage, reference : str
+    vintage, reference, name : str
     counted : Counted
         Geography, unit and residents of the figures.
     cells : Detail or None

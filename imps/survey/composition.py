@@ -220,6 +220,13 @@ def decompose_tim(
     Where there are no interview records this is how the switchers are estimated: they
     are what the published adjustment leaves once asylum and Irish flows are known.
 
+    Parameters
+    ----------
+    total, survey : FlowSeries
+        Of the same flow and years, persons.
+    components : sequence of Component
+        Known parts of the difference, each with its sign.
+
     Returns
     -------
     DataFrame
@@ -227,6 +234,11 @@ def decompose_tim(
         `remainder_error` (persons; visitor switchers less migrant switchers, together with any
         other unlisted part and rounding). The survey's sampling error is not in
         `remainder_error`, because the published total contains the same survey estimate.
+
+    Raises
+    ------
+    DefinitionError, MissingCellError
+        If the two are no total and its survey, or a year of one is not in the other.
     """
     if (total.basis, survey.basis) != (Basis.TIM, Basis.IPS):
         raise DefinitionError(

@@ -51,6 +51,16 @@ UNSAMPLED = Calibration(
 def calibrations(by: Sequence[str] = ()) -> tuple[Calibration, Calibration]:
     """The two calibrations of :func:`imps.survey.weight_records`, by the same periods.
 
+    Parameters
+    ----------
+    by : columns
+        Further labels of the totals, such as year.
+
+    Returns
+    -------
+    (Calibration, Calibration)
+        Of traffic and of unsampled routes, in the order of the stages.
+
     Examples
     --------
     >>> [stage.strata for stage in calibrations(["year"])]

@@ -172,6 +172,19 @@ def estimate_totals(
         As the survey's producer gave them, or from :func:`replicate_weights`; they hold the
         design and the calibration, which are then not named.
 
+    Returns
+    -------
+    SurveyTotals
+        Table of cells with estimate, standard error (persons) and contacts, and the covariance
+        (cell, cell), persons squared.
+
+    Raises
+    ------
+    DesignError
+        Missing columns or labels, an interview without stratum, negative weights, lonely
+        units without a rule, replicate weights beside a design (the same given twice), or a
+        cell that was met and is not among those expected.
+
     Notes
     -----
     Total Y = sum w y. Linearised value of record i, calibration cells g, from the last stage to
@@ -180,13 +193,6 @@ def estimate_totals(
     of w u over unit j of stratum h: V = sum_h n_h / (n_h - 1) sum_j (z_hj - z_h)^2. Units
     are taken as drawn with replacement, which overstates the variance by less than the
     sampled share of shifts.
-
-    Raises
-    ------
-    DesignError
-        Missing columns or labels, an interview without stratum, negative weights, lonely
-        units without a rule, replicate weights beside a design (the same given twice), or a
-        cell that was met and is not among those expected.
 
     Examples
     --------

@@ -42,6 +42,20 @@ def imbalance_weights(
         `strata` and `factor`, for overseas residents; 1 where nothing is to be moved.
     country_factors : DataFrame, optional
         `country` and `factor`, for departing overseas residents; countries not listed have 1.
+    prior : column
+        Product of the stages before.
+    strata : columns
+
+    Returns
+    -------
+    StageWeights
+        Weight of each record, and a summary by stratum.
+
+    Raises
+    ------
+    WeightError
+        For a record without a stratum or a total, a total without records, a zero or missing
+        factor, or a repeated interview.
 
     Notes
     -----

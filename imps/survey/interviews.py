@@ -40,6 +40,11 @@ def long_term(records: pd.DataFrame, *, stay: str, months: int) -> pd.Series:
     months : int
         12 for the usual residents of an account.
 
+    Returns
+    -------
+    Series of bool
+        By record.
+
     Raises
     ------
     DesignError

@@ -126,6 +126,10 @@ def simulate_passengers(
         Long-term migrants per 1,000 passengers.
     clustering : float
         Coefficient of variation of the migrant share between shifts; 0 is none.
+
+    Returns
+    -------
+    SimulatedPassengers
     """
     rng = np.random.default_rng(seed)
     strata = pd.MultiIndex.from_product(
@@ -179,6 +183,11 @@ def simulate_survey(
     migrant_response_ratio : float
         Migrants' response relative to others'. Other than 1, no weight can repair it:
         the estimates are then off by this factor, and the intervals do not show it.
+
+    Returns
+    -------
+    SimulatedSurvey
+        Records and the totals that weight them; the truth stands with the passengers.
     """
     rng = np.random.default_rng(seed)
     drawn = _draw_shifts(passengers, rng, sampled_per_stratum)

@@ -113,6 +113,11 @@ def fit_variance_function(table: pd.DataFrame) -> VarianceFunction:
         `half_width_95` (persons) and `contacts` (interviews). Cells only: no totals. Cells
         without a half-width (NaN) are left out of the fit.
 
+    Returns
+    -------
+    VarianceFunction
+        A factor for each flow and era.
+
     Raises
     ------
     DefinitionError

@@ -92,6 +92,9 @@ def shift_weights(
         The `strata` and `possible`: possible shifts (air, tunnel) or crossings (sea) in the
         period; several rows of a stratum are added. Optional `sampled`: the number that
         was sampled, where some met nobody and left no record.
+    strata : columns
+    plausible : (lowest, highest)
+        Weights outside it are warned about.
 
     Notes
     -----
@@ -150,6 +153,8 @@ def non_response_weights(
 ) -> StageWeights:
     """Weight for passengers who were selected and not interviewed.
 
+    Raises WeightError as :func:`shift_weights` does.
+
     Parameters
     ----------
     records : DataFrame
@@ -158,6 +163,8 @@ def non_response_weights(
     counts : DataFrame
         `strata`, `within`, `migrants` and `ordinary`: passengers selected for each kind of
         interview and not contacted.
+    prior, strata, within : column, columns, columns
+        Weight of the stage before; labels within which response is alike; finer labels of counts.
 
     Notes
     -----
@@ -208,10 +215,13 @@ def minimums_weights(
 ) -> StageWeights:
     """Weight that lets full interviews stand for those who gave a minimum of answers.
 
+    Raises WeightError as :func:`shift_weights` does.
+
     Parameters
     ----------
     records : DataFrame
         `interview`, `strata`, `interview_type` and `prior`, the product of the stages before.
+    prior, strata : column, columns
 
     Notes
     -----
@@ -253,12 +263,15 @@ def traffic_weights(
 ) -> StageWeights:
     """Weight that makes each port group and direction meet its passenger total.
 
+    Raises WeightError as :func:`shift_weights` does.
+
     Parameters
     ----------
     records : DataFrame
         `interview`, `strata`, `prior` (records at 0 were dropped by an earlier stage).
     totals : DataFrame
         `strata` and `passengers` (persons); several rows of a stratum are added.
+    prior, strata : column, columns
 
     Notes
     -----
@@ -277,6 +290,8 @@ def unsampled_weights(
 ) -> StageWeights:
     """Weight for passengers on routes that the survey does not sample.
 
+    Raises WeightError as :func:`shift_weights` does.
+
     Parameters
     ----------
     records : DataFrame
@@ -285,6 +300,7 @@ def unsampled_weights(
         `strata` and `passengers` on unsampled routes (persons), to be added to those that the
         sample stands for already. A stratum in which every route is sampled is
         listed with 0: absence is an error, since it might be an omission.
+    prior, strata : column, columns
 
     Notes
     -----
@@ -298,6 +314,16 @@ def final_weights(records: pd.DataFrame, *, factors: Sequence[str] = FINAL_FACTO
 
     Records that a stage dropped (non-response, minimum interviews) have 0; a missing or
     negative factor is an error.
+
+    Parameters
+    ----------
+    records : DataFrame
+    factors : columns
+
+    Raises
+    ------
+    WeightError
+        For a missing or negative factor.
     """
     stage = "final"
     require(records, ["interview", *factors], stage)

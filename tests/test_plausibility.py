@@ -26,7 +26,15 @@ from imps.shipped import cases
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from faulty_files import FAULTS, NEVER_SILENT
-from right_files import SHIPPED, Project, clean_project, register_project, shipped_project
+from right_files import (
+    SHIPPED,
+    TEMPLATES,
+    Project,
+    clean_project,
+    folder_project,
+    register_project,
+    shipped_project,
+)
 
 PEOPLE = 2.7e6
 EXPECTED = {
@@ -341,6 +349,100 @@ def test_registered_migration_has_to_lead_from_stock_to_stock(edit, words, tmp_p
     path = project.with_table(name, edit(project.table(name))).write(tmp_path)
     found = check_project(path).log.of("YEAR_REARRANGED")
     assert any(words in f.problem and "by the cohorts" in f.problem for f in found), found
+
+
+def of_column(column, change, at=None):
+    """Figures of a column changed, where a rule of the rows says so."""
+
+    def edit(frame):
+        rows = frame.index if at is None else frame.index[at(frame)]
+        frame = frame.copy()
+        frame.loc[rows, column] = change(frame.loc[rows, column].astype(float)).map("{:.6g}".format)
+        return frame
+
+    return edit
+
+
+def pasted(frame, to, of, column):
+    frame = frame.copy()
+    frame.loc[to(frame), column] = frame.loc[of(frame), column].to_numpy()
+    return frame
+
+
+def rows_of(low=0, high=200, **labels):
+    """Rows of an age band with these labels."""
+
+    def chosen(frame):
+        age = frame["age"].str.extract(r"^(\d+)")[0].astype(int) if "age" in frame else 0
+        return (age >= low) & (age < high) & (frame[[*labels]] == pd.Series(labels)).all(axis=1)
+
+    return chosen
+
+
+def shifted_years(frame):
+    size = int(frame.groupby("year").size().iloc[0])
+    return frame.assign(standard_error=np.roll(frame["standard_error"].to_numpy(), -size))
+
+
+def sexes_below(frame):
+    other = {"male": "female", "female": "male"}
+    at = rows_of(high=45, year="1996")(frame)
+    return frame.assign(sex=frame["sex"].where(~at, frame["sex"].map(other)))
+
+
+def ends_exchanged(frame):
+    half = len(frame) // 2
+    return frame.assign(population=np.roll(frame["population"].to_numpy(), half))
+
+
+MALES_OF = rows_of(sex="male")
+NOTICED = {
+    "migration of every month": ("register", "migration", of_column("count", lambda v: v / 12),
+                                 "BALANCE_UNLIKELY", "migration fits 12"),
+    "half of those who come": ("cards", "migration", of_column(
+        "count", lambda v: v / 2, rows_of(flow="in")), "BALANCE_UNLIKELY", "immigration fits 1.8"),
+    "a gap like no other": ("cards", "migration", of_column(
+        "count", lambda v: 3 * v, rows_of(flow="out")), "BALANCE_UNLIKELY", "of the census"),
+    "half from a year on": ("register", "migration", of_column(
+        "count", lambda v: v / 2, lambda f: (f["flow"] == "in") & (f["year"] >= "2010")),
+        "YEAR_UNLIKELY", "2010"),
+    "births of another place": ("cards", "births", of_column("births", lambda v: round(1.6 * v)),
+                                "RATE_UNLIKELY", "children"),
+    "populations exchanged": ("cards", "population", ends_exchanged, "YEAR_REARRANGED",
+                              "2013 and 2023"),
+    "more boys than are born": ("cards", "population", of_column(
+        "population", lambda v: 1.3 * v, MALES_OF), "SEX_RATIO_UNLIKELY", "boys"),
+    "deaths of men alone too many": ("register", "deaths", of_column(
+        "deaths", lambda v: round(1.4 * v), MALES_OF), "SEX_RATIO_UNLIKELY", "men of 60 and over"),
+    "sexes swapped below 45": ("uk_1991_2001", "deaths", sexes_below, "YEAR_REARRANGED", "1996"),
+    "ages pasted twice": ("", "population", lambda f: pasted(
+        f, rows_of(40, 50, sex="male", vintage="first"),
+        rows_of(30, 40, sex="male", vintage="first"), "population"), "YEARS_IDENTICAL",
+        "male 40 to 49 repeats"),
+    "women of the year before": ("", "deaths", lambda f: pasted(
+        f, rows_of(sex="female", year="2005"), rows_of(sex="female", year="2004"), "deaths"),
+        "YEARS_IDENTICAL", "2004 female"),
+    "one error for all": ("", "survey_flows", of_column("standard_error", lambda v: v * 0 + 300),
+                          "ERROR_UNLIKELY", "rank correlation"),
+    "contacts for errors": ("", "survey_flows", lambda f: f.assign(
+        standard_error=f["contacts"].astype(int) * 30), "ERROR_UNLIKELY", "power 1.00"),
+    "intervals for errors in a year": ("", "survey_flows", of_column(
+        "standard_error", lambda v: 2.58 * v, rows_of(year="2006")), "ERROR_UNLIKELY", "2006"),
+    "errors of the next year": ("", "survey_flows", shifted_years, "ERROR_UNLIKELY",
+                                "one year later"),
+    "a year lost at the end": ("", "survey_flows", lambda f: f[f["year"] != f["year"].max()],
+                               "CELLS_MISSING", "2011"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NOTICED)
+def test_faults_of_further_families_are_named_with_their_place(what, tmp_path):
+    name, file, edit, code, words = NOTICED[what]
+    found = {"": simulated, "uk_1991_2001": lambda: shipped_project(name)}
+    project = found.get(name, lambda: folder_project(TEMPLATES / name))()
+    file = next(f for f in project.files if f.endswith(f"{file}.csv"))
+    log = check_project(project.with_table(file, edit(project.table(file))).write(tmp_path)).log
+    assert any(f.code == code and words in f.problem for f in log.findings), str(log)
 
 
 def test_two_populations_exchanged_are_told_by_their_cohorts(told):

@@ -211,6 +211,9 @@ LEAST_LEFT: Final = 2e-6
 EXPLAINED: Final = 0.2
 """Share of what is left over below which another order of a component explains it."""
 
+LARGEST_GAP: Final = 0.04
+"""Gap, share of the census, from which files are doubted; that of the UK in 2001 was 0.021."""
+
 SHOWN: Final = 5
 """Years that a message tells."""
 
@@ -218,9 +221,14 @@ SHOWN: Final = 5
 def check_balance(sources: Sources, log: Collector) -> None:
     """Name the years, or the component, that what the roll-forward leaves over points at.
 
-    A year is named from `YEAR_LIMIT` robust deviations, and `LEAST_LEFT` of the people and what
-    was put where the survey met nobody, on.
+    So is a gap of more than `LARGEST_GAP`. A year is named from `YEAR_LIMIT` robust deviations,
+    and `LEAST_LEFT` of the people and what was put where the survey met nobody, on.
     """
+    if not sources.open_end and abs(sources.gap) > LARGEST_GAP * sources.census.total:
+        log.add("BALANCE_UNLIKELY.gap", file="the account", gap=sources.gap,
+                share=abs(sources.gap) / sources.census.total,
+                rolled=float(sources.rolled_forward.total[-1]),
+                census=sources.census.total)  # fmt: skip
     left = np.asarray(sources.flows_revised_since.values, float)
     if len(left) < LEAST_YEARS:
         return

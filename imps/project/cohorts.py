@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -22,6 +22,25 @@ OLDER: Final = 40
 
 EXCESS: Final = 0.2
 """Share of its deaths by which a cohort may lack people before it is doubted: migrants die too."""
+
+
+WIDEST: Final = 5
+"""Years of the widest age groups that are divided evenly, where only sums of ages are compared."""
+
+
+def in_single_ages(cells: Cells) -> Cells | None:
+    """The series by single age: as it is, or narrow age groups divided evenly; else None."""
+    if cells.single_ages:
+        return cells
+    starts = [age.partition("-")[0].removesuffix("+") for age in cells.ages]
+    if not (cells.ages[-1].endswith("+") and all(s.isdigit() for s in starts)):
+        return None
+    first = np.array(starts, int)
+    width = np.append(np.diff(first), 1)
+    if first[0] or len(first) < OLDER // WIDEST or width.max() > WIDEST:
+        return None
+    ages = (*(str(a) for a in range(first[-1])), cells.ages[-1])
+    return replace(cells, ages=ages, values=np.repeat(cells.values / width, width, axis=2))
 
 
 @dataclass(frozen=True)
@@ -50,13 +69,20 @@ class StockCells:
         return np.asarray(self.cells.values[self.at])
 
 
-def stocks_in_order(tables: Sequence[Table]) -> list[StockCells]:
-    """Populations of both sexes and single ages by year; of one year, by vintage."""
-    found = [
-        StockCells(cells, t)
+def stocks_in_order(tables: Sequence[Table], *, divided: bool = False) -> list[StockCells]:
+    """Populations of both sexes and single ages by year; of one year, by vintage.
+
+    With `divided`, age groups too (:func:`in_single_ages`).
+    """
+    laid_out = [
+        in_single_ages(cells) if divided else cells
         for table in of_kinds(tables, "population")
         for cells in cells_of(table)
-        if cells.sexes == SEXES and cells.single_ages
+    ]
+    found = [
+        StockCells(cells, t)
+        for cells in laid_out
+        if cells is not None and cells.sexes == SEXES and cells.single_ages
         for t in range(len(cells.years))
     ]
     return sorted(found, key=lambda s: (s.year, s.cells.series))
@@ -108,15 +134,18 @@ class Events:
         return np.asarray(people)
 
 
-def events_of(tables: Sequence[Table], _: Account) -> Events:
-    """Registered events of the tables, brought to mid-years and ages reached by halves."""
+def events_of(tables: Sequence[Table], _: Account, *, divided: bool = False) -> Events:
+    """Registered events of the tables, brought to mid-years and ages reached by halves.
+
+    With `divided`, deaths by age group too (:func:`in_single_ages`).
+    """
     births: dict[int, np.ndarray] = {}
     deaths: dict[int, np.ndarray] = {}
     for kind, target in (("births", births), ("deaths", deaths)):
         for table in of_kinds(tables, kind):
             for cells in cells_of(table):
                 if cells.sexes == SEXES:
-                    target.update(_by_mid_year(cells))
+                    target.update(_by_mid_year((divided and in_single_ages(cells)) or cells))
     return Events({y: b[:, 0] for y, b in births.items()}, deaths)
 
 
@@ -139,6 +168,19 @@ def _age_reached(deaths: np.ndarray) -> np.ndarray:
     moved[:, 0] += 0.38 * deaths[:, 0]  # most infants die in the year of their birth
     moved[:, 1] -= 0.38 * deaths[:, 0]
     return np.asarray(moved)
+
+
+def stocks_and_events(
+    tables: Sequence[Table], account: Account
+) -> tuple[list[StockCells], Events, bool]:
+    """Stocks with the events between them, and whether both are by single age as published.
+
+    Where no stock is, age groups divided evenly stand in.
+    """
+    found = stocks_in_order(tables)
+    exact = bool(found)
+    stocks = found or stocks_in_order(tables, divided=True)
+    return stocks, events_of(tables, account, divided=not exact), exact
 
 
 def predictions(

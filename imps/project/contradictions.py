@@ -1,21 +1,24 @@
-"""Doubts about figures that other tables contradict: sums, sexes, rates, cohorts, contacts."""
+"""Doubts about figures that other tables contradict: sums, rates, cohorts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Final
 
 import numpy as np
 
 from imps.errors import SourceError
-from imps.names import FLOWS, SEXES
+from imps.names import FLOWS
 from imps.project.arithmetic import LEAST_YEARS
 from imps.project.cohorts import (
     EXCESS,
     OLDER,
     StockCells,
     events_of,
+    in_single_ages,
     neighbours,
+    stocks_and_events,
     stocks_in_order,
 )
 from imps.project.doubts import YEAR_LIMIT, Doubt
@@ -24,7 +27,6 @@ from imps.reading.plausibility import (
     ROBUST,
     Cells,
     cells_of,
-    limit,
     unlike_others,
 )
 from imps.reading.rearrangements import orders
@@ -33,10 +35,6 @@ from imps.reading.table import Table, of_kinds
 
 SAME_STOCK: Final = 0.002
 """Share by which two totals of one vintage and date may differ by rounding and definition."""
-
-SEX_RATIO_AT_BIRTH: Final = (1.055, 0.012)
-"""Males per female born, and its deviation among populations: 1.03 to 1.08 (Chahnazarian 1988,
-Social Biology 35); above where births are selected by sex."""
 
 BIRTH_RATES: Final = (0.015, 0.30)
 """Births per woman of 15 to 49 and year, lowest and highest national figures with a margin."""
@@ -51,21 +49,30 @@ with an expectation of about 80 years, such as that of England and Wales in 2005
 MORTALITY_RATIOS: Final = (0.35, 15.0)
 """Deaths beside those of that life table, lowest and highest: expectations of 90 and 35 years."""
 
+CHILD_DEATHS: Final = 0.4
+"""Deaths of children per birth that no population has had since there are registers."""
+
 BORN_ORDER: Final = 25.0
 """Variances by which births in another order have to fit the children of a stock better."""
 
 CHILDREN_STEP: Final = 0.003
 """Relative step of net migration and of census error from one age of children to the next."""
 
-SAME_SEX_RATIO: Final = 0.025
-"""Logarithm by which males per female may differ between stocks of one time."""
-
 SAME_LEVEL: Final = 0.8
 """Logarithm by which a schedule may change beside the survey from year to year."""
 
-OLD_RATIO: Final = 0.25
+WITHIN_A_YEAR: Final = 0.02
+"""Logarithm by which a population may change between two dates of one year."""
+
+OLD_RATIO: Final = 0.2
 """Logarithm by which people of 60 and over may differ from whom deaths leave, by migration."""
 
+
+OLD_SEXES: Final = 0.06
+"""Logarithm by which the sexes may differ in that."""
+
+BORN_BETWEEN: Final = 0.25
+"""Logarithm by which children may differ from those born between two stocks, by migration."""
 
 COHORT_STEP: Final = 0.35
 """Logarithm by which migration between two stocks may differ from one age to the next."""
@@ -177,6 +184,7 @@ def stock_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                     abs(total - other) / max(other, 1.0) * 100,
                 )  # fmt: skip
             found.append((table, str(name), str(date), float(total)))
+    yield from _within_a_year(found)
     keys = np.array([f"{name} {date}" for _, name, date, _ in found])
     years = np.array([int(date[:4]) for _, _, date, _ in found])
     sums = np.array([total for *_, total in found])
@@ -196,104 +204,32 @@ def stock_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
             )  # fmt: skip
 
 
-# Births, deaths, sexes
+def _within_a_year(found: Sequence[tuple[Table, str, str, float]]) -> Iterator[Doubt]:
+    """Totals of one vintage at dates less than a year apart that no people moves between."""
+    for (table, name, date, total), (_, other, then, before) in product(found, repeat=2):
+        days = (np.datetime64(date) - np.datetime64(then)).astype(int)
+        if name == other and 0 < days < 360 and min(total, before) > 0:
+            apart = abs(np.log(total / before))
+            if apart > WITHIN_A_YEAR:
+                yield Doubt(
+                    "YEAR_UNLIKELY", table, "population", f"{total:,.0f}",
+                    f"{date} {name}: {total:,.0f} beside {before:,.0f} on {then}", apart * 100,
+                )  # fmt: skip
 
 
-def sexes_of_stocks(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Males per female of each stock against the stocks nearest in time."""
-    found = [
-        (int(cells.years[t]), cells, cells.values[t].sum(axis=1))
-        for table in of_kinds(tables, "population", "population_totals")
-        for cells in cells_of(table)
-        if cells.sexes == SEXES
-        for t in range(len(cells.years))
-    ]
-    ratio = np.array([np.log(max(m, 0.5) / max(f, 0.5)) for _, _, (m, f) in found])
-    years = np.array([year for year, *_ in found])
-    for i, (year, cells, (men, women)) in enumerate(found):
-        distance = np.abs(years - year)
-        order = np.argsort(distance, kind="stable")[:4]
-        near = [(int(distance[j]), int(j)) for j in order if j != i][:3]
-        score = [
-            abs(ratio[i] - ratio[j])
-            / (SAME_SEX_RATIO + 0.003 * years + 6 / np.sqrt(men + women + 1))
-            for years, j in near
-        ]
-        if score and np.median(score) > 1:
-            yield Doubt(
-                "SEX_RATIO_UNLIKELY.ages", cells.table, "population", f"{men:,.0f}",
-                f"{year} {cells.series}".strip() + f": {men:,.0f} males and {women:,.0f} females, "
-                f"{np.exp(ratio[i]):.3f} a female beside {np.exp(ratio[near[0][1]]):.3f} in "
-                f"{found[near[0][1]][0]}", float(np.median(score)),
-            )  # fmt: skip
-
-
-def sex_ratios(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Males per female at birth, and at ages at which women outlive men."""
-    usual, sd = SEX_RATIO_AT_BIRTH
-    for cells in (c for t in of_kinds(tables, "births") for c in cells_of(t)):
-        if cells.sexes != SEXES:
-            continue
-        male, female = cells.values[:, 0, 0], cells.values[:, 1, 0]
-        ratio = np.log(np.maximum(male, 0.5) / np.maximum(female, 0.5))
-        score = (ratio - np.log(usual)) / np.sqrt(sd**2 + 1 / (male + 1) + 1 / (female + 1))
-        bound = limit(len(ratio))
-        for t in np.flatnonzero(np.abs(score) > bound):
-            yield Doubt(
-                "SEX_RATIO_UNLIKELY", cells.table, "births", f"{male[t]:,.0f}",
-                f"{cells.years[t]}: {male[t]:,.0f} boys and {female[t]:,.0f} girls, "
-                f"{np.exp(ratio[t]):.3f} a girl beside about {usual}", abs(score[t]),
-            )  # fmt: skip
-    for cells in (c for t in of_kinds(tables, "population", "deaths") for c in cells_of(t)):
-        if cells.sexes != SEXES or not cells.single_ages or len(cells.ages) < OLDER:
-            continue
-        yield from _old_ages(cells)
-
-
-def sexes_of_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Males per female of deaths and streams of each year against the other years."""
-    for cells in (c for t in of_kinds(tables, "deaths", "streams") for c in cells_of(t)):
-        if cells.sexes != SEXES or len(cells.years) < LEAST_YEARS or "net" in cells.series:
-            continue
-        men, women = cells.values.sum(axis=2).T
-        ratio = np.log((men + 0.5) / (women + 0.5))
-        _usual, score = unlike_others(
-            ratio, np.sqrt(0.02**2 + 1.5 / (men + 0.5) + 1.5 / (women + 0.5))
-        )
-        for t in np.flatnonzero(score > YEAR_LIMIT + 1):
-            yield Doubt(
-                "SEX_RATIO_UNLIKELY.ages", cells.table, cells.table.value, f"{men[t]:,.0f}",
-                f"{cells.years[t]} {cells.series}".strip()
-                + f": {men[t]:,.0f} of males and {women[t]:,.0f} of females, "
-                f"{np.exp(ratio[t]):.3f} beside {np.exp(_usual[t]):.3f} in other years", score[t],
-            )  # fmt: skip
-
-
-def _old_ages(cells: Cells) -> Iterator[Doubt]:
-    """More men than women among the oldest, or more deaths of women than of men of 20 to 64."""
-    died = cells.table.kind == "deaths"
-    ages = slice(20, 65) if died else slice(min(80, len(cells.ages) - 1), None)
-    more, fewer = (1, 0) if died else (0, 1)
-    sums = np.nansum(cells.values[:, :, ages], axis=2)
-    score = (sums[:, more] - sums[:, fewer]) / np.sqrt(sums.sum(axis=1) + 1)
-    for t in np.flatnonzero(score > limit(len(score)) + 1):
-        what = "deaths at 20 to 64" if died else f"people of {cells.ages[ages][0]} and over"
-        men, women = sums[t]
-        yield Doubt(
-            "SEX_RATIO_UNLIKELY.ages", cells.table, cells.table.value, f"{sums[t, more]:,.0f}",
-            f"{cells.years[t]} {cells.series}".strip()
-            + f": {men:,.0f} men and {women:,.0f} women among {what}", score[t],
-        )  # fmt: skip
+# Births, deaths
 
 
 def rates(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """Births per woman and deaths per person that no population has."""
-    stocks = stocks_in_order(tables)
+    yield from _born_before(tables)
+    stocks = stocks_in_order(tables, divided=True)
     if not stocks or len(stocks[0].cells.ages) < OLDER + 10:
         return
     for table in of_kinds(tables, "births", "deaths"):
         low, high = BIRTH_RATES if table.kind == "births" else DEATH_RATES
-        for cells in cells_of(table):
+        for given in cells_of(table):
+            cells = in_single_ages(given) or given
             if table.kind == "deaths" and cells.ages == stocks[0].cells.ages:
                 yield from _mortality(cells, stocks)
             for t, year in enumerate(cells.years):
@@ -311,6 +247,17 @@ def rates(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                         f"{rate:.4f} each; expected {low} to {high}",
                         abs(np.log(max(rate, low / 1e3) / low)),
                     )  # fmt: skip
+
+
+def _born_before(tables: Sequence[Table]) -> Iterator[Doubt]:
+    """Deaths among those born in a year that are more than children die anywhere."""
+    for table in of_kinds(tables, "born_before"):
+        odd = table.frame[table.frame["deaths"] > CHILD_DEATHS * table.frame["births"]]
+        for year, born, died in odd[["year", "births", "deaths"]].to_numpy():
+            yield Doubt(
+                "RATE_UNLIKELY", table, "deaths", f"{died:,.0f}",
+                f"{year:.0f}: {died:,.0f} deaths beside {born:,.0f} births",
+            )  # fmt: skip
 
 
 def _mortality(cells: Cells, stocks: Sequence[StockCells]) -> Iterator[Doubt]:
@@ -337,14 +284,19 @@ def _mortality(cells: Cells, stocks: Sequence[StockCells]) -> Iterator[Doubt]:
 
 def cohorts(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
     """Stocks that registered deaths do not lead to: cohorts below zero, levels far apart."""
-    stocks, events = stocks_in_order(tables), events_of(tables, account)
-    for stock in stocks:
-        before, _after = neighbours(stocks, stock)
+    stocks, events, exact = stocks_and_events(tables, account)
+    pairs = [(neighbours(stocks, stock)[0], stock) for stock in stocks]
+    if pairs and pairs[-1][0] is not None and pairs[-1][0].cells.ages == stocks[0].cells.ages:
+        pairs.append((stocks[0], stocks[-1]))  # what a year hardly shows, ten do
+    for before, stock in pairs:
         left = None if before is None else events.survivors(before, stock.year)
         if before is None or left is None:
             continue
-        yield from _below_zero(before, stock, left)
-        yield from _cohort_steps(before, stock, left)
+        if exact:
+            yield from _below_zero(before, stock, left)
+            yield from _cohort_steps(before, stock, left)
+        yield from _sexes_of_cohorts(before, stock, left)
+        yield from _born_between(before, stock, left, of_kinds(tables, "births")[0])
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.nanmedian(np.log(stock.values / np.where(left > 0, left, np.nan)))
         if abs(ratio) > 0.2 + 0.03 * (stock.year - before.year):
@@ -363,6 +315,40 @@ def cohorts(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
                 + f": {people:,.0f} people of 60 and over beside {meant:,.0f} whom deaths leave "
                 f"of {before.year}", abs(np.log(people / meant)) * 10,
             )  # fmt: skip
+
+
+def _sexes_of_cohorts(before: StockCells, stock: StockCells, left: np.ndarray) -> Iterator[Doubt]:
+    """Men of 60 and over beside whom deaths leave, against women: few of either migrate."""
+    people, meant = (x[:, 60:-1].sum(axis=1) for x in (stock.values, left))
+    if len(before.cells.ages) < 65 or min(*people, *meant) <= 0:
+        return
+    men, women = np.log(people / meant)
+    noise = YEAR_LIMIT * np.sqrt((1 / people + 1 / meant).sum())
+    if abs(men - women) > OLD_SEXES + noise:
+        yield Doubt(
+            "SEX_RATIO_UNLIKELY.ages", stock.cells.table, "population", f"{people[0]:,.0f}",
+            f"{stock.year} {stock.cells.series}".strip()
+            + f": {people[0]:,.0f} men of 60 and over beside {meant[0]:,.0f} whom deaths leave of "
+            f"{before.year}, {people[1]:,.0f} women beside {meant[1]:,.0f}",
+            abs(men - women) * 10,
+        )  # fmt: skip
+
+
+def _born_between(
+    before: StockCells, stock: StockCells, left: np.ndarray, births: Table
+) -> Iterator[Doubt]:
+    """Children beside those who were born since the stock before and did not die."""
+    people, meant = (float(x[:, : stock.year - before.year].sum()) for x in (stock.values, left))
+    if min(people, meant) <= 0 and max(people, meant) > 10:
+        people, meant = people + 0.5, max(meant, 0.5)
+    noise = YEAR_LIMIT * np.sqrt(1 / max(people, 1) + 1 / max(meant, 1))
+    if people > 0 < meant and abs(np.log(people / meant)) > BORN_BETWEEN + noise:
+        yield Doubt(
+            "RATE_UNLIKELY", births, "births", f"{meant:,.0f}",
+            f"births and deaths since {before.year} leave {meant:,.0f} children, of whom "
+            f"{stock.cells.table.name} has {people:,.0f} in {stock.year}",
+            abs(np.log(people / meant)) * 10,
+        )  # fmt: skip
 
 
 def _cohort_steps(before: StockCells, stock: StockCells, left: np.ndarray) -> Iterator[Doubt]:

@@ -17,13 +17,15 @@ from imps.project.cohorts import (
     stocks_in_order,
 )
 from imps.project.sections import Account
+from imps.reading.copies import identical_years, repeated_runs
+from imps.reading.options import CALENDAR_YEAR
 from imps.reading.plausibility import (
     Cells,
     cells_of,
     doubt,
-    identical_years,
     limit,
     unlikely_cells,
+    unlikely_steps,
     unlikely_years,
 )
 from imps.reading.survey_checks import SURVEYS
@@ -145,7 +147,11 @@ def year_doubts(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         score = unlikely_years(
             cells.totals[:, None], USUAL_CHANGES[cells.table.kind], error[:, None]
         )[:, 0]
-        for t in np.flatnonzero(score > YEAR_LIMIT):
+        odd = np.flatnonzero(score > YEAR_LIMIT)
+        if not odd.size:  # no year by itself: a level that holds from one year on
+            score = unlikely_steps(cells.totals, USUAL_CHANGES[cells.table.kind], error)
+            odd = np.flatnonzero(score > YEAR_LIMIT)
+        for t in odd:
             near = [
                 f"{cells.years[i]}: {cells.totals[i]:,.0f}"
                 for i in (t - 1, t + 1)
@@ -240,14 +246,18 @@ def running_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
             )  # fmt: skip
 
 
-def lost_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Years without a row inside a survey or a roll-forward: nothing is known of them."""
-    for table in of_kinds(tables, *SURVEYS, "population_totals"):
+def lost_years(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
+    """Years without a row in a survey, or inside yearly stocks: nothing is known of them."""
+    for table in of_kinds(tables, *SURVEYS, "population", "population_totals"):
         for cells in cells_of(table):
-            if table.kind not in SURVEYS and len(cells.years) < 4:
-                continue  # stocks of a few dates
-            span = range(int(cells.years[0]), int(cells.years[-1]) + 1)
-            for year in sorted(set(span) - {int(y) for y in cells.years}):
+            first, last = int(cells.years[0]), int(cells.years[-1])
+            if table.kind not in SURVEYS:
+                if len(cells.years) < 4 or np.median(np.diff(cells.years)) > 1:
+                    continue  # stocks of a few dates
+            elif account.first_mid_year and account.last_mid_year:
+                lead = 0 if table.metadata.get("period") == CALENDAR_YEAR else 1
+                first, last = account.first_mid_year + lead, account.last_mid_year
+            for year in sorted(set(range(first, last + 1)) - {int(y) for y in cells.years}):
                 yield Doubt("CELLS_MISSING.years", table, "year", str(year),
                             f"{year} {cells.series}".strip())  # fmt: skip
 
@@ -277,6 +287,8 @@ def copied_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                     yield _copy(cells, t, str(cells.years[first]), size)
             if cells.sexes == SEXES and len(cells.years) > 1:
                 yield from _sexes_copied(cells)
+            if table.options.jumps != "accepted" and table.kind != "flow_schedule":
+                yield from _runs_copied(cells)
         for one, two in combinations(series, 2):
             if one.ages != two.ages or one.sexes != two.sexes:
                 continue
@@ -301,6 +313,20 @@ def _sexes_copied(cells: Cells) -> Iterator[Doubt]:
         chance = float(np.exp(-0.5 * np.log(np.maximum(4 * np.pi * males, 1.0)) - apart).prod())
         if chance * len(cells.years) <= COPIED:
             yield _copy(cells, int(t), "males for females", males.size)
+
+
+def _runs_copied(cells: Cells) -> Iterator[Doubt]:
+    """Ages of one sex and year whose figures stand in another place too; no whole years."""
+    for one, two, size in repeated_runs(cells.values, COPIED):
+        same_year = one[0] == two[0]
+        pair = (cells.values[p[:2] if same_year else p[0]] for p in (one, two))
+        if not np.array_equal(*pair) or one[:2] == two[:2]:  # whole years and sexes: told above
+            last = cells.ages[two[2] + size - 1]
+            yield Doubt(
+                "YEARS_IDENTICAL.few", cells.table, "year", str(cells.years[two[0]]),
+                f"{cells.words(*two)} to {last} repeats {cells.words(*one)} in {size} figures",
+                size,
+            )  # fmt: skip
 
 
 def _copy(cells: Cells, t: int, source: str, size: int) -> Doubt:

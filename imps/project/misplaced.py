@@ -9,7 +9,14 @@ import numpy as np
 
 from imps.demography.accounting import carry
 from imps.names import FLOWS, SEXES
-from imps.project.cohorts import OLDER, events_of, neighbours, stocks_in_order
+from imps.project.cohorts import (
+    OLDER,
+    events_of,
+    in_single_ages,
+    neighbours,
+    stocks_and_events,
+    stocks_in_order,
+)
 from imps.project.doubts import USUAL_CHANGES, Doubt, series_of
 from imps.project.sections import Account
 from imps.reading.plausibility import (
@@ -37,6 +44,9 @@ REARRANGED: Final = 30.0
 EXPLAINED: Final = 0.5
 """Share of a misfit below which other places for registered migration explain it."""
 
+SAME_SCALE: Final = 1.75
+"""Factor up to which registered migration and cohorts may disagree: registers miss departures."""
+
 YEARS_REARRANGED: Final = 3 * REARRANGED
 """The same of two years whose figures deviate together, as they do where rates change."""
 
@@ -52,8 +62,10 @@ def rearranged_years(tables: Sequence[Table], account: Account) -> Iterator[Doub
             for what, move in ARRANGEMENTS.items():
                 if what.startswith("ages") and not cells.single_ages:
                     continue
+                # waves of births move from age to age: a run of them is no fault
+                runs = cells.single_ages and not what.startswith("ages")
                 gain = rearranged(cells.values[t], expected[t], move(cells.values[t]),
-                                  float(usual[t]))  # fmt: skip
+                                  float(usual[t]), runs=runs)  # fmt: skip
                 if gain > REARRANGED:
                     yield _moved(cells, t, what, gain)
     stocks = stocks_in_order(tables)
@@ -143,10 +155,10 @@ def _mean_deviance(figures: np.ndarray, expected: np.ndarray) -> float:
 
 def exchanged_stocks(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
     """Two populations, one after the other, whose cohorts fit far better exchanged."""
-    stocks, events = stocks_in_order(tables), events_of(tables, account)
+    stocks, events, _ = stocks_and_events(tables, account)
     for stock in stocks:
         before, _after = neighbours(stocks, stock)
-        if before is None or before.cells is not stock.cells:
+        if before is None or before.cells.table is not stock.cells.table:
             continue
         deviance = []
         for first, second in ((before.values, stock.values), (stock.values, before.values)):
@@ -171,11 +183,11 @@ def exchanged_stocks(tables: Sequence[Table], account: Account) -> Iterator[Doub
 def misplaced_streams(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
     """Registered migration that leads from stock to stock far better in other places.
 
-    Where births, deaths and migration by single age are all counted, what they leave of each
-    cohort is compared with the next population: as they stand, with directions, sexes or ages
-    moved, and with the years in another order.
+    Where births, deaths and migration by age are all counted, what they leave of each cohort is
+    compared with the next population: as they stand, with directions, sexes or ages moved, with
+    the years in another order, and larger or smaller.
     """
-    stocks, events = stocks_in_order(tables), events_of(tables, account)
+    stocks, events, _ = stocks_and_events(tables, account)
     net = _net_streams(tables)
     if net is None or of_kinds(tables, *SURVEYS) or len(stocks) < 2:
         return
@@ -196,12 +208,16 @@ def misplaced_streams(tables: Sequence[Table], account: Account) -> Iterator[Dou
             return float((apart[:, :-1] ** 2).mean()) + 0.5
 
         found = misfit(flows)
-        for what, other in _other_streams(flows, years):
+        carried = [sign * _carried(flows[k][at]) for k, sign in ((0, 1), (1, -1))]
+        for what, other, cause in (
+            *((w, o, "YEAR_REARRANGED") for w, o in _other_streams(flows, years)),
+            *((w, o, "BALANCE_UNLIKELY.scale") for w, o in _scaled(flows, carried, alone)),
+        ):
             left_over = misfit(other)
             gain = alone.size * np.log(found / left_over) / 2
             if gain > REARRANGED and left_over < EXPLAINED * found:
                 yield Doubt(
-                    "YEAR_REARRANGED", table, table.value, str(years[0]),
+                    cause, table, table.value, str(years[0]),
                     f"{before.year} to {stock.year}: {what}, by the cohorts of the population",
                     gain,
                 )  # fmt: skip
@@ -210,15 +226,36 @@ def misplaced_streams(tables: Sequence[Table], account: Account) -> Iterator[Dou
 def _other_streams(flows: np.ndarray, years: list[int]) -> Iterator[tuple[str, np.ndarray]]:
     """Immigration and emigration (flow, year, sex, age) in other places, and which."""
     yield "directions are exchanged", flows[::-1]
-    for k, flow in enumerate(FLOWS):
-        for what, place in ARRANGEMENTS.items():
+    for what, place in ARRANGEMENTS.items():
+        moved = np.stack([np.stack([place(figures) for figures in flow]) for flow in flows])
+        yield f"of migration {what}", moved
+        for k, flow in enumerate(FLOWS):
             other = flows.copy()
-            other[k] = np.stack([place(figures) for figures in flows[k]])
+            other[k] = moved[k]
             yield f"of {flow} {what}", other
+    for k, flow in enumerate(FLOWS):
         for what, order in orders(years):
             other = flows.copy()
             other[k] = order(flows[k])
             yield f"{flow}, {what}", other
+
+
+def _scaled(
+    flows: np.ndarray, carried: Sequence[np.ndarray], alone: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Flows as many times as large as the cohorts (sex, age) have it, and how many times.
+
+    Both directions, or one of them: the least squares of what births and deaths leave over.
+    """
+    parts = [x[:, :-1].ravel() for x in (*carried, alone)]
+    for what, which in (("migration", (0, 1)), (FLOWS[0], (0,)), (FLOWS[1], (1,))):
+        given = np.sum([parts[k] for k in which], axis=0)
+        rest = parts[2] - (parts[0] + parts[1] - given)
+        times = float(given @ rest) / max(float(given @ given), 1e-9)
+        if not 1 / SAME_SCALE <= times <= SAME_SCALE:
+            other = flows.copy()
+            other[list(which)] *= times
+            yield f"{what} fits {times:.2f} times as large", other
 
 
 def _carried(flow: np.ndarray) -> np.ndarray:
@@ -234,16 +271,17 @@ def _carried(flow: np.ndarray) -> np.ndarray:
 def _net_streams(tables: Sequence[Table]) -> tuple[Table, list[int], np.ndarray] | None:
     """All streams by single age, as immigration and emigration (flow, year, sex, age).
 
-    None if one of them is not by single age, not by direction, or from another source: several
-    may count the same people.
+    Narrow groups are divided. None if one of them is not by age, not by direction, or from another
+    source: several may count the same people.
     """
     streams = of_kinds(tables, "streams")
-    found = [cells for table in streams for cells in cells_of(table)]
-    if not found:
+    laid_out = [in_single_ages(cells) for table in streams for cells in cells_of(table)]
+    found = [cells for cells in laid_out if cells is not None]
+    if not found or len(found) < len(laid_out):
         return None
     span = np.arange(found[0].years[0], found[0].years[-1] + 1)
     if any(
-        not c.single_ages or c.sexes != SEXES or c.ages != found[0].ages
+        c.sexes != SEXES or c.ages != found[0].ages
         or c.labels.get("source") != found[0].labels.get("source")
         or not np.array_equal(c.years, span) or c.labels.get("flow") not in FLOWS
         for c in found

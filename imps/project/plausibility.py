@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import linregress, spearmanr
 
-from imps.project import contradictions, doubts, misplaced
-from imps.project.doubts import Doubt
+from imps.names import SEXES
+from imps.project import contradictions, doubts, misplaced, sexes
+from imps.project.arithmetic import LEAST_YEARS
+from imps.project.doubts import YEAR_LIMIT, Doubt
 from imps.project.sections import Account
 from imps.reading.findings import Collector
-from imps.reading.plausibility import limit, root_deviance, spread
+from imps.reading.plausibility import cells_of, limit, root_deviance, spread, unlike_others
+from imps.reading.rearrangements import orders
 from imps.reading.survey_checks import SURVEYS
 from imps.reading.table import Table, of_kinds
 
@@ -28,8 +31,11 @@ SHOWN: Final = 5
 
 Check = Callable[[Sequence[Table], Account], Iterator[Doubt]]
 
-DESIGN_EFFECTS: Final = (0.2, 5.0)
+DESIGN_EFFECTS: Final = (0.5, 5.0)
 """Design effects of a sample of migrants; 1.5 to 4.2 in the International Passenger Survey."""
+
+USUAL_APART: Final = 0.15
+"""Logarithm by which errors of many contacts differ from cell to cell; 0.13 to 0.18 of the UK's."""
 
 LEAST_WEIGHT: Final = 2.0
 """Grossing weight from which an estimate is not equal to its contacts by chance."""
@@ -39,6 +45,19 @@ LEAST_CELLS: Final = 20
 
 GOES_WITH: Final = 0.5
 """Rank correlation below which a column does not go with the contacts that it rests on."""
+
+SLOPES: Final = (0.2, 0.8)
+"""Growth of the log of an error with that of its contacts: 0.5 of a sample, 0.38 to 0.54 of the
+cases of the package; 0 if all errors are the same, 1 of contacts or variances, -0.5 of shares."""
+
+IN_OTHER_PLACES: Final = 15.0
+"""Log likelihood by which the errors of a survey have to fit its contacts better elsewhere."""
+
+ERROR_OF_ERRORS: Final = 0.07
+"""Relative deviation of errors and estimates beside their contacts that no one wonders at."""
+
+LEAST_IN_YEAR: Final = 4
+"""Cells of a year from which its errors are compared with those of other years."""
 
 DIFFERENT_SIZES: Final = 0.5
 """Standard deviation of the log of contacts from which cells differ enough to be ranked."""
@@ -70,6 +89,8 @@ def survey_errors(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         size = estimate if contacts is None else np.maximum(contacts, 0.5)
         yield from _odd_errors(table, error, size, flows, rows)
         yield from _out_of_step(table, "standard_error", error, size, flows)
+        yield from _odd_years(table, known["year"].to_numpy(), error, size, flows)
+        yield from _in_other_places(table)
         if contacts is not None:
             yield from _odd_effects(table, estimate, error, size, flows, rows)
             yield from _out_of_step(table, "contacts", estimate, size, flows)
@@ -110,7 +131,7 @@ def _contacts(
                 )  # fmt: skip
 
 
-def _apart(residual: np.ndarray, least: float) -> np.ndarray:
+def _apart(residual: np.ndarray, least: float | np.ndarray) -> np.ndarray:
     """Residuals (cell) in robust deviations of their own, which are at least `least`."""
     return np.abs(residual) / np.maximum(spread(residual[None], by_age=False)[0], least)
 
@@ -144,7 +165,7 @@ def _odd_effects(
         if len(at) < LEAST_CELLS:
             continue
         logs = np.log(error[at] / estimate[at]) + 0.5 * np.log(size[at])
-        score = _apart(logs - np.median(logs), 0.3)
+        score = _apart(logs - np.median(logs), np.sqrt(USUAL_APART**2 + 2 / size[at]))
         for i, z in zip(at, score, strict=True):
             if z > limit(len(score)):
                 usual = error[i] / np.exp(np.median(logs)) * np.sqrt(size[i])
@@ -163,7 +184,18 @@ def _out_of_step(
         at = np.flatnonzero((flows == flow) & np.isfinite(size))
         if len(at) < LEAST_CELLS or np.log(size[at]).std() < DIFFERENT_SIZES:
             continue
-        together = float(spearmanr(figure[at], size[at]).statistic)
+        if np.ptp(figure[at]) == 0:
+            slope, together = 0.0, 0.0
+        else:
+            slope = float(linregress(np.log(size[at]), np.log(figure[at])).slope)
+            together = float(spearmanr(figure[at], size[at]).statistic)
+        low, high = SLOPES
+        if column != "contacts" and together >= GOES_WITH and not low <= slope <= high:
+            yield Doubt(
+                "ERROR_UNLIKELY.rows", table, column, f"{figure[at[0]]:,.0f}",
+                f"{flow}: standard errors grow with the power {slope:.2f} of contacts, expected "
+                "about 0.5", abs(slope - 0.5),
+            )  # fmt: skip
         if together < GOES_WITH:
             words = ("standard errors", "contacts") if column != "contacts" else (
                 "estimates", "contacts")  # fmt: skip
@@ -172,6 +204,58 @@ def _out_of_step(
                 f"{flow}: {words[0]} do not rise with {words[1]} from cell to cell "
                 f"(rank correlation {together:.2f})", 1 - together,
             )  # fmt: skip
+
+
+def _odd_years(
+    table: Table, years: np.ndarray, error: np.ndarray, size: np.ndarray, flows: np.ndarray
+) -> Iterator[Doubt]:
+    """Years in which all errors are larger or smaller beside their contacts than in the others."""
+    for flow in np.unique(flows):
+        at = np.flatnonzero((flows == flow) & np.isfinite(size))
+        labels, place, cells = np.unique(years[at], return_inverse=True, return_counts=True)
+        if len(labels) < LEAST_YEARS or cells.min() < LEAST_IN_YEAR:
+            continue
+        logs = np.log(error[at]) - 0.5 * np.log(size[at])
+        level = np.array([np.median(logs[place == t]) for t in range(len(labels))])
+        usual, score = unlike_others(level, np.maximum(0.1, 0.3 / np.sqrt(cells)))
+        for t in np.flatnonzero(score > YEAR_LIMIT):
+            yield Doubt(
+                "ERROR_UNLIKELY.table", table, "standard_error", str(labels[t]),
+                f"{labels[t]} {flow}: errors are {np.exp(level[t] - usual[t]):.2f} times those of "
+                "other years beside their contacts", score[t],
+            )  # fmt: skip
+
+
+def _in_other_places(table: Table) -> Iterator[Doubt]:
+    """Errors or estimates that go with contacts far better under other years or sexes."""
+    for whole in cells_of(table, "contacts"):
+        for column, power in (("standard_error", 0.5), ("estimate", 1.0)):
+            cells = next((c for c in cells_of(table, column) if c.labels == whole.labels), None)
+            if cells is None or cells.values[0].size < LEAST_IN_YEAR:
+                continue
+            with np.errstate(divide="ignore", invalid="ignore"):
+                size, figures = power * np.log(whole.values), np.log(cells.values)
+            moves = dict(orders(cells.years)) if len(cells.years) >= LEAST_YEARS else {}
+            if cells.sexes == SEXES:
+                moves["the sexes fit exchanged"] = lambda v: v[:, ::-1]
+            found = _apart_from(figures, size)
+            for what, move in moves.items():
+                gain = figures.size / 2 * np.log(found / _apart_from(move(figures), size))
+                if gain > IN_OTHER_PLACES:
+                    yield Doubt(
+                        "ERROR_UNLIKELY.rows", table, column, str(cells.years[0]),
+                        f"{cells.labels.get('flow', '')}: {column.replace('_', ' ')} beside "
+                        f"contacts: {what}", float(gain),
+                    )  # fmt: skip
+                    break
+
+
+def _apart_from(figures: np.ndarray, size: np.ndarray) -> float:
+    """Mean square of the known logs (year, sex, age) beside those of their size, by year."""
+    apart = (figures - size).reshape(len(figures), -1)
+    apart[~np.isfinite(apart)] = np.nan
+    apart = apart[np.isfinite(apart).sum(axis=1) > 1]
+    return float(np.nanmean(np.nanvar(apart, axis=1))) + ERROR_OF_ERRORS**2 if apart.size else 1.0
 
 
 def check_plausibility(tables: Sequence[Table], account: Account, log: Collector) -> None:
@@ -206,9 +290,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     contradictions.schedules,
     contradictions.sums_of_parts,
     contradictions.stock_totals,
-    contradictions.sex_ratios,
-    contradictions.sexes_of_stocks,
-    contradictions.sexes_of_years,
+    sexes.sex_ratios,
+    sexes.sexes_of_stocks,
+    sexes.sexes_of_years,
     contradictions.rates,
     contradictions.cohorts,
     contradictions.births_in_order,

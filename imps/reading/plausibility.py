@@ -377,6 +377,19 @@ def unlikely_years(totals: np.ndarray, least: float, error: np.ndarray) -> np.nd
     return np.where(alike & np.isfinite(out), out, 0.0)
 
 
+def unlikely_steps(totals: np.ndarray, least: float, error: np.ndarray) -> np.ndarray:
+    """Deviations of the change to each year (year) from the other changes; 0 for the first."""
+    logs = np.log(totals + 0.5)
+    steps = np.diff(logs)
+    others = np.stack([np.delete(np.abs(steps), t) for t in range(len(steps))])
+    noise = error**2 + 1 / (totals + 0.5)
+    scale = np.sqrt(np.maximum(
+        least**2 + 1.5 * (noise[1:] + noise[:-1]),
+        (0.9 * ROBUST * _medians(others.T)) ** 2,
+    ))  # fmt: skip
+    return np.nan_to_num(np.append(0.0, np.abs(steps) / scale))
+
+
 def _medians(steps: np.ndarray) -> np.ndarray:
     """Medians of the known steps of each series; 0 where none is known."""
     known = np.isfinite(steps).any(axis=0) if len(steps) else np.zeros(steps.shape[1:], bool)
@@ -407,20 +420,3 @@ def unlike_others(left: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.n
     apart = left - usual
     scale = np.array([ROBUST * np.median(np.abs(np.delete(apart, t))) for t in years])
     return usual, np.abs(apart) / np.maximum(np.maximum(scale, least), 1e-9)
-
-
-def identical_years(values: np.ndarray) -> Iterator[tuple[int, int, int, float]]:
-    """Pairs of years with equal figures: positions, how many, and how likely by chance.
-
-    The chance that two counts of one mean are equal is about 1 / sqrt(4 pi mean).
-    """
-    flat = values.reshape(len(values), -1)
-    _, first, back = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-    if len(first) == 1 and len(flat) > 2:
-        return  # every year is the same: a schedule, not a copy
-    for t in range(len(flat)):
-        start = int(first[np.ravel(back)[t]])
-        figures = flat[t][flat[t] > 0]
-        if start != t and figures.size:
-            chance = float(-0.5 * np.log(np.maximum(4 * np.pi * figures, 1.0)).sum())
-            yield start, t, figures.size, float(np.exp(chance)) * len(flat) ** 2 / 2

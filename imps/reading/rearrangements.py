@@ -19,6 +19,10 @@ ARRANGEMENTS: Final = {
 """Other arrangements of the figures (sex, age) of one year."""
 
 
+LEAST_RUN: Final = 10
+"""Ages of a run that is looked at by itself."""
+
+
 ORDERS: Final = MappingProxyType(
     {
         "its years fit one year later": lambda x: np.concatenate([x[:1], x[:-1]]),
@@ -58,28 +62,51 @@ def usual_deviance(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(found), np.where(known & (known.sum() == 1), np.inf, whole), found)
 
 
-def rearranged(values: np.ndarray, expected: np.ndarray, other: np.ndarray, usual: float) -> float:
+def rearranged(
+    values: np.ndarray, expected: np.ndarray, other: np.ndarray, usual: float, *, runs: bool = False
+) -> float:
     """How much better other places for the figures of a year fit what the other years say.
 
     Parameters
     ----------
-    values, expected, other : arrays of one shape
+    values, expected, other : arrays of one shape, ages last
         Figures, what is expected of them, and the figures in other places.
     usual : float
         Deviance per figure of the other years.
+    runs : bool
+        Whether only the ages of one run may be changed, the one in which that fits best.
 
     Returns
     -------
     float
-        Reduction of the deviance, in units of the dispersion that then remains.
+        Reduction of the deviance, in units of the dispersion that then remains; of a run, less
+        what the choice among all runs may gain.
     """
     known = ~np.isnan(values + expected + other)
     if known.sum() < 2:
         return 0.0
     scaled = expected * (values[known].sum() / max(expected[known].sum(), 1e-9))
-    before = float((root_deviance(values, scaled)[known] ** 2).sum())
-    after = float((root_deviance(other, scaled)[known] ** 2).sum())
-    return (before - after) / max(after / known.sum(), usual, 1.5)
+    before, after = (np.where(known, root_deviance(x, scaled) ** 2, 0.0) for x in (values, other))
+    before, after, known = (x.reshape(-1, x.shape[-1]).sum(axis=0) for x in (before, after, known))
+    n = len(before)
+    first, last = _best_run(before - after)
+    judged = [(0, n, 0.0)]
+    if runs and LEAST_RUN <= last - first < n:
+        judged.append((first, last, 2 * np.log(n * (n + 1) / 2)))
+    return max(
+        float((before - after)[i:j].sum())
+        / max(float(after[i:j].sum() / max(known[i:j].sum(), 1)), usual, 1.5)
+        - chosen
+        for i, j, chosen in judged
+    )
+
+
+def _best_run(gain: np.ndarray) -> tuple[int, int]:
+    """First place of the run with the largest sum, and the place after its last."""
+    sums = np.append(0.0, np.cumsum(gain))
+    lowest = np.minimum.accumulate(sums)
+    last = int((sums - lowest).argmax())
+    return int(sums[: last + 1].argmin()), last
 
 
 def exchanged_pairs(values: np.ndarray, predictions: list[np.ndarray], usual: float) -> np.ndarray:

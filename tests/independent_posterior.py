@@ -450,6 +450,9 @@ class IndependentPosterior:
         field = "base" if name == "base" else "undercount"
         self.means[field] = sum(self.mu(f"{name}_{part}") * x for part, x in shapes.items())
         self._add({field: by_sex(count * phi)}, f"{name}_age")
+        if self.detailed[name == "census"]:
+            young = np.eye(self.ages.size)[:, self.ages < C["single_ages_below"]]
+            self._add({field: self.mu("stock_single_age_error") * count * young})
         return {
             part: self.sd(f"{name}_{part}") * (by_sex(x) if part == "young" else x)
             for part, x in shapes.items()
@@ -476,8 +479,6 @@ class IndependentPosterior:
             return
         cells, total = self._cell_errors(stock)
         self._add({field: total / count.sum() * count[..., None]})
-        young = np.diag(self.ages < C["single_ages_below"])[:, self.ages < C["single_ages_below"]]
-        self._add({field: self.mu("stock_single_age_error") * count[..., None] * young})
         tau = self.mu("census_jump_error") * abs(np.diff(count, axis=1))
         tau[:, -1] = 0
         self._add({field: between(tau)})

@@ -21,8 +21,9 @@ from imps.demography.schedules import (
     smooth_shapes,
     within_groups,
 )
-from imps.errors import InputError
+from imps.errors import InputError, LabelError, SourceError
 from imps.names import AGE, FLOW_SIGN, SEX
+from imps.sources import BornBefore
 
 CASES = {"england-wales-2001-2011": 50.0, "england-wales-2011-2021": 1e-6}
 """Persons by which a cell of the published roll-forward may differ: its rounding."""
@@ -91,6 +92,39 @@ def test_the_random_error_of_the_base_is_the_stated_one(case):
     assert sd == pytest.approx(base.relative_standard_error * base.total)
 
 
+def test_single_ages_of_the_young_err_alike_for_boys_and_girls():
+    model = imps.linear_model(
+        imps.load_case("england-wales-2011-2021").sources, imps.default_priors()
+    )
+    share = model.account.priors["stock_single_age_error"].mean
+    sources = model.account.sources
+    stocks = {"base": (sources.base, model.account.base_error)}
+    stocks["census"] = (sources.census, model.account.census_undercount)
+    for name, (stock, error) in stocks.items():
+        effect = error.effects[f"{name}_single_ages"]
+        size = np.sqrt((effect**2).sum(axis=-1))
+        np.testing.assert_allclose(size[:, :20], share * stock.count.values[:, :20])
+        assert not size[:, 20:].any()
+        both = (effect[0] * effect[1]).sum(axis=-1)[:20]
+        np.testing.assert_allclose(both, size[0, :20] * size[1, :20])  # correlation of one
+    totals = imps.linear_model(imps.load_case("uk-1991-2001").sources, imps.default_priors())
+    assert not any("single_ages" in name for name in totals.sizes)  # no ages were published
+
+
+def test_births_before_the_base_have_the_error_that_is_stated():
+    shipped = imps.load_case("england-wales-2011-2021").sources
+    (own,) = (source for source in shipped.extra if isinstance(source, BornBefore))
+    np.testing.assert_allclose(own.error_of_births / own.born, 0.0005, atol=2e-6)
+    halved = replace(own, standard_error=None)
+    np.testing.assert_allclose(halved.error_of_births, 0.0045 * own.born)
+    with pytest.raises(LabelError, match="need the same ages"):
+        replace(own, standard_error=own.standard_error.isel(age=slice(5)))
+    nothing = replace(own, standard_error=0 * own.standard_error)
+    extra = tuple(nothing if source is own else source for source in shipped.extra)
+    with pytest.raises(SourceError, match="10 rows have a standard error that is not positive"):
+        imps.linear_model(replace(shipped, extra=extra), imps.default_priors())
+
+
 def test_people_between_neighbouring_cells_leave_every_total(case):
     account = case[0].account
     for error in (account.base_error, account.census_sampling, account.deaths_misplaced):
@@ -137,4 +171,6 @@ def test_children_of_the_base_are_bounded_by_their_births(case):
     rows = [label for label in model.row_labels if label.startswith("born_before")]
     assert len(rows) == 11  # ten ages and those born since
     observed = model.observed[np.array(model.row_sources) == "born_before"]
-    assert abs(observed[:10].sum()) < 40_000
+    (own,) = (source for source in model.account.sources.extra if isinstance(source, BornBefore))
+    usual = model.account.priors["children_net"].sd * float(own.born.sum())
+    assert abs(observed[:10].sum()) < usual

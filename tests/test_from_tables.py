@@ -221,6 +221,8 @@ def exported(sources, folder):
         tables["before"] = pd.DataFrame(
             {"year": first - born.index, "births": born.to_numpy(), "deaths": died.to_numpy()}
         ).sort_values("year")
+        if before.standard_error is not None:
+            tables["before"]["standard_error"] = before.standard_error.to_numpy()[::-1]
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     common = 'fractional_counts = true\nunit = "persons"'

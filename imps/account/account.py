@@ -63,6 +63,7 @@ from imps.account.stocks import (
     registered_deaths,
     registration_error,
     residual,
+    single_ages,
     stock_error,
     stock_sampling,
 )
@@ -229,9 +230,11 @@ def build_account(
     }
     flows = erring_together(latents, flows)
     base_error = stock_error(latents, "base", sources.base.count.values, fine)
+    base_error = base_error + single_ages(latents, sources.base, "base")
     base_error = base_error + stock_sampling(latents, sources.base, "base", "base")
     base_error = base_error + base_cells(latents, sources.base) + base_layout(latents, sources)
     undercount = stock_error(latents, "census", sources.census.count.values, fine)
+    undercount = undercount + single_ages(latents, sources.census, "census")
     return Account(
         sources=sources,
         priors=priors,

@@ -54,6 +54,16 @@ def stock_error(latents: Latents, name: str, count: np.ndarray, fine: Resolution
     return error + latents.field(f"{name}_age", smooth, scale=f"{name}_age", source=source)
 
 
+def single_ages(latents: Latents, stock: Stock, name: str) -> Affine:
+    """Error of each single age of the young, boys and girls alike, (sex, age), persons."""
+    count, source = stock.count.values, COVERAGE if name == "census" else name
+    if stock.quality == REGISTER or not stock.with_ages:
+        return zero(count.shape)
+    share = latents.fixed("stock_single_age_error", name, 0.0, 1.0)
+    alike = share * count[..., None] * np.eye(count.shape[1])[:, :SINGLE_AGES_BELOW]
+    return latents.field(f"{name}_single_ages", alike, source=source)
+
+
 def random_error_of(census: Stock) -> str:
     """Source of the gap that the random error of the last stock is: a register has no sample."""
     return "register_cells" if census.quality == REGISTER else "census_sampling"
@@ -88,11 +98,10 @@ def stated_errors(latents: Latents, stock: Stock) -> tuple[np.ndarray, float]:
 def stock_sampling(latents: Latents, stock: Stock, name: str, source: str) -> Affine:
     """Random error of a stock beside that of single cells, (sex, age), persons.
 
-    An error that all cells share, with the stated standard error of the total; one of each
-    single age of the young, boys and girls alike; and people whose age is stated a year
-    wrong, who move to a neighbouring cell across a jump (births jumped in 1919-20 and
-    1946-47), so that the total stands. A census of which only totals were published has the
-    stated error in their rows.
+    An error that all cells share, with the stated standard error of the total; and people
+    whose age is stated a year wrong, who move to a neighbouring cell across a jump (births
+    jumped in 1919-20 and 1946-47), so that the total stands. A census of which only totals
+    were published has the stated error in their rows.
     """
     count = stock.count.values
     if stock.quality == REGISTER or (not stock.with_ages and name == "census"):
@@ -102,9 +111,6 @@ def stock_sampling(latents: Latents, stock: Stock, name: str, source: str) -> Af
     error = latents.field(f"{name}_sampling", share * count[..., None], source=source)
     if not detailed:
         return error
-    single = latents.fixed("stock_single_age_error", name, 0.0, 1.0)
-    alike = single * count[..., None] * np.eye(count.shape[1])[:, :SINGLE_AGES_BELOW]
-    error = error + latents.field(f"{name}_single_ages", alike, source=source)
     jumps = np.abs(np.diff(count, axis=1))
     jumps[:, -1] = 0  # the open group is no neighbour
     jumps *= latents.fixed("census_jump_error", name, 0.0, 1.0)

@@ -24,7 +24,13 @@ from imps.errors import SourceError, some
 from imps.names import AGE, EMIGRATION, FLOW_SIGN, IMMIGRATION, SEX, SEXES, YEAR
 from imps.simulation.carried import carried_beyond
 from imps.simulation.true_layout import cells_of_deaths, laid_out_wrongly
-from imps.simulation.true_stocks import cell_errors, coverage, misplaced_deaths, shared_errors
+from imps.simulation.true_stocks import (
+    cell_errors,
+    coverage,
+    misplaced_deaths,
+    of_single_ages,
+    shared_errors,
+)
 from imps.sources import REGISTER, TOTAL, AdministrativeFlow, Era, Sources
 from imps.sources.definitions import AT_MOVE
 
@@ -337,7 +343,8 @@ class TrueAccount:
 
     def _stock_error(self, draw: Draw, name: str, z: np.ndarray) -> np.ndarray:
         smooth = draw.scale(f"{name}_age") * draw.over_age(self.stock_shapes)
-        return coverage(draw.priors, name, z, self.bell) + smooth
+        single = of_single_ages(draw.rng, draw.priors, getattr(self.sources, name))
+        return coverage(draw.priors, name, z, self.bell) + smooth + single
 
     def base_random(self, draw: Draw) -> np.ndarray:
         """Random error of the base, (sex, age), persons: shared, of cells, and of its layout."""

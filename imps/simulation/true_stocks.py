@@ -49,6 +49,16 @@ def coverage(priors: Mapping[str, _Row], name: str, z: np.ndarray, bell: np.ndar
     return out
 
 
+def of_single_ages(
+    rng: np.random.Generator, priors: Mapping[str, _Row], stock: Stock
+) -> np.ndarray:
+    """Relative error of each age below 20, boys and girls alike, (age)."""
+    out = np.zeros(stock.count.shape[1])
+    if stock.with_ages:
+        out[:20] = priors["stock_single_age_error"].mean * rng.standard_normal(out[:20].size)
+    return out
+
+
 def cell_errors(priors: Mapping[str, _Row], stock: Stock) -> tuple[np.ndarray, float]:
     """Standard errors of single cells, and of the error that all share as a share of them.
 
@@ -75,7 +85,7 @@ def cell_errors(priors: Mapping[str, _Row], stock: Stock) -> tuple[np.ndarray, f
 def shared_errors(
     rng: np.random.Generator, priors: Mapping[str, _Row], stock: Stock, *, rows: bool
 ) -> np.ndarray:
-    """Random error that cells of a stock share: of the total, of single ages, of ages misstated.
+    """Random error that the cells of a stock share: of the total, and of ages misstated.
 
     `rows` says that the stock is a census, whose totals have their error in their own rows.
     """
@@ -84,9 +94,6 @@ def shared_errors(
         one = 0.0 if rows else stock.relative_standard_error
         return one * rng.standard_normal() * count
     out = cell_errors(priors, stock)[1] * rng.standard_normal() * count
-    for a in range(min(20, count.shape[1])):  # boys and girls alike
-        alike = priors["stock_single_age_error"].mean * rng.standard_normal()
-        out[:, a] += alike * count[:, a]
     for s in range(2):
         for a in range(count.shape[1] - 2):  # nobody moves into the open group
             jump = priors["census_jump_error"].mean * abs(count[s, a + 1] - count[s, a])

@@ -46,9 +46,10 @@ class Fault:
     fitted: LinearModel | None = None
 
 
-def right_model() -> LinearModel:
+def right_model(**priors: object) -> LinearModel:
     """The small account with every kind of source, without a fault."""
-    model = imps.linear_model(reference_account(), imps.default_priors(), RESOLUTION)
+    told = imps.default_priors().replace(**priors)
+    model = imps.linear_model(reference_account(), told, RESOLUTION)
     _ = model.reported  # made now, while a fault is in place
     return model
 
@@ -165,7 +166,7 @@ def undercount_turned() -> Fault:
         return Fault("sign of the census undercount turned", right_model())
 
 
-def bias_mean_forgotten() -> Fault:
+def bias_mean_forgotten(**priors: object) -> Fault:
     """The survey is taken to count emigrants in full on average; the prior says it does not."""
     right = flows._survey_bias
 
@@ -173,7 +174,7 @@ def bias_mean_forgotten() -> Fault:
         return Affine(0.0 * published, right(latents, flow, published, eras).effects)
 
     with patch.object(flows, "_survey_bias", wrong):
-        return Fault("mean of the emigration bias forgotten", right_model())
+        return Fault("mean of the emigration bias forgotten", right_model(**priors))
 
 
 def children_left_out() -> Fault:
@@ -201,14 +202,12 @@ def date_change_left_out() -> Fault:
 def directions_turned() -> Fault:
     """Bias of the two directions is taken to differ in sign where the prior says that it agrees."""
     right = flows.correlated
-    priors = imps.default_priors().replace(bias_correlation={"mean": 0.8})
 
     def wrong(error, correlation, shared):  # type: ignore[no-untyped-def]
         return right(error, -correlation, shared)
 
     with patch.object(flows, "correlated", wrong):
-        model = imps.linear_model(reference_account(), priors, RESOLUTION)
-        _ = model.reported  # made now, while the fault is in place
+        model = right_model(bias_correlation={"mean": 0.8})
     return Fault("correlation of the two directions turned", model)
 
 

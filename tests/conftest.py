@@ -1,6 +1,7 @@
 """Fixtures shared by the tests: the shipped case, its model, one exact fit."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # many tests start a process of their own
@@ -10,6 +11,7 @@ import pytest
 
 import imps
 from imps.posterior.exact import GaussianPosterior
+from imps.project.check import check_project
 
 EACH_ALONE = ("test_notebooks.py", "test_documents.py")
 """Files of long tests that share nothing: their tests go to whoever is free."""
@@ -36,6 +38,29 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_collection_modifyitems(items):
     """Long files first."""
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shipped_cases_are_checked_once():
+    """What `load_project` found in a folder of the package serves again while its files stand.
+
+    Tests of the checks themselves call `check_project` of `imps.project.check`, which is not this.
+    """
+    package, found = Path(imps.__file__).parent, {}
+
+    def checked(path, *, prior_names=None):
+        folder = Path(path).resolve()
+        if prior_names is not None or package not in folder.parents:
+            return check_project(path, prior_names=prior_names)
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        state = tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+        if found.get(folder, ("",))[0] != state:
+            found[folder] = state, check_project(path)
+        return found[folder][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("imps.project.check.check_project", checked)
+        yield
 
 
 @pytest.fixture(scope="session")

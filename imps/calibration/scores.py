@@ -107,10 +107,13 @@ def _scores(
     factor = posterior.factor(h)
     g = posterior.white * posterior.model.scale_factors(h)
     solved, inverse = factor.solve(posterior.residual), factor.solve(np.eye(g.shape[0]))
-    of = {"rows": (solved, inverse), "latents": (g.T @ solved, g.T @ inverse @ g)}
+    carried = inverse @ g
     out = np.empty((len(members), 2, 3))
     for i, (kind, index) in enumerate(members.values()):
-        u, v = of[kind][0][index], of[kind][1][np.ix_(index, index)]
+        if kind == "rows":
+            u, v = solved[index], inverse[np.ix_(index, index)]
+        else:
+            u, v = g[:, index].T @ solved, g[:, index].T @ carried[:, index]
         square = v @ v
         out[i, 0] = u.sum(), v.sum(), 0.0
         out[i, 1] = u @ u - np.trace(v), 2 * np.trace(square), 8 * (square * v).sum()

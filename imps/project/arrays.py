@@ -30,12 +30,12 @@ def labelled(
     labels : mapping of dimension to labels
         In the order of the dimensions.
     """
-    index = pd.MultiIndex.from_product(list(labels.values()), names=list(labels))
-    if len(labels) == 1:
-        index = pd.Index(next(iter(labels.values())), name=next(iter(labels)))
-    values = frame.set_index(list(labels))[column].reindex(index).to_numpy(float)
+    places = [pd.Index(list(of)).get_indexer(frame[dim]) for dim, of in labels.items()]
+    known = np.all([at >= 0 for at in places], axis=0)
+    values = np.full([len(of) for of in labels.values()], np.nan)
+    values[tuple(at[known] for at in places)] = frame[column].to_numpy(float)[known]
     return xr.DataArray(
-        values.reshape([len(of) for of in labels.values()]),
+        values,
         dims=tuple(labels),
         coords={dim: list(of) for dim, of in labels.items()},
     )

@@ -13,6 +13,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def environment() -> dict[str, Any]:
     }
 
 
+@cache
 def lock_digest() -> str:
     """Digest of names and versions of all installed distributions."""
     names = {

@@ -192,13 +192,12 @@ class PriorSimulator(TrueAccount):
             years = (flow[:, :, :-1] + flow[:, :, 1:]) / 2
         lower = self.sources.survey_flows[name].lower_ages.values
         younger = int(self.sources.survey_flows[name].ages == AT_MOVE)
-        cells = np.zeros((years.shape[2], *lower.shape))
+        at = np.arange(self.ages)
+        in_group = np.zeros((*lower.shape, self.ages))  # (sex, age group, age)
         for s in range(2):
-            group = [int((lower[s] <= age).sum()) - 1 for age in range(self.ages)]
-            for a in range(self.ages):
-                cells[:, s, group[max(a - younger, 0)]] += years[s, a] / 2
-                cells[:, s, group[a]] += years[s, a] / 2
-        return cells
+            for age in (np.maximum(at - younger, 0), at):
+                in_group[s, np.searchsorted(lower[s], age, side="right") - 1, at] += 0.5
+        return np.asarray(np.einsum("sga,say->ysg", in_group, years, optimize=True))
 
     def after_census_day(
         self, births: np.ndarray, deaths: np.ndarray, net: np.ndarray

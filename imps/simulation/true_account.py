@@ -259,9 +259,9 @@ class TrueAccount:
         lower = self.sources.survey_flows[name].lower_ages.values
         for s in range(2):
             z = draw.rng.standard_normal((lower.shape[1], n))
-            group = [int((lower[s] <= age).sum()) - 1 for age in range(self.ages)]
-            for a in range(self.ages):
-                out[s, a] = m[s, a] * scale * (z[group[max(a - 1, 0)]] + z[group[a]]) / 2
+            group = np.searchsorted(lower[s], np.arange(self.ages), side="right") - 1
+            before = np.r_[group[0], group[:-1]]
+            out[s] = scale * m[s][:, None] * (z[before] + z[group]) / 2
         return out
 
     def bias_level(self, draw: Draw, name: str) -> float:

@@ -38,14 +38,14 @@ def coverage(priors: Mapping[str, _Row], name: str, z: np.ndarray, bell: np.ndar
         drawn("children", z_children),
         drawn("old", z_old),
     )
+    age = np.arange(bell.size)
+    child = np.where(age <= 9, 1.0, np.maximum(0.0, (15 - age) / 6))
+    aged = np.clip((age - 70) / 15, 0.0, 1.0)
     for s, (z_young, less) in enumerate(
         ((z_men, 1.0), (z_women, priors["stock_young_women"].mean))
     ):
-        for a in range(bell.size):
-            child = 1.0 if a <= 9 else max(0.0, (15 - a) / 6)
-            aged = 0.0 if a <= 70 else min(1.0, (a - 70) / 15)
-            out[s, a] = level * (1 - child) + children * child + old * aged
-            out[s, a] += less * bell[a] * drawn("young", z_young)
+        out[s] = level * (1 - child) + children * child + old * aged
+        out[s] += less * bell * drawn("young", z_young)
     return out
 
 
@@ -66,14 +66,9 @@ def cell_errors(priors: Mapping[str, _Row], stock: Stock) -> tuple[np.ndarray, f
     cells exceed makes the cells smaller, and none stated leaves them as they are.
     """
     count = stock.count.values
-    out = np.zeros_like(count)
-    for s in range(2):
-        for a in range(count.shape[1]):
-            out[s, a] = max(
-                priors["stock_cell_error"].mean * count[s, a], np.sqrt(count[s, a]), 1.0
-            )
-            if s == 0 and 20 <= a <= 35:
-                out[s, a] *= priors["stock_young_men_factor"].mean
+    least = np.maximum(np.sqrt(count), 1.0)
+    out = np.maximum(priors["stock_cell_error"].mean * count, least)
+    out[0, 20:36] *= priors["stock_young_men_factor"].mean
     stated, own = stock.relative_standard_error * count.sum(), float(np.sqrt((out**2).sum()))
     if stated == 0:
         return out, 0.0
@@ -94,12 +89,10 @@ def shared_errors(
         one = 0.0 if rows else stock.relative_standard_error
         return one * rng.standard_normal() * count
     out = cell_errors(priors, stock)[1] * rng.standard_normal() * count
-    for s in range(2):
-        for a in range(count.shape[1] - 2):  # nobody moves into the open group
-            jump = priors["census_jump_error"].mean * abs(count[s, a + 1] - count[s, a])
-            moved = jump * rng.standard_normal()
-            out[s, a + 1] += moved
-            out[s, a] -= moved
+    jump = priors["census_jump_error"].mean * np.abs(np.diff(count))[:, :-1]
+    moved = jump * rng.standard_normal(jump.shape)  # nobody moves into the open group
+    out[:, 1:-1] += moved
+    out[:, :-2] -= moved
     return out
 
 
@@ -108,10 +101,8 @@ def misplaced_deaths(
 ) -> np.ndarray:
     """Deaths that belong to a cohort and were put to its neighbour, of those died in all."""
     out = np.zeros_like(died)
-    for s in range(2):
-        for a in range(died.shape[1] - 1):
-            both = (died[s, a] + died[s, a + 1]) / 2
-            moved = priors["deaths_cell_error"].mean * both * rng.standard_normal() / np.sqrt(2)
-            out[s, a + 1] += moved
-            out[s, a] -= moved
+    both = (died[:, :-1] + died[:, 1:]) / 2
+    moved = priors["deaths_cell_error"].mean * both * rng.standard_normal(both.shape) / np.sqrt(2)
+    out[:, 1:] += moved
+    out[:, :-1] -= moved
     return out

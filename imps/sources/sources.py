@@ -291,20 +291,20 @@ class Sources:
             One row a flow and year: survey, each part with its sign and
             status, their sum, the published total and the difference, in persons.
         """
-        rows, total = [], self.total_migration
+        tables, total = [], self.total_migration
         for flow, survey in self.survey_flows.items() if total is not None else ():
             parts = [part for part in self.administrative if part.flow == flow]
-            for year in survey.years:
-                row: dict[str, object] = {"flow": flow, "year": int(year)}
-                row["survey"] = float(survey.estimate.sel({YEAR: year}).sum())
-                for part in parts:
-                    row[part.name] = part.sign * float(part.count.sel({YEAR: year}))
-                row["sum"] = sum(v for v in row.values() if isinstance(v, float))
-                row["published"] = float(total.sel({FLOW: flow, YEAR: year}))  # type: ignore[union-attr]
-                row["difference"] = float(row["published"]) - float(row["sum"])  # type: ignore[arg-type]
-                row["split_known"] = not any(part.status == EXPECTED for part in parts)
-                rows.append(row)
-        return pd.DataFrame(rows)
+            years = survey.years
+            table = pd.DataFrame({"flow": flow, "year": years})
+            counted = {"survey": survey.estimate.sum([SEX, AGE_GROUP]).values}
+            for part in parts:
+                counted[part.name] = part.sign * part.count.sel({YEAR: years}).values
+            table = table.assign(**counted, sum=sum(counted.values()))
+            table["published"] = total.sel({FLOW: flow, YEAR: years}).values  # type: ignore[union-attr]
+            table["difference"] = table["published"] - table["sum"]
+            table["split_known"] = not any(part.status == EXPECTED for part in parts)
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def roll_forward_check(self) -> pd.DataFrame:
         """Deterministic roll-forward of the totals, with three sets of flows.

@@ -2,6 +2,7 @@
 
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py held-out
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py truth model 3
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py truth model 7 4 0
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py single model
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py speed
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py cost
@@ -13,7 +14,7 @@
 Known truth: the 331 areas of the shipped case in their real sizes; the nation's errors are one
 draw of its fit, areas' errors are drawn from the model at given scales ("model"), with national
 errors that lie by other shares ("shares"), or with deviations of t(3) besides ("heavy"); fitted
-as any areas are, and one by one, without each other, with scales integrated over their
+as any areas are, and (with 0 at the end not) one by one, without each other, with scales integrated over their
 priors ("alone"), which is given the model of areas, the nation's fit and its shares; and every
 `EACH`th as an account of its own ("single", benchmarks/single_areas.py), which is not.
 Held out: scales and patterns from one half, the contrasts of the other predicted. Rows are
@@ -175,34 +176,35 @@ def simulated(
     return found, replace(model, contrast=found.contrast), true
 
 
-def truth(kind: str, sets: int, first: int = 1) -> None:
-    """Cover and error by source of simulated areas, together and alone."""
+def truth(kind: str, sets: int, first: int = 1, beside: int = 1) -> None:
+    """Cover and error by source of simulated areas, together and, where asked, alone."""
     nation, areas, compared, model, every = prepared()
     for seed in range(first, first + sets):
         start = time.process_time()
         made, own, true = simulated(kind, seed, compared, model, every)
         fit = joint(nation, areas, made, own, seed=seed, draws=DRAWS)
         totals, real = fit.totals, true.sum(axis=2)
-        mean, sd = alone(made, own, errors_of(every), every)
+        mean, sd = alone(made, own, errors_of(every), every) if beside else ({}, {})
         parts = {name: [i] for i, name in enumerate(SOURCES)} | {"external": [1, 2]}
         inside = np.stack([_inside(fit.contributions(c), true[r])
                            for r, c in enumerate(fit.codes)])  # fmt: skip
         for name, at in parts.items():
             t, x = real[:, at].sum(axis=1), totals[:, at].sum(axis=1)
             low, high = np.quantile(x, [0.05, 0.95], axis=1)
-            a, s = mean[name], sd[name]
-            values = {
-                "cover 90 %": ((low < t) & (t < high)).mean(),
-                "cover 90 % alone": (np.abs(a - t) < Z90 * s).mean(),
-                "RMSE joint / alone": np.sqrt(((x.mean(axis=1) - t) ** 2).mean()
-                                              / ((a - t) ** 2).mean()),
-            }  # fmt: skip
+            values = {"cover 90 %": ((low < t) & (t < high)).mean()}
+            if beside:
+                a, s = mean[name], sd[name]
+                values["cover 90 % alone"] = (np.abs(a - t) < Z90 * s).mean()
+                square = ((x.mean(axis=1) - t) ** 2).mean()
+                values["RMSE joint / alone"] = np.sqrt(square / ((a - t) ** 2).mean())
             if name in SOURCES:
                 values["cover 90 % of cells"] = inside[:, SOURCES.index(name)].mean()
             append("areas", [row(f"known truth, {kind}", f"set {seed}", name, q, value)
                              for q, value in values.items()])  # fmt: skip
         cpu = time.process_time() - start
-        append("areas", [row(f"known truth, {kind}", f"set {seed}", "areas", "CPU seconds", cpu)])
+        of_all = {"CPU seconds": cpu, "effective share of points": fit.points.effective}
+        append("areas", [row(f"known truth, {kind}", f"set {seed}", "areas", q, value)
+                         for q, value in of_all.items()])  # fmt: skip
 
 
 def single(kind: str, seed: int = 1) -> None:
@@ -383,7 +385,9 @@ def many() -> None:
     k = model.learnt.size
     taken = Points(
         np.tile(top.x[:k], (MANY_POINTS, 1)), np.tile(top.x[k:], (MANY_POINTS, 1, 1)),
-        np.full((MANY_POINTS, 1), 1 / MANY_POINTS), (), np.repeat(top.model.factor, PARTS), top.tau,
+        np.full((MANY_POINTS, 1), 1 / MANY_POINTS), (),
+        np.tile(np.repeat(top.model.factor, PARTS), (MANY_POINTS, 1)),
+        np.full(MANY_POINTS, top.tau),
     )  # fmt: skip
     start = time.process_time()
     small = cut(areas)

@@ -13,10 +13,10 @@ from scipy.stats import multivariate_normal
 import imps
 from imps.areas.deviations import area_model
 from imps.areas.draws import Slab, drawn
-from imps.areas.factors import LOG_FACTORS, factors, log_densities
+from imps.areas.factors import LOG_FACTORS, Expected, Factors, chances, expected, log_densities
 from imps.areas.figures import Areas
 from imps.areas.fit import fit_areas
-from imps.areas.grid import Density
+from imps.areas.grid import Density, _centred
 from imps.areas.message import CELLS, Nation, evidence, message
 from imps.areas.nation import national_draws
 from imps.areas.priors import SOURCES, area_priors
@@ -140,29 +140,85 @@ def test_areas_of_three_times_the_deviations_are_found(real_sizes):
         for r in range(len(model.codes))
     ])  # fmt: skip
     model = dataclasses.replace(model, contrast=y)
-    still = Nation(np.zeros(3 * model.n_cells), 1e-6 * np.eye(3 * model.n_cells))
-    found, tau = factors(model, scales, still, np.full(3, 1e-6))
-    assert found[planted == 3].min() > found[planted == 1].max() and 0.3 < tau < 1
+    still = Expected(np.zeros(y.shape), np.zeros((*y.shape, model.n_cells)))
+    draws = [chances(model, scales, still).drawn(rng) for _ in range(30)]
+    found = np.exp(np.mean([np.log(draw.factor) for draw in draws], axis=0))
+    assert found[planted == 3].min() > found[planted == 1].max()
+    assert 0.3 < np.median([draw.tau for draw in draws]) < 1
     assert np.log(found / planted).mean() == pytest.approx(0, abs=0.2)
     held = dataclasses.replace(model, priors=area_priors({"area_factor": (1e-3, 0.0)}))
-    quiet, tau = factors(held, scales, still, np.full(3, 1e-6))
-    assert tau == 1e-3 and np.abs(quiet - 1).max() < 1e-3
+    quiet = chances(held, scales, still).drawn(rng)
+    assert quiet.tau == 1e-3 and np.abs(quiet.factor - 1).max() < 1e-3
 
 
 def test_the_density_at_a_factor_is_that_of_the_contrast(areas_model):
-    nation = nation_of(areas_model)
+    n, rng = areas_model.n_cells, np.random.default_rng(8)
+    f = 2e3 * rng.standard_normal((len(areas_model.codes), n, 4))
+    others = Expected(1e3 * rng.standard_normal(f.shape[:2]), f @ f.transpose(0, 2, 1))
     scales = areas_model.scales(np.zeros(areas_model.learnt.size))
-    found = np.concatenate([x for _, x in log_densities(areas_model, scales, nation, None)])
-    for r, at in ((0, 4), (4, 30)):
-        a = np.concatenate([np.diag(x) for x in areas_model.design[r]], axis=1)
-        known = a @ nation.covariance @ a.T + np.diag(scales[CELLS] ** 2 * areas_model.noise[r])
+    found = np.concatenate([x for _, x in log_densities(areas_model, scales, others, None)])
+    for r, at in ((0, 9), (4, 75)):
+        known = others.covariance[r] + np.diag(scales[CELLS] ** 2 * areas_model.noise[r])
         q = areas_model.covariances(r, scales).sum(axis=0)
-        y = areas_model.contrast[r]
         log = [
-            multivariate_normal(a @ nation.mean, np.exp(2 * f) * q + known).logpdf(y)
+            multivariate_normal(others.mean[r], np.exp(2 * f) * q + known).logpdf(
+                areas_model.contrast[r]
+            )
             for f in LOG_FACTORS[[0, at]]
         ]
         assert found[r, at] - found[r, 0] == pytest.approx(log[1] - log[0], rel=1e-8)
+
+
+def test_the_weight_of_drawn_factors_is_prior_over_chance(areas_model, compared):
+    """Mean of p/q over draws of one area is the sum of its prior: no factor counts twice."""
+    one = dataclasses.replace(
+        areas_model, priors=area_priors({"area_factor": (0.4, 0.0)}), codes=areas_model.codes[:1]
+    )
+    scales = one.scales(np.zeros(one.learnt.size))
+    others = Expected(np.zeros((1, one.n_cells)), np.zeros((1, one.n_cells, one.n_cells)))
+    odds = chances(one, scales, others, np.array([0]))
+    weak = dataclasses.replace(odds, table=0.05 * odds.table)
+    rng = np.random.default_rng(1)
+    ratios = np.exp([weak.drawn(rng).log_ratio for _ in range(4000)])
+    assert ratios.mean() == pytest.approx(1, abs=4 * ratios.std() / np.sqrt(4000))
+    assert ratios.std() > 0.01
+
+
+def test_what_others_expect_of_an_area_is_without_the_area(areas_model):
+    """National errors given one area, taken back to what they were before it."""
+    nation = nation_of(areas_model)
+    nation = dataclasses.replace(nation, covariance=0.03 * nation.covariance)
+    scales = areas_model.scales(np.zeros(areas_model.learnt.size))
+    for r in (0, 3):
+        a = np.concatenate([np.diag(x) for x in areas_model.design[r]], axis=1)
+        gamma = areas_model.covariances(r, scales).sum(axis=0)
+        gamma += np.diag(scales[CELLS] ** 2 * areas_model.noise[r])
+        before = a @ nation.covariance @ a.T
+        gain = nation.covariance @ a.T @ np.linalg.inv(before + gamma)
+        seen = Nation(
+            nation.mean + gain @ (areas_model.contrast[r] - a @ nation.mean),
+            nation.covariance - gain @ a @ nation.covariance,
+        )
+        found = expected(areas_model, scales, seen, np.array([r]))
+        np.testing.assert_allclose(found.covariance[r], before, atol=1e-8 * np.abs(before).max())
+        np.testing.assert_allclose(found.mean[r], a @ nation.mean, rtol=1e-6)
+        assert np.abs(a @ seen.mean / found.mean[r] - 1).max() > 1e-3
+
+
+def test_what_factors_have_in_common_goes_to_the_scales(areas_model):
+    """Deviations keep their covariance, and base and census, whose scales are set, lose it."""
+    density = Density(areas_model, nation_of(areas_model))
+    x, k = np.full(density.n, 0.2), density.n_local
+    factor = np.exp(np.linspace(0.1, 0.9, len(areas_model.codes)))
+    moved, centred = _centred(density, x, Factors(factor, 0.3, 0.0))
+    assert np.log(centred.factor).mean() == pytest.approx(0, abs=1e-12)
+    before = dataclasses.replace(areas_model, factor=factor).covariances(
+        1, areas_model.scales(x[:k])
+    )
+    after = centred.covariances(1, centred.scales(moved[:k]))
+    np.testing.assert_allclose(after[1:4], before[1:4], rtol=1e-9)
+    np.testing.assert_allclose(after[0] * np.exp(1.0), before[0], rtol=1e-9)
+    assert centred.scales(moved[:k])[CELLS] == areas_model.scales(x[:k])[CELLS]
 
 
 def test_areas_add_up_to_the_nation_in_every_draw(local, fitted):
@@ -185,7 +241,9 @@ def test_draws_have_the_moments_of_the_conditioning(areas_model, local):
     """Many draws at one point: mean and spread of an area's deviations, against dense algebra."""
     nation, n = nation_of(areas_model), areas_model.n_cells
     point = dataclasses.replace(local.points, messages=(), pattern=local.points.pattern[:, :1])
-    areas_model = dataclasses.replace(areas_model, factor=np.linspace(0.7, 2.5, len(local)))
+    factor = np.linspace(0.7, 2.5, len(local))
+    point = dataclasses.replace(point, factor=np.tile(factor, (len(point.local), 1)))
+    areas_model = dataclasses.replace(areas_model, factor=factor)
     scales = areas_model.scales(point.local[0])
     u = areas_model.pattern_scales(point.pattern[0, 0])
     zero = dataclasses.replace(nation, covariance=1e-6 * np.eye(3 * n))
@@ -215,6 +273,7 @@ def test_areas_that_may_move_the_nation_are_a_conditioning(areas_model, local):
     before = Nation(
         np.zeros(3 * n), sl.block_diag(covariance[n : 3 * n, n : 3 * n], np.zeros((n, n)))
     )
+    areas_model = dataclasses.replace(areas_model, factor=point.factor[0])
     said = message(areas_model, areas_model.scales(point.local[0]))
     prior = before.with_patterns(areas_model, areas_model.pattern_scales(point.pattern[0, 0]))
     after = before.given(said, prior)

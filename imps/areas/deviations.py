@@ -124,13 +124,17 @@ class AreaModel:
         return q
 
     def scale_slopes(self, areas: np.ndarray, of_q: np.ndarray) -> np.ndarray:
-        """Derivative in the square of each scale, from that in Q (area, source, cell, cell)."""
-        out = np.zeros(len(self.priors) - N_PATTERNS)
+        """Derivative in the square of each scale, from that in Q (area, source, cell, cell).
+
+        What each area adds, (area, scale).
+        """
+        out = np.zeros((len(areas), len(self.priors) - N_PATTERNS))
         of_q = of_q * (self.factor[areas] ** 2)[:, None, None, None]
-        np.add.at(out, self.scale_of, np.einsum("rkij,rkij->k", of_q, self.rest[areas]))
+        of_rest = np.einsum("rkij,rkij->rk", of_q, self.rest[areas])
+        np.add.at(out.T, self.scale_of, of_rest.T)
         for source, index, columns in self.leading:
             f = columns[areas]
-            np.add.at(out, index, ((of_q[:, source] @ f) * f).sum(axis=(0, 1)))
+            np.add.at(out.T, index, ((of_q[:, source] @ f) * f).sum(axis=1).T)
         return out
 
     def prior_draws(

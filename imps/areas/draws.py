@@ -15,7 +15,7 @@ Journel and Huijbregts (1978), Mining Geostatistics, VII.A (conditioning by krig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg as sl
@@ -95,6 +95,7 @@ def drawn(
     move them.
     """
     with one_thread():
+        model = replace(model, factor=points.factor[slab.point])
         scales = model.scales(points.local[slab.point])
         kept = points.messages[slab.point] if points.messages else None
         said = message(model, scales) if kept is None else kept

@@ -277,7 +277,7 @@ def joint(
     found = taken
     if found is None:
         found = points(model, before, seed=stream_seed(seed, "areas"), client=client, tell=tell)
-    model = replace(model, factor=found.factor)
+    model = replace(model, factor=found.mean_factor)
     rng = np.random.default_rng(stream(seed, "draws of areas"))
     picked = rng.permutation(len(latents))[:draws]
     wanted = shared_out(found.weight, every[picked], rng)
@@ -331,4 +331,5 @@ def _scales(model: AreaModel, found: Points, wanted: list[Slab]) -> pd.DataFrame
         for slab in wanted for j in slab.pattern_point
     ]  # fmt: skip
     out = pd.DataFrame(rows, columns=[row.name for row in model.priors])
-    return out.assign(**{FACTOR: found.tau})
+    tau = np.repeat(found.tau[[s.point for s in wanted]], [s.pattern_point.size for s in wanted])
+    return out.assign(**{FACTOR: tau})

@@ -1,8 +1,16 @@
 """Scales of the areas integrated: mode by analytic gradient, curvature, importance points.
 
-A point of the scales of deviations costs a pass over the areas (:mod:`imps.areas.message`);
-given its message, scales of the patterns cost a Cholesky factor each, so every point carries
-several of them.
+A point of the scales of deviations costs a pass over the areas (:mod:`imps.areas.message`) and one
+for the factors of areas that are drawn at it (:mod:`imps.areas.factors`); given its message,
+scales of the patterns cost a Cholesky factor each, so every point carries several of them.
+
+At drawn factors the slope is that of the density with factors integrated, but for noise (Fisher's
+identity), and its variance over draws is what that density lacks in curvature (Louis's identity).
+
+References
+----------
+Celeux and Diebolt (1985), Computational Statistics Quarterly 2, 73-82 (scales and factors in turn).
+Louis (1982), Journal of the Royal Statistical Society B 44, 226-233.
 """
 
 from __future__ import annotations
@@ -18,9 +26,16 @@ from scipy.special import logsumexp
 from scipy.stats import norm, qmc
 
 from imps.areas.deviations import AreaModel
-from imps.areas.factors import factors
-from imps.areas.message import Message, Nation, evidence, gradient, message, pattern_gradient
-from imps.areas.priors import N_PATTERNS
+from imps.areas.factors import Chances, Expected, Factors, chances, expected
+from imps.areas.message import (
+    Message,
+    Nation,
+    evidence,
+    gradients,
+    message,
+    pattern_gradient,
+)
+from imps.areas.priors import N_PATTERNS, NOISE
 from imps.posterior.importance import Proposal, normalised
 from imps.posterior.workers import in_order, one_thread
 
@@ -41,7 +56,11 @@ NEAR_MODE = 1.0
 FARTHEST = 6.0
 MOST_STEPS = 12
 TURNS = 3
-"""So often factors of areas and scales are found in turn."""
+"""So often factors of areas and scales are found in turn, by some areas and then by all."""
+LOOKS = 12
+"""Steps of each turn on some areas; twice as many of the first."""
+FACTORS_DRAWN = 6
+"""Draws of the factors over which the slope at the mode is averaged."""
 LEAST_CURVATURE = 0.8
 """A scale is never taken for much less certain than its prior."""
 WIDER = 1.15
@@ -63,9 +82,9 @@ class Points:
         Sums to one.
     messages : tuple of Message
         Of each point where they were made here; empty where workers made them.
-    factor : ndarray (area)
-        Factor of the deviations of each area, held at all points; see :mod:`imps.areas.factors`.
-    tau : float
+    factor : ndarray (point, area)
+        Factor of the deviations of each area; see :mod:`imps.areas.factors`.
+    tau : ndarray (point)
         Standard deviation of its logarithm over areas.
     """
 
@@ -74,16 +93,24 @@ class Points:
     weight: np.ndarray
     messages: tuple[Message, ...]
     factor: np.ndarray
-    tau: float
+    tau: np.ndarray
 
     @property
     def effective(self) -> float:
         """Effective share of all points."""
         return float(1 / (self.weight**2).sum() / self.weight.size)
 
+    @property
+    def mean_factor(self) -> np.ndarray:
+        """Root of the posterior mean square of the factor of each area."""
+        return np.sqrt(self.weight.sum(axis=1) @ self.factor**2)
+
 
 class Density:
-    """Log posterior density of all scales, (learnt scales, patterns), up to a constant."""
+    """Log posterior density of all scales, (learnt scales, patterns), up to a constant.
+
+    The factors of areas are those of the model.
+    """
 
     def __init__(self, model: AreaModel, nation: Nation, areas: np.ndarray | None = None) -> None:
         self.model, self.nation, self.areas = model, nation, areas
@@ -91,12 +118,26 @@ class Density:
         self.n = self.n_local + N_PATTERNS
 
     def at(self, said: Message, local: np.ndarray, u: np.ndarray) -> float:
+        """Density given the message."""
         prior = self.nation.with_patterns(self.model, self.model.pattern_scales(u))
         return evidence(said, self.nation, prior) - 0.5 * (local @ local + u @ u)
 
     def said(self, x: np.ndarray) -> Message:
         """The message of the areas at given scales."""
         return message(self.model, self.model.scales(x[: self.n_local]), self.areas)
+
+    def expected(self, x: np.ndarray) -> Expected:
+        """What the nation and all other areas expect of each, at given scales."""
+        scales, u = (
+            self.model.scales(x[: self.n_local]),
+            self.model.pattern_scales(x[self.n_local :]),
+        )
+        seen = self.nation.given(self.said(x), self.nation.with_patterns(self.model, u))
+        return expected(self.model, scales, seen, self.areas)
+
+    def chances(self, x: np.ndarray, others: Expected) -> Chances:
+        """The factors of areas, weighed at given scales."""
+        return chances(self.model, self.model.scales(x[: self.n_local]), others, self.areas)
 
     def pattern_slope(self, x: np.ndarray, said: Message) -> np.ndarray:
         """Gradient in the scales of the patterns alone, given the message."""
@@ -105,16 +146,21 @@ class Density:
         scales = self.model.pattern_scales(u)
         return pattern_gradient(self.model, said, self.nation, scales) * log_sd - u
 
-    def with_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Density and its gradient."""
-        local, u = x[: self.n_local], x[self.n_local :]
-        scales, model = self.model.scales(local), self.model
-        said = self.said(x)
-        slope = gradient(model, scales, said, self.nation, model.pattern_scales(u), self.areas)
+    def slopes(self, x: np.ndarray, said: Message) -> tuple[np.ndarray, np.ndarray]:
+        """What each area adds to the gradient, (area, scale), and the rest of it."""
+        model, k = self.model, self.n_local
+        scales, u = model.scales(x[:k]), model.pattern_scales(x[k:])
+        each, rest = gradients(model, scales, said, self.nation, u, self.areas)
         log_sd = np.array([row.log_sd for row in model.priors])
         free = np.r_[model.learnt, len(log_sd) - N_PATTERNS : len(log_sd)]
-        self.passes += 1 if self.areas is None else len(self.areas) / len(model.codes)
-        return self.at(said, local, u), slope[free] * log_sd[free] - x
+        self.passes += len(each) / len(model.codes)
+        return each[:, free] * log_sd[free], rest[free] * log_sd[free] - x
+
+    def with_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Density and its gradient."""
+        said = self.said(x)
+        each, rest = self.slopes(x, said)
+        return self.at(said, x[: self.n_local], x[self.n_local :]), each.sum(axis=0) + rest
 
 
 @dataclass(frozen=True)
@@ -128,9 +174,11 @@ class Mode:
     spread : ndarray (scale, scale)
         Covariance by the curvature.
     model : AreaModel
-        With the factors of areas at these scales.
+        With factors of areas drawn at these scales.
     tau : float
-        Standard deviation of the logarithm of the factors.
+        Standard deviation of their logarithm.
+    others : Expected
+        What the nation and all other areas expect of each.
     gradients : float
         Passes of all areas that it took.
     """
@@ -139,6 +187,7 @@ class Mode:
     spread: np.ndarray
     model: AreaModel
     tau: float
+    others: Expected
     gradients: float
 
 
@@ -148,30 +197,71 @@ def mode(
     start: np.ndarray | None = None,
     areas: np.ndarray | None = None,
 ) -> Mode:
-    """Most probable scales and factors of areas in turn, and the curvature there.
+    """Most probable scales, factors of areas integrated, and the curvature there.
 
-    The way there is found on a part of the areas, which sum to zero among themselves.
-    `areas` takes some of them for good, such as a half that is to predict the other.
+    Scales at drawn factors and factors at these scales are found in turn, first on a part of the
+    areas, which sum to zero among themselves. `areas` takes some of them for good, such as a half
+    that is to predict the other.
     """
     every = np.arange(len(model.codes)) if areas is None else areas
     few = every[:: max(every.size // FIRST_LOOK, 1)]
-    look = Density(model, nation, few)
-    found = minimize(
-        _downhill, np.zeros(look.n) if start is None else start, (look,), jac=True, method="BFGS",
-        options={"gtol": NEAR_MODE, "maxiter": 30},
-    )  # fmt: skip
-    x, k, passes = np.clip(found.x, -FARTHEST, FARTHEST), look.n_local, 0.0
-    steps = STEP * np.clip(np.sqrt(np.diag(found.hess_inv)), *STEPS)
-    spread = _covariance(look, x, steps, every.size / few.size)
+    rng, k, passes = np.random.default_rng(0), model.learnt.size, 0.0
+    x = np.zeros(k + N_PATTERNS) if start is None else start
+    for turn in range(TURNS):
+        look = Density(model, nation, few)
+        found = minimize(
+            _downhill, x, (look,), jac=True, method="L-BFGS-B",
+            bounds=[(-FARTHEST, FARTHEST)] * x.size,
+            options={"gtol": NEAR_MODE, "maxiter": LOOKS if turn else 2 * LOOKS},
+        )  # fmt: skip
+        passes += look.passes
+        x, model = _centred(look, found.x, look.chances(found.x, look.expected(found.x)).drawn(rng))
+    steps = STEP * np.clip(np.sqrt(np.diag(found.hess_inv.todense())), *STEPS)
+    spread = _inverse(_curvature(look, x, steps), every.size / few.size)
     for _ in range(TURNS):
-        scales, u = model.scales(x[:k]), model.pattern_scales(x[k:])
-        factor, tau = factors(model, scales, nation, u, areas)
-        model = replace(model, factor=factor)
+        whole = Density(model, nation, areas)
+        taken = whole.chances(x, whole.expected(x)).drawn(rng)
+        x, model = _centred(whole, x, taken)
         whole = Density(model, nation, areas)
         x, spread = _newton(whole, x, spread)
         passes += whole.passes
-    spread = _covariance(whole, x, STEP * np.clip(np.sqrt(np.diag(spread)), *STEPS), 1.0)
-    return Mode(x, spread, model, tau, look.passes + passes)
+    curvature = _curvature(whole, x, STEP * np.clip(np.sqrt(np.diag(spread)), *STEPS))
+    others = whole.expected(x)
+    slope, lacking = _over_factors(whole, x, others, rng)
+    spread = _inverse(curvature - lacking)
+    x = np.clip(x + spread @ slope, -FARTHEST, FARTHEST)
+    return Mode(x, spread, model, taken.tau, others, passes)
+
+
+def _centred(density: Density, x: np.ndarray, taken: Factors) -> tuple[np.ndarray, AreaModel]:
+    """Scales of deviations that take over what factors have in common, and model with the rest.
+
+    The data know the product only, so that in turn both would stay where they began (parameter
+    expansion: Liu, Rubin and Wu 1998, Biometrika 85, 755-770).
+    """
+    model = density.model
+    among = slice(None) if density.areas is None else density.areas
+    shift, factor = np.log(taken.factor[among]).mean(), taken.factor.copy()
+    factor[among] *= np.exp(-shift)
+    rows = [model.priors[i] for i in model.learnt]
+    more = [0.0 if row.name == NOISE else shift / row.log_sd for row in rows]
+    x = np.r_[x[: len(more)] + more, x[len(more) :]]
+    return np.clip(x, -FARTHEST, FARTHEST), replace(model, factor=factor)
+
+
+def _over_factors(
+    density: Density, x: np.ndarray, others: Expected, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of the slope over drawn factors, and its variance, which areas add up to."""
+    odds, found = density.chances(x, others), []
+    for _ in range(FACTORS_DRAWN):
+        taken = replace(density.model, factor=odds.drawn(rng).factor)
+        there = Density(taken, density.nation, density.areas)
+        each, rest = there.slopes(x, there.said(x))
+        found.append(np.concatenate([each, rest[None]]))
+    apart = np.array(found) - np.mean(found, axis=0)
+    variance = np.einsum("dri,drj->ij", apart, apart) / (FACTORS_DRAWN - 1)
+    return np.mean(found, axis=0).sum(axis=0), variance
 
 
 def _newton(density: Density, x: np.ndarray, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -194,18 +284,24 @@ def _newton(density: Density, x: np.ndarray, inverse: np.ndarray) -> tuple[np.nd
     return x, inverse
 
 
-def _covariance(density: Density, x: np.ndarray, steps: np.ndarray, more: float) -> np.ndarray:
-    """Covariance of the scales by curvature; that of the areas counts `more` times."""
-    at, said, k = density.with_gradient(x)[1], density.said(x), density.n_local
-    second = np.zeros((x.size, x.size))
+def _curvature(density: Density, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Curvature of the density, factors held, by differences of gradients."""
+    said, k = density.said(x), density.n_local
+    each, rest = density.slopes(x, said)
+    at, second = each.sum(axis=0) + rest, np.zeros((x.size, x.size))
     for i, e in enumerate(np.diag(steps)):
         if i < k:
             second[i] = (density.with_gradient(x + e)[1] - at) / steps[i]
             second[k:, i] = second[i, k:]
         else:
             second[i, k:] = (density.pattern_slope(x + e, said) - at[k:]) / steps[i]
-    curvature = -0.5 * (second + second.T)
-    values, vectors = np.linalg.eigh(more * (curvature - np.eye(x.size)) + np.eye(x.size))
+    return -0.5 * (second + second.T)
+
+
+def _inverse(curvature: np.ndarray, more: float = 1.0) -> np.ndarray:
+    """Covariance of the scales by curvature; that of the areas counts `more` times."""
+    prior = np.eye(len(curvature))
+    values, vectors = np.linalg.eigh(more * (curvature - prior) + prior)
     spread = (vectors / np.clip(values, LEAST_CURVATURE, None)) @ vectors.T
     return 0.5 * (spread + spread.T)
 
@@ -238,10 +334,11 @@ def points(
     bells, parts, model = [Bell(top.x, top.spread, model.learnt.size)], [], top.model
     for turn in range(ROUNDS):
         local, pattern = bells[-1].points(n, seed + turn)
-        tasks = list(zip(local, pattern, strict=True))
-        made = in_order(client, at_point, tasks, model, nation, client is None)
+        tasks = [(*task, seed + n * turn + i)
+                 for i, task in enumerate(zip(local, pattern, strict=True))]  # fmt: skip
+        made = in_order(client, at_point, tasks, model, nation, top.others, client is None)
         parts.append((local, pattern, made))
-        found = _pooled(bells, parts, top)
+        found = _pooled(bells, parts)
         tell(f"{found.effective:.0%} of {found.weight.size} points effective")
         if found.effective >= ENOUGH:
             break
@@ -285,26 +382,33 @@ class Bell:
         return self._local.log_density(local)[:, None] + given.reshape(pattern.shape[:2])
 
 
-def _pooled(bells: list[Bell], parts: list[Any], top: Mode) -> Points:
+def _pooled(bells: list[Bell], parts: list[Any]) -> Points:
     """All points of all rounds, weighed against the mixture of their proposals."""
     local, pattern = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    found = [one for part in parts for one in part[2]]
+    value, taken, said = zip(*(one for part in parts for one in part[2]), strict=True)
     proposed = logsumexp([bell.log_density(local, pattern) for bell in bells[: len(parts)]], axis=0)
-    log = np.array([value for value, _ in found]) - proposed
-    weight = normalised(log.ravel()).reshape(log.shape)
-    kept = tuple(said for _, said in found if said is not None)
-    return Points(local, pattern, weight, kept, top.model.factor, top.tau)
+    weight = normalised((np.array(value) - proposed).ravel()).reshape(proposed.shape)
+    kept = tuple(one for one in said if one is not None)
+    factor, tau = np.stack([f.factor for f in taken]), np.array([f.tau for f in taken])
+    return Points(local, pattern, weight, kept, factor, tau)
 
 
 def at_point(
-    model: AreaModel, nation: Nation, keep: bool, task: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, Message | None]:
-    """Log densities at the pattern points of one point, and its message if it is to be kept."""
-    local, patterns = task
+    model: AreaModel,
+    nation: Nation,
+    others: Expected,
+    keep: bool,
+    task: tuple[np.ndarray, np.ndarray, int],
+) -> tuple[np.ndarray, Factors, Message | None]:
+    """Log densities at the pattern points of one point, its factors, and its message if kept."""
+    local, patterns, seed = task
     with one_thread():
-        said = message(model, model.scales(local))
-        density = Density(model, nation)
-        return np.array([density.at(said, local, u) for u in patterns]), said if keep else None
+        scales = model.scales(local)
+        taken = chances(model, scales, others).drawn(np.random.default_rng(seed))
+        density = Density(replace(model, factor=taken.factor), nation)
+        said = density.said(local)
+        log = np.array([density.at(said, local, u) for u in patterns]) + taken.log_ratio
+        return log, taken, said if keep else None
 
 
 def _refitted(found: Points, spread: np.ndarray) -> Bell:

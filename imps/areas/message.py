@@ -187,25 +187,42 @@ def gradient(
     u: np.ndarray,
     areas: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Derivative of the evidence in the logarithm of every scale, patterns last.
+    """Derivative of the evidence in the logarithm of every scale, patterns last."""
+    each, rest = gradients(model, scales, said, nation, u, areas)
+    return each.sum(axis=0) + rest
+
+
+def gradients(
+    model: AreaModel,
+    scales: np.ndarray,
+    said: Message,
+    nation: Nation,
+    u: np.ndarray,
+    areas: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each area adds to the derivative, (area, scale), and what no area does, (scale).
 
     The evidence is a function of M, T and sum log|Gamma_r|; its derivatives in M and T
     follow from the posterior mean and covariance of S (Fisher's identity), and those of
     M and T in the scales are sums over areas of traces: a second pass.
     """
     adjoint, of_total, of_prior = _adjoints(model, said, nation, nation.with_patterns(model, u))
-    n, out, first = model.n_cells, np.zeros(scales.size), N_PATTERNS * model.n_cells
+    n, first, parts = model.n_cells, N_PATTERNS * model.n_cells, []
     for block in blocks(model, scales, areas):
         z = block.whitener.transpose(0, 2, 1) @ block.white(model)
         weighted = (z.reshape(-1, z.shape[2]) @ adjoint).reshape(z.shape)
         of_gamma = -(weighted @ z.transpose(0, 2, 1)) - 0.5 * block.inverse
         of_q = weighted[:, :, first:-1].reshape(-1, n, model.n_sources, n).transpose(0, 2, 1, 3)
         of_q = of_gamma[:, None] + of_total + 2 * of_q
-        out += model.scale_slopes(block.areas, of_q)
-        out[CELLS] += (of_gamma.diagonal(axis1=1, axis2=2) * model.noise[block.areas]).sum()
-    out *= 2 * scales**2
-    out[CELLS] += n  # log|s_e^2 sum D|
-    return np.concatenate([out, _of_patterns(model, u, of_prior)])
+        out = model.scale_slopes(block.areas, of_q)
+        of_noise = of_gamma.diagonal(axis1=1, axis2=2) * model.noise[block.areas]
+        out[:, CELLS] += of_noise.sum(axis=1)
+        parts.append(2 * scales**2 * out)
+    rest = np.zeros(scales.size)
+    rest[CELLS] = n  # log|s_e^2 sum D|
+    each = np.concatenate(parts)
+    none = np.zeros((len(each), N_PATTERNS))
+    return np.c_[each, none], np.r_[rest, _of_patterns(model, u, of_prior)]
 
 
 def pattern_gradient(model: AreaModel, said: Message, nation: Nation, u: np.ndarray) -> np.ndarray:

@@ -55,6 +55,7 @@ _INTERVALS: Final = (
     "local authority mid-year population estimates 2011 to 2019, Table 2"
 )
 FACTOR: Final = "area_factor"
+NOISE: Final = "area_cells"
 PRIORS: Final = (
     AreaPrior(FACTOR, 0.30, 0.5, "standard deviation of the logarithm of a factor of all "
               "deviations of an area: some depart farther than others", "That of the factor of a t "
@@ -76,7 +77,7 @@ PRIORS: Final = (
     ),
     AreaPrior("area_census", 0.008, 0.0, "error of an area's census count, a share of it",
               _INTERVALS + "; that of 2011 for want of 2021"),
-    AreaPrior("area_cells", 1.0, 0.5, "noise of single cells: square root of the count, and 1 per "
+    AreaPrior(NOISE, 1.0, 0.5, "noise of single cells: square root of the count, and 1 per "
               "cent of it by single year", _JUDGED),
     AreaPrior("pattern_immigration", 0.15, 0.4, "national error of immigration that lies as the "
               "published flow does between areas, a share of it", _JUDGED),

@@ -14,8 +14,8 @@
 Known truth: the 331 areas of the shipped case in their real sizes; the nation's errors are one
 draw of its fit, areas' errors are drawn from the model at given scales ("model"), with national
 errors that lie by other shares ("shares"), or with deviations of t(3) besides ("heavy"); fitted
-as any areas are, and (with 0 at the end not) one by one, without each other, with scales integrated over their
-priors ("alone"), which is given the model of areas, the nation's fit and its shares; and every
+as any areas are, and (with 0 at the end not) one by one, without each other, with scales
+integrated over their priors ("alone"), given the model of areas, the nation and its shares; every
 `EACH`th as an account of its own ("single", benchmarks/single_areas.py), which is not.
 Held out: scales and patterns from one half, the contrasts of the other predicted. Rows are
 appended to results/areas.csv; those of the cost to results/speed.csv.

@@ -26,6 +26,8 @@ from imps.sources import Sources
 from imps.sources.kinds import KINDS
 
 PRIOR_DRAWS = 4000
+TOGETHER = 64
+"""Values that are evaluated at a time, at least: those of one age group hang on many others."""
 CLOSURE_TOLERANCE = 1e-6
 """Persons by which the contributions may differ from the gap, for any latent variables."""
 
@@ -234,14 +236,28 @@ class LinearModel:
 
 
 def _evaluate(quantity: Affine, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Value (draw, ...) of a quantity from draws (draw, size) of each block."""
-    n = next(iter(blocks.values())).shape[0]
-    flat = np.zeros((n, quantity.constant.size))
-    for block, draws in blocks.items():
-        effect = quantity.effects.get(block)
-        if effect is not None:
-            flat += draws @ effect.reshape(-1, draws.shape[1]).T
-    return (flat + quantity.constant.ravel()).reshape(n, *quantity.shape)
+    """Value (draw, ...) of a quantity from draws (draw, size) of each block.
+
+    Values of a year and sex at a time, with the latent variables that have an effect on them.
+    """
+    n, size, step = next(iter(blocks.values())).shape[0], quantity.constant.size, 1
+    for length in quantity.shape[::-1]:
+        step *= length if step < TOGETHER else 1
+    flat, constant = np.empty((n, size)), quantity.constant.ravel()
+    effects = {k: e.reshape(size, -1) for k, e in quantity.effects.items() if k in blocks}
+    for some in (slice(start, start + step) for start in range(0, size, max(step, 1))):
+        used = {name: effect[some].any(axis=0) for name, effect in effects.items()}
+        draws = [
+            np.zeros((n, 0)),
+            *(blocks[name][:, has] for name, has in used.items() if has.any()),
+        ]
+        matrix = [
+            np.zeros((constant[some].size, 0)),
+            *(effects[name][some][:, has] for name, has in used.items() if has.any()),
+        ]
+        flat[:, some] = np.concatenate(draws, axis=1) @ np.concatenate(matrix, axis=1).T
+        flat[:, some] += constant[some]
+    return flat.reshape(n, *quantity.shape)
 
 
 def curve_sizes(curves: tuple[Curve, ...]) -> dict[str, int]:

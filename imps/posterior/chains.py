@@ -184,7 +184,7 @@ class Chains:
         """Write a finished chain, whole or not at all."""
         path = self._path(method, chain)
         if path is not None:
-            save(path, {"chain": data}, {"method": method, "chain": chain})
+            save(path, {"chain": data}, {"method": method, "chain": chain}, packed=False)
 
     def _path(self, method: str, chain: int) -> Path | None:
         return None if self.folder is None else self.folder / f"{method}-{chain}.nc"

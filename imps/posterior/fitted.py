@@ -13,6 +13,7 @@ import xarray as xr
 
 from imps import shipped
 from imps._version import __version__
+from imps.account.affine import concatenate
 from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
 from imps.errors import NotFittedError, SaveFailedError
@@ -159,12 +160,10 @@ class Fit:
 
     @cached_property
     def _quantities(self) -> dict[str, np.ndarray]:
-        w = self.latents()
-        shape = (self.n_chains, self.n_draws)
-        out = {
-            name: self.model.evaluate(quantity, w).reshape(shape)
-            for name, quantity in self.model.reported.items()
-        }
+        together = concatenate([quantity[None] for quantity in self.model.reported.values()])
+        values = self.model.evaluate(together, self.latents())
+        values = values.T.reshape(-1, self.n_chains, self.n_draws)
+        out = dict(zip(self.model.reported, values, strict=True))
         for i, name in enumerate(self.model.scale_names):
             out[f"log_scale[{name}]"] = self.draws[LOG_SCALE].values[..., i]
         return out

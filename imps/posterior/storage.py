@@ -106,10 +106,12 @@ def save(
     *,
     attributes: Mapping[str, object] | None = None,
     single: Sequence[str] = (),
+    packed: bool = True,
 ) -> None:
     """Write groups of arrays and a record of plain values to one netCDF file, whole or not at all.
 
-    `attributes` are those of the root; the groups in `single` are kept in single precision.
+    `attributes` are those of the root; the groups in `single` are kept in single precision;
+    what is read once and then deleted need not be packed.
 
     The file is written beside its place, brought to the disk and only then renamed, so
     that a process that is killed leaves the old file or the new one, never half of one.
@@ -129,7 +131,7 @@ def save(
             encoding = {
                 str(name): _packed(x) | ({"dtype": "float32"} if group in single else {})
                 for name, x in data.data_vars.items()
-                if x.dtype.kind == "f"
+                if packed and x.dtype.kind == "f"
             }
             place = H5NetCDFStore(file, group=group, mode="w", lock=False)
             data.dump_to_store(place, writer=_Deflating(), encoding=encoding)

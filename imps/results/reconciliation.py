@@ -228,10 +228,10 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
     coords = {YEAR: sources.years, SEX: list(SEXES), AGE: sources.ages}
 
     def cells(quantity: Affine) -> xr.DataArray:
-        values = model.evaluate(quantity, w).reshape(*lead, *quantity.shape)
+        by_year = _by_year(quantity)
+        values = model.evaluate(by_year, w).reshape(*lead, *by_year.shape)
         labels = {**coords, AGE: sources.ages[: quantity.shape[1]]}
-        out = xr.DataArray(values, dims=(CHAIN, DRAW, SEX, AGE, YEAR), coords=labels)
-        return out.transpose(CHAIN, DRAW, YEAR, SEX, AGE)
+        return xr.DataArray(values, dims=(CHAIN, DRAW, YEAR, SEX, AGE), coords=labels)
 
     born = (registered_births(sources) + account.births_error)[:, :1]
     births = cells(born).isel({AGE: 0}, drop=True)
@@ -244,7 +244,6 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
     )
     residual = base.copy(data=model.evaluate(account.residual, w).reshape(base.shape))
     population = roll_forward_path(base, births=births, deaths=deaths, net_migration=net + other)
-    population = population.transpose(CHAIN, DRAW, YEAR, SEX, AGE).copy()
     population.values[:, :, -1] += residual.values
     flows, negative = _survey_flows(fit, w)
     return Reconciliation(
@@ -268,6 +267,11 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
         words=Words.of(sources),
         year_ends=sources.year_ends,
     )
+
+
+def _by_year(quantity: Affine) -> Affine:
+    """A quantity (sex, age, year) as (year, sex, age)."""
+    return quantity.map(lambda x: np.moveaxis(x, 2, 0))
 
 
 def published_series(fit: Fit) -> pd.DataFrame:
@@ -309,9 +313,9 @@ def _survey_flows(fit: Fit, w: np.ndarray) -> tuple[xr.DataArray, float]:
     totals, negative = [], []
     names = [*model.account.flows, *(s.name for s in model.sources.streams if s.flow in FLOWS)]
     for name in names:
-        values = model.evaluate(model.account.true_flow(name), w)
+        values = model.evaluate(_by_year(model.account.true_flow(name)), w)
         negative.append(float((values < 0).mean()))
-        totals.append(values.sum(axis=(1, 2)).reshape(*lead, -1))
+        totals.append(values.sum(axis=(2, 3)).reshape(*lead, -1))
     return (
         xr.DataArray(
             np.stack(totals, axis=2) if totals else np.zeros((*lead, 0, model.sources.years.size)),

@@ -4,6 +4,7 @@ import json
 import shutil
 from importlib.resources import files
 
+import numpy as np
 import pandas as pd
 import pytest
 from made_areas import made_tables
@@ -37,6 +38,10 @@ def test_the_command_writes_table_pages_and_record(project, tmp_path):
     means = table[[c for c in table if c.endswith("_mean")]]
     assert len(means.columns) == 5
     pd.testing.assert_series_equal(means.sum(axis=1), table["gap"], check_names=False, rtol=1e-9)
+    tidy = pd.read_parquet(out / "areas.parquet")
+    assert {"contraction", "factor", "flagged"} <= set(tidy) and len(tidy) == 5 * len(table)
+    external = tidy[tidy["source"] == "external"].set_index("code")["mean"]
+    np.testing.assert_allclose(external[table["code"]], table["external_mean"], rtol=1e-9)
     assert json.loads((out / "areas.json").read_text("utf-8"))["seed"] == 3
     pages = [(out / name).read_text("utf-8") for name in ("areas.html", "area-X02.html")]
     assert 'href="area-X02.html"' in pages[0] and "coherent with the nation" in pages[1]

@@ -55,11 +55,11 @@ NEAR_MODE = 1.0
 """Largest slope in a standardised scale at which the search for the mode ends."""
 FARTHEST = 6.0
 MOST_STEPS = 12
-TURNS = 3
+TURNS = 4
 """So often factors of areas and scales are found in turn, by some areas and then by all."""
 LOOKS = 12
 """Steps of each turn on some areas; twice as many of the first."""
-FACTORS_DRAWN = 6
+FACTORS_DRAWN = 10
 """Draws of the factors over which the slope at the mode is averaged."""
 LEAST_CURVATURE = 0.8
 """A scale is never taken for much less certain than its prior."""

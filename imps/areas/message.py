@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg as sl
@@ -70,13 +71,17 @@ class Block:
     ----------
     areas : ndarray (area) of int
     q : ndarray (area, source, cell, cell)
-    whitener : ndarray (area, cell, cell)
-        Inverse of the lower Cholesky factor of Gamma.
+    gamma : ndarray (area, cell, cell)
     """
 
     areas: np.ndarray
     q: np.ndarray
-    whitener: np.ndarray
+    gamma: np.ndarray
+
+    @cached_property
+    def whitener(self) -> np.ndarray:
+        """Inverse of the lower Cholesky factor of Gamma, (area, cell, cell)."""
+        return np.linalg.inv(np.linalg.cholesky(self.gamma))
 
     @property
     def inverse(self) -> np.ndarray:
@@ -104,7 +109,7 @@ def blocks(
         q = model.covariances(at, scales)
         gamma = q.sum(axis=1)
         gamma[:, i, i] += scales[CELLS] ** 2 * model.noise[at]
-        yield Block(at, q, np.linalg.inv(np.linalg.cholesky(gamma)))
+        yield Block(at, q, gamma)
 
 
 def message(model: AreaModel, scales: np.ndarray, areas: np.ndarray | None = None) -> Message:

@@ -22,7 +22,7 @@ from imps.shipped import find_case
 from imps.tables.areas import areas_table
 
 MANIFEST = "areas.json"
-WRITTEN = ("areas.csv", "areas.html", MANIFEST)
+WRITTEN = ("areas.csv", "areas.parquet", "areas.html", MANIFEST)
 
 
 def run_areas(
@@ -46,7 +46,8 @@ def run_areas(
     case : str or path
         Shipped case with areas, or a project folder with a folder `areas`.
     out : path
-        Folder; `areas.csv`, `areas.html`, `area-CODE.html` and `areas.json` are written.
+        Folder; `areas.csv`, one row an area, `areas.parquet`, one row an area and source with
+        contraction and flags, `areas.html`, `area-CODE.html` and `areas.json` are written.
     seed, draws : int
     lower_ages : tuple of int
         First ages of the groups by which areas are told apart.
@@ -83,6 +84,7 @@ def run_areas(
                          move_nation=move_nation, client=client, keep=keep, say=say)  # fmt: skip
     target.mkdir(parents=True, exist_ok=True)
     areas_table(made).to_csv(target / "areas.csv")
+    made.table().to_parquet(target / "areas.parquet", index=False)
     write_area_reports(made, target, areas)
     record = {"imps": __version__, "case": str(case), "seed": seed, "draws": draws,
               "areas": len(made), "effective": made.points.effective, "nation moved": move_nation,

@@ -18,10 +18,13 @@ from test_advice import (
     ALL,
     BORN,
     CELL,
+    EXAMPLES,
     MET,
     ONE,
     ONE_OUT,
     PEOPLE,
+    PROJECTS,
+    SETTING,
     SURVEY,
     as_text,
     beginning,
@@ -297,3 +300,11 @@ def test_advice_in_words_carried_out_ends_in_a_right_reading(name, tmp_path):
     walk = follow(written(data), acted.kind, options, {})
     assert walk.table is not None, walk.last
     assert people(walk.table) == pytest.approx(acted.right, abs=0.51)
+
+
+def test_every_advice_that_names_a_setting_or_a_pattern_is_followed():
+    """Patterns such as `columns = {"HEADER" = "year"}` are filled in by those who know."""
+    said = {n: row.next_step.replace("{{", "{").replace("}}", "}") for n, row in CATALOGUE.items()}
+    named = {name for name, advice in said.items() if SETTING.search(advice)}
+    lost = named - {*EXAMPLES, *PROJECTS, *ACTED}
+    assert not lost, sorted(lost)

@@ -303,6 +303,56 @@ def test_five_year_population_and_deaths(project, plain):
     assert sources.census.observed == "total" and sources.gap == pytest.approx(plain.gap)
 
 
+def test_five_year_deaths_beside_a_population_by_single_age(project, plain):
+    """Infants, 1 to 4, five years to 85 and over, as deaths are published."""
+
+    def abridged(frame):
+        first = frame["age"].str.rstrip("+").astype(int)
+        low = first.where(first < 1, (first // 5 * 5).clip(1, 85)).where(first != 0, 0)
+        names = {0: "0", 1: "1-4", 85: "85+"}
+        age = low.map(lambda a: names.get(a, f"{a}-{a + 4}"))
+        keys = [k for k in frame if k not in ("age", "deaths")]
+        out = frame.assign(deaths=frame["deaths"].astype(int), age=age)
+        return out.groupby([*keys, "age"], as_index=False, sort=False)["deaths"].sum()
+
+    change(project, "deaths", abridged)
+    asked = check_project(project).log.faults
+    assert {f.code for f in asked} == {"OPEN_AGE_CHANGES"}, "one finding, and the right one"
+    declare(project, ('file = "data/population.csv"',
+                      'file = "data/population.csv"\nopen_age = 85'))  # fmt: skip
+    sources = load_project(project).sources
+    assert sources.gap == pytest.approx(plain.gap)
+    assert float(sources.deaths.count.sum()) == pytest.approx(float(plain.deaths.count.sum()))
+
+
+def test_net_migration_alone_is_a_stream_as_its_message_says(project, plain):
+    survey = pd.read_csv(project / "data/survey_flows.csv")
+    keys = ["year", "period", "sex", "age_group", "unit"]
+    sign = survey["flow"].map({"immigration": 1, "emigration": -1})
+    moved = survey.assign(estimate=sign * survey["estimate"], square=survey["standard_error"] ** 2)
+    net = moved.groupby(keys, as_index=False)[["estimate", "square"]].sum().assign(flow="net")
+    net["standard_error"] = net.pop("square") ** 0.5
+    net.to_csv(project / "data/survey_flows.csv", index=False)
+    assert "net migration alone is a table of [[streams]]" in step(project, "FLOW_NEEDED")
+    net.rename(columns={"estimate": "count"}).to_csv(project / "data/net.csv", index=False)
+    drop_section(project, "survey_flows", "administrative_flows")
+    level = 'level = { sd = 0.05 }\nreason = "judgement"\n'
+    more_settings(project, '\n[[streams]]\nfile = "data/net.csv"\nsource = "net_migration"\n'
+                           'unit = "persons"\nperiod = "mid-year"\nquality = "survey"\n'
+                           f'ages = "at-year-end"\n{level}')  # fmt: skip
+    report = check_project(project)
+    assert "Give it as a stream" in str(report), str(report)
+    path = project / "settings.toml"
+    text = path.read_text().replace("[[administrative_flows]]", "[[streams]]", 1)
+    at = text.index('file = "data/administrative_flows.csv"')
+    path.write_text(text[:at] + f'quality = "complete count"\n{level}' + text[at:])
+    assert "give it another" in str(check_project(project))
+    change(project, "administrative_flows", lambda t: t.assign(source="asylum"))
+    sources = load_project(project).sources
+    assert {s.flow for s in sources.streams} == {"net", "immigration"}
+    assert sources.gap == pytest.approx(plain.gap, abs=1)
+
+
 def test_a_population_in_total_asks_for_a_schedule_that_serves(project, plain):
     whole = pd.read_csv(project / "data/population.csv", dtype=str)
 

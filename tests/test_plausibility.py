@@ -13,12 +13,14 @@ import pandas as pd
 import pytest
 
 from imps.errors import InputWarning
+from imps.names import KINDS_OF_COUNTRY
 from imps.project.assemble import inspect_sources, sources_from_tables
 from imps.project.between import check_between
 from imps.project.check import check_project
 from imps.project.contradictions import stock_totals
 from imps.project.sections import Account
 from imps.project.settings import inspect_settings
+from imps.project.template import template_of
 from imps.reading.findings import REJECT, WARN, ImportLog
 from imps.reading.plausibility import limit, median_of_others, root_deviance, unlikely_years
 from imps.reading.table import Table, inspect_table
@@ -99,6 +101,12 @@ def doubted(log: ImportLog) -> set[str]:
 @pytest.mark.parametrize("name", cases())
 def test_the_cases_of_the_package_raise_no_doubt(name):
     log = check_project(SHIPPED / name.replace("-", "_")).log
+    assert not [str(f) for f in log.findings if f.outcome == WARN]
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_COUNTRY)
+def test_fictitious_accounts_raise_no_doubt(kind):
+    log = check_project(template_of(kind)).log
     assert not [str(f) for f in log.findings if f.outcome == WARN]
 
 

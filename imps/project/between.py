@@ -256,6 +256,7 @@ def _check_ends(
             file=listed([t.name for t in stocks]),
             column="year",
             year=year,
+            years=sorted(years),
             first=first,
             last=last,
         )

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pymc as pm
 import pytest
+from scipy.stats import norm
 
 import imps
 from imps.account.linear import largest_misclosure
@@ -250,6 +252,39 @@ def test_the_same_bias_has_the_stated_correlation_in_two_periods(periods):
             np.testing.assert_allclose(shared * np.sqrt(0.3), own * np.sqrt(0.7), rtol=1e-9)
 
 
+def test_a_chain_is_refitted_under_other_priors(fit, periods):
+    """The answer is that of the chain under those priors; its links stand."""
+    priors = fit.model.priors.widen("base_level", 3).replace(bias_between_periods={"mean": 0.9})
+    again = imps.refit(fit, priors, draws=100)
+    assert again.model.names == fit.model.names and again.model.linked
+    wanted = imps.chain(periods, priors)
+    np.testing.assert_allclose(again.model.design, wanted.design)
+    assert imps.chain_results(again).correlation == 0.9
+
+
+def test_the_pymc_model_of_a_chain_has_its_posterior(model, fit):
+    """As for one account: the same log-density, draws by label, and what is refused."""
+    built = imps.build_model(model)
+    assert built.linear is model
+    found = imps.from_draws(built, fit.to_datatree())
+    assert list(found.periods) == list(model.names)
+    one, other = (imps.chain_results(f).groups()["mean"] for f in (found, fit))
+    np.testing.assert_allclose(one, other, atol=0.02 * other.abs().max())  # draws and exact means
+    z = np.zeros(model.n_latent)
+    logp = built.compile_logp()({"log_scale": np.zeros(len(model.scale_names)), "latent": z})
+    wanted = norm.logpdf(model.observed, model.expected(z[None])[0], model.standard_error).sum()
+    wanted += norm.logpdf(np.zeros(z.size + len(model.scale_names))).sum()
+    assert logp == pytest.approx(wanted)
+    with built:
+        pm.set_data({"observed": 1.01 * model.observed})
+    with pytest.raises(SourceError, match="were exchanged"):
+        imps.fit(built, seed=1)
+    with pytest.raises(PriorError, match="written down already"):
+        imps.build_model(model, flows="log")
+    with pytest.raises(TypeError, match="needs Sources or a model, got str"):
+        imps.build_model("uk-1991-2001")
+
+
 def test_saved_and_loaded(fit, model, periods, tmp_path):
     fit.save(tmp_path / "chain.nc")
     again = imps.load_fit(tmp_path / "chain.nc", model=model)
@@ -357,6 +392,9 @@ def test_wrong_priors_and_wrong_calls_are_refused(periods, fit):
     part = fit.periods["2000-2005"]
     with pytest.raises(PriorError, match="cut its links"):
         imps.refit(part, part.model.priors.widen("base_level", 2))
+    with pytest.raises(PriorError, match="this chain has 3"):
+        imps.prior_predictive(fit.model, seed=1)
+    assert imps.prior_predictive(fit.model.period("2000-2005"), seed=1, draws=50).gap
     with pytest.raises(SaveFailedError, match="save the fit of the chain"):
         part.save("nowhere.nc")
     with pytest.raises(TypeError, match="a period is a name"):

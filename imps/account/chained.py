@@ -106,6 +106,11 @@ class ChainModel(LinearModel):
         }
         return LinearModel(**plain)
 
+    def with_priors(self, priors: Priors) -> ChainModel:
+        """The chain of the same periods and links under another table of priors."""
+        sources = [account.sources for account in self.accounts]
+        return chain_model(sources, priors, linked=self.linked, revised=self.revised)
+
     @cached_property
     def reported(self) -> dict[str, Affine]:
         """Scalar quantities of every period, each with the period before its name."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from imps.account.chained import ChainModel
 from imps.errors import PriorError, some
 from imps.intervals import summary
 from imps.posterior.as_built import FREE, OBSERVED, kinds
@@ -71,7 +72,7 @@ def prior_predictive(model: object, *, seed: int, draws: int = 4000) -> PriorPre
     Raises
     ------
     PriorError
-        If terms of the user's own have changed what the priors say.
+        If terms of the user's own have changed what the priors say, or it is a whole chain.
     """
     found = given(model)
     harmless = kinds(found.model) if found.model is not None else {}
@@ -87,6 +88,11 @@ def prior_predictive(model: object, *, seed: int, draws: int = 4000) -> PriorPre
             "pm.sample_prior_predictive."
         )
     linear = found.linear
+    if isinstance(linear, ChainModel):
+        raise PriorError(
+            f"prior_predictive() is about one gap, and this chain has {len(linear.names)}. Take a "
+            f"period: imps.prior_predictive(model.period('{linear.names[-1]}'), seed=...)."
+        )
     w = linear.prior_draws(draws, seed=seed)
     rng = np.random.default_rng(stream(seed, "prior predictive: random errors"))
     values = []

@@ -40,8 +40,9 @@ import scipy.sparse as sp
 from imps.account.affine import Affine
 from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
-from imps.account.nonlinear import Curve
+from imps.account.nonlinear import Curve, Form
 from imps.account.priors import Priors, default_priors
+from imps.errors import PriorError
 from imps.posterior.as_built import account_model, as_built, mark
 from imps.posterior.likelihoods import add_likelihood, special_rows
 from imps.posterior.variant import Variant
@@ -60,7 +61,7 @@ ACCOUNT_DIMS: dict[str, Callable[[LinearModel], list[str]]] = {
 
 
 def build_model(
-    sources: Sources,
+    sources: Sources | LinearModel,
     priors: Priors | None = None,
     *,
     resolution: Resolution | None = None,
@@ -74,7 +75,9 @@ def build_model(
 
     Parameters
     ----------
-    sources : Sources
+    sources : Sources or LinearModel
+        A model of :func:`imps.chain` or :func:`imps.linear_model` is taken as it was written
+        down: priors, resolution, flows and switchers are in it.
     priors : Priors, optional
         Table of priors; the default one unless told.
     resolution : Resolution, optional
@@ -117,10 +120,20 @@ def build_model(
     ------
     PriorError
         If a source has no prior, a prior belongs to no source, or an option fits nothing.
+    TypeError
+        If it is given neither sources nor a model.
     """
     of = Variant(likelihood, student_t, flows, switchers, switcher_shares or {})
-    linear = linear_model(sources, priors or default_priors(), resolution, form=of.form)
-    return pymc_model(linear, likelihood=likelihood, student_t=student_t)
+    if isinstance(sources, Sources):
+        sources = linear_model(sources, priors or default_priors(), resolution, form=of.form)
+    elif not isinstance(sources, LinearModel):
+        raise TypeError(f"build_model() needs Sources or a model, got {type(sources).__name__}.")
+    elif priors is not None or resolution is not None or of.form != Form():
+        raise PriorError(
+            "build_model() got a model that was written down already, and options of another: "
+            "priors, resolution, flows or switchers. Give the sources, or the model alone."
+        )
+    return pymc_model(sources, likelihood=likelihood, student_t=student_t)
 
 
 def pymc_model(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from imps.account.affine import Affine
-from imps.account.chained import ChainModel, chain_model
+from imps.account.chained import ChainModel
 from imps.account.prior_rows import BETWEEN_PERIODS
 from imps.errors import NotFittedError, PriorError
 from imps.posterior.exact import GaussianPosterior
@@ -233,7 +233,6 @@ def linked_chain(fit: Fit) -> Fit | None:
 def _persistence(fit: Fit) -> pd.DataFrame:
     model, h, rows = fit.model, mean_scales(fit), []
     assert isinstance(model, ChainModel)
-    sources = [account.sources for account in model.accounts]
     headlines = {
         f"{period}: {name}": (period, group)
         for period, part in fit.periods.items()
@@ -241,7 +240,7 @@ def _persistence(fit: Fit) -> pd.DataFrame:
     }
     for value in sorted({*CORRELATIONS, _correlation(fit)}):
         priors = model.priors.replace(**{BETWEEN_PERIODS.name: {"mean": value}})
-        posterior = GaussianPosterior(chain_model(sources, priors, revised=model.revised))
+        posterior = GaussianPosterior(model.with_priors(priors))
         for name, mean, variance in zip(posterior.names, *posterior.moments(h), strict=True):
             if name in headlines:
                 rows.append((*headlines[name], value, mean, float(np.sqrt(variance))))

@@ -14,6 +14,7 @@ import pandas as pd
 import scipy.linalg as sl
 
 from imps.account.account import tied_blocks
+from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel, linear_model
 from imps.account.priors import FAMILIES, Priors
 from imps.errors import PriorError, SourceError, some
@@ -267,7 +268,7 @@ def refit(fitted: Fit, priors: Priors, *, draws: int = 1000, chains: int = 2) ->
     Parameters
     ----------
     fitted : Fit
-        Of the Gaussian model.
+        Of the Gaussian model, of one account or of a chain.
     priors : Priors
         Such as ``fit.model.priors.widen("base", 2)``.
     draws, chains : int
@@ -282,14 +283,16 @@ def refit(fitted: Fit, priors: Priors, *, draws: int = 1000, chains: int = 2) ->
     PriorError
         If the fit is of a variant, or a prior belongs to no source.
     """
-    fitted = _gaussian_fit(fitted, "refit")
+    fitted = _gaussian_fit(fitted, "refit", of_chain=True)
     if PERIOD in fitted.extras:
         raise PriorError(
-            f"refit() of period {fitted.extras[PERIOD]} alone would cut its links: fit the chain "
-            "again, imps.fit(imps.chain(periods, priors), seed=...)."
+            f"refit() of period {fitted.extras[PERIOD]} alone would cut its links: give it the fit "
+            "of the chain."
         )
-    model = linear_model(fitted.model.sources, priors)
-    return _fit(model, fitted, draws, chains)
+    model = fitted.model
+    if isinstance(model, ChainModel):
+        return _fit(model.with_priors(priors), fitted, draws, chains)
+    return _fit(linear_model(model.sources, priors), fitted, draws, chains)
 
 
 def widened(
@@ -322,8 +325,8 @@ def widened(
     Raises
     ------
     PriorError
-        If the fit is of a variant that is not Gaussian.
-        Or if a name is no prior.
+        If the fit is of a variant that is not Gaussian, or one period of a chain, whose
+        refits would cut its links; or if a name is no prior.
     """
     fit = _gaussian_fit(fit, "widened")
     tasks = [(name, factor) for name in names for factor in factors]
@@ -390,9 +393,9 @@ def without_rows(model: LinearModel, source: str) -> LinearModel:
     return model.with_rows(keep)
 
 
-def _gaussian_fit(fit: object, function: str) -> Fit:
+def _gaussian_fit(fit: object, function: str, *, of_chain: bool = False) -> Fit:
     """The fit, if it is of the Gaussian model: everything here refits or solves that one."""
-    found = needs_fit(fit, function)
+    found = needs_fit(fit, function, of_chain=of_chain)
     if not found.gaussian:
         raise PriorError(
             f"{function}() works on the Gaussian model only, and this fit is of a variant of it. "

@@ -148,7 +148,8 @@ def many_cells(rng):
 def test_surveys_of_many_cells_stand_by_their_smaller_side(many_cells, rng):
     white, scale_of, sources = many_cells
     bounds = np.full(5, 1e-5), np.full(5, 50.0)
-    rows = RowCovariance(white.copy(), scale_of, 5, sources, bounds=bounds)
+    asked = rng.standard_normal((3, white.shape[1]))  # quantities: of cells, smooth parts and rest
+    rows = RowCovariance(white.copy(), scale_of, 5, sources, bounds=bounds, asked=asked)
     assert [leaf.smooth.size for leaf in rows.leaves] == [SMOOTH, SMOOTH]
     x = rng.standard_normal((len(white), 3))
     within, beyond = np.exp(rng.uniform(-6, 3, (3, 5))), np.array([[200.0, 1.0, 1e-7, 1.0, 1.0]])
@@ -163,6 +164,15 @@ def test_surveys_of_many_cells_stand_by_their_smaller_side(many_cells, rng):
         np.testing.assert_allclose(half.T @ half, x.T @ expected, rtol=1e-8, atol=EXACT)
         turned = rows.rows.combined(x[:, 0])
         assert factor.square_of_combined(turned) == pytest.approx(x[:, 0] @ expected[:, 0])
+        s = np.sqrt(np.append(s2, 1.0))[scale_of]
+        cross = np.linalg.solve(c, effects @ (s * asked).T)
+        rough = s * asked
+        rough[:, np.concatenate([leaf.smooth for leaf in rows.leaves])] = 0.0
+        square, shift, change = factor.learnt(turned, rows.crossed(effects @ rough.T).T)
+        assert square == pytest.approx(x[:, 0] @ expected[:, 0])
+        np.testing.assert_allclose(shift, x[:, 0] @ cross, rtol=1e-7, atol=EXACT)
+        learnt = ((s * asked) ** 2).sum(axis=1) - ((effects @ (s * asked).T) * cross).sum(axis=0)
+        np.testing.assert_allclose((rough**2).sum(axis=1) + change, learnt, rtol=1e-7, atol=EXACT)
         solved = np.linalg.solve(c, np.column_stack([x[:, :1], white]))
         each = (white.T @ solved[:, 0]) ** 2 - (white * solved[:, 1:]).sum(axis=0)
         slope = [each[scale_of == b].sum() for b in range(5)]

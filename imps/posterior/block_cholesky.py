@@ -254,6 +254,13 @@ class Factor:
         half = self.half_of_combined(x)
         return float(half @ half)
 
+    def learnt(self, y: np.ndarray, cross: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """y' C^-1 y of combined rows y, and what they say of quantities with covariance `cross`
+        (quantity, row) with them: shift, and change of variance."""
+        half = self.half_of_combined(np.vstack([y, cross]).T)
+        own, others = half[:, 0], half[:, 1:]
+        return float(own @ own), own @ others, -(others**2).sum(axis=0)
+
     def solved_of_combined(self, x: np.ndarray) -> np.ndarray:
         """(T C T')^-1 x for columns x (row, ...)."""
         out = self.forward(x)

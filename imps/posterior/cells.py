@@ -61,6 +61,8 @@ class CellLeaf:
         Rows of the survey, and those of all sources that are no such survey.
     cells, smooth : ndarray
         Latent variables of B, of one scale, and of A.
+    asked : ndarray (quantity, latent)
+        Effects on quantities whose moments are asked for: they stand as rows of the rest do.
     bounds : (ndarray, ndarray) (scale)
         Squared scales between which the sums are interpolated.
     """
@@ -73,6 +75,7 @@ class CellLeaf:
         rest: np.ndarray,
         cells: np.ndarray,
         smooth: np.ndarray,
+        asked: np.ndarray,
         bounds: tuple[np.ndarray, np.ndarray],
     ) -> None:
         self.rows, self.rest, self.smooth, self.cells = rows, rest, smooth, cells
@@ -81,8 +84,9 @@ class CellLeaf:
         self.turns, self.values = _turns(sp.csr_array(own @ own.T))
         turned = Rows(np.arange(rows.size), turns=self.turns)
         self.effects = turned.combined(white[np.ix_(rows, smooth)])
-        self.across = turned.combined(own @ white[np.ix_(rest, cells)].T)
-        self.others = white[np.ix_(rest, smooth)]
+        others = np.vstack([white[rest], asked])
+        self.across = turned.combined(own @ others[:, cells].T)
+        self.others = others[:, smooth]
         low, high = (float(np.log(x[self.scale])) for x in bounds)
         self.nodes, self.barycentric = _nodes(self.values, low, high)
         left, size, right = np.linalg.svd(
@@ -99,8 +103,8 @@ class CellLeaf:
         return whole[:r, :r], whole[:r, r:], whole[r:, r:]
 
     def at(self, squares: np.ndarray) -> list[tuple[LeafFactor, np.ndarray]]:
-        """The leaf at each of many squared scales (point, scale), and what stands beside the
-        rest's own covariance (row of the rest, row of the rest) given it: W'W - s^4 Q'D^-1 Q."""
+        """The leaf at each of many squared scales (point, scale), and what stands beside the own
+        covariance of rest and quantities asked for given it: W'W - s^4 Q'D^-1 Q."""
         own = squares[:, self.scale]
         weights = _interpolation(np.log(own), self.nodes, self.barycentric) @ self.of_scale
         r, m = self.smooth.size, self.across.shape[1]
@@ -144,7 +148,7 @@ class LeafFactor:
         S.
     root : ndarray (latent, latent)
         R, with R R' = M.
-    reach : ndarray (latent, row of the rest)
+    reach : ndarray (latent, row of the rest and quantity asked for)
         W = R^-1 S (A_c - s^2 Q'D^-1 P)'.
     """
 
@@ -177,14 +181,14 @@ class LeafFactor:
 
     def half(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A root of C_l^-1 times turned columns x (row, ...), and C_cl C_l^-1 x: what they say
-        of the other rows. See :class:`imps.posterior.block_cholesky.Update`."""
+        of the others. See :class:`imps.posterior.block_cholesky.Update`."""
         known, shown = self._seen(x)
         moved = _column(self.sizes, x) * triangular(and_one(self.root), shown, trans=1)
         half = known - self.leaf.effects @ moved / _column(self.noise, x)
         return half * np.sqrt(_column(self.noise, x)), self._taken(known, shown)
 
     def square_of(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """x' C_l^-1 x of a turned x (row), and C_cl C_l^-1 x."""
+        """x' C_l^-1 x of a turned x (row), and C_cl C_l^-1 x: what it says of the others."""
         known, shown = self._seen(x)
         return float(x @ known - shown @ shown), self._taken(known, shown)
 
@@ -194,7 +198,8 @@ class LeafFactor:
     def variance(self, others: Factor) -> np.ndarray:
         """Posterior variance of the standardised z given all rows, (latent)."""
         alone = triangular(self.root, np.eye(len(self.root)), trans=1)
-        learnt = others.half(triangular(self.root, self.reach, trans=1).T)
+        reach = self.reach[:, : self.leaf.rest.size]
+        learnt = others.half(triangular(self.root, reach, trans=1).T)
         return (alone**2).sum(axis=1) - (learnt**2).sum(axis=0)
 
 
@@ -203,6 +208,7 @@ def cell_leaves(
     scale_of: np.ndarray,
     sources: np.ndarray,
     squares: tuple[np.ndarray, np.ndarray],
+    asked: np.ndarray,
 ) -> list[CellLeaf]:
     """Surveys of which the latent variables are the smaller side, where they share none."""
     found, taken = [], np.zeros(scale_of.size, dtype=bool)
@@ -219,7 +225,7 @@ def cell_leaves(
             found.append((rows, cells, smooth))
     rest = np.flatnonzero(~np.isin(np.arange(len(white)), [i for r, _, _ in found for i in r]))
     return [
-        CellLeaf(white, scale_of, rows, rest, cells, smooth, squares)
+        CellLeaf(white, scale_of, rows, rest, cells, smooth, asked, squares)
         for rows, cells, smooth in found
     ]
 
@@ -287,6 +293,8 @@ class LeafyFactor:
     squares : ndarray (scale)
     rows : Rows
         Turned, each leaf by its V'.
+    added : ndarray (row of the rest and quantity asked for, the same)
+        What stands beside their own covariance given the leaves.
     """
 
     leaves: Sequence[LeafFactor]
@@ -294,6 +302,7 @@ class LeafyFactor:
     rest: np.ndarray
     squares: np.ndarray
     rows: Rows
+    added: np.ndarray
 
     @property
     def log_determinant(self) -> float:
@@ -303,7 +312,7 @@ class LeafyFactor:
     @property
     def size(self) -> int:
         """Numbers held."""
-        return self.others.size + sum(leaf.size for leaf in self.leaves)
+        return self.others.size + self.added.size + sum(leaf.size for leaf in self.leaves)
 
     def half(self, x: np.ndarray) -> np.ndarray:
         """A root of C^-1 times columns x (row, ...): inner products of halves are x' C^-1 y."""
@@ -318,15 +327,34 @@ class LeafyFactor:
         out, rest = np.empty(x.shape), x[self.rest]
         for leaf in self.leaves:
             out[leaf.leaf.rows], taken = leaf.half(x[leaf.leaf.rows])
-            rest -= taken
+            rest -= taken[: self.rest.size]
         out[self.rest] = self.others.half(rest)
         return out
 
     def square_of_combined(self, x: np.ndarray) -> float:
         """x' C^-1 x of a turned x (row)."""
+        square, told = self._told(x)
+        half = self.others.half(x[self.rest] - told[: self.rest.size])
+        return float(half @ half) + square
+
+    def learnt(self, y: np.ndarray, cross: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """y' C^-1 y of turned rows y, and what they say of the quantities asked for: shift, and
+        change of variance.
+
+        `cross` (quantity, row of the rest) and their variance before are of the latent
+        variables that are no smooth part of a leaf.
+        """
+        (square, told), m = self._told(y), self.rest.size
+        combined = self.others.rows.combined(
+            np.column_stack([y[self.rest] - told[:m], cross.T + self.added[:m, m:]])
+        )
+        more, shift, change = self.others.learnt(combined[:, 0], combined[:, 1:].T)
+        return square + more, told[m:] + shift, np.diagonal(self.added)[m:] + change
+
+    def _told(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """What the leaves add to x' C^-1 x of a turned x (row), and say of the others."""
         found = [leaf.square_of(x[leaf.leaf.rows]) for leaf in self.leaves]
-        half = self.others.half(x[self.rest] - sum(taken for _, taken in found))
-        return float(half @ half) + sum(square for square, _ in found)
+        return sum(square for square, _ in found), np.sum([told for _, told in found], axis=0)
 
     def solved_of_combined(self, x: np.ndarray) -> np.ndarray:
         """C^-1 x for turned columns x (row, ...)."""
@@ -342,24 +370,24 @@ def solved_by_draw(factors: Sequence[LeafyFactor], counts: np.ndarray, x: np.nda
     owner, ends = np.repeat(np.arange(len(counts)), counts), np.cumsum([0, *counts])
     mine = [slice(*pair) for pair in pairwise(ends.tolist())]
     out, rest = np.empty(x.shape), factors[0].rest
-    left = x[rest]
+    left, m = x[rest], rest.size
     of_leaf = [[factor.leaves[k] for factor in factors] for k in range(len(factors[0].leaves))]
     for leaves in of_leaf:
         leaf = leaves[0].leaf
         noise, sizes, squares = _of_draws(leaves, owner)
         known = x[leaf.rows] / noise
         shown = sizes * (leaf.effects.T @ known)
-        left -= squares * (leaf.across.T @ known)
+        left -= squares * (leaf.across[:, :m].T @ known)
         for own, at in zip(leaves, mine, strict=True):
-            left[:, at] -= own.reach.T @ triangular(own.root, shown[:, at])
+            left[:, at] -= own.reach[:, :m].T @ triangular(own.root, shown[:, at])
     for factor, at in zip(factors, mine, strict=True):
         left[:, at] = factor.others.solve(left[:, at])
     out[rest] = left
     for leaves in of_leaf:
         leaf = leaves[0].leaf
         noise, sizes, squares = _of_draws(leaves, owner)
-        explained = leaf.effects @ (sizes**2 * (leaf.others.T @ left))
-        known = (x[leaf.rows] - explained - squares * (leaf.across @ left)) / noise
+        explained = leaf.effects @ (sizes**2 * (leaf.others[:m].T @ left))
+        known = (x[leaf.rows] - explained - squares * (leaf.across[:, :m] @ left)) / noise
         z = sizes * (leaf.effects.T @ known)
         for own, at in zip(leaves, mine, strict=True):
             z[:, at] = triangular(own.root, triangular(own.root, z[:, at]), trans=1)

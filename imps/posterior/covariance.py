@@ -66,6 +66,8 @@ class RowCovariance:
     bounds : (ndarray, ndarray) (scale), optional
         Least and largest squared scales that will be asked for: where surveys of many cells
         stand by their smaller side, see :mod:`imps.posterior.cells`.
+    asked : ndarray (quantity, latent), optional
+        Effects on the quantities whose moments will be asked for there.
     """
 
     def __init__(
@@ -77,13 +79,15 @@ class RowCovariance:
         combine: sp.csr_array | None = None,
         common: np.ndarray | None = None,
         bounds: tuple[np.ndarray, np.ndarray] | None = None,
+        asked: np.ndarray | None = None,
     ) -> None:
         if len(sources) != len(white):
             raise ValueError(f"{len(white)} rows of the likelihood, sources of {len(sources)}.")
         self.n_scales = n_scales
         self.white, self.scale_of = white, scale_of
         names = np.asarray(sources)
-        self.leaves = [] if bounds is None else cell_leaves(white, scale_of, names, bounds)
+        asked = np.zeros((0, scale_of.size)) if asked is None else asked
+        self.leaves = [] if bounds is None else cell_leaves(white, scale_of, names, bounds, asked)
         self.rest = np.arange(len(white))
         if self.leaves:
             combine = common = None
@@ -142,10 +146,11 @@ class RowCovariance:
                 if not self.leaves:
                     yield self._factor(flat, squares[start + k])
                     continue
-                leaves, added = zip(*next(at), strict=True)
-                flat[0, 0] += sum(added).ravel()
-                own = squares[start + k]
-                yield LeafyFactor(leaves, self._factor(flat, own), self.rest, own, self.rows)
+                leaves, beside = zip(*next(at), strict=True)
+                added, m, own = sum(beside), self.rest.size, squares[start + k]
+                flat[0, 0] += added[:m, :m].ravel()
+                others = self._factor(flat, own)
+                yield LeafyFactor(leaves, others, self.rest, own, self.rows, added)
 
     def _factor(self, flat: dict[tuple[int, int], np.ndarray], squares: np.ndarray) -> Factor:
         parts = self.pattern.parts
@@ -170,6 +175,10 @@ class RowCovariance:
             out[:, mine] = factor.solved_of_combined(out[:, mine])
             start += int(count)
         return self.rows.back(out)
+
+    def crossed(self, x: np.ndarray) -> np.ndarray:
+        """Covariance x (row, quantity) with the rows, as `learnt` of a factor takes it."""
+        return x[self.rest] if self.leaves else self.rows.combined(x)
 
     def slope(self, factor: AnyFactor, residual: np.ndarray) -> np.ndarray:
         """a' K_b a - tr(C^-1 K_b) for each scale b, with a = C^-1 r.

@@ -100,17 +100,19 @@ class GaussianPosterior:
         self.white = model.design / model.standard_error[:, None]
         se, furthest = model.standard_error, np.full(self.n_scales, LARGEST_LOG_SCALE)
         combine = None if model.combine is None else sp.csr_array(model.combine / se[:, None] * se)
+        self.names = list(model.reported)
+        q = np.stack([model.matrix(model.reported[k]) for k in self.names])
         self.covariance = RowCovariance(
             self.white, model.scale_of, self.n_scales, model.row_sources, combine, model.shared,
-            bounds=(self.squares(-furthest), self.squares(furthest)),
+            bounds=(self.squares(-furthest), self.squares(furthest)), asked=q,
         )  # fmt: skip
         self._combined = self.covariance.rows.combined(self.residual)
         self._effects = Effects(self.white, model.row_sources)
         of_scale = [np.flatnonzero(model.scale_of == b) for b in (*range(self.n_scales), -1)]
-        self.names = list(model.reported)
         self.constants = np.array([float(model.reported[k].constant) for k in self.names])
-        q = np.stack([model.matrix(model.reported[k]) for k in self.names])
-        cross = (self.covariance.rows.combined(self.white[:, c] @ q[:, c].T) for c in of_scale)
+        for leaf in self.covariance.leaves:  # what their smooth parts say is in the factors
+            q[:, leaf.smooth] = 0.0
+        cross = (self.covariance.crossed(self.white[:, c] @ q[:, c].T) for c in of_scale)
         self._cross = np.stack([np.ascontiguousarray(x.T).ravel() for x in cross])
         self._variance = np.stack([(q[:, c] ** 2).sum(axis=1) for c in of_scale])
 
@@ -144,10 +146,11 @@ class GaussianPosterior:
         factors = self.covariance.factors(self.squares(points))
         return np.array([self._log_density(h, f) for h, f in zip(points, factors, strict=True)])
 
-    def _log_density(self, h: np.ndarray, factor: AnyFactor) -> float:
+    def _log_density(self, h: np.ndarray, factor: AnyFactor, square: float | None = None) -> float:
+        """Log density, where r' C^-1 r is not at hand with this product."""
         if np.abs(h).max(initial=0.0) > LARGEST_LOG_SCALE:
             return -np.inf
-        square = factor.square_of_combined(self._combined)
+        square = factor.square_of_combined(self._combined) if square is None else square
         return float(-0.5 * (square + factor.log_determinant + h @ h))
 
     def log_density_and_gradient(self, h: np.ndarray) -> tuple[float, np.ndarray]:
@@ -167,20 +170,15 @@ class GaussianPosterior:
 
     def _moments(self, h: np.ndarray, factor: AnyFactor) -> tuple[np.ndarray, np.ndarray]:
         s2 = self.squares(h)
-        return self._moments_of(factor, self.crossed(s2), self.prior_variance(s2))
-
-    def _moments_of(
-        self, factor: AnyFactor, cross: np.ndarray, prior: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        half = factor.half_of_combined(np.vstack([self._combined, cross]).T)
-        variance = prior - (half[:, 1:] ** 2).sum(axis=0)
-        return self.constants + half[:, 0] @ half[:, 1:], np.maximum(variance, 0.0)
+        _, shift, change = factor.learnt(self._combined, self.crossed(s2))
+        return self.constants + shift, np.maximum(self.prior_variance(s2) + change, 0.0)
 
     def crossed(self, squares: np.ndarray) -> np.ndarray:
         """Prior covariance of the reported quantities with the rows as they are combined, in
-        their standard errors, at squared scales (..., scale): (..., quantity, row)."""
+        their standard errors, at squared scales (..., scale): (..., quantity, row). Beside
+        surveys by their smaller side (:mod:`imps.posterior.cells`) without their smooth parts."""
         found = _and_one(squares) @ self._cross
-        return found.reshape(*squares.shape[:-1], len(self.names), self.residual.size)
+        return found.reshape(*squares.shape[:-1], len(self.names), -1)
 
     def prior_variance(self, squares: np.ndarray) -> np.ndarray:
         """Prior variance of the reported quantities at squared scales, (..., quantity)."""
@@ -275,8 +273,10 @@ class GaussianPosterior:
         for i, factor in enumerate(self.covariance.factors(squares)):
             if i % at_once == 0:
                 cross = self.crossed(squares[i : i + at_once])
-            log_weights[i] += self._log_density(points[i], factor)
-            means[i], variances[i] = self._moments_of(factor, cross[i % at_once], prior[i])
+            square, shift, change = factor.learnt(self._combined, cross[i % at_once])
+            log_weights[i] += self._log_density(points[i], factor, square)
+            means[i] = self.constants + shift
+            variances[i] = np.maximum(prior[i] + change, 0.0)
             if n_points * factor.size <= KEPT_FACTORS:
                 kept.append(factor)
         weights = normalised(log_weights)

@@ -115,7 +115,7 @@ def test_log_density_is_the_plain_sum_of_scipy_terms(models, name, rng):
 
 @pytest.fixture(scope="module")
 def everything(models):
-    return imps.fit(models["all"], seed=1, draws=30, tune=80, chains=1, progress=False)
+    return imps.fit(models["all"], seed=1, draws=10, tune=20, chains=1, progress=False)
 
 
 def test_contributions_close_in_every_draw_of_every_variant_at_once(everything, sources):

@@ -141,7 +141,7 @@ def versions() -> pd.DataFrame:
 
 def kinds_of_country() -> pd.DataFrame:
     """Priors that differ by kind of country."""
-    from imps.account.prior_kinds import kinds_table
+    from imps.account.priors import kinds_table
 
     return kinds_table()
 

@@ -23,12 +23,12 @@ from .account.linear import linear_model as linear_model
 from .account.observations import Observation as Observation
 from .account.open_end import open_end as open_end
 from .account.prior_sets import Statement as Statement
+from .account.prior_sets import elicit as elicit
 from .account.prior_sets import prior_set as prior_set
 from .account.prior_sets import stated as stated
 from .account.priors import Prior as Prior
 from .account.priors import Priors as Priors
 from .account.priors import default_priors as default_priors
-from .account.priors import elicit as elicit
 from .areas.area_tables import areas_from_tables as areas_from_tables
 from .areas.figures import Areas as Areas
 from .areas.fit import AreaFit as AreaFit

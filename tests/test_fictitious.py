@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 import imps
-from imps.account.prior_kinds import FEWEST_RESIDENTS, RESIDENTS_OF_LOCAL, kinds_table
 from imps.account.prior_sets import doubts
+from imps.account.priors import FEWEST_RESIDENTS, RESIDENTS_OF_LOCAL, kinds_table
 from imps.demography.schedules import autoregressive, young_adults
 from imps.errors import PriorError, SettingError, UnknownCaseError
 from imps.names import KINDS_OF_COUNTRY, SURVEY

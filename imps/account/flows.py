@@ -12,7 +12,8 @@ from imps.account.carried import flows_as_laid_out
 from imps.account.latents import Latents, Resolution, correlated, each_sex, true_flow
 from imps.account.nonlinear import LOG, Form, LogFlow
 from imps.account.parts import LAYOUT_SHAPES, SEX_CONTRAST
-from imps.account.priors import BIAS_CORRELATION, Priors
+from imps.account.prior_rows import BIAS_CORRELATION
+from imps.account.priors import Priors
 from imps.demography.periods import (
     Period,
     covering_intervals,

@@ -107,6 +107,19 @@ class Latents:
         """Prior of the scale of each block."""
         return {name: block.scale for name, block in self.blocks.items()}
 
+    @property
+    def scale_names(self) -> tuple[str, ...]:
+        """Unknown scales, each once, in the order of the blocks."""
+        return tuple(dict.fromkeys(b.scale for b in self.blocks.values() if b.scale is not None))
+
+    @property
+    def scale_of(self) -> np.ndarray:
+        """Place of the scale that multiplies each latent variable; -1 where there is none."""
+        place: dict[str | None, int] = {name: i for i, name in enumerate(self.scale_names)}
+        place[None] = -1
+        blocks = self.blocks.values()
+        return np.repeat([place[b.scale] for b in blocks], [b.size for b in blocks])
+
     def of_source(self, source: str) -> dict[str, Block]:
         """Blocks of a source of the gap or of a true flow, by name."""
         return {n: b for n, b in self.blocks.items() if b.source == source and b.prior}

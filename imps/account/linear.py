@@ -314,23 +314,15 @@ def assembled(
 ) -> LinearModel:
     """The matrices of an account that is written down, over its latent variables."""
     latents = account.latents
-    sizes = dict(latents.sizes)
-    scale_names = tuple(dict.fromkeys(s for s in latents.scales.values() if s is not None))
-    scale_of = np.concatenate(
-        [
-            np.full(size, scale_names.index(scale) if (scale := latents.scales[b]) else -1)
-            for b, size in sizes.items()
-        ]
-    )
     return LinearModel(
         account=account,
         observations=rows,
         contributions=shares,
-        sizes=sizes,
-        scale_names=scale_names,
-        scale_medians=np.array([account.priors[name].sd for name in scale_names]),
-        scale_of=scale_of,
-        design=_stacked((r.mean.matrix(sizes) for r in rows), sum(sizes.values())),
+        sizes=latents.sizes,
+        scale_names=latents.scale_names,
+        scale_medians=np.array([account.priors[name].sd for name in latents.scale_names]),
+        scale_of=latents.scale_of,
+        design=_stacked((r.mean.matrix(latents.sizes) for r in rows), latents.scale_of.size),
         offset=_stacked(r.mean.constant for r in rows),
         observed=_stacked(r.observed for r in rows),
         standard_error=_stacked(r.standard_error for r in rows),

@@ -11,13 +11,15 @@ What a position does not speak of keeps the priors of the package.
 from __future__ import annotations
 
 import difflib
+import math
+import statistics
 from dataclasses import dataclass
 
 import numpy as np
 
 from imps.account.affine import Affine
 from imps.account.linear import LinearModel, linear_model
-from imps.account.priors import FAMILIES, Priors, default_priors, elicit
+from imps.account.priors import FAMILIES, Priors, default_priors
 from imps.errors import PriorError
 from imps.intervals import Z95
 from imps.names import SURVEY
@@ -26,6 +28,44 @@ from imps.sources import Sources
 _REVISED = "flows_revised_since"
 LEAST_NATION = 500_000
 """Residents under whom the default priors are doubted; judgement of the package."""
+
+
+def elicit(low: float, high: float, probability: float = 0.9) -> tuple[float, float]:
+    """Mean and standard deviation of the normal that lies in a range with a probability.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the range, equal tails beyond both.
+    probability : float
+        Of lying in the range, strictly between 0 and 1.
+
+    Returns
+    -------
+    (mean, sd)
+        In the unit of the range.
+
+    Raises
+    ------
+    PriorError
+        If the range is empty or the probability is not one.
+
+    Examples
+    --------
+    >>> mean, sd = elicit(-0.25, 0.0, 0.9)  # emigration undercounted by 0 to 25 per cent
+    >>> round(mean, 3), round(sd, 3)
+    (-0.125, 0.076)
+    """
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise PriorError(f"a range from {low} to {high} is empty: give low < high, both finite.")
+    if not 0 < probability < 1:
+        raise PriorError(
+            f"the probability of the range {low:g} to {high:g} is {probability}; it must lie "
+            "between 0 and 1, for example 0.9 for nine chances in ten."
+        )
+    return (low + high) / 2, (high - low) / (
+        2 * statistics.NormalDist().inv_cdf((1 + probability) / 2)
+    )
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,17 @@ error, only bias has a prior here.
 from __future__ import annotations
 
 import difflib
-import math
-import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 import pandas as pd
 
-from imps.account.evidence import COMPILED, evidence_table, first_year, known_at, newest
-from imps.account.prior_kinds import Made
+from imps.account.evidence import COMPILED, evidence_table, first_year, known_at, newest, rows_of
 from imps.account.prior_rows import (
     BETWEEN_PERIODS,
+    BIAS_CORRELATION,
     ERAS,
     FAMILIES,
     FIXED,
@@ -43,51 +42,89 @@ from imps.account.prior_rows import (
     prior_of,
     stream_rows,
 )
-from imps.account.prior_rows import (
-    BIAS_CORRELATION as BIAS_CORRELATION,
-)
 from imps.errors import PriorError, some
-from imps.names import EMIGRATION, IMMIGRATION, SURVEY
+from imps.names import AREA, EMIGRATION, IMMIGRATION, KINDS_OF_COUNTRY, SURVEY
 from imps.sources import REGISTER, Sources
 from imps.sources.kinds import KINDS, PARTS, SourceKind
 
+RESIDENTS_OF_LOCAL: Final = 150_000
+FEWEST_RESIDENTS: Final = 10_000
+"""Residents under whom spreads grow no further: priors for fewer are guesses."""
 
-def elicit(low: float, high: float, probability: float = 0.9) -> tuple[float, float]:
-    """Mean and standard deviation of the normal that lies in a range with a probability.
 
-    Parameters
+@dataclass(frozen=True)
+class Made:
+    """What the priors of a table were made for: its kind of country, and how many live there.
+
+    `prior_kinds.csv` has a row for each prior that differs: its value, the figures it rests on,
+    and the reason, or the word judgement. Of an area the spread grows as it gets smaller:
+
+        sd(N) = sqrt(sd^2 + local_sd^2 150,000 / max(N, 10,000))
+
+    with N its residents at the base. `local_sd` is what an area of 150 thousand, about a local
+    authority of England and Wales, has beside the error of the country. The square root is that
+    of errors which streets and homes make independently of each other: a judgement.
+
+    Attributes
     ----------
-    low, high : float
-        Ends of the range, equal tails beyond both.
-    probability : float
-        Of lying in the range, strictly between 0 and 1.
-
-    Returns
-    -------
-    (mean, sd)
-        In the unit of the range.
-
-    Raises
-    ------
-    PriorError
-        If the range is empty or the probability is not one.
-
-    Examples
-    --------
-    >>> mean, sd = elicit(-0.25, 0.0, 0.9)  # emigration undercounted by 0 to 25 per cent
-    >>> round(mean, 3), round(sd, 3)
-    (-0.125, 0.076)
+    kind : {"survey", "register", "cards", "area"}
+    residents : float or None
+        Of an area, at the base; else None.
     """
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise PriorError(f"a range from {low} to {high} is empty: give low < high, both finite.")
-    if not 0 < probability < 1:
-        raise PriorError(
-            f"the probability of the range {low:g} to {high:g} is {probability}; it must lie "
-            "between 0 and 1, for example 0.9 for nine chances in ten."
+
+    kind: str = SURVEY
+    residents: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS_OF_COUNTRY:
+            near = difflib.get_close_matches(str(self.kind), KINDS_OF_COUNTRY, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise PriorError(
+                f"no priors are made for the kind of country '{self.kind}'.{hint} Known: "
+                f"{', '.join(KINDS_OF_COUNTRY)}."
+            )
+        if (self.kind == AREA) != (self.residents is not None):
+            raise PriorError(
+                f"kind='{self.kind}' and residents={self.residents}: the priors of an area, and of "
+                'nothing else, need its residents at the base: kind="area", residents=260_000.'
+            )
+        if self.residents is not None and not self.residents > 0:
+            raise PriorError(f"residents is {self.residents}: give a number above 0.")
+
+    def of(self, rows: Iterable[Prior]) -> tuple[Prior, ...]:
+        """Rows as they are for this kind; those it does not speak of stay."""
+        own = _kinds().get(self.kind, {})
+        return tuple(self._row(row, own[row.name]) if row.name in own else row for row in rows)
+
+    def _row(self, row: Prior, own: dict[str, str]) -> Prior:
+        keys = tuple(key for key in own["evidence"].split(";") if key)
+        return replace(
+            row,
+            mean=float(own["mean"]),
+            sd=self._spread(float(own["sd"] or 0), float(own["local_sd"] or 0)),
+            reference=own["reason"],
+            known_since=newest(keys),
+            evidence=keys,
         )
-    return (low + high) / 2, (high - low) / (
-        2 * statistics.NormalDist().inv_cdf((1 + probability) / 2)
-    )
+
+    def _spread(self, sd: float, local: float) -> float:
+        if not local or self.residents is None:
+            return sd
+        smaller = RESIDENTS_OF_LOCAL / max(self.residents, FEWEST_RESIDENTS)
+        return float((sd**2 + local**2 * smaller) ** 0.5)
+
+
+def kinds_table() -> pd.DataFrame:
+    """Priors that differ by kind of country, one row each."""
+    return pd.DataFrame(rows_of("prior_kinds.csv"))
+
+
+@cache
+def _kinds() -> dict[str, dict[str, dict[str, str]]]:
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows_of("prior_kinds.csv"):
+        found.setdefault(row["kind"], {})[row["prior"]] = row
+    return found
 
 
 @dataclass(frozen=True, repr=False)

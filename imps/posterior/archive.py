@@ -23,8 +23,7 @@ from imps.account.chained import ChainModel, chain_model
 from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
 from imps.account.nonlinear import Form
-from imps.account.prior_kinds import Made
-from imps.account.priors import Prior, Priors, with_fixed
+from imps.account.priors import Made, Prior, Priors, with_fixed
 from imps.errors import SavedFileError
 from imps.project.case import Case
 from imps.sources import (

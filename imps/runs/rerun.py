@@ -13,8 +13,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from imps.account.latents import Resolution
-from imps.account.prior_kinds import Made
-from imps.account.priors import Prior, Priors
+from imps.account.priors import Made, Prior, Priors
 from imps.errors import SavedFileError
 from imps.posterior.archive import edited_outputs
 from imps.posterior.saved_fits import FIT_FILE, load_fit, load_saved_case

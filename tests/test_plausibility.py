@@ -365,7 +365,9 @@ def of_column(column, change, at=None):
     def edit(frame):
         rows = frame.index if at is None else frame.index[at(frame)]
         frame = frame.copy()
-        frame.loc[rows, column] = change(frame.loc[rows, column].astype(float)).map("{:.6g}".format)
+        frame.loc[rows, column] = change(frame.loc[rows, column].astype(float)).map(
+            "{:.10g}".format
+        )
         return frame
 
     return edit
@@ -438,6 +440,12 @@ NOTICED = {
         "standard_error", lambda v: 2.58 * v, rows_of(year="2006")), "ERROR_UNLIKELY", "2006"),
     "errors of the next year": ("", "survey_flows", shifted_years, "ERROR_UNLIKELY",
                                 "one year later"),
+    "total migration of another country": ("uk_1991_2001", "total_migration", of_column(
+        "count", lambda v: 8 * v), "PARTS_UNLIKELY", "times survey and parts"),
+    "deaths too few for ten years": ("uk_1991_2001", "deaths", of_column(
+        "deaths", lambda v: round(0.4 * v)), "YEAR_UNLIKELY", "deaths leave of 1991"),
+    "a year lost inside yearly stocks": ("uk_1991_2001", "population", lambda f: f[
+        f["year"] != "1995"], "CELLS_MISSING", "1995"),
     "a year lost at the end": ("", "survey_flows", lambda f: f[f["year"] != f["year"].max()],
                                "CELLS_MISSING", "2011"),
 }  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import Final
 
 import numpy as np
@@ -61,10 +60,10 @@ CHILDREN_STEP: Final = 0.003
 SAME_LEVEL: Final = 0.8
 """Logarithm by which a schedule may change beside the survey from year to year."""
 
-WITHIN_A_YEAR: Final = 0.02
-"""Logarithm by which a population may change between two dates of one year."""
+WHOLE_OF_PARTS: Final = 0.5
+"""Logarithm by which total migration may differ from survey and parts; 0.3 in England and Wales."""
 
-OLD_RATIO: Final = 0.2
+OLD_RATIO: Final = 0.15
 """Logarithm by which people of 60 and over may differ from whom deaths leave, by migration."""
 
 
@@ -121,6 +120,13 @@ def sums_of_parts(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
             total = np.array([totals[key][y] for y in years])
             given = np.array([surveys[key][y] + parts.get(key, {}).get(y, 0.0) for y in years])
             left = total - given
+            level = np.median(np.log((total + 0.5) / np.maximum(given, 0.5)))
+            if abs(level) > WHOLE_OF_PARTS:
+                yield Doubt(
+                    "PARTS_UNLIKELY", table, "count", f"{total[0]:,.0f}",
+                    f"{years[0]} to {years[-1]} {key[1]}: about {np.exp(level):.2f} times survey "
+                    "and parts", abs(level) * 10,
+                )  # fmt: skip
             usual, score = unlike_others(left, 0.005 * total)
             for t in np.flatnonzero(score > YEAR_LIMIT):
                 yield Doubt(
@@ -184,7 +190,6 @@ def stock_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                     abs(total - other) / max(other, 1.0) * 100,
                 )  # fmt: skip
             found.append((table, str(name), str(date), float(total)))
-    yield from _within_a_year(found)
     keys = np.array([f"{name} {date}" for _, name, date, _ in found])
     years = np.array([int(date[:4]) for _, _, date, _ in found])
     sums = np.array([total for *_, total in found])
@@ -202,19 +207,6 @@ def stock_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                 f"{date[:4]} {name}".strip() + f": {total:,.0f} beside "
                 + ", ".join(f"{x:,.0f}" for _, x in others), float(np.median(ratio)),
             )  # fmt: skip
-
-
-def _within_a_year(found: Sequence[tuple[Table, str, str, float]]) -> Iterator[Doubt]:
-    """Totals of one vintage at dates less than a year apart that no people moves between."""
-    for (table, name, date, total), (_, other, then, before) in product(found, repeat=2):
-        days = (np.datetime64(date) - np.datetime64(then)).astype(int)
-        if name == other and 0 < days < 360 and min(total, before) > 0:
-            apart = abs(np.log(total / before))
-            if apart > WITHIN_A_YEAR:
-                yield Doubt(
-                    "YEAR_UNLIKELY", table, "population", f"{total:,.0f}",
-                    f"{date} {name}: {total:,.0f} beside {before:,.0f} on {then}", apart * 100,
-                )  # fmt: skip
 
 
 # Births, deaths

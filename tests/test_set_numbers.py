@@ -13,7 +13,7 @@ from imps.posterior.archive import pack, unpack
 
 SET = {
     "flow_persistence": 0.9, "bias_persistence": 0.8, "part_constant_share": 0.7,
-    "stock_cell_error": 0.004, "stock_young_men_factor": 1.6, "stock_young_women": 0.4,
+    "stock_cell_error": 0.0033, "stock_young_men_factor": 1.6, "stock_young_women": 0.4,
     "deaths_cell_error": 0.01, "census_jump_error": 0.15, "scale_log_sd": 0.5,
 }  # fmt: skip
 """Rows of the table, with their values."""

@@ -32,7 +32,7 @@ from imps.account.priors import Priors, default_priors
 from imps.names import EMIGRATION, IMMIGRATION
 from imps.posterior.exact import GaussianPosterior, Grid
 from imps.posterior.importance import Proposal
-from imps.results.chance import nothing_to_explain
+from imps.results.verdict import nothing_to_explain
 from imps.simulation.simulate import SCENARIOS, Scenario, Simulation, simulate_account
 from imps.sources import BornBefore
 from imps.sources.vital import HALVED_BIRTHS

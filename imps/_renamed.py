@@ -77,12 +77,12 @@ sources.flow_tables project.flows
 sources.grids reading.grid
 sources.imbalance survey.imbalance
 sources.import_log reading.findings
-sources.labels sources.array_checks
+sources.labels sources.definitions
 sources.layout reading.header
 sources.options reading.options
 sources.published_survey survey.published
 sources.schemas reading.kinds
-sources.series_checks reading.series
+sources.series_checks reading.totals
 sources.stage_weights survey.stage_weights
 sources.stock_tables project.stocks
 sources.survey sources.flows

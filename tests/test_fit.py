@@ -59,7 +59,7 @@ def test_the_line_has_one_next_step_and_a_real_gap_is_not_chance(fitted):
 
 def test_opposite_errors_of_the_sexes_are_not_nothing():
     """A small total that hides an excess of men and a lack of women is something."""
-    from imps.results.chance import nothing_to_explain
+    from imps.results.verdict import nothing_to_explain
 
     simulated = imps.simulate_account(Scenario(base_young=(0.08, -0.08)), seed=2)
     model = imps.linear_model(simulated.sources, imps.default_priors())

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imps.reading.ages import check_ages
+from imps.reading.ages import check_ages, use_totals_as_checks
 from imps.reading.areas import check_areas
 from imps.reading.findings import listed
 from imps.reading.grid import END, FIRST, ROW, Draft
-from imps.reading.parts import use_totals_as_checks
-from imps.reading.series import check_series
 from imps.reading.survey_checks import check_survey
 from imps.reading.totals import (
+    check_series,
     describe,
     key_columns,
     rounding_unit,

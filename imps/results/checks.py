@@ -20,7 +20,6 @@ from imps.posterior.chains import LEAST_EFFECTIVE_SHARE
 from imps.posterior.fit import Fit, needs_fit
 from imps.posterior.storage import LOG_SCALE, diagnose
 from imps.reading.plausibility import ROBUST
-from imps.results.chance import nothing_to_explain
 from imps.results.stability import COUNTED, Stability, stability
 from imps.results.verdict import (
     DO_NOT_USE,
@@ -30,6 +29,7 @@ from imps.results.verdict import (
     WITH_CARE,
     Cause,
     Verdict,
+    nothing_to_explain,
     together,
 )
 

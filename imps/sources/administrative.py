@@ -23,7 +23,9 @@ import xarray as xr
 from imps.demography.periods import CALENDAR_YEARS
 from imps.errors import DefinitionError, SourceError
 from imps.names import AGE, EMIGRATION, FLOWS, SEX, YEAR
-from imps.sources.array_checks import (
+from imps.sources.definitions import (
+    USUAL_RESIDENTS,
+    Counted,
     check_ages,
     check_basis,
     check_complete,
@@ -31,7 +33,6 @@ from imps.sources.array_checks import (
     check_positive,
     check_sexes,
 )
-from imps.sources.definitions import USUAL_RESIDENTS, Counted
 from imps.sources.kinds import KINDS, NET, SourceKind
 
 PUBLISHED = "published"

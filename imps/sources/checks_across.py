@@ -10,7 +10,6 @@ from imps.demography.periods import CALENDAR_YEARS, MID_YEARS
 from imps.errors import DefinitionError, LabelError, SourceError, some
 from imps.names import EMIGRATION, IMMIGRATION, SEX, YEAR
 from imps.sources.administrative import EXPECTED, AdministrativeFlow, KnownSum
-from imps.sources.array_checks import check_years
 from imps.sources.definitions import (
     LARGEST_BIRTH_RATE,
     LEAST_BIRTH_RATE,
@@ -21,6 +20,7 @@ from imps.sources.definitions import (
     USUAL,
     VINTAGES_DIFFER,
     Counted,
+    check_years,
     difference,
     explained,
 )

@@ -12,14 +12,17 @@ import xarray as xr
 from imps.demography.periods import CALENDAR_YEARS
 from imps.errors import LabelError, SourceError, some
 from imps.names import AGE_GROUP, FLOWS, SEX, SEXES, YEAR
-from imps.sources.array_checks import (
+from imps.sources.definitions import (
+    AGES,
+    AT_MOVE,
+    USUAL_RESIDENTS,
+    Counted,
     check_basis,
     check_complete,
     check_dims,
     check_positive,
     check_sexes,
 )
-from imps.sources.definitions import AGES, AT_MOVE, USUAL_RESIDENTS, Counted
 from imps.sources.stocks import BY_SEX_AND_AGE, TOTAL
 from imps.survey.variance_function import smoothed_standard_errors
 

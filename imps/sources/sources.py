@@ -33,8 +33,8 @@ from imps.sources.administrative import (
     KnownChange,
     KnownSum,
 )
-from imps.sources.array_checks import check_ages, check_years
 from imps.sources.checks_across import ACROSS
+from imps.sources.definitions import check_ages, check_years
 from imps.sources.flows import SurveyFlow
 from imps.sources.kinds import SourceKind
 from imps.sources.stocks import PLANNED, RolledForward, Stock

@@ -11,8 +11,15 @@ import xarray as xr
 from imps.demography.periods import spelt_out
 from imps.errors import DefinitionError, SourceError, some
 from imps.names import AGE, SEX, YEAR
-from imps.sources.array_checks import check_ages, check_complete, check_dims, check_sexes
-from imps.sources.definitions import USUAL_RESIDENTS, Counted, Detail
+from imps.sources.definitions import (
+    USUAL_RESIDENTS,
+    Counted,
+    Detail,
+    check_ages,
+    check_complete,
+    check_dims,
+    check_sexes,
+)
 
 TOTAL = "total"
 BY_SEX = "sex"

@@ -19,8 +19,14 @@ import xarray as xr
 
 from imps.errors import DefinitionError, LabelError, SourceError, some
 from imps.names import AGE_GROUP, EMIGRATION, FLOW_SIGN, FLOWS, IMMIGRATION, SEX, YEAR
-from imps.sources.array_checks import check_complete, check_positive, check_sexes
-from imps.sources.definitions import AGES, USUAL_RESIDENTS, Counted
+from imps.sources.definitions import (
+    AGES,
+    USUAL_RESIDENTS,
+    Counted,
+    check_complete,
+    check_positive,
+    check_sexes,
+)
 from imps.sources.definitions import AT_END as AT_END
 from imps.sources.definitions import AT_MOVE as AT_MOVE
 from imps.sources.flows import lower_ages

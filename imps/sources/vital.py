@@ -11,8 +11,15 @@ from imps.demography.accounting import deaths_by_cohort
 from imps.demography.periods import mid_year_average, mid_year_interval
 from imps.errors import LabelError
 from imps.names import AGE, SEX, SEXES, YEAR
-from imps.sources.array_checks import check_ages, check_complete, check_dims, check_sexes
-from imps.sources.definitions import USUAL_RESIDENTS, Counted, Detail
+from imps.sources.definitions import (
+    USUAL_RESIDENTS,
+    Counted,
+    Detail,
+    check_ages,
+    check_complete,
+    check_dims,
+    check_sexes,
+)
 
 
 @dataclass(frozen=True)

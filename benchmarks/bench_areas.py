@@ -10,6 +10,7 @@
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py many
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py killed 10
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py workers
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py dask
 
 Known truth: the 331 areas of the shipped case in their real sizes; the nation's errors are one
 draw of its fit, areas' errors are drawn from the model at given scales ("model"), with national
@@ -47,12 +48,12 @@ import imps
 from imps.areas.deviations import AreaModel, area_model
 from imps.areas.factors import LOG_FACTORS, log_prior
 from imps.areas.fit import AreaFit, errors_of, joint
-from imps.areas.grid import Points, mode
+from imps.areas.grid import Bell, Points, at_point, mode
 from imps.areas.message import CELLS, Nation, gradient, message
 from imps.areas.nation import national_draws
 from imps.areas.priors import DEVIATIONS, N_PATTERNS, SOURCES, area_priors
 from imps.areas.sizes import Contrasts, contrasts
-from imps.posterior.workers import one_thread
+from imps.posterior.workers import in_order, one_thread
 
 CASE = "england-wales-2011-2021"
 TRUE = {
@@ -74,7 +75,7 @@ TRUE = {
 """Scales of the simulated areas, about those that the real ones teach."""
 OTHER_SHARES, DEGREES = 0.4, 3
 DRAWS, ALONE_POINTS, Z90, EACH, REPEATS = 400, 24, 1.645, 11, 5
-PARTS, MANY_DRAWS, MANY_POINTS, LONGEST = 20, 60, 3, 60.0
+PARTS, MANY_DRAWS, MANY_POINTS, LONGEST, DASK_POINTS = 20, 60, 3, 60.0, 32
 KINDS = ("model", "shares", "heavy")
 MEN_18_29 = slice(4, 12)
 
@@ -507,6 +508,42 @@ def workers() -> None:
                      for q, v in values.items()])  # fmt: skip
 
 
+def by_dask() -> None:
+    """CPU of points of the scales here and by one and two workers of dask, client included."""
+    import dask
+    from dask.distributed import Client
+
+    kept = {f"distributed.nanny.pre-spawn-environ.MALLOC_{x}_THRESHOLD_": 2**30
+            for x in ("TRIM", "MMAP")}  # fmt: skip
+    _, _, _, model, every = prepared()
+    nation = errors_of(every)
+    with one_thread():
+        top = mode(model, nation)
+    local, pattern = Bell(top.x, top.spread, model.learnt.size).points(DASK_POINTS, 1)
+    tasks = [(*task, i) for i, task in enumerate(zip(local, pattern, strict=True))]
+    shared = (model, nation, top.others, False)
+    start = time.process_time()
+    here = in_order(None, at_point, tasks, *shared)
+    alone = time.process_time() - start
+    values = {"CPU seconds here": alone}
+    for n in (1, 2):
+        with (
+            dask.config.set(kept),
+            Client(n_workers=n, threads_per_worker=1, dashboard_address=None) as client,
+        ):
+            in_order(client, at_point, tasks[: 2 * n], *shared)  # imports, and the model sent
+            before, start = sum(client.run(time.process_time).values()), time.process_time()
+            found = in_order(client, at_point, tasks, *shared)
+            own = time.process_time() - start
+            theirs = sum(client.run(time.process_time).values()) - before
+        values[f"efficiency, CPU here over all CPU of {n} workers"] = alone / (own + theirs)
+        values[f"densities are the same by {n} workers"] = float(
+            all(np.array_equal(a[0], b[0]) for a, b in zip(here, found, strict=True))
+        )
+    append("areas", [row("dask", f"331 areas, {DASK_POINTS} points", "areas", q, v)
+                     for q, v in values.items()])  # fmt: skip
+
+
 def _cpu() -> float:
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     used = [resource.getrusage(kind) for kind in kinds]
@@ -537,4 +574,5 @@ if __name__ == "__main__":
             "single-years": single_years,
             "many": many,
             "workers": workers,
+            "dask": by_dask,
         }[what]()

@@ -16,7 +16,7 @@ from imps.areas.draws import Slab, drawn
 from imps.areas.factors import LOG_FACTORS, Expected, Factors, chances, expected, log_densities
 from imps.areas.figures import Areas
 from imps.areas.fit import fit_areas
-from imps.areas.grid import Density, _centred
+from imps.areas.grid import Density, _centred, _over_factors
 from imps.areas.message import CELLS, Nation, evidence, message
 from imps.areas.nation import national_draws
 from imps.areas.priors import SOURCES, area_priors
@@ -140,7 +140,7 @@ def test_areas_of_three_times_the_deviations_are_found(real_sizes):
         for r in range(len(model.codes))
     ])  # fmt: skip
     model = dataclasses.replace(model, contrast=y)
-    still = Expected(np.zeros(y.shape), np.zeros((*y.shape, model.n_cells)))
+    still = Expected(np.zeros(y.shape), np.zeros((*y.shape, model.n_cells)), np.zeros(len(y)))
     draws = [chances(model, scales, still).drawn(rng) for _ in range(30)]
     found = np.exp(np.mean([np.log(draw.factor) for draw in draws], axis=0))
     assert found[planted == 3].min() > found[planted == 1].max()
@@ -154,7 +154,8 @@ def test_areas_of_three_times_the_deviations_are_found(real_sizes):
 def test_the_density_at_a_factor_is_that_of_the_contrast(areas_model):
     n, rng = areas_model.n_cells, np.random.default_rng(8)
     f = 2e3 * rng.standard_normal((len(areas_model.codes), n, 4))
-    others = Expected(1e3 * rng.standard_normal(f.shape[:2]), f @ f.transpose(0, 2, 1))
+    mean = 1e3 * rng.standard_normal(f.shape[:2])
+    others = Expected(mean, f @ f.transpose(0, 2, 1), np.zeros(len(f)))
     scales = areas_model.scales(np.zeros(areas_model.learnt.size))
     found = np.concatenate([x for _, x in log_densities(areas_model, scales, others, None)])
     for r, at in ((0, 9), (4, 75)):
@@ -175,13 +176,35 @@ def test_the_weight_of_drawn_factors_is_prior_over_chance(areas_model, compared)
         areas_model, priors=area_priors({"area_factor": (0.4, 0.0)}), codes=areas_model.codes[:1]
     )
     scales = one.scales(np.zeros(one.learnt.size))
-    others = Expected(np.zeros((1, one.n_cells)), np.zeros((1, one.n_cells, one.n_cells)))
+    n = one.n_cells
+    others = Expected(np.zeros((1, n)), np.zeros((1, n, n)), np.zeros(1))
     odds = chances(one, scales, others, np.array([0]))
     weak = dataclasses.replace(odds, table=0.05 * odds.table)
     rng = np.random.default_rng(1)
     ratios = np.exp([weak.drawn(rng).log_ratio for _ in range(4000)])
     assert ratios.mean() == pytest.approx(1, abs=4 * ratios.std() / np.sqrt(4000))
     assert ratios.std() > 0.01
+
+
+def test_a_tilt_makes_weights_of_drawn_factors_even(real_sizes):
+    """Coupled by zero sums and nation, areas drawn one by one weigh unevenly without it."""
+    nation, rng = nation_of(real_sizes), np.random.default_rng(2)
+    y = real_sizes.contrast - real_sizes.contrast.mean(axis=0)
+    density = Density(dataclasses.replace(real_sizes, contrast=y), nation)
+    x = np.zeros(density.n)
+    others = density.expected(x)
+    _, _, tilted = _over_factors(density, x, others, rng)
+
+    def spread(given):
+        odds, logs = density.chances(x, given), []
+        for _ in range(30):
+            taken = odds.drawn(rng)
+            there = Density(dataclasses.replace(density.model, factor=taken.factor), nation)
+            logs.append(there.with_gradient(x)[0] + taken.log_ratio)
+        return np.std(logs)
+
+    assert np.abs(tilted.tilt).max() > 0.1
+    assert spread(tilted) < 0.7 * spread(others)
 
 
 def test_what_others_expect_of_an_area_is_without_the_area(areas_model):

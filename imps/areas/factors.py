@@ -9,8 +9,10 @@ With N(m_r, K_r) what the nation and all other areas expect of the contrast of o
 whose generalised eigenvalues give its density at every f_r at once, and so the probabilities q of
 tau and of every f_r given it. They are drawn from these at each point of the scales, and the point
 is weighed by p(y, f, tau) / q(f, tau): the factors are integrated with the scales, exactly, though
-m and K are those of one point and areas are drawn one by one. Held at an estimate instead they
-would bend the scales: that of internal moves by nine of its standard deviations in simulated areas.
+m and K are those of one point and areas are drawn one by one. That areas are coupled is made up
+for by a tilt, which gives the slope in log f_r its mean over drawn factors of all areas; it takes
+the standard deviation of a weight's logarithm from 1.5 to 0.5. Held at an estimate, factors would
+bend the scales: that of internal moves by nine of its standard deviations in simulated areas.
 
 References
 ----------
@@ -47,10 +49,14 @@ class Expected:
     ----------
     mean : ndarray (area, cell), persons
     covariance : ndarray (area, cell, cell)
+    tilt : ndarray (area)
+        What the slope of the density in log f_r lacks beside that of all areas together, which
+        are coupled by the zero sums and by the national errors.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
+    tilt: np.ndarray
 
 
 def expected(
@@ -74,7 +80,7 @@ def expected(
         covariance[block.areas] = root @ (more * back)
         farther = root @ (more * (vectors.transpose(0, 2, 1) @ (w @ left[:, :, None])))
         mean[block.areas] = model.contrast[block.areas] - left - farther[:, :, 0]
-    return Expected(mean, covariance)
+    return Expected(mean, covariance, np.zeros(len(mean)))
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,11 @@ class Chances:
     areas: np.ndarray
     table: np.ndarray
 
+    def slope(self, factor: np.ndarray) -> np.ndarray:
+        """Derivative of the table in the logarithm of the factor, at drawn ones, (some area)."""
+        at = np.abs(np.log(factor[self.areas])[:, None] - LOG_FACTORS).argmin(axis=1)
+        return np.gradient(self.table, LOG_FACTORS, axis=1)[np.arange(at.size), at]
+
     def drawn(self, rng: np.random.Generator) -> Factors:
         """tau, and given it the factor of each area."""
         row = next(row for row in self.model.priors if row.name == FACTOR)
@@ -137,7 +148,7 @@ def chances(
     plain = replace(model, factor=np.ones(len(model.codes)))
     parts = log_densities(plain, scales, others, areas)
     at, table = (np.concatenate(x) for x in zip(*parts, strict=True))
-    return Chances(model, at, table)
+    return Chances(model, at, table + others.tilt[at, None] * LOG_FACTORS)
 
 
 def _drawn(log: np.ndarray, uniform: np.ndarray) -> np.ndarray:

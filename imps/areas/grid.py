@@ -147,20 +147,25 @@ class Density:
         return pattern_gradient(self.model, said, self.nation, scales) * log_sd - u
 
     def slopes(self, x: np.ndarray, said: Message) -> tuple[np.ndarray, np.ndarray]:
-        """What each area adds to the gradient, (area, scale), and the rest of it."""
+        """What each area adds to the slope in the logarithm of every scale, and the rest of it."""
         model, k = self.model, self.n_local
         scales, u = model.scales(x[:k]), model.pattern_scales(x[k:])
         each, rest = gradients(model, scales, said, self.nation, u, self.areas)
-        log_sd = np.array([row.log_sd for row in model.priors])
-        free = np.r_[model.learnt, len(log_sd) - N_PATTERNS : len(log_sd)]
         self.passes += len(each) / len(model.codes)
-        return each[:, free] * log_sd[free], rest[free] * log_sd[free] - x
+        return each, rest
+
+    def standardised(self, slope: np.ndarray) -> np.ndarray:
+        """Slopes (..., scale) in the standardised logarithms of those that are free."""
+        log_sd = np.array([row.log_sd for row in self.model.priors])
+        free = np.r_[self.model.learnt, log_sd.size - N_PATTERNS : log_sd.size]
+        return slope[..., free] * log_sd[free]
 
     def with_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Density and its gradient."""
         said = self.said(x)
         each, rest = self.slopes(x, said)
-        return self.at(said, x[: self.n_local], x[self.n_local :]), each.sum(axis=0) + rest
+        value = self.at(said, x[: self.n_local], x[self.n_local :])
+        return value, self.standardised(each.sum(axis=0) + rest) - x
 
 
 @dataclass(frozen=True)
@@ -227,7 +232,7 @@ def mode(
         passes += whole.passes
     curvature = _curvature(whole, x, STEP * np.clip(np.sqrt(np.diag(spread)), *STEPS))
     others = whole.expected(x)
-    slope, lacking = _over_factors(whole, x, others, rng)
+    slope, lacking, others = _over_factors(whole, x, others, rng)
     spread = _inverse(curvature - lacking)
     x = np.clip(x + spread @ slope, -FARTHEST, FARTHEST)
     return Mode(x, spread, model, taken.tau, others, passes)
@@ -251,17 +256,24 @@ def _centred(density: Density, x: np.ndarray, taken: Factors) -> tuple[np.ndarra
 
 def _over_factors(
     density: Density, x: np.ndarray, others: Expected, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of the slope over drawn factors, and its variance, which areas add up to."""
-    odds, found = density.chances(x, others), []
+) -> tuple[np.ndarray, np.ndarray, Expected]:
+    """Mean of the slope over drawn factors, its variance, which areas add up to, and the tilt.
+
+    The slope in log f_r is that in the logarithms of all scales but the noise of what r adds.
+    """
+    odds, found, off = density.chances(x, others), [], []
+    noise = len(density.model.priors) - N_PATTERNS - 1
     for _ in range(FACTORS_DRAWN):
-        taken = replace(density.model, factor=odds.drawn(rng).factor)
-        there = Density(taken, density.nation, density.areas)
+        factor = odds.drawn(rng).factor
+        there = Density(replace(density.model, factor=factor), density.nation, density.areas)
         each, rest = there.slopes(x, there.said(x))
-        found.append(np.concatenate([each, rest[None]]))
+        found.append(density.standardised(np.concatenate([each, rest[None]])))
+        off.append(each.sum(axis=1) - each[:, noise] - odds.slope(factor))
     apart = np.array(found) - np.mean(found, axis=0)
     variance = np.einsum("dri,drj->ij", apart, apart) / (FACTORS_DRAWN - 1)
-    return np.mean(found, axis=0).sum(axis=0), variance
+    tilt = np.zeros(len(density.model.codes))
+    tilt[odds.areas] = np.mean(off, axis=0)
+    return np.mean(found, axis=0).sum(axis=0) - x, variance, replace(others, tilt=tilt)
 
 
 def _newton(density: Density, x: np.ndarray, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -286,9 +298,8 @@ def _newton(density: Density, x: np.ndarray, inverse: np.ndarray) -> tuple[np.nd
 
 def _curvature(density: Density, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Curvature of the density, factors held, by differences of gradients."""
-    said, k = density.said(x), density.n_local
-    each, rest = density.slopes(x, said)
-    at, second = each.sum(axis=0) + rest, np.zeros((x.size, x.size))
+    at, said, k = density.with_gradient(x)[1], density.said(x), density.n_local
+    second = np.zeros((x.size, x.size))
     for i, e in enumerate(np.diag(steps)):
         if i < k:
             second[i] = (density.with_gradient(x + e)[1] - at) / steps[i]

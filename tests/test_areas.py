@@ -141,13 +141,13 @@ def test_areas_of_three_times_the_deviations_are_found(real_sizes):
     ])  # fmt: skip
     model = dataclasses.replace(model, contrast=y)
     still = Expected(np.zeros(y.shape), np.zeros((*y.shape, model.n_cells)), np.zeros(len(y)))
-    draws = [chances(model, scales, still).drawn(rng) for _ in range(30)]
+    draws = [chances(model, scales, still).drawn(rng.random(13)) for _ in range(30)]
     found = np.exp(np.mean([np.log(draw.factor) for draw in draws], axis=0))
     assert found[planted == 3].min() > found[planted == 1].max()
     assert 0.3 < np.median([draw.tau for draw in draws]) < 1
     assert np.log(found / planted).mean() == pytest.approx(0, abs=0.2)
     held = dataclasses.replace(model, priors=area_priors({"area_factor": (1e-3, 0.0)}))
-    quiet = chances(held, scales, still).drawn(rng)
+    quiet = chances(held, scales, still).drawn(rng.random(13))
     assert quiet.tau == 1e-3 and np.abs(quiet.factor - 1).max() < 1e-3
 
 
@@ -181,7 +181,7 @@ def test_the_weight_of_drawn_factors_is_prior_over_chance(areas_model, compared)
     odds = chances(one, scales, others, np.array([0]))
     weak = dataclasses.replace(odds, table=0.05 * odds.table)
     rng = np.random.default_rng(1)
-    ratios = np.exp([weak.drawn(rng).log_ratio for _ in range(4000)])
+    ratios = np.exp([weak.drawn(rng.random(2)).log_ratio for _ in range(4000)])
     assert ratios.mean() == pytest.approx(1, abs=4 * ratios.std() / np.sqrt(4000))
     assert ratios.std() > 0.01
 
@@ -198,7 +198,7 @@ def test_a_tilt_makes_weights_of_drawn_factors_even(real_sizes):
     def spread(given):
         odds, logs = density.chances(x, given), []
         for _ in range(30):
-            taken = odds.drawn(rng)
+            taken = odds.drawn(rng.random(13))
             there = Density(dataclasses.replace(density.model, factor=taken.factor), nation)
             logs.append(there.with_gradient(x)[0] + taken.log_ratio)
         return np.std(logs)

@@ -121,8 +121,8 @@ class Chances:
         at = np.abs(np.log(factor[self.areas])[:, None] - LOG_FACTORS).argmin(axis=1)
         return np.gradient(self.table, LOG_FACTORS, axis=1)[np.arange(at.size), at]
 
-    def drawn(self, rng: np.random.Generator) -> Factors:
-        """tau, and given it the factor of each area."""
+    def drawn(self, uniform: np.ndarray) -> Factors:
+        """tau, and given it the factor of each area, at uniform numbers (1 + area)."""
         row = next(row for row in self.model.priors if row.name == FACTOR)
         standard = TAUS if row.learnt else np.zeros(1)
         taus = row.median * np.exp(row.log_sd * standard)
@@ -130,10 +130,10 @@ class Chances:
         log = np.array([logsumexp(self.table + prior, axis=1).sum() for prior in priors])
         log += -0.5 * standard**2
         log -= logsumexp(log)
-        i = int(_drawn(log[None], rng.random(1))[0])
+        i = int(_drawn(log[None], uniform[:1])[0])
         each = self.table + priors[i]
         each -= logsumexp(each, axis=1, keepdims=True)
-        j = _drawn(each, rng.random(len(self.model.codes))[self.areas])
+        j = _drawn(each, uniform[1:][self.areas])
         out = np.ones(len(self.model.codes))
         out[self.areas] = np.exp(LOG_FACTORS[j])
         proposed = log[i] + each[np.arange(j.size), j].sum()

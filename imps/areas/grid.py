@@ -220,12 +220,16 @@ def mode(
             options={"gtol": NEAR_MODE, "maxiter": LOOKS if turn else 2 * LOOKS},
         )  # fmt: skip
         passes += look.passes
-        x, model = _centred(look, found.x, look.chances(found.x, look.expected(found.x)).drawn(rng))
+        x, model = _centred(
+            look,
+            found.x,
+            look.chances(found.x, look.expected(found.x)).drawn(rng.random(1 + len(model.codes))),
+        )
     steps = STEP * np.clip(np.sqrt(np.diag(found.hess_inv.todense())), *STEPS)
     spread = _inverse(_curvature(look, x, steps), every.size / few.size)
     for _ in range(TURNS):
         whole = Density(model, nation, areas)
-        taken = whole.chances(x, whole.expected(x)).drawn(rng)
+        taken = whole.chances(x, whole.expected(x)).drawn(rng.random(1 + len(model.codes)))
         x, model = _centred(whole, x, taken)
         whole = Density(model, nation, areas)
         x, spread = _newton(whole, x, spread)
@@ -263,14 +267,15 @@ def _over_factors(
     """
     odds, found, off = density.chances(x, others), [], []
     noise = len(density.model.priors) - N_PATTERNS - 1
-    for _ in range(FACTORS_DRAWN):
-        factor = odds.drawn(rng).factor
+    half = rng.random((FACTORS_DRAWN // 2, 1 + len(density.model.codes)))
+    for uniform in np.concatenate([half, 1 - half]):  # in pairs: the slope's noise cancels
+        factor = odds.drawn(uniform).factor
         there = Density(replace(density.model, factor=factor), density.nation, density.areas)
         each, rest = there.slopes(x, there.said(x))
         found.append(density.standardised(np.concatenate([each, rest[None]])))
         off.append(each.sum(axis=1) - each[:, noise] - odds.slope(factor))
     apart = np.array(found) - np.mean(found, axis=0)
-    variance = np.einsum("dri,drj->ij", apart, apart) / (FACTORS_DRAWN - 1)
+    variance = np.einsum("dri,drj->ij", apart, apart) / FACTORS_DRAWN
     tilt = np.zeros(len(density.model.codes))
     tilt[odds.areas] = np.mean(off, axis=0)
     return np.mean(found, axis=0).sum(axis=0) - x, variance, replace(others, tilt=tilt)
@@ -415,7 +420,8 @@ def at_point(
     local, patterns, seed = task
     with one_thread():
         scales = model.scales(local)
-        taken = chances(model, scales, others).drawn(np.random.default_rng(seed))
+        uniform = np.random.default_rng(seed).random(1 + len(model.codes))
+        taken = chances(model, scales, others).drawn(uniform)
         density = Density(replace(model, factor=taken.factor), nation)
         said = density.said(local)
         log = np.array([density.at(said, local, u) for u in patterns]) + taken.log_ratio

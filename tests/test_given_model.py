@@ -222,6 +222,9 @@ def test_draws_of_something_else_are_refused(few, built, model):
     assert not later.stale, "labels in another order are put in order"
     strange = dataclasses.replace(few, draws=few.draws.assign_coords(scale=data["scale"] + "x"))
     assert "labels that are not the account's" in strange.stale[0]
+    fewer = dataclasses.replace(few, draws=few.draws.isel(latent_name=slice(1, None)))
+    with pytest.raises(NotFittedError, match=r"draws are those of another account: .*Fit again"):
+        imps.attribute(fewer)
 
 
 def test_draws_that_come_with_other_figures_or_rows_are_refused(few, built, model):

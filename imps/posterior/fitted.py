@@ -148,6 +148,12 @@ class Fit:
 
     @cached_property
     def _latents(self) -> np.ndarray:
+        sizes = (len(self.model.scale_names), self.model.n_latent)
+        if (self.draws.sizes["scale"], self.draws.sizes["latent_name"]) != sizes:
+            raise NotFittedError(
+                f"the draws are those of another account: {'; '.join(self.stale)}. Fit again, or "
+                "take the release that made them."
+            )
         factors = self.model.scale_factors(self.draws[LOG_SCALE].values)
         w = factors * self.draws[LATENT].values
         found = self.model.complete(w.reshape(-1, w.shape[-1]))

@@ -1,6 +1,7 @@
 """Fixtures shared by the tests: the shipped case, its model, one exact fit."""
 
 import os
+from functools import wraps
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -48,6 +49,7 @@ def shipped_cases_are_checked_once():
     """
     package, found = Path(imps.__file__).parent, {}
 
+    @wraps(check_project)
     def checked(path, *, prior_names=None):
         folder = Path(path).resolve()
         if prior_names is not None or package not in folder.parents:

@@ -439,6 +439,16 @@ def calibration_claims():
         chain["coverage90"].min(),
         chain["coverage90"].max(),
     )
+    chain = ranked("chain_by_age")
+    yield claim(
+        OWN,
+        'Of its stocks by single age (account "chain_by_age", # replicates) # of # inside, # to #',
+        chain["replicates"].iloc[0],
+        chain["inside"].sum(),
+        len(chain),
+        chain["coverage90"].min(),
+        chain["coverage90"].max(),
+    )
     every = pd.read_csv(ROOT / "benchmarks" / "results" / "faults.csv").set_index("fault")
     right = every.loc["none"].query("check == 'calibration'").set_index("data_sets")["value"]
     turned = rows("faults").loc[("correlation of the two directions turned", "score test")]

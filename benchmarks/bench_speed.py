@@ -1,14 +1,18 @@
 """Speed and agreement: the exact way, NUTS by nutpie, and plain `pm.sample`, in one run.
 
 Appends rows (case, way, quantity, value) to results/speed.csv. `exact` measures the exact
-way alone, `plain` it and `pm.sample`, `all` (unless told) NUTS by nutpie too. Run as
+way alone, `plain` it and `pm.sample`, `all` (unless told) NUTS by nutpie too; `runs` the whole
+command `imps reconcile` in a process of its own, bytecode compiled, and its saved fit. Run as
 
-    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_speed.py [exact|plain|all] [case ...]
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_speed.py [exact|plain|all|runs] [case ...]
 """
 
 import resource
+import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import nutpie
@@ -88,6 +92,27 @@ def exact_way(case: str) -> tuple[dict[str, float], imps.Fit, float]:
     return rows, fits[0], min(sizes["quantity"]) / cpu_seconds
 
 
+def whole_runs(case: str) -> dict[str, float]:
+    """CPU seconds of the command, with tables alone and in full, and of its saved fit."""
+    rows: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, options in (("tables alone", ["--tables-only"]), ("full", [])):
+            place = Path(folder, name.replace(" ", "_"))
+            command = [Path(sys.executable).with_name("imps"), "reconcile", case, "--quiet"]
+            used = cpu()
+            subprocess.run([*command, *options, "--out", place], check=True)
+            rows[f"CPU seconds of a run, {name}"] = cpu() - used
+        fit = imps.load_fit(place)
+        used = cpu()
+        imps.load_fit(place)
+        rows["CPU seconds to load a fit"] = cpu() - used
+        used = cpu()
+        fit.save(Path(folder, "fit.nc"))
+        rows["CPU seconds to save a fit"] = cpu() - used
+        rows["MB of a saved fit"] = Path(folder, "fit.nc").stat().st_size / 1e6
+    return rows
+
+
 def nuts(case: str, exact: imps.Fit) -> dict[str, float]:
     """Compile and sampling time, gate, and agreement with the exact moments."""
     model = imps.build_model(imps.load_case(case).sources)
@@ -149,8 +174,13 @@ def plain(case: str) -> dict[str, float]:
 def main() -> None:
     """Measure each case; plain `pm.sample` only on the first, for it is slow."""
     asked = sys.argv[1:]
-    what = asked.pop(0) if asked and asked[0] in ("exact", "plain", "all") else "all"
+    what = asked.pop(0) if asked and asked[0] in ("exact", "plain", "all", "runs") else "all"
     for i, case in enumerate(asked or imps.cases()):
+        if what == "runs":
+            found = {q: f"{v:.5g}" for q, v in whole_runs(case).items()}
+            append("speed", ({"case": case, "way": "run", "quantity": q, "value": v}
+                             for q, v in found.items()))  # fmt: skip
+            continue
         exact_rows, exact, rate = exact_way(case)
         exact_rows["effective size a CPU second, least quantity"] = rate
         ways = {"exact": exact_rows}

@@ -3,6 +3,7 @@
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py held-out
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py truth model 3
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py truth model 7 4 0
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py known 10
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py single model
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py speed
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py cost
@@ -140,8 +141,8 @@ def predicted(
 
 def simulated(
     kind: str, seed: int, compared: Contrasts, model: AreaModel, every: np.ndarray
-) -> tuple[Contrasts, AreaModel, np.ndarray]:
-    """Contrasts and model of simulated gaps, and the true contributions (area, source, cell)."""
+) -> tuple[Contrasts, AreaModel, np.ndarray, np.ndarray]:
+    """Contrasts and model of simulated gaps, true contributions (area, source, cell), factors."""
     rng = np.random.default_rng(seed)
     v = every[rng.integers(len(every))]
     rows = model.priors
@@ -174,7 +175,7 @@ def simulated(
     true[:, 4], true[:, 5] = w * v[3] + d[:, 4], w * v[4] + e
     gap = true.sum(axis=1)
     found = replace(compared, gap=gap)
-    return found, replace(model, contrast=found.contrast), true
+    return found, replace(model, contrast=found.contrast), true, factor
 
 
 def truth(kind: str, sets: int, first: int = 1, beside: int = 1) -> None:
@@ -182,7 +183,7 @@ def truth(kind: str, sets: int, first: int = 1, beside: int = 1) -> None:
     nation, areas, compared, model, every = prepared()
     for seed in range(first, first + sets):
         start = time.process_time()
-        made, own, true = simulated(kind, seed, compared, model, every)
+        made, own, true, _ = simulated(kind, seed, compared, model, every)
         fit = joint(nation, areas, made, own, seed=seed, draws=DRAWS)
         totals, real = fit.totals, true.sum(axis=2)
         mean, sd = alone(made, own, errors_of(every), every) if beside else ({}, {})
@@ -208,10 +209,29 @@ def truth(kind: str, sets: int, first: int = 1, beside: int = 1) -> None:
                          for q, value in of_all.items()])  # fmt: skip
 
 
+def known(sets: int) -> None:
+    """Cover where scales and factors are those simulated: are draws and areas of one model?"""
+    nation, areas, compared, model, every = prepared()
+    rows = model.priors
+    at = [rows[i] for i in model.learnt], rows[-N_PATTERNS:]
+    x, u = (np.array([np.log(TRUE[r.name] / r.median) / r.log_sd for r in part]) for part in at)
+    for seed in range(1, sets + 1):
+        made, own, true, factor = simulated("model", seed, compared, model, every)
+        taken = Points(x[None], u[None, None], np.ones((1, 1)), (), factor.T,
+                       np.array([TRUE["area_factor"]]))  # fmt: skip
+        fit = joint(nation, areas, made, own, seed=seed, draws=DRAWS, taken=taken)
+        parts = {name: [i] for i, name in enumerate(SOURCES)} | {"external": [1, 2]}
+        for name, places in parts.items():
+            t = true[:, places].sum(axis=(1, 2))
+            low, high = np.quantile(fit.totals[:, places].sum(axis=1), [0.05, 0.95], axis=1)
+            append("areas", [row("known truth, scales known", f"set {seed}", name, "cover 90 %",
+                                 ((low < t) & (t < high)).mean())])  # fmt: skip
+
+
 def single(kind: str, seed: int = 1) -> None:
     """Every `EACH`th area of one simulated set as an account of its own, and together."""
     nation, areas, compared, model, every = prepared()
-    made, own, true = simulated(kind, seed, compared, model, every)
+    made, own, true, _ = simulated(kind, seed, compared, model, every)
     fit = joint(nation, areas, made, own, seed=seed, draws=DRAWS)
     names = {"base": [0], "external": [1, 2], "internal": [3], "census": [4]}
     asked = range(0, len(model.codes), EACH)
@@ -560,6 +580,8 @@ if __name__ == "__main__":
     what, *rest = sys.argv[1:]
     if what == "truth":
         truth(rest[0], int(rest[1]), *(int(x) for x in rest[2:]))
+    elif what == "known":
+        known(int(rest[0]))
     elif what == "killed":
         killed(int(rest[0]))
     elif what == "client":

@@ -769,7 +769,7 @@ def reach_claims():
     apart = rows("faults_held_out").loc["all kinds"]
     yield claim(
         OWN,
-        "Of # faults of further kinds on other projects, which no check was made with, # are "
+        "Of # faults of further kinds on other projects, whose kinds later checks knew, # are "
         "refused or asked about, # warned about, # change nothing, # are silent",
         *apart[["drawn", "refused", "warned", "equal", "silent"]],
     )  # fmt: skip

@@ -442,6 +442,9 @@ NOTICED = {
                                 "one year later"),
     "total migration of another country": ("uk_1991_2001", "total_migration", of_column(
         "count", lambda v: 8 * v), "PARTS_UNLIKELY", "times survey and parts"),
+    "a roll-forward in reverse order": ("uk_1991_2001", "population_totals", lambda f: f.assign(
+        population=[*f["population"][:11][::-1], *f["population"][11:]]), "BALANCE_UNLIKELY",
+        "a year beside births"),
     "deaths too few for ten years": ("uk_1991_2001", "deaths", of_column(
         "deaths", lambda v: round(0.4 * v)), "YEAR_UNLIKELY", "deaths leave of 1991"),
     "a year lost inside yearly stocks": ("uk_1991_2001", "population", lambda f: f[

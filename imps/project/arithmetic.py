@@ -211,6 +211,9 @@ LEAST_LEFT: Final = 2e-6
 EXPLAINED: Final = 0.2
 """Share of what is left over below which another order of a component explains it."""
 
+LARGEST_LEFT: Final = 0.004
+"""Share of the people a year that a roll-forward may leave over; 0.001 in the UK of 1991-2001."""
+
 LARGEST_GAP: Final = 0.04
 """Gap, share of the census, from which files are doubted; that of the UK in 2001 was 0.021."""
 
@@ -232,6 +235,10 @@ def check_balance(sources: Sources, log: Collector) -> None:
     left = np.asarray(sources.flows_revised_since.values, float)
     if len(left) < LEAST_YEARS:
         return
+    level = float(np.median(left))
+    if abs(level) > LARGEST_LEFT * sources.base.total:
+        log.add("BALANCE_UNLIKELY.level", file="the account", left=level,
+                share=abs(level) / sources.base.total)  # fmt: skip
     least = LEAST_LEFT * sources.base.total + 1 + filled(sources)
     rows = [f"{name}: {what}" for name, what in _misplaced(sources, left, least)]
     if rows:

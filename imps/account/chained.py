@@ -127,6 +127,7 @@ def chain_model(
     *,
     linked: bool = True,
     revised: Iterable[str] = (),
+    stored: bool = False,
 ) -> ChainModel:
     """Write down the accounts of periods that follow each other as one.
 
@@ -141,6 +142,8 @@ def chain_model(
         of another period: the accounts apart, but for scales that have one name.
     revised : iterable of str
         Periods whose base is another figure than the census before it because it was revised.
+    stored : bool
+        Whether the priors are those of a saved fit, see :func:`imps.account.linear.linear_model`.
 
     Raises
     ------
@@ -174,7 +177,8 @@ def chain_model(
         replace(account, latents=_seen_from(latents, name), priors=table)
         for name, account in zip(names, accounts, strict=True)
     ]
-    check_priors_used(accounts[-1])
+    if not stored:
+        check_priors_used(accounts[-1])
     together = assembled(accounts[-1], tuple(rows), shares[-1])
     blocks = np.repeat(list(together.sizes), list(together.sizes.values()))
     together = replace(

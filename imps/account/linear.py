@@ -271,6 +271,7 @@ def linear_model(
     resolution: Resolution | None = None,
     *,
     form: Form | None = None,
+    stored: bool = False,
 ) -> LinearModel:
     """Write down the account and turn it into matrices; nothing is sampled.
 
@@ -286,6 +287,9 @@ def linear_model(
     form : Form, optional
         Parts that are not linear (see :mod:`imps.account.nonlinear`); such a model has no exact
         posterior.
+    stored : bool
+        Whether the priors are those of a saved fit, which were looked at when it was made: one
+        that nothing uses may have had another default then.
 
     Returns
     -------
@@ -303,7 +307,8 @@ def linear_model(
     account = build_account(sources, priors, resolution, form)
     rows = observations(account)
     shares = contributions(account)
-    check_priors_used(account)
+    if not stored:
+        check_priors_used(account)
     model = assembled(account, rows, shares)
     check_closure(model)
     return model

@@ -24,7 +24,7 @@ from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
 from imps.account.nonlinear import Form
 from imps.account.priors import Made, Prior, Priors, with_fixed
-from imps.errors import SavedFileError
+from imps.errors import PriorError, SavedFileError
 from imps.project.case import Case
 from imps.sources import (
     AdministrativeFlow,
@@ -304,15 +304,31 @@ def _parts(linear: LinearModel) -> dict[str, Any]:
 
 
 def read_account(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> LinearModel:
-    """The account written down again from its record, by the present release."""
+    """The account written down again from its record, by the present release.
+
+    Raises
+    ------
+    SavedFileError
+        If the record lacks a prior that the account has today.
+    """
     parts = {name: unpack(packed, arrays) for name, packed in record.items() if name != ROWS}
     linear: LinearModel
-    if PERIODS in parts:
-        linear = chain_model(parts.pop(PERIODS), parts.pop("priors"), **parts)
-    else:
-        linear = linear_model(
-            parts["sources"], parts["priors"], parts["resolution"], form=parts["form"]
-        )
+    try:
+        if PERIODS in parts:
+            linear = chain_model(parts.pop(PERIODS), parts.pop("priors"), **parts, stored=True)
+        else:
+            linear = linear_model(
+                parts["sources"],
+                parts["priors"],
+                parts["resolution"],
+                form=parts["form"],
+                stored=True,
+            )
+    except PriorError as error:
+        raise SavedFileError(
+            f"its account is of another version of the package and cannot be written down by this "
+            f"one ({error}) Use the version that wrote it, or fit anew."
+        ) from error
     return only_rows(linear, record[ROWS]) if ROWS in record else linear
 
 

@@ -79,7 +79,7 @@ def account_of_then(
     sources, priors = parts["sources"], _priors_of_then(parts["priors"])
     carried = replace(sources.rolled_forward, by_sex=None, by_sex_and_age=None)
     sources = replace(sources, rolled_forward=carried)
-    model = linear_model(sources, priors, parts["resolution"], form=parts["form"])
+    model = linear_model(sources, priors, parts["resolution"], form=parts["form"], stored=True)
     labels = [str(x) for x in posterior["latent_name"].values if not str(x).startswith(NO_MORE)]
     blocks = {label.rpartition(" ")[0] for label in labels}
     if blocks & set(CHILDREN) or not set(labels) <= set(latent_names(model)):

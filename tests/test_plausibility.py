@@ -418,6 +418,12 @@ NOTICED = {
         "YEAR_UNLIKELY", "2010"),
     "births of another place": ("cards", "births", of_column("births", lambda v: round(1.6 * v)),
                                 "RATE_UNLIKELY", "children"),
+    "births before the base in another unit": (
+        "england_wales_2011_2021", "born_before", lambda f: f.assign(unit="thousands"),
+        "RATE_UNLIKELY", "children of under 10 years"),
+    "births before the base of an area": (
+        "england_wales_2011_2021", "born_before", of_column("births", lambda v: v * 0.6),
+        "RATE_UNLIKELY", "children of under 10 years"),
     "populations exchanged": ("cards", "population", ends_exchanged, "YEAR_REARRANGED",
                               "2013 and 2023"),
     "more boys than are born": ("cards", "population", of_column(
@@ -457,8 +463,12 @@ NOTICED = {
 @pytest.mark.parametrize("what", NOTICED)
 def test_faults_of_further_families_are_named_with_their_place(what, tmp_path):
     name, file, edit, code, words = NOTICED[what]
-    found = {"": simulated, "uk_1991_2001": lambda: shipped_project(name)}
-    project = found.get(name, lambda: folder_project(TEMPLATES / name))()
+    if not name:
+        project = simulated()
+    elif "_" in name:
+        project = shipped_project(name)
+    else:
+        project = folder_project(TEMPLATES / name)
     file = next(f for f in project.files if f.endswith(f"{file}.csv"))
     log = check_project(project.with_table(file, edit(project.table(file))).write(tmp_path)).log
     assert any(f.code == code and words in f.problem for f in log.findings), str(log)

@@ -214,8 +214,8 @@ def stock_totals(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
 
 def rates(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """Births per woman and deaths per person that no population has."""
-    yield from _born_before(tables)
     stocks = stocks_in_order(tables, divided=True)
+    yield from _born_before(tables, stocks)
     if not stocks or len(stocks[0].cells.ages) < OLDER + 10:
         return
     for table in of_kinds(tables, "births", "deaths"):
@@ -241,9 +241,23 @@ def rates(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                     )  # fmt: skip
 
 
-def _born_before(tables: Sequence[Table]) -> Iterator[Doubt]:
-    """Deaths among those born in a year that are more than children die anywhere."""
+def _born_before(tables: Sequence[Table], stocks: Sequence[StockCells]) -> Iterator[Doubt]:
+    """Deaths among those born in a year that are more than children die anywhere.
+
+    And births of which deaths leave another number than the children of the base.
+    """
     for table in of_kinds(tables, "born_before"):
+        left, base = table.frame["births"] - table.frame["deaths"], int(table.frame["year"].max())
+        for stock in [found for found in stocks if found.year == base][:1]:
+            people, meant = float(stock.values[:, : len(left)].sum()), float(left.sum())
+            noise = YEAR_LIMIT * np.sqrt(1 / max(people, 1) + 1 / max(meant, 1))
+            if people > 0 < meant and abs(np.log(people / meant)) > BORN_BETWEEN + noise:
+                yield Doubt(
+                    "RATE_UNLIKELY", table, "births", f"{meant:,.0f}",
+                    f"births and deaths leave {meant:,.0f} children of under {len(left)} years in "
+                    f"{base}, of whom {stock.cells.table.name} has {people:,.0f}",
+                    abs(np.log(people / meant)) * 10,
+                )  # fmt: skip
         odd = table.frame[table.frame["deaths"] > CHILD_DEATHS * table.frame["births"]]
         for year, born, died in odd[["year", "births", "deaths"]].to_numpy():
             yield Doubt(

@@ -288,7 +288,7 @@ FIXED = tuple(
          "random error of one sex and age of a base or census; at least that of a Poisson count",
          "England and Wales, boys less girls of the stock less births and deaths, about a line "
          "over ages 0-9 and 10-17: .41 and .79 % in 1971, .17 and .24 % in 1981, the quadratic "
-         "mean over the root of 2; New Zealand: survey error of .15 to .8 % by age; judgement for "
+         "mean divided by 1.41; New Zealand: survey error of .15 to .8 % by age; judgement for "
          "adults"),
         ("stock_young_men_factor", 1.6, "times the error of a cell",
          "men aged 20-35 are counted that much less well",

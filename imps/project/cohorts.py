@@ -37,7 +37,8 @@ def in_single_ages(cells: Cells) -> Cells | None:
         return None
     first = np.array(starts, int)
     width = np.append(np.diff(first), 1)
-    if first[0] or len(first) < OLDER // WIDEST or width.max() > WIDEST:
+    narrow = width.min() >= 1 and width.max() <= WIDEST
+    if first[0] or len(first) < OLDER // WIDEST or not narrow:
         return None
     ages = (*(str(a) for a in range(first[-1])), cells.ages[-1])
     return replace(cells, ages=ages, values=np.repeat(cells.values / width, width, axis=2))

@@ -247,6 +247,8 @@ def _born_before(tables: Sequence[Table], stocks: Sequence[StockCells]) -> Itera
     And births of which deaths leave another number than the children of the base.
     """
     for table in of_kinds(tables, "born_before"):
+        if "deaths" not in table.frame:  # refused elsewhere
+            continue
         left, base = table.frame["births"] - table.frame["deaths"], int(table.frame["year"].max())
         for stock in [found for found in stocks if found.year == base][:1]:
             people, meant = float(stock.values[:, : len(left)].sum()), float(left.sum())

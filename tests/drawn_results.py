@@ -202,4 +202,5 @@ def chain():
         span="mid-1991 to mid-2011",
         verdict=first.verdict,
         passed=first.passed,
+        correlation=None,
     )

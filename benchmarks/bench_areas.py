@@ -46,10 +46,11 @@ from scipy.stats import norm
 from single_areas import fitted
 
 import imps
+from imps.areas.bell import Bell
 from imps.areas.deviations import AreaModel, area_model
 from imps.areas.factors import LOG_FACTORS, log_prior
 from imps.areas.fit import AreaFit, errors_of, joint
-from imps.areas.grid import Bell, Points, at_point, mode
+from imps.areas.grid import Points, at_point, mode
 from imps.areas.message import CELLS, Nation, gradient, message
 from imps.areas.nation import national_draws
 from imps.areas.priors import DEVIATIONS, N_PATTERNS, SOURCES, area_priors

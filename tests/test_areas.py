@@ -11,17 +11,20 @@ from made_areas import made_areas
 from scipy.stats import multivariate_normal
 
 import imps
+from imps.areas.bell import Bell
 from imps.areas.deviations import area_model
 from imps.areas.draws import Slab, drawn
 from imps.areas.factors import LOG_FACTORS, Expected, Factors, chances, expected, log_densities
 from imps.areas.figures import Areas
-from imps.areas.fit import fit_areas
+from imps.areas.fit import ENOUGH, fit_areas, with_points
 from imps.areas.grid import Density, _centred, _over_factors
 from imps.areas.message import CELLS, Nation, evidence, message
 from imps.areas.nation import national_draws
 from imps.areas.priors import SOURCES, area_priors
 from imps.areas.sizes import LOWER_AGES, contrasts
 from imps.errors import LabelError, PriorError, RunChangedError, SettingError
+from imps.posterior.importance import effective_share
+from imps.results.verdict import Cause, Verdict
 
 EXACT = 1e-10
 PERSONS = 1e-6
@@ -242,6 +245,45 @@ def test_what_factors_have_in_common_goes_to_the_scales(areas_model):
     np.testing.assert_allclose(after[1:4], before[1:4], rtol=1e-9)
     np.testing.assert_allclose(after[0] * np.exp(1.0), before[0], rtol=1e-9)
     assert centred.scales(moved[:k])[CELLS] == areas_model.scales(x[:k])[CELLS]
+
+
+def test_few_effective_points_enter_the_verdict(local):
+    even = np.full(local.points.weight.shape, 1 / local.points.weight.size)
+    uneven = np.full(even.shape, 1e-9)
+    uneven[0, 0] = 1.0
+    usable = Verdict("usable")
+    assert with_points(usable, dataclasses.replace(local.points, weight=even)) is usable
+    said = with_points(usable, dataclasses.replace(local.points, weight=uneven))
+    assert said.level == "use with care" and said.causes[0].source == "scales of areas"
+    assert f"0% of {even.size} points" in str(said) and f"{ENOUGH:.0%}" in str(said)
+    worse = Verdict("do not use", (Cause("grid", "one point", "stop"),), next_step="stop")
+    found = with_points(worse, dataclasses.replace(local.points, weight=uneven))
+    assert (found.level, found.next_step, len(found.causes)) == ("do not use", "stop", 2)
+    named = any(cause.source == "scales of areas" for cause in local.verdict.causes)
+    assert named == (local.points.effective < ENOUGH)
+
+
+def test_a_bell_moves_to_a_density_it_is_shown():
+    """Half of a standard deviation off and too narrow: fitted to its points it weighs evenly."""
+    n, shift = 13, np.linspace(-0.5, 0.5, 13)
+    bell = Bell(np.zeros(n), np.eye(n), 10)
+    off = Bell(shift, 0.8 * np.eye(n), 10)
+
+    def weighed(bell, seed):
+        local, pattern = bell.points(64, seed)
+        x = np.concatenate([np.repeat(local[:, None], 8, axis=1), pattern], axis=-1)
+        log = -0.5 * (x**2).sum(axis=-1)
+        return (
+            local,
+            pattern,
+            log,
+            effective_share((log - bell.log_density(local, pattern)).ravel()),
+        )
+
+    local, pattern, log, before = weighed(off, 1)
+    fitted = off.fitted(local, pattern, log)
+    assert np.abs(fitted.centre).max() < 0.15
+    assert weighed(fitted, 2)[-1] > max(1.2 * before, 0.9 * weighed(bell, 2)[-1])
 
 
 def test_areas_add_up_to_the_nation_in_every_draw(local, fitted):

@@ -1,11 +1,14 @@
 """Figures: bars equal their tables, nothing clips or overlaps, both themes, pictures kept."""
 
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import drawn_results as made
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,13 +19,13 @@ from matplotlib.text import Text
 import imps
 from imps import plots
 from imps.errors import LabelError, SourceError
-from imps.plots.style import OFFICIAL, PAPER, THEMES
+from imps.plots.style import OFFICIAL, PAPER, THEMES, open_page
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
 from imps.posterior.pymc_model import latent_names
 from imps.posterior.storage import dataset
 from imps.posterior.variant import Variant
-from imps.results.verdict import Verdict
+from imps.results.verdict import Cause, Verdict
 from imps.sampling import Sampling
 
 PIXEL = 1.0  # boxes of text may touch the edge of the page by rounding
@@ -420,3 +423,17 @@ def test_title_of_the_computation_speaks_of_the_computation(fitted):
     assert plots.plot_diagnostics(fitted, checks=care).title_text == "Computation: chains agree"
     apart = replace(found, table=found.table.assign(r_hat=1.2))
     assert "have not converged" in plots.plot_diagnostics(fitted, checks=apart).title_text
+
+
+@pytest.mark.parametrize("dpi", [72, 90, 120])
+def test_text_around_a_figure_ends_before_its_edge_at_every_resolution(dpi):
+    """Letters fitted to whole pixels would be wider than they were measured."""
+    cause = Cause("survey", "misfit 3.1 against at most 2 in all rows of the port survey", "")
+    verdict = Verdict("use with care", (cause,), next_step="look for wrong figures " * 6)
+    page = open_page(None, (8.0, 4.6), "official")
+    figure = page.finish("Title", alt="", data=pd.DataFrame(), verdict=verdict)
+    written = io.BytesIO()
+    figure.savefig(written, format="png", dpi=dpi)
+    image = plt.imread(io.BytesIO(written.getvalue()))[..., :3].min(axis=2)
+    inked = np.flatnonzero((image[-dpi // 4 :] < 0.6).any(axis=0))
+    assert inked.max() < image.shape[1] - 0.05 * dpi

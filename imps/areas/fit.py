@@ -27,9 +27,11 @@ from imps.posterior.chains import stream, stream_seed
 from imps.posterior.fit import LOG, Fit, needs_fit
 from imps.results.attribution import Attribution
 from imps.results.checks import check
-from imps.results.verdict import Verdict, Words
+from imps.results.verdict import DO_NOT_USE, WITH_CARE, Cause, Verdict, Words
 
 DRAWS = 1000
+ENOUGH = 0.25
+"""Share of effective points of the scales under which the verdict says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,7 @@ class AreaFit:
         National errors as they were before any area was seen.
     area_of_nation, period : str
     verdict : Verdict
-        Of the national fit.
+        Of the national fit, and whether enough points of the scales of areas are effective.
     words : Words
     slabs, slab_points : Slabs, tuple of int
         Draws of the areas, made or read when an area is asked for, and their points.
@@ -297,7 +299,7 @@ def joint(
         before=before,
         area_of_nation=sources.area,
         period=sources.period,
-        verdict=check(nation).verdict,
+        verdict=with_points(check(nation).verdict, found),
         words=Words.of(sources),
         slabs=slabs,
         slab_points=tuple(order),
@@ -306,6 +308,22 @@ def joint(
         for line in _conflict_lines(made):
             tell(line)
     return made
+
+
+def with_points(verdict: Verdict, found: Points) -> Verdict:
+    """The verdict of the nation with the fault of the areas' scales, where few points count."""
+    if found.effective >= ENOUGH or found.weight.size == 1:
+        return verdict
+    what = (
+        f"{found.effective:.0%} of {found.weight.size} points of the scales are effective, at "
+        f"least {ENOUGH:.0%} is asked"
+    )
+    step = "fit the areas with two other seeds, and quote no figure finer than they differ"
+    causes = (*verdict.causes, Cause("scales of areas", what, step))
+    level = DO_NOT_USE if verdict.level == DO_NOT_USE else WITH_CARE
+    return replace(
+        verdict, level=level, causes=causes, next_step=step if verdict.usable else verdict.next_step
+    )
 
 
 def _conflict_lines(fit: AreaFit) -> list[str]:

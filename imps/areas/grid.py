@@ -20,31 +20,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.linalg as sl
 from scipy.optimize import minimize
 from scipy.special import logsumexp
-from scipy.stats import norm, qmc
 
+from imps.areas.bell import Bell, inverse
 from imps.areas.deviations import AreaModel
 from imps.areas.factors import Chances, Expected, Factors, chances, expected
-from imps.areas.message import (
-    Message,
-    Nation,
-    evidence,
-    gradients,
-    message,
-    pattern_gradient,
-)
+from imps.areas.message import Message, Nation, evidence, gradients, message, pattern_gradient
 from imps.areas.priors import N_PATTERNS, NOISE
-from imps.posterior.importance import Proposal, normalised
+from imps.posterior.importance import normalised
 from imps.posterior.workers import in_order, one_thread
 
 POINTS = 64
-PATTERN_POINTS = 8
-ENOUGH = 0.1
-"""Share of effective points under which the proposal is fitted once more to its own points:
-some 50 effective points of scales that add less than one per cent to a variance."""
-ROUNDS = 2
 FIRST_LOOK = 40
 """About so many areas on which the way to the mode is found."""
 STEP = 0.5
@@ -56,17 +43,15 @@ NEAR_MODE = 1.0
 FARTHEST = 6.0
 MOST_STEPS = 12
 TURNS = 4
-"""So often factors of areas and scales are found in turn, by some areas and then by all."""
+"""So often factors of some areas and scales are found in turn."""
+ON_ALL, STEPS_TO_MODE = 2, 4
+"""So often those of all areas are; and so many steps follow by slopes over drawn factors."""
 LOOKS = 12
 """Steps of each turn on some areas; twice as many of the first."""
-FACTORS_DRAWN = 10
-"""Draws of the factors over which the slope at the mode is averaged."""
-LEAST_CURVATURE = 0.8
-"""A scale is never taken for much less certain than its prior."""
-WIDER = 1.15
-"""Normal proposal of the patterns' scales, given the others, wider than the curvature says."""
-KEPT = 40
-"""So many of the largest weights count alike when the proposal is fitted again."""
+FACTORS_DRAWN = 4
+"""Draws of the factors over which a slope is averaged, in pairs."""
+MOST_LACKING = 0.75
+"""Share of a curvature at held factors that is taken off for the factors at most: few draws err."""
 
 
 @dataclass(frozen=True)
@@ -226,8 +211,8 @@ def mode(
             look.chances(found.x, look.expected(found.x)).drawn(rng.random(1 + len(model.codes))),
         )
     steps = STEP * np.clip(np.sqrt(np.diag(found.hess_inv.todense())), *STEPS)
-    spread = _inverse(_curvature(look, x, steps), every.size / few.size)
-    for _ in range(TURNS):
+    spread = inverse(_curvature(look, x, steps), every.size / few.size)
+    for _ in range(ON_ALL):
         whole = Density(model, nation, areas)
         taken = whole.chances(x, whole.expected(x)).drawn(rng.random(1 + len(model.codes)))
         x, model = _centred(whole, x, taken)
@@ -235,10 +220,13 @@ def mode(
         x, spread = _newton(whole, x, spread)
         passes += whole.passes
     curvature = _curvature(whole, x, STEP * np.clip(np.sqrt(np.diag(spread)), *STEPS))
-    others = whole.expected(x)
-    slope, lacking, others = _over_factors(whole, x, others, rng)
-    spread = _inverse(curvature - lacking)
-    x = np.clip(x + spread @ slope, -FARTHEST, FARTHEST)
+    _, lacking, others = _over_factors(whole, x, whole.expected(x), rng)
+    for _ in range(STEPS_TO_MODE):  # only factors drawn with the tilt give the slope of the density
+        slope, more, others = _over_factors(whole, x, others, rng)
+        lacking = 0.5 * (lacking + more)
+        spread = _observed(curvature, lacking)
+        x = np.clip(x + spread @ slope, -FARTHEST, FARTHEST)
+        others = replace(whole.expected(x), tilt=others.tilt)
     return Mode(x, spread, model, taken.tau, others, passes)
 
 
@@ -276,8 +264,8 @@ def _over_factors(
         off.append(each.sum(axis=1) - each[:, noise] - odds.slope(factor))
     apart = np.array(found) - np.mean(found, axis=0)
     variance = np.einsum("dri,drj->ij", apart, apart) / FACTORS_DRAWN
-    tilt = np.zeros(len(density.model.codes))
-    tilt[odds.areas] = np.mean(off, axis=0)
+    tilt = others.tilt.copy()
+    tilt[odds.areas] += np.mean(off, axis=0)
     return np.mean(found, axis=0).sum(axis=0) - x, variance, replace(others, tilt=tilt)
 
 
@@ -314,12 +302,12 @@ def _curvature(density: Density, x: np.ndarray, steps: np.ndarray) -> np.ndarray
     return -0.5 * (second + second.T)
 
 
-def _inverse(curvature: np.ndarray, more: float = 1.0) -> np.ndarray:
-    """Covariance of the scales by curvature; that of the areas counts `more` times."""
-    prior = np.eye(len(curvature))
-    values, vectors = np.linalg.eigh(more * (curvature - prior) + prior)
-    spread = (vectors / np.clip(values, LEAST_CURVATURE, None)) @ vectors.T
-    return 0.5 * (spread + spread.T)
+def _observed(curvature: np.ndarray, lacking: np.ndarray) -> np.ndarray:
+    """Covariance of the scales by curvature at held factors, less what it lacks (Louis)."""
+    root = np.linalg.cholesky(inverse(curvature))
+    values, vectors = np.linalg.eigh(root.T @ lacking @ root)
+    back = root @ vectors
+    return (back / (1 - np.clip(values, 0.0, MOST_LACKING))) @ back.T
 
 
 def _downhill(x: np.ndarray, density: Density) -> tuple[float, np.ndarray]:
@@ -337,7 +325,7 @@ def points(
     start: np.ndarray | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Points:
-    """Weighted scales by importance sampling from the mode, refitted once where few count.
+    """Weighted scales by importance sampling: from the mode, and twice from a bell fitted.
 
     Parameters
     ----------
@@ -347,63 +335,36 @@ def points(
     with one_thread():
         top = mode(model, nation, start)
     tell(f"scales of areas: mode found, {top.gradients:.0f} gradients")
-    bells, parts, model = [Bell(top.x, top.spread, model.learnt.size)], [], top.model
-    for turn in range(ROUNDS):
-        local, pattern = bells[-1].points(n, seed + turn)
-        tasks = [(*task, seed + n * turn + i)
+    bells, parts, model, first = [Bell(top.x, top.spread, model.learnt.size)], [], top.model, 0
+    for turn, size in enumerate((n // 4, n // 4, n - n // 4 * 2)):
+        if turn:
+            bells.append(bells[-1].fitted(*_all(parts)[:3]))
+        local, pattern = bells[-1].points(size, seed + turn)
+        tasks = [(*task, seed + first + i)
                  for i, task in enumerate(zip(local, pattern, strict=True))]  # fmt: skip
         made = in_order(client, at_point, tasks, model, nation, top.others, client is None)
         parts.append((local, pattern, made))
-        found = _pooled(bells, parts)
-        tell(f"{found.effective:.0%} of {found.weight.size} points effective")
-        if found.effective >= ENOUGH:
-            break
-        bells.append(_refitted(found, top.spread))
+        first += size
+    found = _pooled(bells, parts)
+    tell(f"{found.effective:.0%} of {found.weight.size} points effective")
     return found
 
 
-@dataclass(frozen=True)
-class Bell:
-    """A proposal: t for the scales of deviations, normal given them for those of the patterns."""
-
-    centre: np.ndarray
-    spread: np.ndarray
-    n_local: int
-
-    @property
-    def _local(self) -> Proposal:
-        k = self.n_local
-        return Proposal.at_mode(self.centre[:k], self.spread[:k, :k], ())
-
-    def _given(self, local: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (point, 1, pattern) and root of the covariance of the patterns' scales."""
-        k = self.n_local
-        gain = self.spread[k:, :k] @ np.linalg.inv(self.spread[:k, :k])
-        root = np.linalg.cholesky(self.spread[k:, k:] - gain @ self.spread[:k, k:])
-        return (self.centre[k:] + (local - self.centre[:k]) @ gain.T)[:, None], WIDER * root
-
-    def points(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Quasi-random points (point, scale), with (point, pattern point, pattern)."""
-        local = self._local.points(n, seed)
-        u = qmc.Sobol(N_PATTERNS, seed=seed + 1000).random(n * PATTERN_POINTS)
-        z = norm.ppf(np.clip(u, 1e-6, 1 - 1e-6)).reshape(n, PATTERN_POINTS, N_PATTERNS)
-        mean, root = self._given(local)
-        return local, mean + z @ root.T
-
-    def log_density(self, local: np.ndarray, pattern: np.ndarray) -> np.ndarray:
-        """Log density (point, pattern point), up to a constant common to all bells."""
-        mean, root = self._given(local)
-        z = sl.solve_triangular(root, (pattern - mean).reshape(-1, N_PATTERNS).T, lower=True)
-        given = -0.5 * (z**2).sum(axis=0) - np.log(np.diag(root)).sum()
-        return self._local.log_density(local)[:, None] + given.reshape(pattern.shape[:2])
+def _all(parts: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any, Any]:
+    """Scales, scales of patterns, log densities, factors and messages of all rounds."""
+    local, pattern = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    log, taken, said = zip(*(one for part in parts for one in part[2]), strict=True)
+    return local, pattern, np.array(log), taken, said
 
 
 def _pooled(bells: list[Bell], parts: list[Any]) -> Points:
-    """All points of all rounds, weighed against the mixture of their proposals."""
-    local, pattern = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    value, taken, said = zip(*(one for part in parts for one in part[2]), strict=True)
-    proposed = logsumexp([bell.log_density(local, pattern) for bell in bells[: len(parts)]], axis=0)
-    weight = normalised((np.array(value) - proposed).ravel()).reshape(proposed.shape)
+    """All points of all rounds, weighed against the mixture of their proposals by their numbers."""
+    local, pattern, log, taken, said = _all(parts)
+    proposed = logsumexp(
+        [np.log(len(part[0])) + bell.log_density(local, pattern)
+         for bell, part in zip(bells, parts, strict=True)], axis=0
+    )  # fmt: skip
+    weight = normalised((log - proposed).ravel()).reshape(proposed.shape)
     kept = tuple(one for one in said if one is not None)
     factor, tau = np.stack([f.factor for f in taken]), np.array([f.tau for f in taken])
     return Points(local, pattern, weight, kept, factor, tau)
@@ -426,16 +387,3 @@ def at_point(
         said = density.said(local)
         log = np.array([density.at(said, local, u) for u in patterns]) + taken.log_ratio
         return log, taken, said if keep else None
-
-
-def _refitted(found: Points, spread: np.ndarray) -> Bell:
-    """Mean and covariance of the weighted points, with the largest weights clipped."""
-    repeated = np.repeat(found.local[:, None], found.pattern.shape[1], axis=1)
-    x = np.concatenate([repeated, found.pattern], axis=-1).reshape(found.weight.size, -1)
-    w = found.weight.ravel()
-    w = np.minimum(w, np.sort(w)[-min(KEPT, w.size)])
-    w = w / w.sum()
-    centre = w @ x
-    return Bell(
-        centre, 1.1 * ((x - centre).T * w) @ (x - centre) + 0.02 * spread, found.local.shape[1]
-    )

@@ -335,7 +335,8 @@ def points(
     with one_thread():
         top = mode(model, nation, start)
     tell(f"scales of areas: mode found, {top.gradients:.0f} gradients")
-    bells, parts, model, first = [Bell(top.x, top.spread, model.learnt.size)], [], top.model, 0
+    bells, model, first = [Bell(top.x, top.spread, model.learnt.size)], top.model, 0
+    parts: list[Any] = []
     for turn, size in enumerate((n // 4, n // 4, n - n // 4 * 2)):
         if turn:
             bells.append(bells[-1].fitted(*_all(parts)[:3]))

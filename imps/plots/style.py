@@ -100,12 +100,10 @@ HEADING, TITLE_LINE, LINE = 0.30, 0.21, 0.175
 """Heights of the title, of each further line of it, and of a line of the subtitle, inches."""
 VERDICT_LINES = 3
 """Most lines of the verdict under a figure; the whole of it stands in the text alternative."""
-HINTED = 1.05
-"""Letters fitted to whole pixels are wider than measured, by up to so much in small type."""
 MARGIN = 0.10
 """Left edge of what is written around a figure, inches."""
-HINTED = 0.975
-"""Share of the room that a line may take: on a screen letters are drawn up to 3 % wider."""
+HINTED = 0.95
+"""Share of the room that a line may take: on a screen letters are drawn up to 5 % wider."""
 
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -226,7 +224,7 @@ class Page:
         above = [x for text in subtitle for x in _wrapped(text, room, self.font)]
         usable = verdict is None or verdict.usable
         bold = "normal" if usable else "bold"
-        below = _wrapped(_verdict_line(verdict), room / HINTED, small, bold)
+        below = _wrapped(_verdict_line(verdict), room, small, bold)
         if len(below) > VERDICT_LINES:
             whole = below[VERDICT_LINES - 1][:-6].rsplit(" ", 1)[0]  # never in mid-word
             below = [*below[: VERDICT_LINES - 1], f"{whole} [...]"]

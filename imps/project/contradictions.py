@@ -249,17 +249,10 @@ def _born_before(tables: Sequence[Table], stocks: Sequence[StockCells]) -> Itera
     for table in of_kinds(tables, "born_before"):
         if "deaths" not in table.frame:  # refused elsewhere
             continue
-        left, base = table.frame["births"] - table.frame["deaths"], int(table.frame["year"].max())
-        for stock in [found for found in stocks if found.year == base][:1]:
-            people, meant = float(stock.values[:, : len(left)].sum()), float(left.sum())
-            noise = YEAR_LIMIT * np.sqrt(1 / max(people, 1) + 1 / max(meant, 1))
-            if people > 0 < meant and abs(np.log(people / meant)) > BORN_BETWEEN + noise:
-                yield Doubt(
-                    "RATE_UNLIKELY", table, "births", f"{meant:,.0f}",
-                    f"births and deaths leave {meant:,.0f} children of under {len(left)} years in "
-                    f"{base}, of whom {stock.cells.table.name} has {people:,.0f}",
-                    abs(np.log(people / meant)) * 10,
-                )  # fmt: skip
+        left, year = table.frame["births"] - table.frame["deaths"], int(table.frame["year"].max())
+        base = next((stock for stock in stocks if stock.year == year), None)
+        if base is not None:
+            yield from _children_left(table, base, len(left), float(left.sum()), "")
         odd = table.frame[table.frame["deaths"] > CHILD_DEATHS * table.frame["births"]]
         for year, born, died in odd[["year", "births", "deaths"]].to_numpy():
             yield Doubt(
@@ -346,14 +339,23 @@ def _born_between(
     before: StockCells, stock: StockCells, left: np.ndarray, births: Table
 ) -> Iterator[Doubt]:
     """Children beside those who were born since the stock before and did not die."""
-    people, meant = (float(x[:, : stock.year - before.year].sum()) for x in (stock.values, left))
+    years = stock.year - before.year
+    meant = float(left[:, :years].sum())
+    yield from _children_left(births, stock, years, meant, f" since {before.year}")
+
+
+def _children_left(
+    births: Table, stock: StockCells, ages: int, meant: float, since: str
+) -> Iterator[Doubt]:
+    """Children of a stock, of under so many years, beside those whom births and deaths leave."""
+    people = float(stock.values[:, :ages].sum())
     if min(people, meant) <= 0 and max(people, meant) > 10:
         people, meant = people + 0.5, max(meant, 0.5)
     noise = YEAR_LIMIT * np.sqrt(1 / max(people, 1) + 1 / max(meant, 1))
     if people > 0 < meant and abs(np.log(people / meant)) > BORN_BETWEEN + noise:
         yield Doubt(
             "RATE_UNLIKELY", births, "births", f"{meant:,.0f}",
-            f"births and deaths since {before.year} leave {meant:,.0f} children, of whom "
+            f"births and deaths{since} leave {meant:,.0f} children of under {ages} years, of whom "
             f"{stock.cells.table.name} has {people:,.0f} in {stock.year}",
             abs(np.log(people / meant)) * 10,
         )  # fmt: skip

@@ -251,3 +251,62 @@ def test_errors_of_a_stream_are_those_of_the_equation(projects):
     np.testing.assert_allclose(
         model.evaluate(part.true, w)[0], -published * (1 - share), rtol=1e-9, atol=1e-9
     )
+
+
+def changed(folder, table, change):
+    file = folder / "data" / f"{table}.csv"
+    change(pd.read_csv(file)).to_csv(file, index=False)
+
+
+def settings_with(folder, *lines):
+    file = folder / "settings.toml"
+    file.write_text(file.read_text().replace("[account]", "\n".join(["[account]", *lines])))
+
+
+def test_an_account_of_calendar_years_never_hears_of_mid_years(tmp_path):
+    own = imps.write_project(tmp_path / "own", kind="register").parent
+    file = own / "settings.toml"
+    file.write_text(file.read_text().replace("last_mid_year = 2020", "last_mid_year = 2019"))
+    changed(own, "births", lambda t: t[t["year"] < 2019])
+    said = str(imps.check_project(own).log.findings)
+    assert {"PERIOD_GAP", "PERIOD_UNUSED"} <= set(re.findall(r"code='(\w+)'", said))
+    assert "1 January 2003 to 1 January 2020" in said and "mid-" not in said
+
+
+def test_totals_that_contradict_the_priors_say_so_of_what_moves_most(tmp_path):
+    """One figure at the end: there is nothing beside it but the priors."""
+    own = imps.write_project(tmp_path / "own", kind="register").parent
+
+    def totals(frame):
+        whole = frame.groupby(["vintage", "year"], as_index=False)["population"].sum()
+        whole = whole.assign(sex="persons", age="all")
+        last = whole["year"] == "2021-01-01"
+        whole.loc[last, "population"] = (whole.loc[last, "population"] * 0.9).round().astype(int)
+        return pd.concat([whole, frame.assign(vintage="ages")])
+
+    changed(own, "population", totals)
+    settings_with(own, 'schedule_vintage = "ages"')
+    project = imps.load_project(own)
+    fit = imps.fit(imps.linear_model(project.sources, project.priors), seed=1, draws=200)
+    verdict = imps.check(fit).verdict
+    cause = next(c for c in verdict.causes if c.source == "census")
+    moved = imps.left_out(fit, by="source").set_index("group")["shift_in_sd"].abs().idxmax()
+    assert "the figures contradict the priors, beside which there is nothing else" in cause.what
+    assert f"without them {moved} moves" in cause.what
+    assert cause.next_step.endswith("imps.left_out(fit, by='source')")
+
+
+@pytest.mark.filterwarnings("always::imps.errors.InputWarning")
+def test_warnings_on_the_command_line_show_no_code(tmp_path):
+    own = imps.write_project(tmp_path / "own", kind="register").parent
+
+    def one_doubtful(frame):
+        frame.loc[(frame["year"] == 2010) & (frame["age"].astype(str) == "80"), "deaths"] *= 3
+        return frame
+
+    changed(own, "deaths", one_doubtful)
+    done = CliRunner().invoke(app, ["reconcile", str(own), "--tables-only", "--draws", "100",
+                                    "--out", str(tmp_path / "out")])  # fmt: skip
+    said = done.output.splitlines()
+    assert any(line.startswith("InputWarning: ") for line in said)
+    assert not any(".py:" in line for line in said)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from imps.names import AGE, AGE_GROUP, EMIGRATION, FLOW, IMMIGRATION, SEX, YEAR
 from imps.project.doubts import YEAR_LIMIT
+from imps.project.sections import Account
 from imps.reading.findings import Collector
 from imps.reading.kinds import STOCK
 from imps.reading.plausibility import unlike_others
@@ -150,7 +151,7 @@ def _at_risk(deaths: pd.DataFrame, people: pd.Series, open_age: int) -> pd.Serie
     return pd.Series(np.where(empty, 0.0, bound), index=deaths.index).fillna(np.inf)
 
 
-def check_base_year(tables: Sequence[Table], log: Collector) -> None:
+def check_base_year(tables: Sequence[Table], account: Account, log: Collector) -> None:
     """The opening population of the components is that of the stock file."""
     totals = population_totals(tables)
     for table in of_kinds(tables, "components"):
@@ -166,7 +167,7 @@ def check_base_year(tables: Sequence[Table], log: Collector) -> None:
                 file=table.name,
                 column="opening",
                 texts=[f"{row.opening:,.0f}"],
-                year=int(row.year) - 1,
+                when=account.year_end.said(int(row.year) - 1),
                 here=row.opening,
                 there=stock,
                 difference=row.opening - stock,

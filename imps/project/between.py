@@ -98,9 +98,10 @@ def check_between(tables: Sequence[Table], account: Account | None = None) -> Im
         _check_live_births,
         _check_population_base,
         _check_ages,
+        check_base_year,
     ):
         check(tables, declared, log)
-    for arithmetic in (check_units, check_deaths, check_base_year, check_rounding):
+    for arithmetic in (check_units, check_deaths, check_rounding):
         arithmetic(tables, log)
     check_plausibility(tables, declared, log)
     return log.log()
@@ -209,6 +210,7 @@ def _check_span(tables: Sequence[Table], account: Account, log: Collector) -> No
     first, last = account.first_mid_year, account.last_mid_year
     if not first or not last:
         return
+    span = {"first": account.year_end.said(first), "last": account.year_end.said(last)}
     for table in of_nature(tables, EVENTS, FLOW_TABLE):
         lead = 0 if table.metadata.get("period") == CALENDAR_YEAR else 1
         needed = set(range(first + lead, last + 1))
@@ -221,8 +223,7 @@ def _check_span(tables: Sequence[Table], account: Account, log: Collector) -> No
                 column="year",
                 total=len(unused),
                 years=unused,
-                first=first,
-                last=last,
+                **span,
             )
         if lost:
             log.add(
@@ -232,20 +233,19 @@ def _check_span(tables: Sequence[Table], account: Account, log: Collector) -> No
                 total=len(lost),
                 kind=table.kind,
                 years=lost,
-                first=first,
-                last=last,
+                **span,
             )
     for table in of_kinds(tables, "population_totals"):
         unused = [year for year in table.years if not first <= year <= last]
         if unused:
             log.add("PERIOD_UNUSED", file=table.name, column="year", total=len(unused),
-                    years=unused, first=first, last=last)  # fmt: skip
-    _check_ends(tables, first, last, account.census_quality == PLANNED, log)
+                    years=unused, **span)  # fmt: skip
+    _check_ends(tables, account, log)
 
 
-def _check_ends(
-    tables: Sequence[Table], first: int, last: int, open_end: bool, log: Collector
-) -> None:
+def _check_ends(tables: Sequence[Table], account: Account, log: Collector) -> None:
+    first, last = account.first_mid_year, account.last_mid_year
+    open_end = account.census_quality == PLANNED
     stocks = of_kinds(tables, "population", "population_totals")
     if not stocks:
         return
@@ -257,8 +257,8 @@ def _check_ends(
             column="year",
             year=year,
             years=sorted(years),
-            first=first,
-            last=last,
+            first=account.year_end.said(first),
+            last=account.year_end.said(last),
         )
 
 

@@ -390,7 +390,7 @@ def _rolled(
         )
     if years[-1] not in by_year:
         log.add("PERIOD_GAP.rolled", file=end.table.name, column="year", vintage=end.vintage,
-                years=years[-1:])  # fmt: skip
+                when=account.year_end.said(years[-1]))  # fmt: skip
         return None
     start = by_year.get(account.first_mid_year)
     apart = 0.0 if start is None else start.persons - base.persons

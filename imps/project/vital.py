@@ -114,7 +114,8 @@ def born_before(
     rows = rows.assign(**{AGE: account.first_mid_year - rows[YEAR]}).sort_values(AGE)
     file, base = same[0].name, account.first_mid_year
     if rows[AGE].tolist() != list(range(len(rows))):
-        log.add("PERIOD_GAP.before", file=file, column=YEAR, years=sorted(rows[YEAR]), base=base)
+        log.add("PERIOD_GAP.before", file=file, column=YEAR, years=sorted(rows[YEAR]),
+                base=account.year_end.said(base))  # fmt: skip
         return ()
     if "deaths" not in rows:
         log.add("COLUMN_MISSING.deaths", file=file, column="deaths")

@@ -215,9 +215,16 @@ def _long(
 TITLE: Final = "(title)"
 """Stands for the rows around a table among the columns that state a unit."""
 
+_OF_ALL: Final = (
+    'Add it, or say which header it has: columns = {{"HEADER" = "{}"}}; '
+    "figures of {} together have '{}' in it."
+)
 _CONSTANTS: Final = {
     "source": "Add it, or set source to the name of the source if the whole file is one.",
     "flow": 'Add it, or set flow = "immigration" or flow = "emigration" for the whole file.',
+    "sex": _OF_ALL.format("sex", "both sexes", "persons"),
+    "age": _OF_ALL.format("age", "all ages", "all"),
+    "age_group": _OF_ALL.format("age_group", "all ages", "all"),
 }
 
 

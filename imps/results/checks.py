@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
+from imps.names import AGE
 from imps.notebook_cards import Bar, bars, card
 from imps.posterior.chains import LEAST_EFFECTIVE_SHARE
 from imps.posterior.fit import Fit, needs_fit
@@ -179,7 +180,12 @@ def _checked(fit: Fit) -> Checks:
     hard = [*_computation(table, divergences, points, of), *_scales(fit, RUNAWAY)]
     stale = [Cause(SAVED_FIT, f"STALE: {reason}", "fit again") for reason in fit.stale]
     stands = _stability(fit)
-    soft = [*stale, *_one_chain(fit), *_bad_fits(fit, misfit), *_conflicts(stands)]
+    soft = [
+        *stale,
+        *_one_chain(fit),
+        *_bad_fits(fit, misfit),
+        *_conflicts(stands, len(fit.model.row_sources)),
+    ]
     soft += [*_tensions(fit, quantities), *_inseparable(quantities)]
     soft += [cause for cause in _scales(fit, TENSION) if cause not in hard]
     by_chance, causes = nothing_to_explain(fit.model, fit.latents()), (*hard, *soft)
@@ -214,29 +220,33 @@ def _stability(fit: Fit) -> Stability | None:
     return stability(fit.model, scales)
 
 
-def _conflicts(found: Stability | None) -> list[Cause]:
+def _conflicts(found: Stability | None, n_rows: int) -> list[Cause]:
     """Ages or sources that contradict all other figures, the strongest first."""
     if found is None:
         return []
     strongest = found.conflicts.drop_duplicates("left_out")
-    advice = "look at their figures, and report only what stands: imps.left_out(fit, by='age')"
+    together = ""
     if found.standing is not None and found.standing.stands:
-        advice = f"report {' and '.join(found.standing.groups)} as one sum; " + advice
+        together = f"report {' and '.join(found.standing.groups)} as one sum; "
     return [
         Cause(
-            f"ages {row.left_out}" if row.by == "age" else str(row.left_out),
-            f"contradict the rest: {_moved(row)} (conflict z {row.z:+.1f}, "
-            f"{found.critical:.1f} is allowed)",
-            advice,
+            f"ages {row.left_out}" if row.by == AGE else str(row.left_out),
+            f"{_against(row, n_rows)} (conflict z {row.z:+.1f}, {found.critical:.1f} is allowed)",
+            f"{together}look at their figures, and report only what stands: "
+            f"imps.left_out(fit, by='{row.by}')",
         )
         for row in strongest.itertuples()
     ]
 
 
-def _moved(row: Any) -> str:
+def _against(row: Any, n_rows: int) -> str:
+    """What rows contradict, all others or where there are none the priors, and what moves."""
+    other = "the priors, beside which there is nothing else" if row.rows == n_rows else "the rest"
     if row.group == COUNTED:
-        return f"all other figures predict {row.shift:+,.0f} persons there"
-    return f"without them {row.group} moves by {row.shift_in_sd:+.1f} posterior sds"
+        moved = f"all other figures predict {row.shift:+,.0f} persons there"
+    else:
+        moved = f"without them {row.group} moves by {row.shift_in_sd:+.1f} posterior sds"
+    return f"the figures contradict {other}: {moved}"
 
 
 def _in_words(table: pd.DataFrame, divergences: int, points: float | None, of: int | None) -> str:

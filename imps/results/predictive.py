@@ -375,7 +375,7 @@ def coverage(fit: Fit, source: str = "census", *, checks: Checks | None = None) 
         count = registers[source].count
         ages = slice(int(count[AGE].values[0]), int(count[AGE].values[-1]) + 1)
         true = account.population(registers[source].year)[:, ages]
-        observed, date = True, f"mid-{registers[source].year}"
+        observed, date = True, sources.year_end.said(registers[source].year)
     else:
         raise SourceError(
             f"no stock with a coverage is called '{source}'. Known: {some(['census', *registers])}."

@@ -113,9 +113,11 @@ class Stability:
 
     @property
     def conflicts(self) -> pd.DataFrame:
-        """Rows of the table in conflict, the strongest first."""
+        """Rows of the table in conflict, the strongest first; of equal ones what moves farthest."""
         found = self.table[self.table["conflict"].astype(bool)]
-        return found.sort_values("z", key=abs, ascending=False, ignore_index=True)
+        order = pd.DataFrame({"z": found["z"].abs().round(6), "shift": found["shift_in_sd"].abs()})
+        order = order.sort_values(["z", "shift"], ascending=False, kind="stable")
+        return found.loc[order.index].reset_index(drop=True)
 
 
 class LeaveOut:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -24,11 +25,13 @@ TablesOnly = Annotated[bool, typer.Option("--tables-only", help="Write no figure
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Errors as one message on standard error, without a traceback, and their exit code."""
+    """Errors and warnings as one message each on standard error, and the exit code of errors."""
     from imps.errors import ImpsError
 
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _plain(warnings.showwarning)
+            yield
     except (ImpsError, OSError) as error:
         refuse(error)
     except KeyboardInterrupt:
@@ -36,6 +39,19 @@ def refusals() -> Iterator[None]:
             "stopped; finished chains are kept, the same command continues the run", err=True
         )
         raise typer.Exit(STOPPED) from None
+
+
+def _plain(other: Callable[..., None]) -> Callable[..., None]:
+    """Warnings of the package without the line of code that they were met in."""
+    from imps.errors import ImpsWarning
+
+    def show(message: Warning | str, category: type[Warning], *place: object, **more: Any) -> None:
+        if issubclass(category, ImpsWarning):
+            typer.echo(f"{category.__name__}: {message}", err=True)
+        else:
+            other(message, category, *place, **more)
+
+    return show
 
 
 def refuse(error: Exception) -> NoReturn:

@@ -140,6 +140,7 @@ def check_basis(sources: Sources) -> None:
 
 
 def check_flow_years(sources: Sources) -> None:
+    ends = " to ".join(sources.year_end.said(sources.mid_years[i]) for i in (0, -1))
     needed = sources.years if sources.flow_basis == MID_YEARS else sources.mid_years
     series = {s.name: s.years for s in sources.survey_flows.values()}
     series |= {part.label: part.count[YEAR].values for part in sources.administrative}
@@ -150,7 +151,7 @@ def check_flow_years(sources: Sources) -> None:
         if missing:
             raise LabelError(
                 f"source '{name}': {sources.flow_basis}s {some(missing)} are missing; the account "
-                f"from mid-{needed[0]} to mid-{needed[-1]} needs {needed[0]} to {needed[-1]}."
+                f"from {ends} needs {needed[0]} to {needed[-1]}."
             )
 
 

@@ -1,9 +1,18 @@
 """The proposal over the scales: its coordinates, its density, and a target with two arms."""
 
+import math
+
 import numpy as np
 import pytest
 
-from imps.posterior.importance import Proposal, adapted, effective_share, log_scales, totals
+from imps.posterior.importance import (
+    Lean,
+    Proposal,
+    adapted,
+    effective_share,
+    log_scales,
+    totals,
+)
 
 PAIRS = ((1, 2),)
 
@@ -46,3 +55,46 @@ def test_two_competing_scales_are_found_whole():
     weights = np.exp(log_weights - log_weights.max())
     upper = weights[h[:, 1] > h[:, 2]].sum() / weights.sum()
     assert upper == pytest.approx(0.5, abs=0.03)  # the target is symmetric in the two
+
+
+LEANING = Lean(np.array([0.2, -0.1]), np.array([0.8, 1.2]), np.array([-0.4, 0.3]))
+
+
+def test_a_leaning_bell_stands_upright_and_its_points_have_its_density(rng):
+    """The slope is that of differences; E[f/q] over points of q is the integral of f, one."""
+    g = rng.standard_normal((20, 2))
+    np.testing.assert_allclose(LEANING.leaning(LEANING.upright(g)), g, atol=1e-12)
+    step = 1e-6
+    up, down = LEANING.upright(g + step), LEANING.upright(g - step)  # each by its own alone
+    slope = np.log((up - down) / (2 * step)).sum(axis=1)
+    np.testing.assert_allclose(LEANING.log_slope(g), slope, atol=1e-6)
+    spread, pi = np.array([[0.9, 0.3], [0.3, 1.1]]), 2 * np.log(np.pi) / 2
+    leaning = Proposal(np.zeros(2), spread, degrees=40.0, lean=LEANING)
+    upright = Proposal(np.zeros(2), spread)
+    constant = math.lgamma(11 / 2) - math.lgamma(9 / 2) - np.log(9) - pi  # of 9 degrees
+    h = leaning.points(8192, seed=1)
+    weights = np.exp(upright.log_density(h) - leaning.log_density(h))
+    assert weights.mean() == pytest.approx(1.0, abs=0.02)
+    whole = -0.5 * ((h - 0.3) ** 2).sum(axis=1) / 0.25 - np.log(2 * np.pi * 0.25)
+    assert np.exp(whole - leaning.log_density(h) - constant).mean() == pytest.approx(1, abs=0.02)
+
+
+def skewed(h):
+    """Scales near nothing are as probable as their prior says, those far above are not."""
+    seen = np.exp(2 * h[:, :4])
+    return -0.5 * (h**2).sum(axis=1) - (2.0 * np.log(1 + seen) + 6.0 / (1 + seen)).sum(axis=1)
+
+
+def test_a_bell_through_log_densities_is_found_from_a_bad_start():
+    """Most of the points count where the first proposal has few; and its mean is the target's."""
+    start = Proposal(np.full(8, 0.4), 0.3 * np.eye(8))
+    first = start.points(512, seed=1)
+    assert effective_share(skewed(first) - start.log_density(first)) < 0.3
+    found = adapted(skewed, start, seed=1)
+    h = found.points(4096, seed=2)
+    log_weights = skewed(h) - found.log_density(h)
+    assert found.lean is not None and effective_share(log_weights) > 0.8
+    prior = np.random.default_rng(3).standard_normal((400_000, 8))
+    weights = np.exp(skewed(prior) + 0.5 * (prior**2).sum(axis=1))
+    grid = np.exp(log_weights - log_weights.max())
+    np.testing.assert_allclose(grid @ h / grid.sum(), weights @ prior / weights.sum(), atol=0.02)

@@ -28,6 +28,7 @@ NOT_IN_A_SHIPPED_CASE = {
     "even_share": chains.EVEN_SHARE,
     "least_effective_share": chains.LEAST_EFFECTIVE_SHARE,
     "proposal_degrees": importance.DEGREES,
+    "leaning_degrees": importance.LIGHT_DEGREES,
     "largest_log_scale": exact.LARGEST_LOG_SCALE,
     "infants_in_birth_cohort": INFANT_DEATHS_IN_BIRTH_COHORT,
 }

@@ -196,6 +196,21 @@ def test_copied_years_are_refused_and_impossible_cohorts_told(told):
     assert {f.outcome for f in log.of("COHORT_NEGATIVE")} == {WARN}
 
 
+def test_sexes_alike_in_a_year_are_told_and_not_refused(told):
+    """A made-up country may begin so; a whole year that repeats another may not be."""
+
+    def of_males(frame):
+        male = frame[(frame["year"] == "2004") & (frame["sex"] == "male")]["deaths"].to_numpy()
+        return frame.assign(deaths=frame["deaths"].mask(
+            (frame["year"] == "2004") & (frame["sex"] == "female"),
+            pd.Series(np.resize(male, len(frame)), frame.index),
+        ))  # fmt: skip
+
+    log = told(edited("deaths", of_males))
+    (finding,) = log.of("YEARS_IDENTICAL")
+    assert finding.outcome == WARN and "2004 repeats males for females" in finding.problem
+
+
 def test_a_year_that_is_right_after_all_can_be_accepted(told):
     settings = (
         simulated()

@@ -312,7 +312,7 @@ def _sexes_copied(cells: Cells) -> Iterator[Doubt]:
         apart = (2 * np.where(np.isfinite(share), share, 0.5) - 1) ** 2 * males
         chance = float(np.exp(-0.5 * np.log(np.maximum(4 * np.pi * males, 1.0)) - apart).prod())
         if chance * len(cells.years) <= COPIED:
-            yield _copy(cells, int(t), "males for females", males.size)
+            yield _copy(cells, int(t), "males for females", males.size, whole=False)
 
 
 def _runs_copied(cells: Cells) -> Iterator[Doubt]:
@@ -329,9 +329,10 @@ def _runs_copied(cells: Cells) -> Iterator[Doubt]:
             )  # fmt: skip
 
 
-def _copy(cells: Cells, t: int, source: str, size: int) -> Doubt:
+def _copy(cells: Cells, t: int, source: str, size: int, *, whole: bool = True) -> Doubt:
+    """A doubt, or the refusal of a whole year that is another's to the last of many figures."""
     may_repeat = cells.table.options.jumps == "accepted" or cells.table.kind == "flow_schedule"
-    refused = size >= LEAST_IDENTICAL and not may_repeat
+    refused = whole and size >= LEAST_IDENTICAL and not may_repeat
     year = f"{cells.years[t]} {cells.series}".strip()
     return Doubt(
         "YEARS_IDENTICAL" if refused else "YEARS_IDENTICAL.few", cells.table, "year",

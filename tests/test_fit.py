@@ -49,6 +49,16 @@ def test_shipped_case_passes_its_checks(fitted):
     assert str(checks.verdict) in repr(checks)
 
 
+@pytest.mark.parametrize(("off", "level"), [(-8.0, WITH_CARE), (8.0, DO_NOT_USE)])
+def test_a_scale_that_runs_away_takes_up_a_misfit_only_where_it_is_wide(fitted, off, level):
+    """Figures that vary less than the prior expects are asked about; nothing hides in them."""
+    draws = fitted.draws.copy(deep=True)
+    draws["log_scale"][..., 0] += off - float(draws["log_scale"][..., 0].mean())
+    verdict = imps.check(dataclasses.replace(fitted, draws=draws)).verdict
+    assert verdict.level == level
+    assert any(f"the scale is {off:+.1f} prior deviations out" in c.what for c in verdict.causes)
+
+
 def test_the_line_has_one_next_step_and_a_real_gap_is_not_chance(fitted):
     checks = imps.check(fitted)
     assert not checks.nothing_to_explain

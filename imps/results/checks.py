@@ -37,7 +37,7 @@ from imps.results.verdict import (
 LARGEST_R_HAT = 1.01
 LEAST_ESS = 400
 RUNAWAY = 6.0
-"""A scale that many prior deviations out has run away to its bound and is a misfit."""
+"""A scale that many prior deviations too wide has run away and takes up a misfit."""
 ONE_FIGURE = 0.001
 """Probability that a residual of any row is called a misfit of its own where the model is right."""
 LEAST_ROWS = 20
@@ -177,7 +177,7 @@ def _checked(fit: Fit) -> Checks:
     points, of = _least_even_grid(fit)
     scales = fit.draws[LOG_SCALE].mean(("chain", "draw"))
     misfit = _misfit(fit)
-    hard = [*_computation(table, divergences, points, of), *_scales(fit, RUNAWAY)]
+    hard = [*_computation(table, divergences, points, of), *_scales(fit, -np.inf, RUNAWAY)]
     stale = [Cause(SAVED_FIT, f"STALE: {reason}", "fit again") for reason in fit.stale]
     stands = _stability(fit)
     soft = [
@@ -187,7 +187,7 @@ def _checked(fit: Fit) -> Checks:
         *_conflicts(stands, len(fit.model.row_sources)),
     ]
     soft += [*_tensions(fit, quantities), *_inseparable(quantities)]
-    soft += [cause for cause in _scales(fit, TENSION) if cause not in hard]
+    soft += [cause for cause in _scales(fit, -TENSION, TENSION) if cause not in hard]
     by_chance, causes = nothing_to_explain(fit.model, fit.latents()), (*hard, *soft)
     by_chance = by_chance and not hard  # draws that must not be used say nothing
     step = "read imps.attribute beside imps.identifiability"
@@ -245,7 +245,7 @@ def _against(row: Any, n_rows: int) -> str:
     if row.group == COUNTED:
         moved = f"all other figures predict {row.shift:+,.0f} persons there"
     else:
-        moved = f"without them {row.group} moves by {row.shift_in_sd:+.1f} posterior sds"
+        moved = f"without them {row.group} moves by {row.shift_in_sd:+.2f} posterior sds"
     return f"the figures contradict {other}: {moved}"
 
 
@@ -316,7 +316,7 @@ def _least_even_grid(fit: Fit) -> tuple[float | None, int | None]:
     return float(points[least]), int(of[least])
 
 
-def _scales(fit: Fit, limit: float) -> list[Cause]:
+def _scales(fit: Fit, lower: float, upper: float) -> list[Cause]:
     """Scales far off their median: figures that vary more, or less, than the prior expects."""
     scales = fit.draws[LOG_SCALE].mean(("chain", "draw"))
     steps = (
@@ -327,7 +327,7 @@ def _scales(fit: Fit, limit: float) -> list[Cause]:
         Cause(name, f"the scale is {value:+.1f} prior deviations out{_cell(fit, name)}",
               steps[int(value > 0)])
         for name, value in zip(fit.model.scale_names, scales.values, strict=True)
-        if abs(value) > limit
+        if not lower <= value <= upper
     ]  # fmt: skip
 
 

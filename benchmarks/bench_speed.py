@@ -19,8 +19,8 @@ import nutpie
 from results_file import append
 
 import imps
+from imps.posterior.convergence import diagnose
 from imps.posterior.fit import agreement
-from imps.posterior.storage import diagnose
 from imps.results.checks import check
 
 REPLICATIONS = 40

@@ -238,25 +238,22 @@ class LinearModel:
 def _evaluate(quantity: Affine, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
     """Value (draw, ...) of a quantity from draws (draw, size) of each block.
 
-    Values of a year and sex at a time, with the latent variables that have an effect on them.
+    Values of a year and sex at a time, with the latent variables that have an effect on them
+    (and a one for the constant). Of what no latent variable moves, one row for all draws.
     """
     n, size, step = next(iter(blocks.values())).shape[0], quantity.constant.size, 1
+    effects = {k: e.reshape(size, -1) for k, e in quantity.effects.items() if k in blocks}
+    if not effects:
+        return np.broadcast_to(quantity.constant, (n, *quantity.shape))
     for length in quantity.shape[::-1]:
         step *= length if step < TOGETHER else 1
-    flat, constant = np.empty((n, size)), quantity.constant.ravel()
-    effects = {k: e.reshape(size, -1) for k, e in quantity.effects.items() if k in blocks}
+    flat, constant, one = np.empty((n, size)), quantity.constant.reshape(-1, 1), np.ones((1, n))
     for some in (slice(start, start + step) for start in range(0, size, max(step, 1))):
-        used = {name: effect[some].any(axis=0) for name, effect in effects.items()}
-        draws = [
-            np.zeros((n, 0)),
-            *(blocks[name][:, has] for name, has in used.items() if has.any()),
-        ]
-        matrix = [
-            np.zeros((constant[some].size, 0)),
-            *(effects[name][some][:, has] for name, has in used.items() if has.any()),
-        ]
-        flat[:, some] = np.concatenate(draws, axis=1) @ np.concatenate(matrix, axis=1).T
-        flat[:, some] += constant[some]
+        used = {name: np.flatnonzero(e[some].any(axis=0)) for name, e in effects.items()}
+        draws = np.concatenate([one, *(blocks[name].T[at] for name, at in used.items())])
+        parts = (effects[name][some][:, at] for name, at in used.items())
+        matrix = np.concatenate([constant[some], *parts], axis=1)
+        np.matmul(draws.T, matrix.T, out=flat[:, some])
     return flat.reshape(n, *quantity.shape)
 
 

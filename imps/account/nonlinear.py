@@ -20,8 +20,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import betaincinv, ndtr
-from scipy.stats import beta, norm
+from scipy.special import betaincinv, betaln, ndtr, xlog1py, xlogy
 
 from imps.account.affine import Affine
 from imps.errors import PriorError
@@ -148,7 +147,9 @@ class BetaShare:
         a, b = self.shapes
         y = np.arange(-FARTHEST, FARTHEST + STEP / 2, STEP)
         q = np.where(y < 0, betaincinv(a, b, ndtr(y)), 1 - betaincinv(b, a, ndtr(-y)))
-        slope = np.exp(norm.logpdf(y) - beta.logpdf(q, a, b)) / q
+        normal = -0.5 * y**2 - 0.5 * np.log(2 * np.pi)
+        beta = xlog1py(b - 1, -q) + xlogy(a - 1, q) - betaln(a, b)
+        slope = np.exp(normal - beta) / q
         return np.log(q / self.share), slope
 
     def ratio(self, y: Any, xp: Any = np) -> Any:

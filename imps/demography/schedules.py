@@ -16,7 +16,6 @@ Siler (1979), A competing-risk model for animal mortality, Ecology 60.
 from __future__ import annotations
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 YOUNG_ADULT_AGE = 28.0
 YOUNG_ADULT_WIDTH = 6.0
@@ -256,6 +255,8 @@ def over_single_ages(counts: np.ndarray, lower_ages: tuple[int, ...]) -> np.ndar
     if edges.size == 2:
         single = np.repeat(closed / edges[1], edges[1], axis=-1)
     else:
+        from scipy.interpolate import PchipInterpolator
+
         single = np.diff(PchipInterpolator(edges, summed, axis=-1)(np.arange(edges[-1] + 1)))
     return np.concatenate([single, counts[..., -1:]], axis=-1)
 

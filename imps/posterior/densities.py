@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from scipy import stats
 
 from imps.account.linear import LinearModel
 from imps.posterior.likelihoods import BEND, STUDENT_T_DEGREES, contact_log_likelihood, special_rows
@@ -107,6 +106,8 @@ def _by_row(
     error = (linear.observed - mean) / se
     rows = _normal(error) - np.log(se)
     if robust.any():
+        from scipy import stats
+
         heavy = stats.t.logpdf(error[:, robust], STUDENT_T_DEGREES)
         rows[:, robust] = heavy - np.log(se[robust])
     if counts:

@@ -156,7 +156,8 @@ class Fit:
             )
         factors = self.model.scale_factors(self.draws[LOG_SCALE].values)
         w = factors * self.draws[LATENT].values
-        found = self.model.complete(w.reshape(-1, w.shape[-1]))
+        # Latent variable by latent variable in memory, as quantities take them.
+        found = np.asfortranarray(self.model.complete(w.reshape(-1, w.shape[-1])))
         found.flags.writeable = False
         return found
 

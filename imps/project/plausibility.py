@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
-from scipy.stats import linregress, spearmanr
+import pandas as pd
 
 from imps.names import SEXES
 from imps.project import contradictions, doubts, misplaced, sexes
@@ -187,8 +187,9 @@ def _out_of_step(
         if np.ptp(figure[at]) == 0:
             slope, together = 0.0, 0.0
         else:
-            slope = float(linregress(np.log(size[at]), np.log(figure[at])).slope)
-            together = float(spearmanr(figure[at], size[at]).statistic)
+            slope = float(np.polyfit(np.log(size[at]), np.log(figure[at]), 1)[0])
+            ranks = pd.DataFrame({"figure": figure[at], "size": size[at]}).rank()
+            together = float(ranks.corr().iloc[0, 1])
         low, high = SLOPES
         if column != "contacts" and together >= GOES_WITH and not low <= slope <= high:
             yield Doubt(

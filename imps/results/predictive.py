@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from imps.account.observations import census_day_population
 from imps.demography.periods import YearEnd, spelt_out
@@ -35,7 +35,7 @@ from imps.results.detail import detail_of_flows
 from imps.results.verdict import Verdict
 from imps.sources import BY_SEX_AND_AGE, Register
 
-Z95 = float(norm.ppf(0.975))
+Z95 = float(ndtri(0.975))
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,12 @@ def posterior_predictive(fit: Fit, *, checks: Checks | None = None) -> Predictiv
         precision = np.diag(factor.solve(np.eye(solved.size)))
         sd = se / np.sqrt(precision)
         mean = model.observed - se * solved / precision
-        pit = norm.cdf((model.observed - mean) / sd)
+        pit = ndtr((model.observed - mean) / sd)
     else:
         expected = model.expected(fit.latents())
         mean = expected.mean(axis=0)
         sd = np.sqrt(expected.var(axis=0) + se**2)
-        pit = norm.cdf((model.observed - expected) / se).mean(axis=0)
+        pit = ndtr((model.observed - expected) / se).mean(axis=0)
     z = (model.observed - mean) / sd
     table = pd.DataFrame(
         {

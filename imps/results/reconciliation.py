@@ -138,15 +138,17 @@ class Reconciliation:
 
     def closure(self) -> float:
         """Largest error of the balancing equation over all draws and cells, persons."""
-        path = roll_forward_path(
-            self.population.isel({YEAR: 0}, drop=True),
-            births=self.births,
-            deaths=self.deaths,
-            net_migration=self.net_migration + self.other_changes,
-        )
-        rebuilt = path.values
-        rebuilt[..., -1, :, :] += self.residual.values
-        return float(np.abs(rebuilt - self.population.values).max())
+        worst, last = 0.0, self.net_migration.sizes[YEAR] - 1
+        for year in range(last + 1):
+            flows = [x.isel({YEAR: [year]}) for x in (self.births, self.deaths)]
+            net = self.net_migration.isel({YEAR: [year]})
+            net = net + self.other_changes.isel({YEAR: [year]})
+            before = self.population.isel({YEAR: year}, drop=True)
+            path = roll_forward_path(before, births=flows[0], deaths=flows[1], net_migration=net)
+            error = path.values[..., 1, :, :] - self.population.values[..., year + 1, :, :]
+            error += self.residual.values if year == last else 0.0
+            worst = max(worst, float(error.max()), -float(error.min()))
+        return worst
 
     def _span(self, years: np.ndarray) -> str:
         return f"{self.year_end.said(int(years[0]) - 1)} to {self.year_end.said(int(years[-1]))}"
@@ -233,6 +235,7 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
         labels = {**coords, AGE: sources.ages[: quantity.shape[1]]}
         return xr.DataArray(values, dims=(CHAIN, DRAW, YEAR, SEX, AGE), coords=labels)
 
+    changed = bool(account.other_changes.effects) or account.other_changes.constant.any()
     born = (registered_births(sources) + account.births_error)[:, :1]
     births = cells(born).isel({AGE: 0}, drop=True)
     deaths = cells(registered_deaths(sources) + account.deaths_error)
@@ -243,7 +246,8 @@ def reconcile(fit: Fit, *, checks: Checks | None = None) -> Reconciliation:
         coords={SEX: list(SEXES), AGE: sources.ages},
     )
     residual = base.copy(data=model.evaluate(account.residual, w).reshape(base.shape))
-    population = roll_forward_path(base, births=births, deaths=deaths, net_migration=net + other)
+    added = net + other if changed else net
+    population = roll_forward_path(base, births=births, deaths=deaths, net_migration=added)
     population.values[:, :, -1] += residual.values
     flows, negative = _survey_flows(fit, w)
     return Reconciliation(

@@ -6,6 +6,7 @@ are constants of :mod:`imps.runs.console`.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -350,6 +351,11 @@ app.command()(areas)
 
 def main() -> None:
     """Entry point of the console script."""
+    # Draws are taken and freed many times; clearing huge pages for them anew costs more than it
+    # saves. NumPy reads this when it is imported.
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
+    # xarray imports dask wherever it is installed, only to ask whether an array is one of its own.
+    sys.modules.setdefault("dask", None)  # type: ignore[arg-type]
     try:
         if sys.argv[1:] == ["cases"]:
             return cases()  # reading arguments loads pydantic, which takes longer than all else

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import norm
+from scipy.special import ndtri
 
 import imps
 from imps.account.latents import Resolution
@@ -205,7 +205,7 @@ def expected_numbers(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     must come out equal.
     """
     frame = pd.DataFrame(rows)[["quantity", "mean", "sd", "ess"]]
-    limit = float(norm.isf(FALSE_ALARM / 2 / (2 * len(frame))))
+    limit = -float(ndtri(FALSE_ALARM / 2 / (2 * len(frame))))
     ess = frame["ess"].astype(float)
     frame["tolerance_mean"] = (limit * frame["sd"] * np.sqrt(2 / ess)).fillna(KNOWN_SD)
     frame["tolerance_sd"] = (limit * frame["sd"] / np.sqrt(ess)).fillna(KNOWN_SD)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from imps.account.latents import Resolution
 from imps.account.priors import Made, Prior, Priors
@@ -213,7 +213,7 @@ def _beyond_error(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, 
         lost = [name for name in before if name not in after]
         new = [name for name in after if name not in before]
         return [f"other quantities: {', '.join([*lost, *new][:5])}"]
-    limit = float(norm.isf(FALSE_ALARM / 2 / (2 * len(before))))
+    limit = -float(ndtri(FALSE_ALARM / 2 / (2 * len(before))))
     found = []
     for name, a in before.items():
         b = after[name]

@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+import typer
 from scipy.stats import norm
+from typer.testing import CliRunner
 
 import imps
 from imps.account.linear import largest_misclosure
@@ -31,6 +33,8 @@ from imps.errors import (
 from imps.posterior.chains import Chains
 from imps.posterior.exact import GaussianPosterior
 from imps.runs import rebuild_report
+from imps.runs.cli import app
+from imps.runs.console import with_changes
 from imps.runs.manifest import draws_digest, read_manifest
 from imps.simulation.chains import scenarios_of_chain, simulate_chain
 from imps.simulation.reference import reference_account, reference_chain
@@ -526,3 +530,68 @@ def test_draws_of_a_chain_are_rounded_below_their_noise(model, fit):
 
 def _bits(column):
     return next(b for b in range(37) if (column == np.rint(column * 2.0**b) / 2.0**b).all())
+
+
+PERIODS = ("england-wales-2001-2011", "england-wales-2011-2021")
+
+
+def chain_command(*words):
+    """Exit code and all that the command says, on both streams."""
+    done = CliRunner().invoke(app, ["chain", *map(str, words)])
+    return done.exit_code, done.output
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The two later shipped cases as project folders of somebody's own."""
+    home, shipped = tmp_path_factory.mktemp("projects"), Path(imps.__file__).parent / "shipped"
+    for name in PERIODS:
+        shutil.copytree(shipped / name.replace("-", "_"), home / name)
+    return [home / name for name in PERIODS]
+
+
+def test_a_chain_of_project_folders_with_another_prior(folders, tmp_path):
+    out = tmp_path / "out"
+    quick = ("--out", out, "--draws", 100, "--chains", 2, "--tables-only")
+    code, said = chain_command(*folders, *quick, "--prior", "bias_between_periods=0.9")
+    assert code in (0, 3) and f"results in {out}" in said  # so few draws may not be enough
+    assert "correlation 0.9, a judgement" in said
+    rows = {row["name"]: row for row in read_manifest(out)["priors"]}
+    assert rows["bias_between_periods"]["mean"] == 0.9
+    assert imps.rerun(out).verdict == "identical"
+    code, said = chain_command(*folders, *quick)
+    assert code == 1 and "OUTPUT_EXISTS" in said and "--force" in said
+
+
+UNLIKE = {
+    "other priors": (
+        "[priors.base_level]\nsd = 0.01",
+        "mean 0, sd 0.0035 in period 2001-2011 and mean 0, sd 0.01 in period 2011-2021",
+    ),
+    "another year": ("[priors]\nas_of = 2020", "as_of 2020 in period 2011-2021"),
+    "a prior of chains": (
+        "[priors.bias_between_periods]\nmean = 0.9", "imps chain --prior NAME=MEAN",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", UNLIKE)
+def test_project_folders_whose_priors_differ_are_refused(what, folders, tmp_path):
+    settings, wanted = UNLIKE[what]
+    later = tmp_path / "later"
+    shutil.copytree(folders[1], later)
+    with (later / "settings.toml").open("a") as file:
+        file.write(f"\n{settings}\n")
+    code, said = chain_command(folders[0], later, "--out", tmp_path / "out")
+    assert code == 1 and wanted in " ".join(said.split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["base_level", "base_level=wide", "base_level=0,1,2", "=,"])
+def test_a_prior_that_is_no_number_is_wrong_usage(text):
+    assert with_changes(imps.default_priors(), ["base_level=0.1,0.2"])["base_level"].sd == 0.2
+    assert with_changes(imps.default_priors(), ["base_level=0.1"])["base_level"].mean == 0.1
+    with pytest.raises(typer.BadParameter, match="is not NAME=MEAN,SD"):
+        with_changes(imps.default_priors(), [text])
+    with pytest.raises(PriorError, match="Did you mean base_level"):
+        with_changes(imps.default_priors(), ["bas_level=0"])

@@ -156,6 +156,18 @@ def test_unknown_case_lists_the_known_and_writes_nothing(tmp_path):
         imps.load_case("nowhere")
 
 
+def test_a_prior_is_changed_for_one_run(tmp_path):
+    quick = ["--draws", "100", "--chains", "2", "--tables-only", "--quiet"]
+    words = ["reconcile", "uk-1991-2001", "--out", str(tmp_path / "x"), "--prior"]
+    outcome = CliRunner().invoke(app, [*words, "base_level=0,0.02", *quick])
+    assert outcome.exit_code in (0, 3)  # so few draws may not be enough
+    manifest = json.loads((tmp_path / "x" / "manifest.json").read_text("utf-8"))
+    rows = {row["name"]: row for row in manifest["priors"]}
+    assert (rows["base_level"]["mean"], rows["base_level"]["sd"]) == (0.0, 0.02)
+    outcome = CliRunner().invoke(app, ["prior", "uk-1991-2001", "--prior", "base_levle=0"])
+    assert outcome.exit_code == 1 and "Did you mean base_level" in outcome.stderr
+
+
 def test_quiet_prints_nothing_and_force_replaces(folder):
     outcome = CliRunner().invoke(
         app,

@@ -20,11 +20,13 @@ from imps.runs.console import (
     REFUSED,
     Draws,
     Force,
+    PriorChanges,
     Quiet,
     TablesOnly,
     refusals,
     show,
     teller,
+    with_changes,
 )
 
 EXIT_CODES = (
@@ -107,6 +109,7 @@ def check(
 @app.command()
 def prior(
     case: Annotated[str, typer.Argument(help="Shipped case, or a project folder.")],
+    changes: PriorChanges = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 1,
     draws: Annotated[int, typer.Option(min=100, help="Draws from the priors.")] = 4000,
 ) -> None:
@@ -121,7 +124,7 @@ def prior(
 
         project = project_of(case)
         assert project is not None  # a name is a project, or refused
-        model = linear_model(project.sources, project.priors)
+        model = linear_model(project.sources, with_changes(project.priors, changes))
         found = prior_predictive(model, seed=seed, draws=draws)
     columns = ["name", "distribution", "unit", "meaning"]
     show(priors_in_words(model)[columns], "Priors (shares per one)")
@@ -183,6 +186,7 @@ def reconcile(
     switcher_share: SwitcherShare = None,
     time_limit: TimeLimit = None,
     on_fallback: OnFallback = "nuts",
+    prior: PriorChanges = None,
     open_end: OpenEnd = False,
     open_year: OpenYear = 0,
     tables_only: TablesOnly = False,
@@ -192,7 +196,8 @@ def reconcile(
     """Fit a case and write tables, figures and a report.
 
     A run that was cut off lies in OUT.unfinished; the same command continues it. What is not
-    told is taken from the settings of a project; its results go to the folder that they name.
+    told is taken from the settings of a project, its priors from [priors.NAME] there; its results
+    go to the folder that they name.
     """
     with refusals():
         from imps.runs.run import run
@@ -222,6 +227,7 @@ def reconcile(
             tables_only=tables_only,
             time_limit=time_limit,
             on_fallback=on_fallback,
+            priors=None if project is None else with_changes(project.priors, prior),
             progress=not quiet and sys.stderr.isatty(),
             say=teller(quiet),
         )

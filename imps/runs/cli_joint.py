@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from imps.runs.console import NOT_TO_BE_USED, Draws, Force, Quiet, TablesOnly, refusals, teller
+from imps.runs.console import (
+    NOT_TO_BE_USED,
+    Draws,
+    Force,
+    PriorChanges,
+    Quiet,
+    TablesOnly,
+    refusals,
+    teller,
+    with_changes,
+)
 
 
 def chain_of(
@@ -19,21 +29,32 @@ def chain_of(
     revised: Annotated[
         list[str] | None, typer.Option(help="Period whose base is a revised figure; repeated.")
     ] = None,
+    prior: PriorChanges = None,
     apart: Annotated[bool, typer.Option("--apart", help="Without links, to compare.")] = False,
     tables_only: TablesOnly = False,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fit periods between several censuses as one account, and write the results of each."""
+    """Fit periods between several censuses as one account, and write the results of each.
+
+    Priors are those of the projects, [priors.NAME] in their settings, with those of --prior;
+    bias_between_periods is the correlation of biases over periods.
+    """
     with refusals():
         from imps.runs.chain import run_chain
+        from imps.shipped import project_of
+        from imps.shipped.chains import priors_of
 
+        projects = [project_of(period) for period in periods]
         found = run_chain(
-            periods, out=out, seed=seed, draws=draws, chains=chains, linked=not apart,
-            revised=revised or [], force=force, tables_only=tables_only, say=teller(quiet),
+            [project or period for project, period in zip(projects, periods, strict=True)],
+            priors=with_changes(priors_of(projects), prior), out=out, seed=seed, draws=draws,
+            chains=chains, linked=not apart, revised=revised or [], force=force,
+            tables_only=tables_only, say=teller(quiet),
         )  # fmt: skip
     if not quiet:
-        typer.echo(repr(found))
+        pages = "" if tables_only else f"; a report of each period in {out}/PERIOD/report.html"
+        typer.echo(f"{found!r}\nresults in {out}{pages}")
     raise typer.Exit(0 if found.passed else NOT_TO_BE_USED)
 
 

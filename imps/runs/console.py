@@ -13,12 +13,18 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from imps.account.priors import Priors
+
 REFUSED, USAGE, NOT_TO_BE_USED, DIFFERENT, STOPPED = 1, 2, 3, 4, 130
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the results of an earlier run.")]
 Draws = Annotated[
     int | None, typer.Option(min=100, help="Draws of each chain: 1000 exact, 2000 by NUTS.")
+]
+PriorChanges = Annotated[
+    list[str] | None,
+    typer.Option("--prior", help="NAME=MEAN,SD, or NAME=MEAN to leave its sd; repeated."),
 ]
 TablesOnly = Annotated[bool, typer.Option("--tables-only", help="Write no figures and no report.")]
 
@@ -63,6 +69,24 @@ def refuse(error: Exception) -> NoReturn:
         words = f"{place}{error.strerror.lower()}. Make room, or choose another folder."
     typer.echo(f"{type(error).__name__}: {words}", err=True)
     raise typer.Exit(REFUSED)
+
+
+def with_changes(priors: Priors, texts: list[str] | None) -> Priors:
+    """The table of priors with NAME=MEAN,SD for some, as :meth:`imps.Priors.replace` takes them."""
+    changes = {}
+    for text in texts or ():
+        name, _, numbers = text.partition("=")
+        try:
+            mean, *sd = (float(number) for number in numbers.split(","))
+            changes[name.strip()] = {"mean": mean} | ({"sd": sd.pop()} if sd else {})
+        except ValueError:
+            sd = [0.0]
+        if sd:
+            raise typer.BadParameter(
+                f"'{text}' is not NAME=MEAN,SD, such as emigration_bias_level=-0.05,0.2",
+                param_hint="--prior",
+            )
+    return priors.replace(**changes)
 
 
 def teller(quiet: bool) -> Callable[[str], None]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from imps.account.chained import ChainModel, chain_model
+from imps.account.prior_rows import BETWEEN_PERIODS
 from imps.account.priors import Priors, default_priors
 from imps.errors import PriorError, some
 from imps.project.case import Case
@@ -72,21 +73,47 @@ def chain(
     if wrong:
         raise TypeError(f"a period is a name, a path, a Case or Sources, not {some(wrong)}.")
     if priors is None:
-        priors = _joint([own.priors for own in projects if own is not None])
+        priors = priors_of(projects)
     return chain_model(sources, priors, linked=linked, revised=revised)  # type: ignore[arg-type]
 
 
-def _joint(tables: Sequence[Priors]) -> Priors:
-    """The priors of several projects as one table, where none contradicts another."""
-    if not tables:
-        return default_priors()
-    first, *rest = tables
-    for table in rest:
-        apart = [row.name for row in table.rows if row.name in first and first[row.name] != row]
-        if apart or table.as_of != first.as_of:
-            raise PriorError(
-                f"the projects have different priors of {some(apart) or 'different years'}: a "
-                "chain has one table. Give it: imps.chain(..., priors)."
-            )
-        first = first.add(*(row for row in table.rows if row.name not in first))
-    return first
+def priors_of(projects: Sequence[ImportReport | None]) -> Priors:
+    """The priors of several projects as one table, where none contradicts another.
+
+    Raises
+    ------
+    PriorError
+        If one does.
+    """
+    tables = {_period(own): own.priors for own in projects if own is not None}
+    found, of = default_priors("bias_between_periods", as_of=_year(tables)), dict[str, str]()
+    for name, table in tables.items():
+        found = found if of else table
+        for row in table.rows:
+            before = of.setdefault(row.name, name)
+            if row.name not in found:
+                found = found.add(row)
+            elif found[row.name] != row:
+                one, other = (f"mean {r.mean:g}, sd {r.sd:g}" for r in (found[row.name], row))
+                raise PriorError(
+                    f"prior {row.name} has {one} in period {before} and {other} in period {name}: "
+                    f"a chain has one table. Write the same under [priors.{row.name}] in both "
+                    "settings, or give one table: imps.chain(..., priors)."
+                )
+    return found if BETWEEN_PERIODS.name in found else found.add(BETWEEN_PERIODS)
+
+
+def _period(project: ImportReport) -> str:
+    return f"{project.sources.first_year}-{project.sources.last_year}"
+
+
+def _year(tables: Mapping[str, Priors]) -> int | None:
+    """Year as of which all tables are, or a refusal that names two."""
+    years = {table.as_of: name for name, table in tables.items()}
+    if len(years) > 1:
+        said = " and ".join(f"as_of {year} in period {name}" for year, name in years.items())
+        raise PriorError(
+            f"the priors are those of different years ({said}): a chain has one table. Write the "
+            "same as_of under [priors] in all settings, or give one table: imps.chain(..., priors)."
+        )
+    return next(iter(years), None)

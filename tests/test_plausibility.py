@@ -196,6 +196,19 @@ def test_copied_years_are_refused_and_impossible_cohorts_told(told):
     assert {f.outcome for f in log.of("COHORT_NEGATIVE")} == {WARN}
 
 
+def test_years_that_all_repeat_one_are_a_schedule_and_told(told):
+    """But for one of them: another year's figures given for many are no slip of the hand."""
+
+    def repeated(frame):
+        one = frame[frame["year"] == "2002"]["deaths"].to_numpy()
+        later = frame["year"].isin(["2004", "2005", "2006"])
+        return frame.assign(deaths=frame["deaths"].mask(
+            later, pd.Series(np.resize(one, len(frame)), frame.index)))  # fmt: skip
+
+    (finding,) = told(edited("deaths", repeated)).of("YEARS_IDENTICAL")
+    assert finding.outcome == WARN and "2004 repeats 2002" in finding.problem
+
+
 def test_sexes_alike_in_a_year_are_told_and_not_refused(told):
     """A made-up country may begin so; a whole year that repeats another may not be."""
 

@@ -282,9 +282,11 @@ def copied_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     for table in tables:
         series = list(series_of([table]))
         for cells in series:
-            for first, t, size, chance in identical_years(cells.values):
-                if chance <= COPIED:
-                    yield _copy(cells, t, str(cells.years[first]), size)
+            same = [found for found in identical_years(cells.values) if found[3] <= COPIED]
+            firsts = [first for first, *_ in same]
+            for first, t, size, _chance in same:
+                once = firsts.count(first) == 1  # more of them are a schedule given as figures
+                yield _copy(cells, t, str(cells.years[first]), size, whole=once)
             if cells.sexes == SEXES and len(cells.years) > 1:
                 yield from _sexes_copied(cells)
             if table.options.jumps != "accepted" and table.kind != "flow_schedule":

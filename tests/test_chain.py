@@ -570,7 +570,7 @@ UNLIKE = {
     ),
     "another year": ("[priors]\nas_of = 2020", "as_of 2020 in period 2011-2021"),
     "a prior of chains": (
-        "[priors.bias_between_periods]\nmean = 0.9", "imps chain --prior NAME=MEAN",
+        "[priors.bias_between_periods]\nmean = 0.9", "Of chains: imps chain --prior",
     ),
 }  # fmt: skip
 

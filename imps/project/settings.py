@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from imps.account.prior_rows import BETWEEN_PERIODS, LAYOUT_PRIORS
+from imps.account.prior_rows import LAYOUT_PRIORS
 from imps.account.priors import OPTIONAL_PRIORS, as_of_expected, default_priors
 from imps.names import SURVEY
 from imps.project.sections import (
@@ -45,8 +45,7 @@ AS_OF: Final = "as_of"
 KIND: Final = "kind"
 NO_PRIORS: Final = (AS_OF, KIND)
 """Settings of [priors] that are no prior: year of knowledge, and kind of country made for."""
-OWN_PRIORS: Final = "Flows of your own have theirs in [[account.kinds]]: name, flow, sd."
-OF_CHAINS: Final = "It is one of a chain and of no single account: imps chain --prior NAME=MEAN."
+OWN_PRIORS: Final = "Your own: [[account.kinds]]: name, flow, sd. Of chains: imps chain --prior."
 SETTINGS_FILE: Final = "settings.toml"
 MAX_SETTINGS_BYTES: Final = 1_000_000
 MAX_TABLES: Final = 200
@@ -345,8 +344,7 @@ class _Reader:
             if name in NO_PRIORS:
                 continue
             if name not in names:
-                also = OF_CHAINS if name == BETWEEN_PERIODS.name else OWN_PRIORS
-                self._unknown(name, (*NO_PRIORS, *names), "a prior", also)
+                self._unknown(name, (*NO_PRIORS, *names), "a prior", OWN_PRIORS)
             elif (change := self._prior(name, row)) is not None:
                 kept[name] = MappingProxyType(change)
         return kept

@@ -178,6 +178,14 @@ def test_bars_and_labels_of_the_waterfall_equal_the_table(results):
         assert running == pytest.approx(shares.total, abs=1.0)  # exact means, summed
 
 
+def test_the_gap_has_bars_by_age_only_where_some_were_published():
+    shares = made.attribution()
+    for observed, bars in (("sex", True), ("total", False)):
+        figure = plots.plot_gap_pyramid(replace(shares, observed=observed))
+        assert any(len(ax.patches) for ax in figure.axes) == bars
+        assert ("as counted" in plots.caption(figure)) == bars
+
+
 def test_titles_say_what_the_numbers_say():
     shares = made.attribution()
     assert plots.plot_waterfall(shares).title_text == (

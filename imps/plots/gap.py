@@ -22,6 +22,7 @@ from imps.results.attribution import (
     contributing,
 )
 from imps.results.detail import age_said, in_bands, in_detail, needs_sexes
+from imps.sources import TOTAL
 from imps.sources.definitions import Detail
 from imps.sources.kinds import title
 
@@ -141,7 +142,8 @@ def plot_gap_pyramid(
 ) -> Figure:
     """The gap by sex and five-year age group, with the error of the roll-forward behind it.
 
-    The bar is the gap itself, rolled-forward minus census as counted. The dot with its
+    The bar is the gap itself, rolled-forward minus census as counted, of which there is none
+    where only totals were published. The dot with its
     95 per cent interval is the posterior of the roll-forward's own error, rolled-forward
     minus true population at mid-year: what is left of the gap when the census's
     coverage, its random error and the time from census day are taken out.
@@ -158,8 +160,10 @@ def plot_gap_pyramid(
     y, unit = np.arange(len(labels)), attribution.words.unit
     for panel, sex, colour in zip(page.panels, SEXES, (0, 1), strict=True):
         rows = table[table["sex"] == sex]
-        panel.barh(y, rows["gap"] / unit.size, height=0.7, color=page.colour(colour), alpha=0.55,
-                   hatch=(None, "//")[colour], edgecolor="white", gid=f"gap:{sex}")  # fmt: skip
+        if attribution.observed != TOTAL:
+            panel.barh(y, rows["gap"] / unit.size, height=0.7, color=page.colour(colour),
+                       alpha=0.55, hatch=(None, "//")[colour], edgecolor="white",
+                       gid=f"gap:{sex}")  # fmt: skip
         interval_bars(panel, rows["lower95"] / unit.size, rows["upper95"] / unit.size, y, 0.2)
         panel.plot(rows["mean"] / unit.size, y, "o", color=INK, markersize=3.8)
         zero_line(panel, vertical=True)
@@ -170,18 +174,19 @@ def plot_gap_pyramid(
     page.ax.set_yticks(y, labels)
     page.ax.set_ylabel("age at the end; last group open")
     source = {
-        "total": "The roll-forward was published as totals: its ages and sexes are reconstructed.",
+        TOTAL: "Only totals of the gap were published: sexes and ages are the account's own.",
         "sex": "Sexes are published; ages of the roll-forward are the account's reconstruction.",
         "age": "Ages are published; the sexes are the account's reconstruction.",
         "sex and age": "Both ends are published by sex and age.",
     }[attribution.observed]
+    bar = f"Bar: gap to the {attribution.words.last_stock} as counted. "
     worst = table.loc[table["mean"].abs().idxmax()]
     return page.finish(
         _clearest(table),
         f"{attribution.area}, {attribution.period}; {unit.persons}, rolled-forward minus census; "
         f"positive: the roll-forward was too high. {source}",
-        f"Bar: gap to the {attribution.words.last_stock} as counted. Dot and line: error of the "
-        "roll-forward against the true population, posterior mean and 95 % interval.",
+        f"{bar if attribution.observed != TOTAL else ''}Dot and line: error of the roll-forward "
+        "against the true population, posterior mean and 95 % interval.",
         alt=f"Two panels of {len(labels)} age groups. The largest mean error is "
         f"{_interval(worst, unit)} {unit.name} among {_people(worst)}.",
         data=table,

@@ -34,6 +34,11 @@ def within_sentence(text: str) -> str:
     return text if text.startswith("Irish") else text[0].lower() + text[1:]
 
 
+def how_many(n: int, thing: str) -> str:
+    """A number of things in words, such as "1 fault" or "2 faults"."""
+    return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
 SURVEY: Final = "survey"
 AREA: Final = "area"
 KINDS_OF_COUNTRY: Final = (SURVEY, "register", "cards", AREA)

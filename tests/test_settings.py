@@ -299,7 +299,7 @@ def test_report_for_machines(project):
 def test_report_for_people(project):
     assert str(check_project(project)).startswith("5 tables read, passed")
     put(project, "seed = 1 ", "seed = -1 ")
-    assert "1 faults: nothing can be run" in str(check_project(project))
+    assert "1 fault: nothing can be run" in str(check_project(project))
 
 
 def test_loading_a_project_raises_or_warns(project):

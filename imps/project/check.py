@@ -25,7 +25,7 @@ import pandas as pd
 from imps.account.prior_rows import LAYOUT_PRIORS
 from imps.account.priors import OPTIONAL_PRIORS, Priors, default_priors
 from imps.errors import PriorError
-from imps.names import AREA, SURVEY
+from imps.names import AREA, SURVEY, how_many
 from imps.project.arithmetic import cell_population
 from imps.project.assemble import inspect_sources
 from imps.project.between import MID_YEARS_END, check_between, in_account_years
@@ -195,8 +195,8 @@ class ImportReport:
 
     def __str__(self) -> str:
         faults = len(self.log.faults)
-        verdict = "passed" if self.passed else f"{faults} faults: nothing can be run"
-        tables = f"{len(self.tables)} tables read, {verdict}"
+        verdict = "passed" if self.passed else f"{how_many(faults, 'fault')}: nothing can be run"
+        tables = f"{how_many(len(self.tables), 'table')} read, {verdict}"
         return f"{tables}\n{self.log}" if self.log.findings else tables
 
 

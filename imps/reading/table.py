@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from imps.errors import LabelError
+from imps.names import how_many
 from imps.reading.checks import check_account_rows
 from imps.reading.findings import Collector, ImportLog
 from imps.reading.grid import END, FIRST, ROW, Draft, number_text
@@ -131,7 +132,7 @@ class Table:
         found = ", ".join(f"{code} ({self.log.count(code):,})" for code in self.log.codes)
         return (
             f"{self.kind} from {self.name}: {len(self.frame):,} cells, {years}, persons, "
-            f"{missing} missing\n{len(self.log.findings)} findings: {found}"
+            f"{missing} missing\n{how_many(len(self.log.findings), 'finding')}: {found}"
         )
 
 

@@ -180,8 +180,8 @@ def test_bars_and_labels_of_the_waterfall_equal_the_table(results):
 
 def test_the_gap_has_bars_by_age_only_where_some_were_published():
     shares = made.attribution()
-    for observed, bars in (("sex", True), ("total", False)):
-        figure = plots.plot_gap_pyramid(replace(shares, observed=observed))
+    for counted, bars in (("sex and age", True), ("total", False)):
+        figure = plots.plot_gap_pyramid(replace(shares, counted=counted))
         assert any(len(ax.patches) for ax in figure.axes) == bars
         assert ("as counted" in plots.caption(figure)) == bars
 

@@ -143,7 +143,7 @@ def plot_gap_pyramid(
     """The gap by sex and five-year age group, with the error of the roll-forward behind it.
 
     The bar is the gap itself, rolled-forward minus census as counted, of which there is none
-    where only totals were published. The dot with its
+    where the census was published as a total. The dot with its
     95 per cent interval is the posterior of the roll-forward's own error, rolled-forward
     minus true population at mid-year: what is left of the gap when the census's
     coverage, its random error and the time from census day are taken out.
@@ -156,11 +156,11 @@ def plot_gap_pyramid(
     """
     table = gap_pyramid_data(attribution)
     page = open_page(ax, (9.2, 4.9), theme, panels=(1, 2), sharey=True, sharex=True)
-    labels = list(dict.fromkeys(table["age_group"]))
+    labels, with_bars = list(dict.fromkeys(table["age_group"])), attribution.counted != TOTAL
     y, unit = np.arange(len(labels)), attribution.words.unit
     for panel, sex, colour in zip(page.panels, SEXES, (0, 1), strict=True):
         rows = table[table["sex"] == sex]
-        if attribution.observed != TOTAL:
+        if with_bars:
             panel.barh(y, rows["gap"] / unit.size, height=0.7, color=page.colour(colour),
                        alpha=0.55, hatch=(None, "//")[colour], edgecolor="white",
                        gid=f"gap:{sex}")  # fmt: skip
@@ -174,18 +174,20 @@ def plot_gap_pyramid(
     page.ax.set_yticks(y, labels)
     page.ax.set_ylabel("age at the end; last group open")
     source = {
-        TOTAL: "Only totals of the gap were published: sexes and ages are the account's own.",
+        TOTAL: "The roll-forward was published as totals: its ages and sexes are reconstructed.",
         "sex": "Sexes are published; ages of the roll-forward are the account's reconstruction.",
         "age": "Ages are published; the sexes are the account's reconstruction.",
         "sex and age": "Both ends are published by sex and age.",
     }[attribution.observed]
-    bar = f"Bar: gap to the {attribution.words.last_stock} as counted. "
+    last = attribution.words.last_stock
+    bar = f"Bar: gap to the {last} as counted. " if with_bars else (
+        f"The {last} was published as a total: no gap by age. ")  # fmt: skip
     worst = table.loc[table["mean"].abs().idxmax()]
     return page.finish(
         _clearest(table),
         f"{attribution.area}, {attribution.period}; {unit.persons}, rolled-forward minus census; "
         f"positive: the roll-forward was too high. {source}",
-        f"{bar if attribution.observed != TOTAL else ''}Dot and line: error of the roll-forward "
+        f"{bar}Dot and line: error of the roll-forward "
         "against the true population, posterior mean and 95 % interval.",
         alt=f"Two panels of {len(labels)} age groups. The largest mean error is "
         f"{_interval(worst, unit)} {unit.name} among {_people(worst)}.",

@@ -30,7 +30,7 @@ from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import TENSION, Checks, check
 from imps.results.detail import detail_at_end, in_detail, needs_sexes
 from imps.results.verdict import PLAIN, Verdict, Words
-from imps.sources import TOTAL
+from imps.sources import BY_SEX_AND_AGE, TOTAL
 from imps.sources.definitions import Detail
 from imps.sources.kinds import GROUPS, title
 
@@ -99,7 +99,10 @@ class Attribution:
         Line of the checks of the fit behind it.
     passed : bool
     detail : Detail
-        Sexes and age groups that may be told apart: those of the last stock.
+        Sexes and age groups that may be told apart: those of the last stock, or of the account
+        where that was published as a total.
+    counted : {"total", "sex", "age", "sex and age"}
+        Detail in which the last stock was published.
     words : Words
         Unit and names for what is printed.
     open_end : bool
@@ -117,6 +120,7 @@ class Attribution:
     verdict: Verdict
     passed: bool
     detail: Detail
+    counted: str = BY_SEX_AND_AGE
     words: Words = PLAIN
     open_end: bool = False
 
@@ -291,6 +295,7 @@ def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
         words=Words.of(model.sources),
         open_end=model.sources.open_end,
         detail=detail_at_end(model.sources),
+        counted=model.sources.census.observed,
     )
 
 

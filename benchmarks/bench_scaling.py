@@ -5,9 +5,11 @@ and with 0 to 6 mirror series beside the shipped kinds in 10 years; the referenc
 every kind of source, 10 years, with the open age group at 30 to 105. CPU seconds of writing
 the account down and of 4,000 draws (median of three), and rows of the likelihood, are
 appended to results/scaling.csv; `docs/scaling.png` shows them. "survey cells by single year":
-one survey by sex and 91 single ages in nine calendar years of both directions, 3,276 cells. Run as
+one survey by sex and 91 single ages in nine calendar years of both directions, 3,276 cells;
+"totals alone": stocks and survey as totals over ten years, as in a loop over countries. Run as
 
-    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_scaling.py [years ages mirrors cells]
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_scaling.py \
+        [years ages mirrors cells totals]
 """
 
 import sys
@@ -19,6 +21,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import xarray as xr
+from bench_chain import totals_alone
+from bench_closes import country, declared
 from results_file import append
 
 import imps
@@ -31,6 +35,7 @@ matplotlib.use("Agg")
 YEARS = (5, 10, 15, 20, 25)
 AGES = (31, 46, 61, 76, 91, 106)
 MIRRORS = (0, 2, 4, 6)
+STOCKS = ("base", "census")
 REPEATS = 3
 FIGURE = Path(__file__).parent.parent / "docs" / "scaling.png"
 
@@ -115,9 +120,16 @@ def draw(rows: pd.DataFrame) -> None:
     figure.savefig(FIGURE, dpi=120)
 
 
+def closing_totals() -> Sources:
+    """A country of 5 million over ten years, of whose stocks and survey totals are known."""
+    sources = declared(10, country(5, 10, 0.05, 5, seed=1))
+    stocks = {name: replace(getattr(sources, name), observed="total") for name in STOCKS}
+    return replace(totals_alone(sources), **stocks)
+
+
 def main() -> None:
     """Measure all, or those that are named, and append; draw where all were measured."""
-    asked = sys.argv[1:] or ["years", "ages", "mirrors", "cells"]
+    asked = sys.argv[1:] or ["years", "ages", "mirrors", "cells", "totals"]
     ten = simulate_account("null", seed=0).sources
     rows = []
     if "years" in asked:
@@ -134,6 +146,10 @@ def main() -> None:
         nine = by_single_ages(simulate_account("null", seed=0, n_years=8).sources)
         cells = sum(flow.estimate.size for flow in nine.survey_flows.values())
         rows.append(measure("survey cells by single year", cells, nine))
+    if "totals" in asked:
+        of_totals = closing_totals()
+        measure("totals alone", 10, of_totals)  # the first of a loop loads what all others use
+        rows.append(measure("totals alone", 10, of_totals))
     append("scaling", rows)
 
 

@@ -2,11 +2,18 @@
 
 Appends rows (case, way, quantity, value) to results/speed.csv. `exact` measures the exact
 way alone, `plain` it and `pm.sample`, `all` (unless told) NUTS by nutpie too; `runs` the whole
-command `imps reconcile` in a process of its own, bytecode compiled, and its saved fit. Run as
+command `imps reconcile` in a process of its own, bytecode compiled, and its saved fit;
+`calibration` a replicate of it, at full size and small. Run as
 
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_speed.py [exact|plain|all|runs] [case ...]
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_speed.py calibration
+
+Machines differ, and a busy one counts more CPU seconds: with BESIDE=CLONE, the folder of a clone
+of an earlier commit in which `uv sync --compile-bytecode` was run, `runs` takes turns with the
+full run of that clone, which had no tables alone, and appends the ratios to it.
 """
 
+import os
 import resource
 import subprocess
 import sys
@@ -16,9 +23,11 @@ from pathlib import Path
 
 import numpy as np
 import nutpie
+from bench_calibration import model_of
 from results_file import append
 
 import imps
+from imps.calibration.calibration import calibrate
 from imps.posterior.convergence import diagnose
 from imps.posterior.fit import agreement
 from imps.results.checks import check
@@ -26,6 +35,10 @@ from imps.results.checks import check
 REPLICATIONS = 40
 """Fits of which the spread of the means gives the effective size: known to 11 per cent."""
 PLAIN = {"draws": 200, "tune": 300, "chains": 2}
+TURNS = 3
+"""Runs of the command, of which the median counts: bytecode is written in the first."""
+REPLICATES = 20
+"""Replicates of calibration whose CPU seconds are averaged."""
 
 
 def cpu() -> float:
@@ -92,16 +105,32 @@ def exact_way(case: str) -> tuple[dict[str, float], imps.Fit, float]:
     return rows, fits[0], min(sizes["quantity"]) / cpu_seconds
 
 
-def whole_runs(case: str) -> dict[str, float]:
-    """CPU seconds of the command, with tables alone and in full, and of its saved fit."""
-    rows: dict[str, float] = {}
+def whole_runs(case: str, beside: str | None) -> dict[str, float]:
+    """CPU seconds of the command, with tables alone and in full, and of its saved fit; and how
+    both compare with the full run of an earlier commit in the folder `beside`."""
+    here = Path(sys.executable).with_name("imps")
+    commands = {"tables alone": [here, "--tables-only"], "full": [here]}
+    if beside:
+        commands["earlier"] = [Path(beside, ".venv", "bin", "imps")]
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as folder:
-        for name, options in (("tables alone", ["--tables-only"]), ("full", [])):
-            place = Path(folder, name.replace(" ", "_"))
-            command = [Path(sys.executable).with_name("imps"), "reconcile", case, "--quiet"]
-            used = cpu()
-            subprocess.run([*command, *options, "--out", place], check=True)
-            rows[f"CPU seconds of a run, {name}"] = cpu() - used
+        for turn in range(TURNS):
+            for name, (program, *options) in commands.items():
+                place = Path(folder, f"{name} {turn}")
+                line = [program, "reconcile", case, "--quiet", *options, "--out", place]
+                used = cpu()
+                subprocess.run(line, check=True, cwd=folder)
+                seconds[name].append(cpu() - used)
+        found = {name: float(np.median(each)) for name, each in seconds.items()}
+        earlier = found.pop("earlier", None)
+        rows = {f"CPU seconds of a run, {name}": value for name, value in found.items()}
+        if earlier is not None and beside is not None:
+            git = ["git", "-C", beside, "rev-parse", "--short", "HEAD"]
+            commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+            rows[f"CPU seconds of a run, full, {commit}"] = earlier
+            for name, value in found.items():
+                rows[f"CPU of a run, {name}, as a share of {commit} in full"] = value / earlier
+        place = Path(folder, "full 0")
         fit = imps.load_fit(place)
         used = cpu()
         imps.load_fit(place)
@@ -111,6 +140,16 @@ def whole_runs(case: str) -> dict[str, float]:
         rows["CPU seconds to save a fit"] = cpu() - used
         rows["MB of a saved fit"] = Path(folder, "fit.nc").stat().st_size / 1e6
     return rows
+
+
+def replicate() -> dict[str, float]:
+    """CPU seconds of a replicate of calibration, by account."""
+    return {
+        account: float(
+            calibrate(model_of(account), replicates=REPLICATES, seed=1).runs["seconds"].mean()
+        )
+        for account in ("full", "small")
+    }
 
 
 def nuts(case: str, exact: imps.Fit) -> dict[str, float]:
@@ -174,10 +213,15 @@ def plain(case: str) -> dict[str, float]:
 def main() -> None:
     """Measure each case; plain `pm.sample` only on the first, for it is slow."""
     asked = sys.argv[1:]
-    what = asked.pop(0) if asked and asked[0] in ("exact", "plain", "all", "runs") else "all"
+    ways = ("exact", "plain", "all", "runs", "calibration")
+    what = asked.pop(0) if asked and asked[0] in ways else "all"
+    if what == "calibration":
+        append("speed", ({"case": account, "way": what, "quantity": "CPU seconds of a replicate",
+                          "value": f"{v:.3g}"} for account, v in replicate().items()))  # fmt: skip
+        return
     for i, case in enumerate(asked or imps.cases()):
         if what == "runs":
-            found = {q: f"{v:.5g}" for q, v in whole_runs(case).items()}
+            found = {q: f"{v:.5g}" for q, v in whole_runs(case, os.environ.get("BESIDE")).items()}
             append("speed", ({"case": case, "way": "run", "quantity": q, "value": v}
                              for q, v in found.items()))  # fmt: skip
             continue

@@ -3,9 +3,11 @@
 Appends rows (case, way, quantity, value) to results/speed.csv. `exact` measures the exact
 way alone, `plain` it and `pm.sample`, `all` (unless told) NUTS by nutpie too; `runs` the whole
 command `imps reconcile` in a process of its own, bytecode compiled, and its saved fit;
-`calibration` a replicate of it, at full size and small. Run as
+`fits` fits of 4,000 draws in a process of their own; `calibration` a replicate of it, at full size
+and small. Run as
 
-    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_speed.py [exact|plain|all|runs] [case ...]
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_speed.py \
+        [exact|plain|all|runs|fits] [case ...]
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_speed.py calibration
 
 Machines differ, and a busy one counts more CPU seconds: with BESIDE=CLONE, the folder of a clone
@@ -142,6 +144,33 @@ def whole_runs(case: str, beside: str | None) -> dict[str, float]:
     return rows
 
 
+FITS = """
+import sys, time
+import numpy as np
+import imps
+
+def seconds(work, times=1):
+    start = time.process_time()
+    for _ in range(times):
+        work()
+    return (time.process_time() - start) / times
+
+model = imps.linear_model(imps.load_case(sys.argv[1]).sources, imps.default_priors())
+each = [seconds(lambda: imps.fit(model, seed=seed)) for seed in range(1, 7)]
+preview = imps.what_if(imps.fit(model, seed=1))
+print(each[0], np.median(each[1:]), 1000 * seconds(lambda: preview(base=2.0), 20))
+"""
+
+
+def fits(case: str) -> dict[str, float]:
+    """CPU seconds of fits in a process of their own, and milliseconds of a what-if."""
+    names = ("CPU seconds, first fit of a process", "CPU seconds, median of five further fits",
+             "CPU milliseconds, what-if with its table")  # fmt: skip
+    line = [sys.executable, "-W", "ignore", "-c", FITS, case]
+    found = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+    return dict(zip(names, map(float, found.split()), strict=True))
+
+
 def replicate() -> dict[str, float]:
     """CPU seconds of a replicate of calibration, by account."""
     return {
@@ -213,17 +242,17 @@ def plain(case: str) -> dict[str, float]:
 def main() -> None:
     """Measure each case; plain `pm.sample` only on the first, for it is slow."""
     asked = sys.argv[1:]
-    ways = ("exact", "plain", "all", "runs", "calibration")
+    ways = ("exact", "plain", "all", "runs", "fits", "calibration")
     what = asked.pop(0) if asked and asked[0] in ways else "all"
     if what == "calibration":
         append("speed", ({"case": account, "way": what, "quantity": "CPU seconds of a replicate",
                           "value": f"{v:.3g}"} for account, v in replicate().items()))  # fmt: skip
         return
     for i, case in enumerate(asked or imps.cases()):
-        if what == "runs":
-            found = {q: f"{v:.5g}" for q, v in whole_runs(case, os.environ.get("BESIDE")).items()}
-            append("speed", ({"case": case, "way": "run", "quantity": q, "value": v}
-                             for q, v in found.items()))  # fmt: skip
+        if what in ("runs", "fits"):
+            own = fits(case) if what == "fits" else whole_runs(case, os.environ.get("BESIDE"))
+            append("speed", ({"case": case, "way": what.removesuffix("s"), "quantity": q,
+                              "value": f"{v:.5g}"} for q, v in own.items()))  # fmt: skip
             continue
         exact_rows, exact, rate = exact_way(case)
         exact_rows["effective size a CPU second, least quantity"] = rate

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import imps
 from imps.posterior.given_model import given
 from imps.posterior.pymc_model import pymc_model
+from imps.posterior.workers import one_thread
 
 QUICK = {"seed": 1, "draws": 20, "chains": 1, "method": "exact"}
 
@@ -138,3 +140,18 @@ def test_work_goes_on_after_the_kernel_was_restarted(tmp_path):
     finally:
         kernel.shutdown_kernel(now=True)
     assert printed[0] == printed[1] != ""
+
+
+def test_one_that_is_done_leaves_blas_on_one_thread_for_the_others():
+    def threads():
+        return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        first, second = one_thread(), one_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert threads() == {1}
+        second.__exit__(None, None, None)
+        assert threads() == before

@@ -22,7 +22,7 @@ import scipy.linalg as sl
 
 from imps.areas.deviations import AreaModel
 from imps.areas.grid import Points
-from imps.areas.message import CELLS, Message, blocks, message
+from imps.areas.message import CELLS, Message, message, passes
 from imps.areas.priors import N_PATTERNS
 from imps.posterior.chains import stream
 from imps.posterior.workers import one_thread
@@ -164,7 +164,8 @@ def _deviations(
     out = np.empty((len(model.codes), k, n, taken))
     s = errors.reshape(N_PATTERNS, n, taken)
     noise = scales[CELLS] * np.sqrt(model.noise)[:, :, None]
-    for block in blocks(model, scales):
+    again = passes(model, scales)
+    for block in again():
         misfit = np.repeat(model.contrast[block.areas, :, None], taken, axis=2)
         for i, r in enumerate(block.areas):
             rng = np.random.default_rng(stream(seed, f"area {model.codes[r]}, point {point}"))
@@ -175,7 +176,7 @@ def _deviations(
             misfit -= model.design[block.areas, j, :, None] * s[j]
         out[block.areas] += block.q @ (block.inverse @ misfit)[:, None]
     pull = said.solve(out.sum(axis=0).reshape(k * n, taken)).reshape(k, n, taken)
-    for block in blocks(model, scales):
+    for block in again():
         own = block.q @ pull
         out[block.areas] -= own - block.q @ (block.inverse @ own.sum(axis=1))[:, None]
     return out

@@ -26,7 +26,15 @@ from scipy.special import logsumexp
 from imps.areas.bell import Bell, inverse
 from imps.areas.deviations import AreaModel
 from imps.areas.factors import Chances, Expected, Factors, chances, expected
-from imps.areas.message import Message, Nation, evidence, gradients, message, pattern_gradient
+from imps.areas.message import (
+    Message,
+    Nation,
+    evidence,
+    gradients,
+    message,
+    passes,
+    pattern_gradient,
+)
 from imps.areas.priors import N_PATTERNS, NOISE
 from imps.posterior.importance import normalised
 from imps.posterior.workers import in_order, one_thread
@@ -131,13 +139,15 @@ class Density:
         scales = self.model.pattern_scales(u)
         return pattern_gradient(self.model, said, self.nation, scales) * log_sd - u
 
-    def slopes(self, x: np.ndarray, said: Message) -> tuple[np.ndarray, np.ndarray]:
-        """What each area adds to the slope in the logarithm of every scale, and the rest of it."""
+    def slopes(self, x: np.ndarray) -> tuple[Message, np.ndarray, np.ndarray]:
+        """The message, what each area adds to the slope in log scales, and the rest of it."""
         model, k = self.model, self.n_local
         scales, u = model.scales(x[:k]), model.pattern_scales(x[k:])
-        each, rest = gradients(model, scales, said, self.nation, u, self.areas)
+        again = passes(model, scales, self.areas)
+        said = message(model, scales, among=again())
+        each, rest = gradients(model, scales, said, self.nation, u, again())
         self.passes += len(each) / len(model.codes)
-        return each, rest
+        return said, each, rest
 
     def standardised(self, slope: np.ndarray) -> np.ndarray:
         """Slopes (..., scale) in the standardised logarithms of those that are free."""
@@ -147,8 +157,7 @@ class Density:
 
     def with_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Density and its gradient."""
-        said = self.said(x)
-        each, rest = self.slopes(x, said)
+        said, each, rest = self.slopes(x)
         value = self.at(said, x[: self.n_local], x[self.n_local :])
         return value, self.standardised(each.sum(axis=0) + rest) - x
 
@@ -195,7 +204,7 @@ def mode(
     """
     every = np.arange(len(model.codes)) if areas is None else areas
     few = every[:: max(every.size // FIRST_LOOK, 1)]
-    rng, k, passes = np.random.default_rng(0), model.learnt.size, 0.0
+    rng, k, looked = np.random.default_rng(0), model.learnt.size, 0.0
     x = np.zeros(k + N_PATTERNS) if start is None else start
     for turn in range(TURNS):
         look = Density(model, nation, few)
@@ -204,7 +213,7 @@ def mode(
             bounds=[(-FARTHEST, FARTHEST)] * x.size,
             options={"gtol": NEAR_MODE, "maxiter": LOOKS if turn else 2 * LOOKS},
         )  # fmt: skip
-        passes += look.passes
+        looked += look.passes
         x, model = _centred(
             look,
             found.x,
@@ -218,7 +227,7 @@ def mode(
         x, model = _centred(whole, x, taken)
         whole = Density(model, nation, areas)
         x, spread = _newton(whole, x, spread)
-        passes += whole.passes
+        looked += whole.passes
     curvature = _curvature(whole, x, STEP * np.clip(np.sqrt(np.diag(spread)), *STEPS))
     _, lacking, others = _over_factors(whole, x, whole.expected(x), rng)
     for _ in range(STEPS_TO_MODE):  # only factors drawn with the tilt give the slope of the density
@@ -227,7 +236,7 @@ def mode(
         spread = _observed(curvature, lacking)
         x = np.clip(x + spread @ slope, -FARTHEST, FARTHEST)
         others = replace(whole.expected(x), tilt=others.tilt)
-    return Mode(x, spread, model, taken.tau, others, passes)
+    return Mode(x, spread, model, taken.tau, others, looked)
 
 
 def _centred(density: Density, x: np.ndarray, taken: Factors) -> tuple[np.ndarray, AreaModel]:
@@ -259,7 +268,7 @@ def _over_factors(
     for uniform in np.concatenate([half, 1 - half]):  # in pairs: the slope's noise cancels
         factor = odds.drawn(uniform).factor
         there = Density(replace(density.model, factor=factor), density.nation, density.areas)
-        each, rest = there.slopes(x, there.said(x))
+        _, each, rest = there.slopes(x)
         found.append(density.standardised(np.concatenate([each, rest[None]])))
         off.append(each.sum(axis=1) - each[:, noise] - odds.slope(factor))
     apart = np.array(found) - np.mean(found, axis=0)

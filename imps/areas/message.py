@@ -13,9 +13,9 @@ posterior covariance G, so areas are coupled by 5 n numbers and not by each othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import scipy.linalg as sl
@@ -26,7 +26,9 @@ from imps.areas.priors import N_PATTERNS
 CELLS = -1
 """Place of the scale of cell noise among the scales."""
 AT_ONCE = 2**18
-"""Numbers of X that are held at once: areas are taken in blocks of so many."""
+"""Numbers of X that are made at once: areas are taken in blocks of so many."""
+KEPT = 2**23
+"""Numbers of X of all areas up to which a second pass takes the blocks of the first."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,13 @@ class Block:
 
     Attributes
     ----------
+    model : AreaModel
     areas : ndarray (area) of int
     q : ndarray (area, source, cell, cell)
     gamma : ndarray (area, cell, cell)
     """
 
+    model: AreaModel
     areas: np.ndarray
     q: np.ndarray
     gamma: np.ndarray
@@ -83,16 +87,18 @@ class Block:
         """Inverse of the lower Cholesky factor of Gamma, (area, cell, cell)."""
         return np.linalg.inv(np.linalg.cholesky(self.gamma))
 
-    @property
+    @cached_property
     def inverse(self) -> np.ndarray:
         """Gamma^-1, (area, cell, cell)."""
         return self.whitener.transpose(0, 2, 1) @ self.whitener
 
-    def white(self, model: AreaModel) -> np.ndarray:
+    @cached_property
+    def white(self) -> np.ndarray:
         """L^-1 X, (area, cell, 8 cell + 1)."""
+        design = self.model.design[self.areas].transpose(1, 0, 2)
         beside = self.q.transpose(0, 2, 1, 3).reshape(*self.whitener.shape[:2], -1)
-        beside = np.concatenate([beside, model.contrast[self.areas, :, None]], axis=2)
-        effects = [self.whitener * a[:, None] for a in model.design[self.areas].transpose(1, 0, 2)]
+        beside = np.concatenate([beside, self.model.contrast[self.areas, :, None]], axis=2)
+        effects = [self.whitener * a[:, None] for a in design]
         return np.concatenate([*effects, self.whitener @ beside], axis=2)
 
 
@@ -102,24 +108,50 @@ def blocks(
     """All areas, or some, in the order of their codes, so many at once as `AT_ONCE` allows."""
     every = np.arange(len(model.codes)) if areas is None else np.asarray(areas)
     n = model.n_cells
-    size = max(AT_ONCE // (n * (n * (N_PATTERNS + model.n_sources) + 1)), 1)
+    size = max(AT_ONCE // _numbers(model), 1)
     i = np.arange(n)
     for first in range(0, every.size, size):
         at = every[first : first + size]
         q = model.covariances(at, scales)
         gamma = q.sum(axis=1)
         gamma[:, i, i] += scales[CELLS] ** 2 * model.noise[at]
-        yield Block(at, q, gamma)
+        yield Block(model, at, q, gamma)
 
 
-def message(model: AreaModel, scales: np.ndarray, areas: np.ndarray | None = None) -> Message:
-    """One pass over the areas, in the order of their codes; `areas` takes some of them."""
+def _numbers(model: AreaModel) -> int:
+    """Numbers of X of one area."""
+    n = model.n_cells
+    return n * (n * (N_PATTERNS + model.n_sources) + 1)
+
+
+def passes(
+    model: AreaModel, scales: np.ndarray, areas: np.ndarray | None = None
+) -> Callable[[], Iterable[Block]]:
+    """:func:`blocks` for several passes: kept from the first where they are few, else made anew."""
+    made = partial(blocks, model, scales, areas)
+    every = len(model.codes) if areas is None else len(areas)
+    if every * _numbers(model) > KEPT:
+        return made
+    kept = list(made())
+    return lambda: kept
+
+
+def message(
+    model: AreaModel,
+    scales: np.ndarray,
+    areas: np.ndarray | None = None,
+    among: Iterable[Block] | None = None,
+) -> Message:
+    """One pass over the areas, in the order of their codes.
+
+    `areas` takes some of them; `among` are their blocks, if they are made already.
+    """
     n = model.n_cells
     width = (N_PATTERNS + model.n_sources) * n + 1
     m, total, log_det = np.zeros((width, width)), np.zeros((model.n_sources, n, n)), 0.0
     noise = np.zeros(n)
-    for block in blocks(model, scales, areas):
-        z = block.white(model).reshape(-1, width)
+    for block in blocks(model, scales, areas) if among is None else among:
+        z = block.white.reshape(-1, width)
         m += z.T @ z
         log_det -= 2 * np.log(block.whitener.diagonal(axis1=1, axis2=2)).sum()
         total += block.q.sum(axis=0)
@@ -193,7 +225,7 @@ def gradient(
     areas: np.ndarray | None = None,
 ) -> np.ndarray:
     """Derivative of the evidence in the logarithm of every scale, patterns last."""
-    each, rest = gradients(model, scales, said, nation, u, areas)
+    each, rest = gradients(model, scales, said, nation, u, blocks(model, scales, areas))
     return each.sum(axis=0) + rest
 
 
@@ -203,7 +235,7 @@ def gradients(
     said: Message,
     nation: Nation,
     u: np.ndarray,
-    areas: np.ndarray | None = None,
+    among: Iterable[Block],
 ) -> tuple[np.ndarray, np.ndarray]:
     """What each area adds to the derivative, (area, scale), and what no area does, (scale).
 
@@ -213,8 +245,8 @@ def gradients(
     """
     adjoint, of_total, of_prior = _adjoints(model, said, nation, nation.with_patterns(model, u))
     n, first, parts = model.n_cells, N_PATTERNS * model.n_cells, []
-    for block in blocks(model, scales, areas):
-        z = block.whitener.transpose(0, 2, 1) @ block.white(model)
+    for block in among:
+        z = block.whitener.transpose(0, 2, 1) @ block.white
         weighted = (z.reshape(-1, z.shape[2]) @ adjoint).reshape(z.shape)
         of_gamma = -(weighted @ z.transpose(0, 2, 1)) - 0.5 * block.inverse
         of_q = weighted[:, :, first:-1].reshape(-1, n, model.n_sources, n).transpose(0, 2, 1, 3)

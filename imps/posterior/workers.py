@@ -5,10 +5,11 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -19,9 +20,25 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()  # to look for the libraries takes 10 ms
 
 
-def one_thread() -> AbstractContextManager[Any]:
-    """BLAS on one thread: the same numbers bit by bit wherever a task runs."""
-    return _blas().limit(limits=1, user_api="blas")
+_AT_WORK, _LIMITS = Lock(), list[Any]()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """BLAS on one thread: the same numbers bit by bit wherever a task runs.
+
+    The limit is one of the whole process: of several threads the first in sets it, and the last
+    out lifts it.
+    """
+    with _AT_WORK:
+        _LIMITS.append(_LIMITS[-1] if _LIMITS else _blas().limit(limits=1, user_api="blas"))
+    try:
+        yield
+    finally:
+        with _AT_WORK:
+            limit = _LIMITS.pop()
+            if not _LIMITS:
+                limit.restore_original_limits()
 
 
 def spread[Task, Result](

@@ -46,7 +46,7 @@ def test_a_number_is_printed_as_the_one_before():
 
 def test_a_changed_row_changes_the_text():
     text = (ROOT / SHOWN).read_text("utf-8")
-    wrong = re.sub(r"4,000 draws in [\d.]+", "4,000 draws in 9.9", text)
+    wrong = re.sub(r"4,000 draws take [\d.]+", "4,000 draws take 9.9", text)
     assert wrong != text and written(SHOWN, wrong) == text
 
 

@@ -12,6 +12,7 @@
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py killed 10
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py workers
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py dask
+    OPENBLAS_NUM_THREADS=1 uv run --with zarr python benchmarks/bench_areas.py store
 
 Known truth: the 331 areas of the shipped case in their real sizes; the nation's errors are one
 draw of its fit, areas' errors are drawn from the model at given scales ("model"), with national
@@ -48,6 +49,7 @@ from single_areas import fitted
 import imps
 from imps.areas.bell import Bell
 from imps.areas.deviations import AreaModel, area_model
+from imps.areas.draws import Drawn
 from imps.areas.factors import LOG_FACTORS, log_prior
 from imps.areas.fit import AreaFit, errors_of, joint
 from imps.areas.grid import Points, at_point, mode
@@ -55,6 +57,7 @@ from imps.areas.message import CELLS, Nation, gradient, message
 from imps.areas.nation import national_draws
 from imps.areas.priors import DEVIATIONS, N_PATTERNS, SOURCES, area_priors
 from imps.areas.sizes import Contrasts, contrasts
+from imps.areas.store import DEVIATION, DIMS, Slabs
 from imps.posterior.workers import in_order, one_thread
 
 CASE = "england-wales-2011-2021"
@@ -565,6 +568,39 @@ def by_dask() -> None:
                      for q, v in values.items()])  # fmt: skip
 
 
+def store() -> None:
+    """CPU seconds to write a slab of draws and to read one area of it: netCDF against zarr."""
+    start = time.process_time()
+    import zarr
+
+    values = {"CPU seconds, import of zarr": time.process_time() - start}
+    made = np.random.default_rng(0).standard_normal((331, len(DEVIATIONS), 46, 20))
+    slab = Drawn(made, np.zeros((20, N_PATTERNS, 46)), np.zeros((20, 5, 46)))
+    seconds: dict[str, list[float]] = {}
+    for i in range(REPEATS):
+        with TemporaryDirectory() as name:
+            kept, times = Slabs(Path(name) / "netcdf", "of"), [time.process_time()]
+            kept.add(i, slab)
+            times.append(time.process_time())
+            kept.deviation([i], 7)
+            times.append(time.process_time())
+            group = zarr.create_group(Path(name) / "zarr")
+            for key, x in vars(slab).items():
+                chunks = (1, *x.shape[1:]) if key == DEVIATION else x.shape
+                group.create_array(key, data=x, chunks=chunks, shards=x.shape, compressors=None,
+                                   dimension_names=DIMS[key])  # fmt: skip
+            times.append(time.process_time())
+            with xr.open_zarr(Path(name) / "zarr", consolidated=False, chunks=None) as opened:
+                opened[DEVIATION][7].load()
+            times.append(time.process_time())
+        whats = ("netCDF, write", "netCDF, one area", "zarr, write", "zarr, one area")
+        for what, value in zip(whats, np.diff(times), strict=True):
+            seconds.setdefault(f"CPU seconds, {what}", []).append(value)
+    values |= {what: float(np.median(x)) for what, x in seconds.items()}
+    append("areas", [row("store", "331 areas of 46 cells, 20 draws", "areas", q, v)
+                     for q, v in values.items()])  # fmt: skip
+
+
 def _cpu() -> float:
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     used = [resource.getrusage(kind) for kind in kinds]
@@ -598,4 +634,5 @@ if __name__ == "__main__":
             "many": many,
             "workers": workers,
             "dask": by_dask,
+            "store": store,
         }[what]()

@@ -508,6 +508,11 @@ def test_finished_slabs_are_kept_and_taken_up_again(local, fitted, made, tmp_pat
     assert np.array_equal(first.totals, local.totals)
     with first.slabs.open(first.slab_points[0]) as slab:
         assert slab["deviation"].dims == ("area", "source", "cell", "draw")
+    files = [first.slabs.path(point) for point in first.slab_points]
+    with xr.open_mfdataset(files, combine="nested", concat_dim="draw", engine="h5netcdf") as whole:
+        assert whole["deviation"].chunks is not None  # nothing is loaded
+        found = whole["deviation"].isel(area=2)
+        assert np.array_equal(found, first.deviation(first.codes[2]))
     lost = sorted(tmp_path.glob("slab-*.nc"))[0]
     lost.unlink()
     told = []

@@ -1,6 +1,6 @@
 """Runs that are killed at random times: what survives, and whether the outcome is the same.
 
-A run of a shipped case is started as a command and killed with SIGKILL at a random moment,
+A run of a shipped case, or of a chain of two, is started as a command and killed with SIGKILL at a random moment,
 again and again until it ends by itself; chains that were finished before a kill must be there
 after it, bit by bit. The draws and tables of the run that was cut off are then compared with
 those of a run that was not. `fresh` starts new processes instead, with one and with two cores
@@ -8,6 +8,7 @@ those of a run that was not. `fresh` starts new processes instead, with one and 
 
     uv run python benchmarks/bench_interrupted.py exact 20
     uv run python benchmarks/bench_interrupted.py nuts 5
+    uv run python benchmarks/bench_interrupted.py chain 5
     uv run python benchmarks/bench_interrupted.py fresh 3
 """
 
@@ -25,13 +26,18 @@ from pathlib import Path
 import numpy as np
 from results_file import append
 
-CASE = "uk-1991-2001"
-QUICK = {"exact": [], "nuts": ["--method", "nuts", "--draws", "200", "--tune", "300"]}
+CASE = ["reconcile", "uk-1991-2001"]
+CHAIN = ["chain", "england-wales-2001-2011", "england-wales-2011-2021"]
+RUNS = {
+    "exact": CASE,
+    "nuts": [*CASE, "--method", "nuts", "--draws", "200", "--tune", "300"],
+    "chain": [*CHAIN, "--tables-only"],
+}
 
 
 def command(method: str, out: Path) -> list[str]:
     """The command of a run."""
-    arguments = ["reconcile", CASE, "--out", str(out), "--quiet", *QUICK[method]]
+    arguments = [*RUNS[method], "--out", str(out), "--quiet"]
     return [sys.executable, "-c", "from imps.runs.cli import main; main()", *arguments]
 
 

@@ -1,10 +1,10 @@
 """Runs that are killed at random times: what survives, and whether the outcome is the same.
 
-A run of a shipped case, or of a chain of two, is started as a command and killed with SIGKILL at a random moment,
-again and again until it ends by itself; chains that were finished before a kill must be there
-after it, bit by bit. The draws and tables of the run that was cut off are then compared with
-those of a run that was not. `fresh` starts new processes instead, with one and with two cores
-(processors and threads of BLAS). Rows go to `results/interrupted.csv`.
+A run of a shipped case, or of a chain of two, is started as a command and killed with SIGKILL at
+a random moment, again and again until it ends by itself; chains that were finished before a kill
+must be there after it, bit by bit. The draws and tables of the run that was cut off are then
+compared with those of a run that was not. `fresh` starts new processes instead, with one and
+with two cores (processors and threads of BLAS). Rows go to `results/interrupted.csv`.
 
     uv run python benchmarks/bench_interrupted.py exact 20
     uv run python benchmarks/bench_interrupted.py nuts 5

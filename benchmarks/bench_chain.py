@@ -6,7 +6,8 @@
    the 90 per cent interval of every headline group of every period, and its root mean square
    error beside that of the periods fitted apart. "drawn" has truths drawn from the priors
    (:class:`imps.simulation.from_priors.PriorSimulator`), each base being the simulated census;
-   "three" is the same of three periods.
+   "integrated" has the scales of the chain integrated too, as a fit has; "three" is "drawn" of
+   three periods.
 2. England and Wales 2001-2021, and 1991-2021, as one chain for three correlations of biases over
    periods, beside the single cases.
 3. CPU seconds and memory of 4,000 draws by the number of periods, and of the shipped chain.
@@ -18,7 +19,7 @@ Appends to results/chain.csv; `figure` draws docs/chain_cost.png from its rows o
 
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_chain.py [PART ...] [sets] [first seed]
 
-with parts cards, cost, shipped_cost, figure, shipped, simulated, drawn and three.
+with parts cards, cost, shipped_cost, figure, shipped, simulated, drawn, integrated and three.
 """
 
 import resource
@@ -75,17 +76,25 @@ def truths(simulated: Simulation) -> dict[str, float]:
 
 
 def fitted(
-    model: imps.LinearModel, figures: dict[str, np.ndarray] | None = None
+    model: imps.LinearModel,
+    figures: dict[str, np.ndarray] | None = None,
+    integrated: bool = False,
 ) -> dict[str, tuple[float, float]]:
     """Posterior mean and sd of every reported quantity, exact at the most probable scales.
 
-    Of the published rows of each source in `figures`, where they are given, in place of its own.
+    Of the published rows of each source in `figures`, where they are given, in place of its own;
+    over all scales by the grid of one chain of draws where they are integrated.
     """
     posterior = GaussianPosterior(model)
     if figures is not None:
         posterior = posterior.given(published_rows(model, figures))
-    mean, variance = posterior.moments(posterior.mode())
-    return dict(zip(posterior.names, zip(mean, np.sqrt(variance), strict=True), strict=True))
+    if integrated:
+        grid = posterior.grid(posterior.proposal(seed=1), seed=2)
+        mean, sd = grid.mean, grid.sd
+    else:
+        mean, variance = posterior.moments(posterior.mode())
+        sd = np.sqrt(variance)
+    return dict(zip(posterior.names, zip(mean, sd, strict=True), strict=True))
 
 
 Found = Iterator[tuple[tuple[str, str], tuple[float, ...]]]
@@ -106,7 +115,7 @@ def one_set(seed: int) -> Found:
             yield (name, quantity), (truth, *together[f"{name}: {quantity}"], *apart[quantity])
 
 
-def one_drawn_set(seed: int, n_periods: int = 2) -> Found:
+def one_drawn_set(seed: int, n_periods: int = 2, integrated: bool = False) -> Found:
     """A chain whose truth is drawn from the priors: each base is the census that was simulated."""
     priors = imps.default_priors("bias_between_periods")
     draw, before = draw_of_chain(priors, np.random.SeedSequence([seed, 98])), None
@@ -125,7 +134,7 @@ def one_drawn_set(seed: int, n_periods: int = 2) -> Found:
         sources.append(own)
     later = [f"{own.first_year}-{own.last_year}" for own in sources[1:]]
     model = imps.chain(sources, priors, revised=later)
-    together = fitted(model, figures)
+    together = fitted(model, figures, integrated)
     for name, own in zip(model.names, sources, strict=True):
         rows = {k.removeprefix(f"{name}: "): x for k, x in figures.items() if k.startswith(name)}
         apart = fitted(imps.linear_model(own, imps.default_priors()), rows)
@@ -144,7 +153,7 @@ def with_base(sources: imps.Sources, census: np.ndarray) -> imps.Sources:
 
 
 def simulated_chains(
-    one: Callable[[int], Found], said: str, sets: int, first: int
+    one: Callable[[int], Found], said: str, sets: int, first: int, scales: str = "at their mode"
 ) -> list[dict[str, object]]:
     """One row a period and headline group over many sets; an interrupt ends with those done."""
     found: dict[tuple[str, str], list[tuple[float, ...]]] = {}
@@ -164,7 +173,7 @@ def simulated_chains(
         rows.append(
             row(
                 part="simulated", period=name, quantity=quantity, sets=len(sets_found),
-                setting=f"{said}, totals of the survey, seeds from {first}, scales at their mode",
+                setting=f"{said}, totals of the survey, seeds from {first}, scales {scales}",
                 mean=round(mean.mean()), sd=round(sd.mean()), sd_apart=round(sd_apart.mean()),
                 coverage90=round(float(inside), 3), rmse=round(float(rmse)),
                 rmse_apart=round(float(rmse_apart)), ratio=round(float(rmse / rmse_apart), 3),
@@ -297,6 +306,13 @@ def main() -> None:
         "shipped": shipped,
         "simulated": lambda: simulated_chains(one_set, "simulated", sets, first),
         "drawn": lambda: simulated_chains(one_drawn_set, "drawn from the priors", sets, first),
+        "integrated": lambda: simulated_chains(
+            partial(one_drawn_set, integrated=True),
+            "drawn from the priors",
+            sets,
+            first,
+            "of the chain integrated",
+        ),
         "three": lambda: simulated_chains(
             partial(one_drawn_set, n_periods=3), "three periods drawn from the priors", sets, first
         ),

@@ -126,7 +126,9 @@ class Attribution:
 
     @property
     def total(self) -> float:
-        """The gap of all ages and both sexes, persons."""
+        """The gap of all ages and both sexes, persons; of an open end exact, as its parts are."""
+        if self.open_end and self.exact is not None:
+            return float(self.exact.loc[self.exact["kind"] == SOURCE, "mean"].sum())
         return float(self.gap.sum())
 
     @property

@@ -219,6 +219,8 @@ def error_by_year(fit: Fit, *, prob: float = 0.95, checks: Checks | None = None)
     -------
     DataFrame
         year, rolled_forward, mean, sd, interval of the error; verdict among the attributes.
+        Where the mean of the last year is known exactly, means of draws are brought to it by
+        their regression on that year (a control variate).
 
     Raises
     ------
@@ -227,12 +229,22 @@ def error_by_year(fit: Fit, *, prob: float = 0.95, checks: Checks | None = None)
     """
     fit = needs_fit(fit, "error_by_year")
     sources, w = fit.model.sources, fit.latents()
-    rows = []
-    for year, total in zip(sources.mid_years, sources.rolled_forward.total.values, strict=True):
-        error = total - fit.model.evaluate(fit.model.account.population(int(year)).sum(), w)
-        lower, upper = ends(error, prob)
-        rows.append((int(year), total, error.mean(), error.std(), lower, upper))
-    level = f"{prob * 100:g}"
-    columns = [YEAR, "rolled_forward", "mean", "sd", f"lower{level}", f"upper{level}"]
-    frame = pd.DataFrame(rows, columns=columns)
+    published, population = sources.rolled_forward.total.values, fit.model.account.population
+    errors = np.stack([
+        total - fit.model.evaluate(population(int(year)).sum(), w)
+        for year, total in zip(sources.mid_years, published, strict=True)
+    ])  # fmt: skip
+    mean, sd, level = errors.mean(axis=1), errors.std(axis=1), f"{prob * 100:g}"
+    moments = fit.extras.get("exact_moments")
+    known = None if moments is None else moments.set_index("quantity")["mean"]
+    last = f"population[{sources.last_year}]"
+    if known is not None and last in known:
+        exact = published[-1] - float(known[last])
+        together = ((errors - mean[:, None]) @ (errors[-1] - mean[-1])) / errors.shape[1]
+        mean = mean - together / sd[-1] ** 2 * (mean[-1] - exact)
+    lower, upper = ends(errors, prob, axis=1)
+    frame = pd.DataFrame({
+        YEAR: sources.mid_years.astype(int), "rolled_forward": published, "mean": mean, "sd": sd,
+        f"lower{level}": lower, f"upper{level}": upper,
+    })  # fmt: skip
     return (checks or check(fit)).verdict.put_on(frame)

@@ -1,8 +1,9 @@
-"""Faults and projects that no check was made with: the same question, asked a second time.
+"""Further faults and projects, once held out: the same question, asked a second time.
 
 `HELD_OUT` has other kinds than :data:`faulty_files.FAULTS`, as they come of spreadsheets, of
-programs that export, and of hands; `project_of` has other projects. Nothing here was looked at
-while the checks before December 2026 were made; those since then know the kinds.
+programs that export, and of hands; `project_of` has other projects. The checks before December
+2026 were made without a look at them (rows of 30 November 2026); the checks since then were made
+with these kinds, and what is found now is no measure of what nobody thought of.
 """
 
 from __future__ import annotations

@@ -481,6 +481,22 @@ NOTICED = {
         "a year beside births"),
     "deaths too few for ten years": ("uk_1991_2001", "deaths", of_column(
         "deaths", lambda v: round(0.4 * v)), "YEAR_UNLIKELY", "deaths leave of 1991"),
+    "a tenth of births too many": ("register", "births", of_column(
+        "births", lambda v: round(1.1 * v)), "BALANCE_UNLIKELY", "census aged 0 to 9"),
+    "deaths too few among the old": ("survey", "deaths", of_column(
+        "deaths", lambda v: round(0.85 * v)), "BALANCE_UNLIKELY", "aged 85 and over"),
+    "arrivals of men alone too many": ("register", "migration", of_column(
+        "count", lambda v: round(1.5 * v), rows_of(sex="male", flow="in")), "BALANCE_UNLIKELY",
+        "males less females"),
+    "a fifth of a band lost": ("cards", "population", of_column(
+        "population", lambda v: round(0.8 * v), rows_of(40, 60, vintage="census 2023")), "BALANCE_UNLIKELY",
+        "census aged 40 to 59"),
+    "births before the base a tenth too few": ("england_wales_2001_2011", "born_before", of_column(
+        "births", lambda v: round(0.9 * v)), "BALANCE_UNLIKELY", "born_before 0 and others"),
+    "births unlike their totals": ("england_wales_2001_2011", "births", of_column(
+        "births", lambda v: 0.9 * v), "YEAR_UNLIKELY", "0.91 times the births"),
+    "no infants among deaths": ("survey", "deaths", of_column(
+        "deaths", lambda v: 0 * v, rows_of(0, 1)), "RATE_UNLIKELY", "deaths of infants"),
     "a year lost inside yearly stocks": ("uk_1991_2001", "population", lambda f: f[
         f["year"] != "1995"], "CELLS_MISSING", "1995"),
     "a year lost at the end": ("", "survey_flows", lambda f: f[f["year"] != f["year"].max()],

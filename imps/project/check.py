@@ -30,6 +30,7 @@ from imps.project.arithmetic import cell_population
 from imps.project.assemble import inspect_sources
 from imps.project.between import MID_YEARS_END, check_between, in_account_years
 from imps.project.case import COLUMNS, FOLDER, SHIPPED, Beside, Case, read_beside
+from imps.project.expectation import check_expected
 from imps.project.interviews import inspect_records
 from imps.project.settings import Settings, inspect_settings, shown_name
 from imps.reading.findings import CONVERT, WARN, Collector, Finding, ImportLog
@@ -219,7 +220,10 @@ def _published(frame: pd.DataFrame, references: Beside | None) -> list[str]:
 
 
 def check_project(
-    path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
+    path: str | os.PathLike[str],
+    *,
+    prior_names: Iterable[str] | None = None,
+    beside_priors: bool = True,
 ) -> ImportReport:
     """Run every check of a project: settings, files, tables, priors; nothing is sampled.
 
@@ -229,6 +233,9 @@ def check_project(
         A project folder, or its settings file.
     prior_names : iterable of str
         Priors that the settings may change; those of the package unless told.
+    beside_priors : bool
+        Whether stocks are compared with what the priors lead to expect, which writes the account
+        down once more.
 
     Returns
     -------
@@ -264,7 +271,16 @@ def check_project(
     coverage = {entry.file: entry.coverage for entry in settings.tables if entry.coverage}
     streams = {entry.file: entry.stream for entry in settings.tables if entry.stream}
     sources, found = inspect_sources(tables, settings.account, coverage, streams)
-    return ImportReport(settings, tuple(tables), log + found, sources, beside, totals=behind)
+    report = ImportReport(settings, tuple(tables), log + found, sources, beside, totals=behind)
+    return _with_expected(report) if beside_priors and sources is not None else report
+
+
+def _with_expected(report: ImportReport) -> ImportReport:
+    """The report with what the priors and the rest of the account contradict."""
+    told = Collector("the account")
+    stocks = [*report.of("population"), *report.of("population_totals")]
+    check_expected(report.sources, report.priors, told, stocks[0].name)
+    return replace(report, log=report.log + told.log())
 
 
 def _dates_of_stocks(settings: Settings, kind: str) -> dict[str, str]:
@@ -274,7 +290,10 @@ def _dates_of_stocks(settings: Settings, kind: str) -> dict[str, str]:
 
 
 def load_project(
-    path: str | os.PathLike[str], *, prior_names: Iterable[str] | None = None
+    path: str | os.PathLike[str],
+    *,
+    prior_names: Iterable[str] | None = None,
+    beside_priors: bool = True,
 ) -> ImportReport:
     """Like `check_project`, but faults raise one `InputError` and oddities warn.
 
@@ -284,6 +303,8 @@ def load_project(
         Project folder, or its settings file.
     prior_names : iterable of str, optional
         Priors that the settings may change; those of the package unless told.
+    beside_priors : bool
+        As in :func:`check_project`.
 
     Returns
     -------
@@ -295,7 +316,7 @@ def load_project(
     InputError
         With every fault: code, file, row, column and one next step.
     """
-    report = check_project(path, prior_names=prior_names)
+    report = check_project(path, prior_names=prior_names, beside_priors=beside_priors)
     report.log.raise_faults()
     report.log.warn()
     return report

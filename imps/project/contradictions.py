@@ -14,7 +14,6 @@ from imps.project.cohorts import (
     EXCESS,
     OLDER,
     StockCells,
-    events_of,
     in_single_ages,
     neighbours,
     stocks_and_events,
@@ -28,7 +27,6 @@ from imps.reading.plausibility import (
     cells_of,
     unlike_others,
 )
-from imps.reading.rearrangements import orders
 from imps.reading.survey_checks import SURVEYS
 from imps.reading.table import Table, of_kinds
 
@@ -48,14 +46,14 @@ with an expectation of about 80 years, such as that of England and Wales in 2005
 MORTALITY_RATIOS: Final = (0.35, 15.0)
 """Deaths beside those of that life table, lowest and highest: expectations of 90 and 35 years."""
 
+SAME_EVENTS: Final = 0.04
+"""Logarithm by which events of one place may differ between tables: residents, late ones."""
+
+FEWEST_INFANTS: Final = 0.0004
+"""Deaths of infants per birth, by age reached at the end of the year: half of the lowest known."""
+
 CHILD_DEATHS: Final = 0.4
 """Deaths of children per birth that no population has had since there are registers."""
-
-BORN_ORDER: Final = 25.0
-"""Variances by which births in another order have to fit the children of a stock better."""
-
-CHILDREN_STEP: Final = 0.003
-"""Relative step of net migration and of census error from one age of children to the next."""
 
 SAME_LEVEL: Final = 0.8
 """Logarithm by which a schedule may change beside the survey from year to year."""
@@ -65,7 +63,6 @@ WHOLE_OF_PARTS: Final = 0.5
 
 OLD_RATIO: Final = 0.15
 """Logarithm by which people of 60 and over may differ from whom deaths leave, by migration."""
-
 
 OLD_SEXES: Final = 0.06
 """Logarithm by which the sexes may differ in that."""
@@ -218,12 +215,14 @@ def rates(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     yield from _born_before(tables, stocks)
     if not stocks or len(stocks[0].cells.ages) < OLDER + 10:
         return
+    born = {y: n for found in _by_year(tables, "births").values() for y, n in found.items()}
     for table in of_kinds(tables, "births", "deaths"):
         low, high = BIRTH_RATES if table.kind == "births" else DEATH_RATES
         for given in cells_of(table):
             cells = in_single_ages(given) or given
             if table.kind == "deaths" and cells.ages == stocks[0].cells.ages:
                 yield from _mortality(cells, stocks)
+                yield from _infants(cells, born)
             for t, year in enumerate(cells.years):
                 stock = min(stocks, key=lambda s: abs(s.year - int(year)))
                 women = table.kind == "births"
@@ -278,6 +277,40 @@ def _mortality(cells: Cells, stocks: Sequence[StockCells]) -> Iterator[Doubt]:
                 f"years would give, {total / max(meant, 1):.2f} of them; expected {low} to {high}",
                 abs(np.log(max(total, 0.5) / max(meant, 0.5))),
             )  # fmt: skip
+
+
+def published_twice(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Births or deaths at another level than their totals in another table have them."""
+    totals = {"births": {}, "deaths": {}}  # type: dict[str, dict[int, float]]
+    for table in of_kinds(tables, "vital_totals"):
+        for kind, by_year in totals.items():
+            if kind in table.frame:
+                by_year.update(table.frame.groupby("year")[kind].sum(min_count=1).dropna())
+    for table in of_kinds(tables, *totals):
+        own = {k: v for found in _by_year([table], table.kind).values() for k, v in found.items()}
+        both = sorted(set(own) & set(totals[table.kind]))
+        if not both:
+            continue
+        level = float(np.median([np.log(max(own[y], 0.5) / totals[table.kind][y]) for y in both]))
+        if abs(level) > SAME_EVENTS:
+            yield Doubt(
+                "YEAR_UNLIKELY", table, table.value, f"{own[both[0]]:,.0f}",
+                f"{both[0]} to {both[-1]}: {np.exp(level):.2f} times the {table.kind} of the "
+                "table of totals", abs(level) * 10,
+            )  # fmt: skip
+
+
+def _infants(cells: Cells, born: dict[int, float]) -> Iterator[Doubt]:
+    """Fewer deaths of infants in all years together than any population has."""
+    both = [t for t, year in enumerate(cells.years) if int(year) in born]
+    died = float(np.nansum(cells.values[both, :, 0]))
+    births = sum(born[int(cells.years[t])] for t in both)
+    if died + 4 * (died + 1) ** 0.5 < FEWEST_INFANTS * births:
+        yield Doubt(
+            "RATE_UNLIKELY", cells.table, "deaths", f"{died:,.0f}",
+            f"{cells.years[both[0]]} to {cells.years[both[-1]]} {cells.ages[0]}: {died:,.0f} "
+            f"deaths of infants beside {births:,.0f} births", 10.0,
+        )  # fmt: skip
 
 
 # Cohorts
@@ -382,38 +415,6 @@ def _cohort_steps(before: StockCells, stock: StockCells, left: np.ndarray) -> It
             f"{before.year}, a year younger {people[a]:,.0f} beside {meant[a]:,.0f}",
             abs(float(steps[a])) * 10,
         )  # fmt: skip
-
-
-def births_in_order(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
-    """Births whose years in another order would fit the children of the next stock far better."""
-    stocks, events = stocks_in_order(tables), events_of(tables, account)
-    for stock in (s for s in stocks if s.year == stocks[-1].year):
-        before = next(s for s in stocks if s.cells.ages == stock.cells.ages)
-        left = events.survivors(before, stock.year)
-        if left is None or stock.year - before.year < LEAST_YEARS:
-            continue
-        years = list(range(stock.year, before.year, -1))
-        born = np.stack([events.births[y] for y in years])
-        children, meant = (x[:, : len(years)].T for x in (stock.values, left))
-        usual = _roughness(children, meant)
-        for what, order in orders(years[::-1]):
-            moved = order(born[::-1])[::-1] - born
-            rough = _roughness(children, meant + moved)
-            if usual - rough > BORN_ORDER * max(rough / (2 * len(years) - 2), 1.5):
-                yield Doubt(
-                    "YEAR_REARRANGED", of_kinds(tables, "births")[0], "births", str(years[-1]),
-                    f"births beside the children of {stock.year}: {what}", usual - rough,
-                )  # fmt: skip
-                break
-
-
-def _roughness(people: np.ndarray, meant: np.ndarray) -> float:
-    """Squared steps of the log of people beside those expected (age, sex), in their variance."""
-    if min(people.min(), meant.min()) <= 0:
-        return float("inf")
-    steps = np.diff(np.log(people / meant), axis=0)
-    variance = 1 / people[1:] + 1 / people[:-1] + 2 * CHILDREN_STEP**2
-    return float((steps**2 / variance).sum())
 
 
 def _below_zero(before: StockCells, stock: StockCells, left: np.ndarray) -> Iterator[Doubt]:

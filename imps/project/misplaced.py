@@ -9,6 +9,7 @@ import numpy as np
 
 from imps.demography.accounting import carry
 from imps.names import FLOWS, SEXES
+from imps.project.arithmetic import LEAST_YEARS
 from imps.project.cohorts import (
     OLDER,
     events_of,
@@ -49,6 +50,13 @@ SAME_SCALE: Final = 1.75
 
 YEARS_REARRANGED: Final = 3 * REARRANGED
 """The same of two years whose figures deviate together, as they do where rates change."""
+
+
+BORN_ORDER: Final = 25.0
+"""Variances by which births in another order have to fit the children of a stock better."""
+
+CHILDREN_STEP: Final = 0.003
+"""Relative step of net migration and of census error from one age of children to the next."""
 
 
 def rearranged_years(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
@@ -178,6 +186,38 @@ def exchanged_stocks(tables: Sequence[Table], account: Account) -> Iterator[Doub
                 f"{before.year} and {stock.year} {stock.cells.series}".strip()
                 + " fit exchanged, by their cohorts", gain,
             )  # fmt: skip
+
+
+def births_in_order(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:
+    """Births whose years in another order would fit the children of the next stock far better."""
+    stocks, events = stocks_in_order(tables), events_of(tables, account)
+    for stock in (s for s in stocks if s.year == stocks[-1].year):
+        before = next(s for s in stocks if s.cells.ages == stock.cells.ages)
+        left = events.survivors(before, stock.year)
+        if left is None or stock.year - before.year < LEAST_YEARS:
+            continue
+        years = list(range(stock.year, before.year, -1))
+        born = np.stack([events.births[y] for y in years])
+        children, meant = (x[:, : len(years)].T for x in (stock.values, left))
+        usual = _roughness(children, meant)
+        for what, order in orders(years[::-1]):
+            moved = order(born[::-1])[::-1] - born
+            rough = _roughness(children, meant + moved)
+            if usual - rough > BORN_ORDER * max(rough / (2 * len(years) - 2), 1.5):
+                yield Doubt(
+                    "YEAR_REARRANGED", of_kinds(tables, "births")[0], "births", str(years[-1]),
+                    f"births beside the children of {stock.year}: {what}", usual - rough,
+                )  # fmt: skip
+                break
+
+
+def _roughness(people: np.ndarray, meant: np.ndarray) -> float:
+    """Squared steps of the log of people beside those expected (age, sex), in their variance."""
+    if min(people.min(), meant.min()) <= 0:
+        return float("inf")
+    steps = np.diff(np.log(people / meant), axis=0)
+    variance = 1 / people[1:] + 1 / people[:-1] + 2 * CHILDREN_STEP**2
+    return float((steps**2 / variance).sum())
 
 
 def misplaced_streams(tables: Sequence[Table], account: Account) -> Iterator[Doubt]:

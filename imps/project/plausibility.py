@@ -297,9 +297,10 @@ CHECKS: Final[tuple[Check, ...]] = (
     sexes.sex_ratios,
     sexes.sexes_of_stocks,
     sexes.sexes_of_years,
+    contradictions.published_twice,
     contradictions.rates,
     contradictions.cohorts,
-    contradictions.births_in_order,
+    misplaced.births_in_order,
     survey_errors,
 )
 """Every check of plausibility, in the order in which messages name them."""

@@ -132,7 +132,7 @@ def project_of(case: object) -> ImportReport | None:
     if not isinstance(case, str | os.PathLike):
         return None
     if str(case) in known_cases() or not Path(case).exists():
-        return replace(load_project(_place(str(case))), shipped=str(case))
+        return replace(load_project(_place(str(case)), beside_priors=False), shipped=str(case))
     return load_project(case)
 
 

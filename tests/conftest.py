@@ -50,14 +50,14 @@ def shipped_cases_are_checked_once():
     package, found = Path(imps.__file__).parent, {}
 
     @wraps(check_project)
-    def checked(path, *, prior_names=None):
+    def checked(path, *, prior_names=None, **options):
         folder = Path(path).resolve()
         if prior_names is not None or package not in folder.parents:
-            return check_project(path, prior_names=prior_names)
+            return check_project(path, prior_names=prior_names, **options)
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         state = tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
         if found.get(folder, ("",))[0] != state:
-            found[folder] = state, check_project(path)
+            found[folder] = state, check_project(path, **options)
         return found[folder][1]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -489,8 +489,8 @@ NOTICED = {
         "count", lambda v: round(1.5 * v), rows_of(sex="male", flow="in")), "BALANCE_UNLIKELY",
         "males less females"),
     "a fifth of a band lost": ("cards", "population", of_column(
-        "population", lambda v: round(0.8 * v), rows_of(40, 60, vintage="census 2023")), "BALANCE_UNLIKELY",
-        "census aged 40 to 59"),
+        "population", lambda v: round(0.8 * v), rows_of(40, 60, vintage="census 2023")),
+        "BALANCE_UNLIKELY", "census aged 40 to 59"),
     "births before the base a tenth too few": ("england_wales_2001_2011", "born_before", of_column(
         "births", lambda v: round(0.9 * v)), "BALANCE_UNLIKELY", "born_before 0 and others"),
     "births unlike their totals": ("england_wales_2001_2011", "births", of_column(

@@ -95,12 +95,11 @@ def test_words_that_stand_for_numbers_of_the_calibration():
         assert ranked(account)["least_ess"].min() >= 400
     newest = rows("faults")
     found = newest["found"].astype(str).eq("True").unstack("check", fill_value=False)
-    right = found.loc["none"]
-    assert right[right].index.tolist() == ["calibration"]  # as the text says, and not on others
+    assert not found.loc["none"].any()
     wrong = found.drop(index="none")
     assert len(wrong) == 13
     assert wrong.any(axis=1).all()
     assert wrong["score test"].sum() == 12
     scores = newest.xs("score test", level="check")["value"].drop("none").astype(float)
-    assert scores.idxmax() == "correlation of the two directions turned"
+    assert scores.sort_values().iloc[11] < 1e-6  # of the twelve, as the text says
     assert wrong["contributions sum to the gap"].sum() == 3

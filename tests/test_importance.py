@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import qmc
 
 from imps.posterior.importance import (
     Lean,
@@ -14,7 +13,6 @@ from imps.posterior.importance import (
     log_scales,
     totals,
 )
-from imps.posterior.quasi_random import sobol
 
 PAIRS = ((1, 2),)
 
@@ -100,11 +98,3 @@ def test_a_bell_through_log_densities_is_found_from_a_bad_start():
     weights = np.exp(skewed(prior) + 0.5 * (prior**2).sum(axis=1))
     grid = np.exp(log_weights - log_weights.max())
     np.testing.assert_allclose(grid @ h / grid.sum(), weights @ prior / weights.sum(), atol=0.02)
-
-
-@pytest.mark.parametrize("n_dimensions", [1, 2, 16, 128, 130])
-def test_quasi_random_points_are_those_of_scipy(n_dimensions):
-    for seed, n in ((0, 512), (12345, 1)):
-        np.testing.assert_array_equal(
-            sobol(n, n_dimensions, seed), qmc.Sobol(n_dimensions, seed=seed).random(n)
-        )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg as sl
 from scipy.special import ndtri
+from scipy.stats import qmc
 
 from imps.areas.priors import N_PATTERNS
 from imps.posterior.importance import Proposal
-from imps.posterior.quasi_random import sobol
 
 PATTERN_POINTS = 8
 LEAST_CURVATURE = 0.8
@@ -52,7 +52,7 @@ class Bell:
     def points(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Quasi-random points (point, scale), with (point, pattern point, pattern)."""
         local = self._local.points(n, seed)
-        u = sobol(n * PATTERN_POINTS, N_PATTERNS, seed + 1000)
+        u = qmc.Sobol(N_PATTERNS, seed=seed + 1000).random(n * PATTERN_POINTS)
         z = ndtri(np.clip(u, 1e-6, 1 - 1e-6)).reshape(n, PATTERN_POINTS, N_PATTERNS)
         mean, root = self._given(local)
         return local, mean + z @ root.T

@@ -40,9 +40,9 @@ from imps.calibration.ranks import points, pointwise_level, uniform_p_value
 from imps.calibration.scores import FAMILY_LEVEL, published_rows, simulator_of, stream
 from imps.calibration.work_file import WorkFile, fingerprint
 from imps.errors import some
-from imps.posterior.convergence import KNOWN
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.given_model import gaussian_part
+from imps.posterior.storage import KNOWN
 from imps.posterior.workers import spread
 from imps.simulation.from_priors import (
     RANDOM_ERRORS,

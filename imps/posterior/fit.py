@@ -21,7 +21,6 @@ import pandas as pd
 from imps.account.linear import LinearModel
 from imps.errors import FitSkippedError, PriorError
 from imps.posterior.chains import GRID_POINTS, LEAST_EFFECTIVE_SHARE, Chains, chains_by_grid, within
-from imps.posterior.convergence import diagnose
 from imps.posterior.draws import own_terms
 from imps.posterior.fitted import NEAR as NEAR
 from imps.posterior.fitted import Fit as Fit
@@ -29,7 +28,7 @@ from imps.posterior.fitted import fit_of_chains, with_terms
 from imps.posterior.fitted import needs_fit as needs_fit
 from imps.posterior.given_model import Given, allowed, given
 from imps.posterior.nuts import chains_by_nuts
-from imps.posterior.storage import LOG_SCALE
+from imps.posterior.storage import LOG_SCALE, diagnose
 from imps.sampling import Sampling
 
 COMPARED = 1.0

@@ -36,8 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg as sl
 from scipy.special import gammaincinv, gammaln, logsumexp, ndtri
-
-from imps.posterior.quasi_random import sobol
+from scipy.stats import qmc
 
 DEGREES = 9.0
 """Degrees of freedom of the proposal: tails heavier than the posterior's."""
@@ -159,7 +158,7 @@ class Proposal:
     def points(self, n: int, seed: int) -> np.ndarray:
         """Quasi-random log scales (point, scale)."""
         n_scales = self.centre.size
-        u = np.clip(sobol(n, n_scales + 1, seed), 1e-9, 1 - 1e-9)
+        u = np.clip(qmc.Sobol(n_scales + 1, seed=seed).random(n), 1e-9, 1 - 1e-9)
         square = 2 * gammaincinv(self.degrees / 2, u[:, -1:])  # chi-squared
         t = ndtri(u[:, :-1]) * np.sqrt(self.degrees / square)
         x = self.centre + t @ np.linalg.cholesky(self.spread).T

@@ -1,4 +1,4 @@
-"""Containers of draws and their storage.
+"""Containers of draws, their diagnostics and their storage: the only place that knows ArviZ.
 
 Everything else takes an :class:`xarray.Dataset` with dims `chain` and `draw`.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from xarray.backends.common import ArrayWriter
 
@@ -35,6 +36,8 @@ EARLIER = 2
 """The form that has the log-likelihood by source only, and each array of the account apart."""
 FIRST = 1
 """The form of release 0.1, with draws of another account (:mod:`imps.posterior.saved_fits`)."""
+KNOWN = 1e-6
+"""Spread, absolute or as a share of the largest value, under which a quantity is arithmetic."""
 FINEST = 2.0**-36
 """Step of latent variables, prior standard deviations: files are a fifth smaller."""
 LARGEST_FILE = 4_000_000_000
@@ -57,6 +60,43 @@ def dataset(
         },
         coords={"scale": scale_names, "latent_name": latent_names},
     )
+
+
+def diagnose(quantities: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Rank-normalised R-hat, bulk and tail effective sample size of each quantity.
+
+    Parameters
+    ----------
+    quantities : mapping from name to ndarray (chain, draw)
+
+    Returns
+    -------
+    DataFrame
+        Columns quantity, r_hat, ess_bulk, ess_tail; quantities that are known
+        (no spread at all) are left out, for nothing was sampled.
+
+    References
+    ----------
+    Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), Bayesian Analysis 16(2).
+    """
+    import arviz_stats as az  # without its figures
+
+    moving = {
+        name: values
+        for name, values in quantities.items()
+        if np.ptp(values) > KNOWN * max(1.0, float(np.abs(values).max()))
+    }
+    stacked = xr.Dataset(
+        {"x": ((CHAIN, DRAW, "quantity"), np.stack(list(moving.values()), axis=-1))},
+        coords={"quantity": list(moving)},
+    )
+    frame = {
+        "r_hat": az.rhat(stacked),
+        "ess_bulk": az.ess(stacked, method="bulk"),
+        "ess_tail": az.ess(stacked, method="tail"),
+    }
+    columns = {name: np.asarray(_as_dataset(v)["x"].values) for name, v in frame.items()}
+    return pd.DataFrame({"quantity": list(moving), **columns})
 
 
 def save(
@@ -233,3 +273,7 @@ def _check_closed_in_itself(path: Path) -> None:
         raise SavedFileError(f"{path.name} is not a netCDF file, or is cut off.") from None
     if fault:
         raise SavedFileError(f"{path.name} is refused: {fault}.")
+
+
+def _as_dataset(x: object) -> xr.Dataset:
+    return x if isinstance(x, xr.Dataset) else x.to_dataset()  # type: ignore[attr-defined]

@@ -18,9 +18,8 @@ import pandas as pd
 from imps.names import AGE
 from imps.notebook_cards import Bar, bars, card
 from imps.posterior.chains import LEAST_EFFECTIVE_SHARE
-from imps.posterior.convergence import diagnose
 from imps.posterior.fit import Fit, needs_fit
-from imps.posterior.storage import LOG_SCALE
+from imps.posterior.storage import LOG_SCALE, diagnose
 from imps.reading.plausibility import ROBUST
 from imps.results.stability import COUNTED, Stability, stability
 from imps.results.verdict import (

@@ -14,17 +14,19 @@ import pytest
 
 from imps.errors import InputWarning
 from imps.names import KINDS_OF_COUNTRY
+from imps.project import assemble
 from imps.project.assemble import inspect_sources, sources_from_tables
 from imps.project.between import check_between
-from imps.project.check import check_project
+from imps.project.check import check_project, load_project
 from imps.project.contradictions import stock_totals
+from imps.project.expectation import check_expected
 from imps.project.sections import Account
 from imps.project.settings import inspect_settings
 from imps.project.template import template_of
 from imps.reading.findings import REJECT, WARN, ImportLog
 from imps.reading.plausibility import limit, median_of_others, root_deviance, unlikely_years
 from imps.reading.table import Table, inspect_table
-from imps.shipped import cases
+from imps.shipped import cases, load_case
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from faulty_files import FAULTS, NEVER_SILENT
@@ -265,6 +267,35 @@ def test_data_frames_are_looked_at_too():
                       census_vintage="census", census_standard_error=0.001)  # fmt: skip
     with pytest.warns(InputWarning, match="ERROR_UNLIKELY"):
         sources_from_tables(*tables, **account.model_dump(exclude_defaults=True))
+
+
+def test_stocks_are_compared_with_the_priors_once_on_either_road(tmp_path, monkeypatch):
+    """Of files and of data frames; a case of the package was compared when it was stored."""
+    calls = []
+
+    def counted(sources, priors, log, file):
+        calls.append(file)
+        check_expected(sources, priors, log, file)
+
+    monkeypatch.setattr(assemble, "check_expected", counted)
+    right, file = folder_project(TEMPLATES / "area"), "data/births.csv"
+    births = right.table(file)
+    births["births"] = [str(round(1.4 * int(n))) for n in births["births"]]
+    faulty = right.with_table(file, births).write(tmp_path)
+    with pytest.warns(InputWarning, match="expected to within"):
+        report = load_project(faulty)
+    assert report.case.sources is report.sources and report.priors and len(calls) == 1
+    with pytest.warns(InputWarning, match="expected to within"):
+        sources_from_tables(
+            *report.tables,
+            coverage={t.file: t.coverage for t in report.settings.tables if t.coverage},
+            streams={t.file: t.stream for t in report.settings.tables if t.stream},
+            priors=report.priors,
+            **report.settings.account.model_dump(exclude_defaults=True),
+        )
+    assert len(calls) == 2
+    load_case("uk-1991-2001")
+    assert len(calls) == 2
 
 
 def test_a_year_that_the_roll_forward_contradicts_is_named(told):

@@ -9,7 +9,8 @@ what was done stands in the log.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -17,13 +18,15 @@ from typing import Any
 import xarray as xr
 
 from imps.account.open_end import open_end
+from imps.account.priors import Priors, default_priors
 from imps.demography.periods import MID_YEARS
-from imps.errors import ImpsError
+from imps.errors import ImpsError, PriorError
 from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
 from imps.project.arithmetic import check_balance, filled
 from imps.project.arrays import area_name
 from imps.project.between import check_between, in_account_years
 from imps.project.choice import ChosenStocks, choose_stocks
+from imps.project.expectation import check_expected
 from imps.project.flows import survey_flows, survey_table, without_included
 from imps.project.parts import administrative_flows, total_of, with_known_sums
 from imps.project.sections import Account, StreamSettings
@@ -57,6 +60,7 @@ def sources_from_tables(
     *tables: Table,
     coverage: Mapping[str, Mapping[str, Any]] | None = None,
     streams: Mapping[str, Mapping[str, Any]] | None = None,
+    priors: Priors | None = None,
     **account: Any,
 ) -> Sources:
     """Join checked tables into the sources of one account.
@@ -73,6 +77,9 @@ def sources_from_tables(
     streams : mapping of table name to what its streams are, optional
         The keys of a section [[streams]] of a settings file:
         ``{"moves.csv": {"quality": "complete count", "level": {"sd": 0.02}}}``.
+    priors : Priors, optional
+        Those that the model is to have, with which stocks are compared; the package's own
+        unless told.
     **account
         Fields of the section [account] of a settings file: geography,
         first_mid_year, last_mid_year, census_standard_error, census_vintage and so on.
@@ -98,7 +105,11 @@ def sources_from_tables(
     log = moved.log() + check_between(tables, declared)
     log.raise_faults()
     stated = {n: StreamSettings.model_validate(s) for n, s in (streams or {}).items()}
-    sources, found = inspect_sources(tables, declared, coverage or {}, stated)
+
+    def own(_: Sources) -> Priors:
+        return priors or default_priors(*(k for k in declared.own_kinds if k.sd > 0))
+
+    sources, found = inspect_sources(tables, declared, coverage or {}, stated, own)
     log += found
     log.raise_faults()
     log.warn()
@@ -111,10 +122,12 @@ def inspect_sources(
     account: Account,
     coverage: Mapping[str, Mapping[str, Any]],
     streams: Mapping[str, StreamSettings] = MappingProxyType({}),
+    priors: Callable[[Sources], Priors] | None = None,
 ) -> tuple[Sources | None, ImportLog]:
     """Join tables without raising: the sources, if there are any, and the log.
 
-    The tables have passed :func:`imps.project.between.check_between`.
+    The tables have passed :func:`imps.project.between.check_between`. With the priors of an
+    account its stocks are compared with what these and the rest of it lead to expect.
     """
     log = Collector()
     try:
@@ -125,7 +138,13 @@ def inspect_sources(
     except ImpsError as error:
         log.add("SOURCES_REFUSED", file="the account", reason=str(error).rstrip("."))
         sources = None
-    return (None if log.failed else sources), log.log()
+    if sources is None or log.failed:
+        return None, log.log()
+    if priors is not None:
+        stocks = of_kinds(tables, "population", "population_totals")
+        with suppress(PriorError):  # names of a model of the user's own
+            check_expected(sources, priors(sources), log, stocks[0].name)
+    return sources, log.log()
 
 
 def _sources(

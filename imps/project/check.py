@@ -17,6 +17,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -25,12 +26,11 @@ import pandas as pd
 from imps.account.prior_rows import LAYOUT_PRIORS
 from imps.account.priors import OPTIONAL_PRIORS, Priors, default_priors
 from imps.errors import PriorError
-from imps.names import AREA, SURVEY, how_many
+from imps.names import AREA, how_many
 from imps.project.arithmetic import cell_population
 from imps.project.assemble import inspect_sources
 from imps.project.between import MID_YEARS_END, check_between, in_account_years
 from imps.project.case import COLUMNS, FOLDER, SHIPPED, Beside, Case, read_beside
-from imps.project.expectation import check_expected
 from imps.project.interviews import inspect_records
 from imps.project.settings import Settings, inspect_settings, shown_name
 from imps.reading.findings import CONVERT, WARN, Collector, Finding, ImportLog
@@ -94,15 +94,9 @@ class ImportReport:
     @property
     def priors(self) -> Priors:
         """The table of priors with the changes of the settings."""
-        changes = self.settings.priors if self.settings else {}
-        asked = [name for name in (*OPTIONAL_PRIORS, *LAYOUT_PRIORS) if name in changes]
-        own = self.settings.account.own_kinds if self.settings else ()
-        as_of = self.settings.priors_as_of if self.settings else None
-        kinds = [k for k in own if k.sd > 0]
-        kind = self.settings.priors_kind if self.settings else SURVEY
-        residents = self.sources.base.total if kind == AREA else None
-        made = default_priors(*asked, *kinds, as_of=as_of, kind=kind, residents=residents)
-        return made.replace(**changes)
+        sources = self.sources
+        assert self.settings is not None  # without a fault there are settings
+        return _priors(self.settings, sources)
 
     @property
     def case(self) -> Case:
@@ -270,21 +264,20 @@ def check_project(
         return ImportReport(settings, tuple(tables), log)
     coverage = {entry.file: entry.coverage for entry in settings.tables if entry.coverage}
     streams = {entry.file: entry.stream for entry in settings.tables if entry.stream}
-    sources, found = inspect_sources(tables, settings.account, coverage, streams)
-    report = ImportReport(settings, tuple(tables), log + found, sources, beside, totals=behind)
-    return _with_expected(report) if beside_priors and sources is not None else report
+    priors = partial(_priors, settings) if beside_priors else None
+    sources, found = inspect_sources(tables, settings.account, coverage, streams, priors)
+    return ImportReport(settings, tuple(tables), log + found, sources, beside, totals=behind)
 
 
-def _with_expected(report: ImportReport) -> ImportReport:
-    """The report with what the priors and the rest of the account contradict."""
-    told = Collector("the account")
-    stocks = [*report.of("population"), *report.of("population_totals")]
-    try:
-        priors = report.priors
-    except PriorError:  # names of a model of the user's own
-        return report
-    check_expected(report.sources, priors, told, stocks[0].name)
-    return replace(report, log=report.log + told.log())
+def _priors(settings: Settings, sources: Sources) -> Priors:
+    """The table of priors with the changes of the settings."""
+    changes = settings.priors
+    asked = [name for name in (*OPTIONAL_PRIORS, *LAYOUT_PRIORS) if name in changes]
+    kinds = [k for k in settings.account.own_kinds if k.sd > 0]
+    residents = sources.base.total if settings.priors_kind == AREA else None
+    made = default_priors(*asked, *kinds, as_of=settings.priors_as_of,
+                          kind=settings.priors_kind, residents=residents)  # fmt: skip
+    return made.replace(**changes)
 
 
 def _dates_of_stocks(settings: Settings, kind: str) -> dict[str, str]:

@@ -231,7 +231,7 @@ def _conflicts(found: Stability | None, n_rows: int) -> list[Cause]:
     return [
         Cause(
             f"ages {row.left_out}" if row.by == AGE else str(row.left_out),
-            f"{_against(row, n_rows)} (conflict z {row.z:+.1f}, {found.critical:.1f} is allowed)",
+            f"{_against(row, n_rows)} (conflict z {row.z:+.2f}, {found.critical:.2f} is allowed)",
             f"{together}look at their figures, and report only what stands: "
             f"imps.left_out(fit, by='{row.by}')",
         )

@@ -52,8 +52,9 @@ from imps.areas.deviations import AreaModel, area_model
 from imps.areas.draws import Drawn
 from imps.areas.factors import LOG_FACTORS, log_prior
 from imps.areas.fit import AreaFit, errors_of, joint
-from imps.areas.grid import Points, at_point, mode
+from imps.areas.grid import Points, at_point
 from imps.areas.message import CELLS, Nation, gradient, message
+from imps.areas.mode import mode
 from imps.areas.nation import national_draws
 from imps.areas.priors import DEVIATIONS, N_PATTERNS, SOURCES, area_priors
 from imps.areas.sizes import Contrasts, contrasts

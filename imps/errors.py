@@ -65,6 +65,12 @@ class FitSkippedError(ImpsError, RuntimeError):
     code = "FIT_SKIPPED"
 
 
+class ScalesNotFoundError(ImpsError, ArithmeticError):
+    """The search for the most probable scales of areas did not end at a mode."""
+
+    code = "SCALES_NOT_FOUND"
+
+
 class OutputExistsError(ImpsError, FileExistsError):
     """A folder of results is already there and is not overwritten."""
 

@@ -11,18 +11,25 @@ from made_areas import made_areas
 from scipy.stats import multivariate_normal
 
 import imps
+from imps.areas import mode as search
 from imps.areas.bell import Bell
 from imps.areas.deviations import area_model
 from imps.areas.draws import Slab, drawn
 from imps.areas.factors import LOG_FACTORS, Expected, Factors, chances, expected, log_densities
 from imps.areas.figures import Areas
 from imps.areas.fit import ENOUGH, fit_areas, with_points
-from imps.areas.grid import Density, _centred, _over_factors
 from imps.areas.message import CELLS, Nation, evidence, message
+from imps.areas.mode import Density, _centred, _in_pairs, _over_factors, mode
 from imps.areas.nation import national_draws
 from imps.areas.priors import SOURCES, area_priors
 from imps.areas.sizes import LOWER_AGES, contrasts
-from imps.errors import LabelError, PriorError, RunChangedError, SettingError
+from imps.errors import (
+    LabelError,
+    PriorError,
+    RunChangedError,
+    ScalesNotFoundError,
+    SettingError,
+)
 from imps.posterior.importance import effective_share
 from imps.results.verdict import Cause, Verdict
 
@@ -196,7 +203,7 @@ def test_a_tilt_makes_weights_of_drawn_factors_even(real_sizes):
     density = Density(dataclasses.replace(real_sizes, contrast=y), nation)
     x = np.zeros(density.n)
     others = density.expected(x)
-    _, _, tilted = _over_factors(density, x, others, rng)
+    *_, tilted = _over_factors(density, x, others, _in_pairs(density, rng))
 
     def spread(given):
         odds, logs = density.chances(x, given), []
@@ -229,6 +236,40 @@ def test_what_others_expect_of_an_area_is_without_the_area(areas_model):
         np.testing.assert_allclose(found.covariance[r], before, atol=1e-8 * np.abs(before).max())
         np.testing.assert_allclose(found.mean[r], a @ nation.mean, rtol=1e-6)
         assert np.abs(a @ seen.mean / found.mean[r] - 1).max() > 1e-3
+
+
+def test_the_search_of_scales_ends_at_the_mode_from_afar(model, monkeypatch):
+    """Its first parts cut short, safe steps lead from far away to where the whole search ends."""
+    found = areas_of_known_scales(model)
+    nation = nation_of(found)
+    whole = mode(found, nation)
+    for name in ("LOOKS", "TURNS", "ON_ALL", "MOST_STEPS"):
+        monkeypatch.setattr(search, name, 1)
+    afar = mode(found, nation, start=np.full(whole.x.size, -3.0))
+    sd = np.sqrt(np.diag(whole.spread))
+    assert np.abs((afar.x - whole.x) / sd).max() < 1
+    assert np.linalg.eigvalsh(afar.spread).max() < 1.3
+
+
+def test_a_search_that_does_not_end_is_a_named_error(model, monkeypatch):
+    found = areas_of_known_scales(model)
+    for name in ("LOOKS", "TURNS", "ON_ALL", "MOST_STEPS", "MOST_STEPS_TO_MODE"):
+        monkeypatch.setattr(search, name, 1)
+    with pytest.raises(ScalesNotFoundError, match="60 areas has not ended after 1 steps.*log_sd 0"):
+        mode(found, nation_of(found), start=np.full(found.learnt.size + 3, -3.0))
+    nowhere = dataclasses.replace(found, contrast=np.full(found.contrast.shape, np.nan))
+    with pytest.raises(ScalesNotFoundError, match="are not found.*log_sd 0"):
+        mode(nowhere, nation_of(found))
+
+
+def areas_of_known_scales(model):
+    """60 areas whose deviations are drawn at the medians of the scales, factors of sd 0.4."""
+    plain = area_model(contrasts(made_areas(model, n=60), model, AGES), area_priors())
+    rng, scales = np.random.default_rng(0), plain.scales(np.zeros(plain.learnt.size))
+    own = dataclasses.replace(plain, factor=np.exp(0.4 * rng.standard_normal(60)))
+    y = np.stack([own.prior_draws(r, scales, 1, rng)[..., 0].sum(axis=0) for r in range(60)])
+    y += scales[CELLS] * np.sqrt(own.noise) * rng.standard_normal(y.shape)
+    return dataclasses.replace(plain, contrast=y - y.mean(axis=0))
 
 
 def test_what_factors_have_in_common_goes_to_the_scales(areas_model):

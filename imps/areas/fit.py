@@ -229,6 +229,8 @@ def fit_areas(
         If more draws are asked for than the nation has.
     RunChangedError
         If the folder holds areas of another fit.
+    ScalesNotFoundError
+        If the search for the scales of areas does not end at a mode.
     """
     nation = needs_fit(nation, "fit_areas")
     compared = contrasts(areas, nation.model, lower_ages)

@@ -7,13 +7,15 @@ is read again, on and on until nothing is refused.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import openpyxl
 import pandas as pd
 import pytest
-from input_tables import FLOW, MID, births, change, population
+from input_tables import FLOW, MID, asylum, births, change, population
 from test_advice import (
     ALL,
     BORN,
@@ -122,6 +124,27 @@ ALL_AGES = [
      "population": total([r for r in PEOPLE if r["sex"] == s]) - 500}
     for s in ("male", "female")
 ]  # fmt: skip
+
+SERIES = population(range(2003, 2012))
+ASYLUM = asylum((2005, 2006, 2007, 2008))
+OLD = [{**r, "population": 900} if r["age"] == "85" else r
+       for r in population((2011,), [str(a) for a in range(86)])]  # fmt: skip
+
+
+def book(sheets: dict[str, Rows], hidden: int = 0) -> bytes:
+    """A workbook, with a row that is not shown."""
+    made = openpyxl.Workbook()
+    made.remove(made.active)
+    for name, rows in sheets.items():
+        sheet = made.create_sheet(name)
+        for line in [list(rows[0]), *(list(r.values()) for r in rows)] if rows else []:
+            sheet.append(line)
+        if hidden:
+            sheet.row_dimensions[hidden].hidden = True
+    out = io.BytesIO()
+    made.save(out)
+    return out.getvalue()
+
 
 ACTED: dict[str, Acted] = {
     # the file
@@ -302,6 +325,57 @@ ACTED: dict[str, Acted] = {
                                   cell("standard_error", 40), MET, FLOW),
     "SE_IMPLAUSIBLE.large": Acted(change(SURVEY, ONE_OUT, standard_error=90_000), "survey_flows",
                                   cell("standard_error", 40), MET, FLOW),
+    "FILE_EMPTY.sheet": Acted(book({"Empty": [], "Data": PEOPLE}), "population",
+                              declared(sheet="Data"), ALL, {"sheet": "Empty"}, "table.xlsx"),
+    "FILE_NOT_READABLE.workbook": Acted(
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000), "population",
+        lambda t, f: book({"Data": PEOPLE}), ALL, {}, "table.xlsx"),
+    "BREAK_FLAGGED": Acted(
+        [{**r, "obs_flag": "b" if r["year"] == 2011 else ""} for r in TWO], "population",
+        lambda rows, f: [r for r in rows if r["year"] == 2010],
+        total([r for r in TWO if r["year"] == 2010])),
+    "NOT_STATED.nobody": Acted(
+        [*change(PEOPLE, {"sex": "male"}, population=""),
+         {"year": 2011, "sex": "male", "age": "unknown", "population": 40}], "population",
+        lambda rows, f: [*PEOPLE, rows[-1]], ALL + 40, {"not_stated": "apportion"}),
+    "HIDDEN_ROWS": Acted(book({"Data": PEOPLE}, hidden=4), "population",
+                         lambda t, f: book({"Data": PEOPLE}), ALL, {}, "table.xlsx"),
+    "CELL_HAS_NO_VALUE.formula": Acted(
+        book({"Data": change(PEOPLE, ONE, population="=1+1")}), "population",
+        lambda t, f: book({"Data": PEOPLE}), ALL, {}, "table.xlsx"),
+    "COLUMN_IGNORED": Acted([{**r, "comment": "x"} for r in PEOPLE], "population",
+                            lambda rows, f: PEOPLE, ALL),
+    "ZERO_SUSPECT": Acted(change(SERIES, {**ONE, "year": 2008}, population=0), "population",
+                          cell("population", ""), total(SERIES) - next(
+                              r["population"] for r in SERIES if r["year"] == 2008)),
+    "SOURCE_EMPTY": Acted([*ASYLUM, *({**r, "source": "irish_flows", "count": "[x]"}
+                                      for r in ASYLUM)], "administrative_flows",
+                          lambda rows, f: ASYLUM, total(ASYLUM, "count"), FLOW),
+    "LABEL_UNKNOWN.vintage": Acted([{"vintage": "first", **r} for r in PEOPLE], "population",
+                                   declared(vintage="first"), ALL, {"vintage": "third"}),
+    "OPEN_AGE_NEEDED.closed": Acted(OLD, "population", add(
+        *({"year": 2011, "sex": s, "age": "86+", "population": 700} for s in ("male", "female"))),
+        total(OLD) + 1400),
+    "PARTS_OF_YEARS.short": Acted(
+        [{**r, "year": f"{r['year']} Q{q}"} for r in births((2010, 2011)) for q in (1, 2, 3, 4)
+         if (r["year"], q) != (2011, 4)], "births",
+        add(*({**r, "year": "2011 Q4"} for r in births((2011,)))),
+        4 * total(births((2010, 2011)), "births"), {"period": "calendar-year"}),
+    "PERIOD_UNREADABLE.header": Acted(
+        [{"sex": s, "age": a, "2011": 100, "2012": 110, "2013q": 120} for s in ("male", "female")
+         for a in ("0", "1", "2+")], "population",
+        lambda rows, f: [{"2013" if k == "2013q" else k: v for k, v in r.items()} for r in rows],
+        6 * 330, {"layout": "wide"}),
+    "PERIOD_MIXED.declared": Acted(
+        [{**r, "period": "mid-year" if r["sex"] == "male" else "calendar-year"} for r in BORN],
+        "births", lambda rows, f: [{**r, "period": "mid-year"} for r in rows],
+        total(BORN, "births")),
+    "CELLS_ABSENT.area": Acted([{"area": "E92000001", **r} for r in PEOPLE], "population",
+                               declared(areas=["E92000001"]), ALL, {"areas": ["W92000004"]}),
+    "ACCOUNT_RESIDUAL": Acted(
+        [{"year": 2002, "opening": 5000, "births": 60, "deaths": 50, "net_migration": 10,
+          "closing": 5032}], "components", lambda rows, f: [{**r, "other": 12} for r in rows],
+        5032),
     "SHARE_RANGE": Acted([{"source": "visitor_switchers", "year": 2011, "share": 3.4}], "shares",
                          cell("share", "3.4%"), 0.034),
 }  # fmt: skip

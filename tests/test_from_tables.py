@@ -347,8 +347,8 @@ def test_years_of_a_roll_forward_that_were_not_published_are_reached_by_rule():
     first = float(joined(small()).rolled_forward.total.diff("year").sel(year=2003))
     assert float(rolled.total[2] - rolled.total[1]) == pytest.approx(first + lacks / 2)
     late = vintages(rolled=population((2001, 2002), AGES, 5400), census=population((2004,), AGES))
-    message = found(small(population=late), "VINTAGE_NEEDED", ASK, account)
-    assert "rolled" in message
+    message = found(small(population=late), "PERIOD_GAP", REJECT, account)
+    assert "'rolled' has no population of" in message and "leave the roll-forward out" in message
 
 
 def test_a_roll_forward_that_starts_elsewhere_is_refused():

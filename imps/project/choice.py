@@ -374,7 +374,10 @@ def _rolled(
     wanted = account.rolled_forward_vintage
     if not left and not wanted:
         return ()
-    end = _one("the roll-forward", "rolled_forward_vintage", left, wanted, log)
+    held = [s for s in stocks if s.vintage == wanted]
+    short = held and not left and max(s.year for s in held) < account.last_mid_year
+    end = held[0] if short else _one("the roll-forward", "rolled_forward_vintage", left, wanted,
+                                     log)  # fmt: skip
     if end is None:
         return None
     years = range(account.first_mid_year + 1, account.last_mid_year + 1)

@@ -159,7 +159,7 @@ def _parsed(text: str, log: Collector) -> dict[str, Any] | None:
         reason = found.group(1) if found else "the file ends too early"
         shown = lines[min(line, len(lines)) - 1].strip()
         log.add(
-            "SETTINGS_SYNTAX.slashes" if "\\" in reason + shown else "SETTINGS_SYNTAX",
+            "SETTINGS_SYNTAX.slashes" if "\\" in shown else "SETTINGS_SYNTAX",
             rows=[line],
             texts=[shown],
             reason=f"{column}{reason[:1].lower()}{reason[1:]}",

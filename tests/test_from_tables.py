@@ -515,7 +515,7 @@ def test_an_account_of_a_village_with_empty_cells_is_fitted():
     stated = sources.census.relative_standard_error * sources.census.total
     assert min(census) > 0  # nobody counted is not known without error
     assert np.sqrt(np.sum(np.square(census))) == pytest.approx(stated)  # the stated one, no other
-    fit = imps.fit(model, seed=1, draws=100, progress=False)
+    fit = imps.fit(model, seed=1, draws=100, tune=150, chains=2, progress=False)
     attribution = imps.attribute(fit, checks=imps.check(fit))
     assert attribution.summary()["mean"].sum() == pytest.approx(sources.gap, abs=1e-6)
 

@@ -136,6 +136,8 @@ def bound(statement):
 def read(before, blocks):
     global group
     from imps.runs.cli import app
+    from imps.sampling import DRAWS
+    DRAWS["exact"] = 200  # where a page does not say how many
     group = typer.main.get_command(app)
     exec(before, names)
     for kind, text in blocks:

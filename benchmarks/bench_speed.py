@@ -30,8 +30,8 @@ from results_file import append
 
 import imps
 from imps.calibration.calibration import calibrate
-from imps.posterior.convergence import diagnose
 from imps.posterior.fit import agreement
+from imps.posterior.storage import diagnose
 from imps.results.checks import check
 
 REPLICATIONS = 40

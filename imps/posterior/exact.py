@@ -71,8 +71,8 @@ LARGEST_LOG_SCALE = 8.0
 Beyond it the prior has 1e-15 of its mass, and scales would run away where figures are
 perfect or contradict the account grossly; the misfit then shows in the checks.
 """
-KEPT_FACTORS = 40_000_000
-"""Numbers that the factors of a grid may hold together, 0.3 GB: more are sooner made again."""
+KEPT_FACTORS = 60_000_000
+"""Numbers that the factors of a grid may hold together, 0.5 GB: more are sooner made again."""
 KNOWN_TOTAL = 0.5
 """Two scales compete where the variance of their total is under this share of the prior's."""
 

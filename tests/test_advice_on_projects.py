@@ -279,6 +279,14 @@ MENDED: dict[str, Mended] = {
         said('shared_error = "register"', 'shared_error = "register"\ncorrelation = 0.5'),
         kind="area"),
     "COMPONENTS_DIFFER": Mended(lambda p: lacking(p), lambda p: adjusted(p)),
+    "SETTING_MISSING.rule": Mended(
+        lambda p: lacking(p, a_year=0, flag="by rule"),
+        said('rolled_forward_rule = ""', 'rolled_forward_rule = "as the components go"')),
+    # births before the base
+    "COLUMN_MISSING.deaths": Mended(lambda p: born(p, ["2001", "2000"], deaths=None),
+                                    lambda p: born(p, ["2001", "2000"], again=True)),
+    "PERIOD_GAP.before": Mended(lambda p: born(p, ["2001", "1999"]),
+                                lambda p: born(p, ["2001", "2000", "1999"], again=True)),
 }  # fmt: skip
 
 
@@ -305,11 +313,24 @@ def totals_of_cells(p: Path) -> None:
         p.parent / "data/survey_flows.csv", index=False)  # fmt: skip
 
 
-def lacking(p: Path) -> None:
-    """A published roll-forward in total that grows by 50 a year more than its components do."""
+def born(p: Path, years: list[str], deaths: str | None = "20", again: bool = False) -> None:
+    """Births before the base, as many as its children and those who have died."""
+    frame = stocks_of(p).assign(count=lambda f: f["count"].astype(int))
+    alive = frame.groupby("age_group")["count"].sum()
+    births = [int(alive[str(2001 - int(y))]) + 20 for y in years]
+    table = pd.DataFrame({"year": years, "births": births})
+    table = table if deaths is None else table.assign(deaths=deaths)
+    table.to_csv(p.parent / "data/born.csv", index=False)
+    if not again:
+        more('[[born_before]]\nfile = "data/born.csv"')(p)
+
+
+def lacking(p: Path, a_year: int = 50, flag: str = "") -> None:
+    """A published roll-forward in total that grows by so many more than its components do."""
     found = check_project(p).sources.rolled_forward.total.to_series()
     rows = [{"vintage": "rf", "year": str(y), "sex": "persons", "age": "all ages",
-             "population": f"{n + 50 * (y - 2001):.0f}", "unit": "persons"}
+             "population": f"{n + a_year * (y - 2001):.0f}", "unit": "persons",
+             "population_flag": flag}
             for y, n in found.items() if y > 2001]  # fmt: skip
     edit_table(p, "population", lambda f: pd.concat([f, pd.DataFrame(rows)]))
     edit_settings(p, ('rolled_forward_vintage = ""', 'rolled_forward_vintage = "rf"'))
@@ -453,16 +474,13 @@ NOT_FOLLOWED = {
     "INTERVIEWS_LOOK.copies": "whether copies are parts of a total is known to their owner",
     "BALANCE_UNLIKELY.order": "which order is right stands in the publication alone",
     # to be drawn yet
-    "COLUMN_MISSING.deaths": "no example yet",
     "PERIOD_GAP.years": "no example yet",
-    "PERIOD_GAP.before": "no example yet",
     "PERIOD_GAP.role": "no example yet",
     "STOCK_DATE.census": "no example yet",
     "TABLE_MISSING": "no example yet: data frames alone draw it",
     "TABLE_MISSING.survey": "no example yet: data frames alone draw it",
     "SINGLE_AGES_NEEDED.total": "followed in test_declarations",
     "INTERVIEWS_ASKED.drift": "no example yet",
-    "SETTING_MISSING.rule": "no example yet",
 }
 """Causes whose advice no program follows, and why."""
 

@@ -457,6 +457,25 @@ def test_options_that_a_table_does_not_use_are_refused_by_name(project):
         assert option.split(" ")[0] in found[f"data/{table}.csv"]
 
 
+def test_deaths_by_single_age_that_end_earlier_than_the_population(project, plain):
+    """One finding, the right one; its step sums the population to the same open age."""
+
+    def to_85(frame):
+        low = frame["age"].str.rstrip("+").astype(int).clip(upper=85)
+        keys = [k for k in frame if k not in ("age", "deaths")]
+        out = frame.assign(deaths=frame["deaths"].astype(int)).groupby([*keys, low], as_index=False)
+        out = out["deaths"].sum()
+        return out.assign(age=out["age"].astype(str).replace("85", "85+"))
+
+    change(project, "deaths", to_85)
+    assert [f.code for f in check_project(project).log.faults] == ["OPEN_AGE_CHANGES"]
+    assert "open_age = 85" in step(project, "OPEN_AGE_CHANGES")
+    declare(project, ('file = "data/population.csv"',
+                      'file = "data/population.csv"\nopen_age = 85'))  # fmt: skip
+    sources = load_project(project).sources
+    assert sources.gap == pytest.approx(plain.gap) and sources.ages[-1] == 85
+
+
 def test_ages_with_a_hole_above_the_open_age_are_summed(project, plain):
     old = [{"year": str(y), "period": "mid-year", "sex": "male", "age": "95", "deaths": "3"}
            for y in range(2002, 2007)]  # fmt: skip

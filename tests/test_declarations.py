@@ -540,6 +540,17 @@ def test_a_census_after_the_year_has_the_change_since_taken_off(project):
     assert part.value.sum().constant == pytest.approx(sources.share_after_census * last)
 
 
+def test_a_census_at_the_end_of_december_is_no_quarter_of_a_stock(project):
+    """It is asked about, and kept where it is declared: half a year after the account ends."""
+    change(project, "population", lambda t: t.assign(
+        year=t["year"].replace({"2006": "2006-12-31", "2001": "2001-06-30"})))  # fmt: skip
+    assert "census_days = ['2006-12-31']" in step(project, "STOCK_DATE")
+    declare(project, ("[[population]]\n", '[[population]]\ncensus_days = ["2006-12-31"]\n'))
+    sources = load_project(project).sources
+    assert sources.last_year == 2006
+    assert sources.share_after_census == pytest.approx(-0.4973, abs=0.0001)  # by months
+
+
 def test_of_a_stock_of_every_quarter_the_end_of_the_year_is_used(project, plain):
     def quarters(frame):
         frame = frame.assign(year=frame["year"] + "-06-30")

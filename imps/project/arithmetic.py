@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from imps.errors import DefinitionError
 from imps.names import AGE, AGE_GROUP, EMIGRATION, FLOW, IMMIGRATION, SEX, YEAR
 from imps.project.doubts import YEAR_LIMIT
 from imps.project.sections import Account
@@ -53,6 +54,14 @@ COARSE: Final = 0.03
 _RATES: Final = MappingProxyType(
     {"births": (0.0, HIGHEST_BIRTH_RATE), "deaths": (LEAST_DEATH_RATE, 1.0)}
 )
+
+
+def end_said(account: Account, year: int) -> str:
+    """The end of a year of the account in words; its number where no such day can be."""
+    try:
+        return account.year_end.said(year)
+    except DefinitionError:  # refused when the sources are made
+        return str(year)
 
 
 def check_units(tables: Sequence[Table], log: Collector) -> None:
@@ -167,7 +176,7 @@ def check_base_year(tables: Sequence[Table], account: Account, log: Collector) -
                 file=table.name,
                 column="opening",
                 texts=[f"{row.opening:,.0f}"],
-                when=account.year_end.said(int(row.year) - 1),
+                when=end_said(account, int(row.year) - 1),
                 here=row.opening,
                 there=stock,
                 difference=row.opening - stock,

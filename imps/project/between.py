@@ -19,6 +19,7 @@ from imps.project.arithmetic import (
     check_deaths,
     check_rounding,
     check_units,
+    end_said,
 )
 from imps.project.plausibility import check_plausibility
 from imps.project.sections import MEAN_OF_CALENDAR_YEARS, Account
@@ -210,7 +211,7 @@ def _check_span(tables: Sequence[Table], account: Account, log: Collector) -> No
     first, last = account.first_mid_year, account.last_mid_year
     if not first or not last:
         return
-    span = {"first": account.year_end.said(first), "last": account.year_end.said(last)}
+    span = {"first": end_said(account, first), "last": end_said(account, last)}
     for table in of_nature(tables, EVENTS, FLOW_TABLE):
         lead = 0 if table.metadata.get("period") == CALENDAR_YEAR else 1
         needed = set(range(first + lead, last + 1))
@@ -257,8 +258,8 @@ def _check_ends(tables: Sequence[Table], account: Account, log: Collector) -> No
             column="year",
             year=year,
             years=sorted(years),
-            first=account.year_end.said(first),
-            last=account.year_end.said(last),
+            first=end_said(account, first),
+            last=end_said(account, last),
         )
 
 

@@ -24,7 +24,7 @@ from imps.reading.table import Table, of_kinds
 from imps.sources.definitions import Detail
 from imps.sources.stocks import BY_AGE, BY_SEX, BY_SEX_AND_AGE, NOT_TAKEN, PLANNED, TOTAL
 
-HALF_A_YEAR = dt.timedelta(days=183)
+HALF_A_YEAR = dt.timedelta(days=184)
 """Time after the end of the account at which its census may be taken."""
 BY_RULE = "by rule"
 """Flag of a mid-year that was not published and is reached by the rule of the settings."""

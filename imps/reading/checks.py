@@ -102,10 +102,11 @@ def _differing(draft: Draft, rows: pd.DataFrame, keys: list[str]) -> str:
 
 
 def _choose_quarter(draft: Draft) -> None:
-    """Of a stock of every quarter the date at which years of the account end is kept."""
+    """Of a stock of every quarter the end of each year of the account is kept, and census days."""
     ends = draft.metadata.pop("quarters", "")
     if ends:
-        other = ~draft.frame["date"].str.endswith(ends)
+        dates = draft.frame["date"]
+        other = ~(dates.str.endswith(ends) | dates.isin(draft.options.census_days))
         draft.find(other, "QUARTERS_CHOSEN", column="year", ends=ends)
         draft.frame = draft.frame[~other].reset_index(drop=True)
 

@@ -294,7 +294,8 @@ def _stock_dates(
     other = read & ~span & ~np.array(allowed)[codes]
     found = sorted(set(draft.frame["date"].to_numpy()[read]))
     ends_of = {date[5:] for date in found}
-    if ends_of <= QUARTER_ENDS and ends in ends_of and len(ends_of) > 1:
+    several_a_year = len(found) > len({date[:4] for date in found})
+    if ends_of <= QUARTER_ENDS and ends in ends_of and several_a_year:
         draft.metadata["quarters"] = ends
         return
     dates = sorted(set(draft.frame["date"].to_numpy()[other]))

@@ -20,7 +20,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import betaincinv, betaln, ndtr, xlog1py, xlogy
+from scipy.special import betaincinv, ndtr
+from scipy.stats import beta, norm
 
 from imps.account.affine import Affine
 from imps.errors import PriorError
@@ -147,9 +148,7 @@ class BetaShare:
         a, b = self.shapes
         y = np.arange(-FARTHEST, FARTHEST + STEP / 2, STEP)
         q = np.where(y < 0, betaincinv(a, b, ndtr(y)), 1 - betaincinv(b, a, ndtr(-y)))
-        normal = -0.5 * y**2 - 0.5 * np.log(2 * np.pi)
-        beta = xlog1py(b - 1, -q) + xlogy(a - 1, q) - betaln(a, b)
-        slope = np.exp(normal - beta) / q
+        slope = np.exp(norm.logpdf(y) - beta.logpdf(q, a, b)) / q
         return np.log(q / self.share), slope
 
     def ratio(self, y: Any, xp: Any = np) -> Any:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from scipy.special import bdtr
+from scipy.stats import binom, rankdata
 
 from imps.intervals import Z95
 from imps.names import AGE, SEX, SEXES, within_sentence
@@ -140,7 +140,7 @@ def _pit(panel: Axes, part: pd.DataFrame, page: Page) -> None:
         panel.set_ylim(0, 1)
         return
     bins = PIT_BINS if n >= 5 * PIT_BINS else n // 5
-    low, high = _shares(n, bins)
+    low, high = binom.ppf([0.025, 0.975], n, 1 / bins) / n * bins
     panel.axhspan(low, high, color=page.theme.quiet, alpha=0.45, linewidth=0)
     panel.hist(part["pit"], bins=bins, range=(0, 1), density=True, color=page.colour(0),
                edgecolor="white", linewidth=0.6, rwidth=0.85)  # fmt: skip
@@ -313,18 +313,11 @@ def _dots(panel: Axes, values: np.ndarray | pd.Series, limit: float, what: str, 
         panel.set_ylim(1 - 0.002, max(limit + 0.004, float(np.max(values)) + 0.002))
 
 
-def _shares(n: int, bins: int) -> tuple[float, float]:
-    """Heights that 95 of 100 bars have where n draws are equally likely in any of the bins."""
-    below = bdtr(np.arange(n + 1), n, 1 / bins)
-    low, high = np.searchsorted(below, [0.025, 0.975]) / n * bins
-    return float(low), float(high)
-
-
 def _ranks(panel: Axes, draws: np.ndarray, page: Page) -> None:
     """Rank histograms of each chain as lines, with the band of equal chains."""
     chains, n = draws.shape
-    ranks = pd.Series(draws.ravel()).rank().to_numpy().reshape(chains, n)
-    low, high = _shares(n, RANK_BINS)
+    ranks = rankdata(draws).reshape(chains, n)
+    low, high = binom.ppf([0.025, 0.975], n, 1 / RANK_BINS) / n * RANK_BINS
     panel.axhspan(low, high, color=page.theme.quiet, alpha=0.5, linewidth=0)
     edges = np.linspace(0, draws.size, RANK_BINS + 1)
     for k in range(chains):

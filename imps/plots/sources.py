@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
+from scipy.stats import chi2
 
 from imps.errors import LabelError
 from imps.intervals import Z95
@@ -216,7 +217,7 @@ def _cloud(panel: Axes, values: np.ndarray, shown: np.ndarray, quiet: str, colou
     sizes, axes = np.linalg.eigh(np.cov(values))
     angle = float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
     for prob, line in ((0.5, "-"), (0.95, "--")):
-        wide, narrow = 2 * np.sqrt(-2 * np.log1p(-prob) * sizes[::-1])
+        wide, narrow = 2 * np.sqrt(chi2.ppf(prob, 2) * sizes[::-1])
         centre = (float(values[0].mean()), float(values[1].mean()))
         panel.add_patch(Ellipse(centre, wide, narrow, angle=angle, fill=False, edgecolor=colour,
                                 linewidth=1.4, linestyle=line))  # fmt: skip

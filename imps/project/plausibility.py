@@ -234,11 +234,10 @@ def _in_other_places(table: Table) -> Iterator[Doubt]:
             cells = next((c for c in cells_of(table, column) if c.labels == whole.labels), None)
             if cells is None or cells.values[0].size < LEAST_IN_YEAR:
                 continue
-            with np.errstate(divide="ignore", invalid="ignore"):
-                size, figures = (
-                    np.log(np.where(x > 0, x, np.nan)) for x in (whole.values, cells.values)
-                )
-                size = power * size
+            size, figures = (
+                np.log(np.where(x > 0, x, np.nan)) for x in (whole.values, cells.values)
+            )
+            size = power * size
             moves = dict(orders(cells.years)) if len(cells.years) >= LEAST_YEARS else {}
             if cells.sexes == SEXES:
                 moves["the sexes fit exchanged"] = lambda v: v[:, ::-1]

@@ -19,8 +19,7 @@ from imps.account import account as written
 from imps.account import flows, parts
 from imps.account import observations as data_models
 from imps.account.account import Account
-from imps.account.affine import Affine
-from imps.account.latents import Resolution
+from imps.account.latents import Affine, Resolution
 from imps.account.linear import LinearModel
 from imps.demography.accounting import carry
 from imps.simulation.reference import reference_account

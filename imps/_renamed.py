@@ -18,7 +18,7 @@ from typing import Any
 _TABLE = """
 account_tables tables.account
 accounting demography.accounting
-affine account.affine
+affine account.latents
 archive posterior.archive
 attribution results.attribution
 cards notebook_cards
@@ -27,7 +27,7 @@ checks results.checks
 citation report.citation
 cli runs.cli
 covariance posterior.covariance
-curves account.nonlinear
+curves account.variant
 data_models account.observations
 decomposition account.gap
 densities posterior.densities

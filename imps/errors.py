@@ -113,6 +113,11 @@ class ImpsWarning(UserWarning):
     """Something that the user can decide about."""
 
 
+def how_many(n: int, thing: str) -> str:
+    """A number of things in words, such as "1 fault" or "2 faults"."""
+    return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
 def some(labels: Iterable[object], limit: int = 5) -> str:
     """List at most `limit` labels in words, with the number left out."""
     items = [str(label) for label in labels]

@@ -1,8 +1,9 @@
-"""Intervals of draws and of normal errors: what "95 %" means, once."""
+"""Numbers of persons and their intervals: what "95 %" means, and how they are printed, once."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -61,3 +62,56 @@ def summary_table(
     labels: dict[Hashable, np.ndarray] = {d: stacked[d].values for d in stacked.dims[:-1]}
     index = pd.MultiIndex.from_product(list(labels.values()), names=list(labels))
     return pd.DataFrame({k: v.ravel() for k, v in columns.items()}, index=index).reset_index()
+
+
+SMALL = 100_000
+"""Residents under whom figures are printed in persons."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit in which numbers of persons are printed.
+
+    Attributes
+    ----------
+    size : float
+        Persons that it stands for.
+    name : str
+        After a number: "thousand" or "persons".
+    """
+
+    size: float
+    name: str
+
+    @classmethod
+    def of(cls, population: float) -> Unit:
+        """Thousands, but persons for a population of less than 100 thousand."""
+        return PERSONS if population < SMALL else THOUSANDS
+
+    @property
+    def persons(self) -> str:
+        """As the unit of a column or an axis: "thousand persons" or "persons"."""
+        return "persons" if self.name == "persons" else f"{self.name} persons"
+
+    def said(self, value: float, places: int | None = None) -> str:
+        """A signed number with a true minus sign; small thousands with decimals."""
+        text = f"{value / self.size:+,.{self._places(value) if places is None else places}f}"
+        return "0" if float(text.replace(",", "")) == 0 else text.replace("-", "\u2212")
+
+    def mean_and_ends(self, mean: float, lower: float, upper: float) -> tuple[str, str, str]:
+        """Mean and ends of its interval with the same decimals."""
+        places = self._places(mean, lower, upper)
+        return self.said(mean, places), self.said(lower, places), self.said(upper, places)
+
+    def between(self, mean: float, lower: float, upper: float) -> str:
+        """Mean with its interval."""
+        said, low, high = self.mean_and_ends(mean, lower, upper)
+        return f"{said} [{low}, {high}]"
+
+    def _places(self, *values: float) -> int:
+        """Decimals of thousands: none from ten thousand, one from a thousand, else two."""
+        largest = max(abs(v) for v in values)
+        return 0 if largest >= 10_000 or self.size == 1 else 1 if largest >= 1_000 else 2
+
+
+PERSONS, THOUSANDS = Unit(1.0, "persons"), Unit(1000.0, "thousand")

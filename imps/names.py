@@ -29,16 +29,6 @@ ERROR_CONVENTION: Final = (
 )
 
 
-def within_sentence(text: str) -> str:
-    """A title as it stands inside a sentence; proper names keep their capital."""
-    return text if text.startswith("Irish") else text[0].lower() + text[1:]
-
-
-def how_many(n: int, thing: str) -> str:
-    """A number of things in words, such as "1 fault" or "2 faults"."""
-    return f"{n} {thing}{'' if n == 1 else 's'}"
-
-
 SURVEY: Final = "survey"
 AREA: Final = "area"
 KINDS_OF_COUNTRY: Final = (SURVEY, "register", "cards", AREA)

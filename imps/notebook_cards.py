@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from imps.intervals import THOUSANDS, Unit
+
 BLUE, ORANGE, QUIET = "#5694CA", "#F46A25", "#949494"
 """Colours that stand out by 3:1 on white and on a dark page alike."""
 ROW, NAMES, PLOT, NUMBERS = 17, 190, 230, 190
@@ -160,59 +162,6 @@ def fan(
             )
         )
     return _svg(width, height, alt, out)
-
-
-SMALL = 100_000
-"""Residents under whom figures are printed in persons."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """The unit in which numbers of persons are printed.
-
-    Attributes
-    ----------
-    size : float
-        Persons that it stands for.
-    name : str
-        After a number: "thousand" or "persons".
-    """
-
-    size: float
-    name: str
-
-    @classmethod
-    def of(cls, population: float) -> Unit:
-        """Thousands, but persons for a population of less than 100 thousand."""
-        return PERSONS if population < SMALL else THOUSANDS
-
-    @property
-    def persons(self) -> str:
-        """As the unit of a column or an axis: "thousand persons" or "persons"."""
-        return "persons" if self.name == "persons" else f"{self.name} persons"
-
-    def said(self, value: float, places: int | None = None) -> str:
-        """A signed number with a true minus sign; small thousands with decimals."""
-        text = f"{value / self.size:+,.{self._places(value) if places is None else places}f}"
-        return "0" if float(text.replace(",", "")) == 0 else text.replace("-", "\u2212")
-
-    def mean_and_ends(self, mean: float, lower: float, upper: float) -> tuple[str, str, str]:
-        """Mean and ends of its interval with the same decimals."""
-        places = self._places(mean, lower, upper)
-        return self.said(mean, places), self.said(lower, places), self.said(upper, places)
-
-    def between(self, mean: float, lower: float, upper: float) -> str:
-        """Mean with its interval."""
-        said, low, high = self.mean_and_ends(mean, lower, upper)
-        return f"{said} [{low}, {high}]"
-
-    def _places(self, *values: float) -> int:
-        """Decimals of thousands: none from ten thousand, one from a thousand, else two."""
-        largest = max(abs(v) for v in values)
-        return 0 if largest >= 10_000 or self.size == 1 else 1 if largest >= 1_000 else 2
-
-
-PERSONS, THOUSANDS = Unit(1.0, "persons"), Unit(1000.0, "thousand")
 
 
 def _plain(value: float, unit: Unit) -> str:

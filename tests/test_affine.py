@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imps.account.affine import Affine, zero
+from imps.account.latents import Affine, zero
 
 
 def quantity(rng, *blocks):

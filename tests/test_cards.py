@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import imps
-from imps.notebook_cards import THOUSANDS, Bar, bars, card
+from imps.intervals import THOUSANDS
+from imps.notebook_cards import Bar, bars, card
 from imps.results.verdict import Verdict
 
 TERMINAL_LINES = 10  # "in a terminal in at most ten lines"

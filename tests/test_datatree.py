@@ -9,11 +9,11 @@ import xarray as xr
 from scipy import stats
 
 import imps
+from imps.account.variant import Variant
 from imps.names import GAP_CONVENTION
 from imps.posterior.densities import log_likelihood_by_row, replicated_rows
 from imps.posterior.likelihoods import contact_rows
 from imps.posterior.pymc_model import pymc_model
-from imps.posterior.variant import Variant
 
 matplotlib.use("agg")
 GROUPS = {

@@ -64,7 +64,7 @@ def test_survey_rows_are_half_of_two_intervals(model):
     flow = model.account.flows["immigration"]
     one = np.zeros(flow.true.shape)
     one[0, 30, 5] = 1.0
-    from imps.account.affine import Affine
+    from imps.account.latents import Affine
 
     seen = flow.observe(Affine(one, {})).constant
     assert seen.sum() == pytest.approx(1.0)

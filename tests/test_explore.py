@@ -71,7 +71,7 @@ def test_preview_says_its_error_against_the_full_posterior(preview, fitted):
 
 
 def test_waterfall_of_the_preview_holds_the_numbers_of_the_table(preview):
-    from imps.notebook_cards import THOUSANDS
+    from imps.intervals import THOUSANDS
 
     changes = {"emigration_bias_level": (-0.1, 0.2)}
     row = preview(**changes).set_index("quantity").loc["gap[emigration_bias]"]

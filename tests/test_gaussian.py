@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 
 import imps
-from imps.account.affine import Affine
+from imps.account.latents import Affine
 from imps.account.linear import LinearModel
 from imps.account.prior_rows import FAMILIES
 from imps.posterior.exact import GaussianPosterior

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 import imps
+from imps.account.variant import Variant
 from imps.errors import PriorError
 from imps.plots import caption, plot_waterfall
 from imps.posterior.exact import GaussianPosterior
-from imps.posterior.variant import Variant
 from imps.results.attribution import PRIOR_DRIVEN, informed
 from imps.results.identifiability import _condition_number, _groups
 from imps.sources.kinds import title

@@ -18,13 +18,12 @@ from matplotlib.text import Text
 
 import imps
 from imps import plots
+from imps.account.variant import Variant
 from imps.errors import LabelError, SourceError
 from imps.plots.style import OFFICIAL, PAPER, THEMES, open_page
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
-from imps.posterior.pymc_model import latent_names
 from imps.posterior.storage import dataset
-from imps.posterior.variant import Variant
 from imps.results.verdict import Cause, Verdict
 from imps.sampling import Sampling
 
@@ -275,7 +274,7 @@ def test_coverage_of_a_register(sources):
         rng.standard_normal((*draws, len(model.scale_names))),
         rng.standard_normal((*draws, model.n_latent)),
         list(model.scale_names),
-        latent_names(model),
+        model.latent_names,
     )
     sampling, plain = Sampling(method="exact", seed=1), Variant()
     fit = Fit(model, prior, xr.Dataset(), "exact", sampling, plain, {"total": 0.0})  # of the prior

@@ -402,8 +402,8 @@ def test_prior_is_printed_without_fitting():
 
 
 def test_variants_are_options_and_stand_in_the_manifest_of_a_stopped_run(tmp_path, monkeypatch):
+    from imps.account.variant import Variant
     from imps.posterior.given_model import variant
-    from imps.posterior.variant import Variant
 
     seen = {}
 

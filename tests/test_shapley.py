@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import imps
-from imps.account.nonlinear import Form
+from imps.account.variant import Form
 from imps.errors import PriorError
-from imps.posterior.pymc_model import latent_names
 from imps.posterior.storage import dataset
 from imps.results.shapley import INTERACTION, _shares
 
@@ -30,7 +29,7 @@ def variant(request, fitted, sources):
     rng = np.random.default_rng(1)
     h = rng.standard_normal((1, 150, len(model.scale_names)))
     z = rng.standard_normal((1, 150, model.n_latent))
-    draws = dataset(h, z, list(model.scale_names), latent_names(model))
+    draws = dataset(h, z, list(model.scale_names), model.latent_names)
     return dataclasses.replace(fitted, model=model, draws=draws, extras={})
 
 

@@ -7,7 +7,7 @@ from scipy import stats
 import imps
 import imps.results.sensitivity
 from imps.account.linear import curve_sizes
-from imps.account.nonlinear import BetaShare, Form
+from imps.account.variant import BetaShare, Form
 from imps.errors import PriorError, SourceError
 from imps.posterior import likelihoods
 from imps.posterior.densities import log_likelihood_by_source, log_prior_by_block
@@ -154,7 +154,7 @@ def test_flows_and_switchers_are_positive_far_out(models):
 
 @pytest.mark.parametrize(("share", "mean", "sd"), [(0.03, 0.0, 0.35), (0.4, 0.1, 0.5)])
 def test_beta_share_has_the_moments_of_the_table_of_priors(share, mean, sd):
-    from imps.account.affine import zero
+    from imps.account.latents import zero
 
     curve = BetaShare("switchers", zero((1,)), mean, sd, share)
     y = np.linspace(-5, 5, 777)

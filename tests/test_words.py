@@ -11,7 +11,7 @@ import pytest
 import imps
 from imps.account.prior_sets import doubts
 from imps.errors import FitSkippedError, TimeLimitError
-from imps.notebook_cards import PERSONS, THOUSANDS, Unit
+from imps.intervals import PERSONS, THOUSANDS, Unit
 from imps.posterior import fit as fitting
 from imps.posterior.chains import within
 from imps.results.verdict import Words, british, priors_in_words

@@ -39,12 +39,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imps.account.affine import Affine, zero
-from imps.account.carried import layout_of_carried
 from imps.account.flows import Flow, erring_together, survey_flow
-from imps.account.latents import Latents, Resolution
-from imps.account.layout import base_layout, deaths_layout
-from imps.account.nonlinear import Form
+from imps.account.latents import Affine, Latents, Resolution, zero
+from imps.account.layout import base_layout, deaths_layout, layout_of_carried
 from imps.account.parts import (
     Carried,
     carried_changes,
@@ -67,6 +64,7 @@ from imps.account.stocks import (
     stock_error,
     stock_sampling,
 )
+from imps.account.variant import Form
 from imps.demography.accounting import along_cohorts, carry
 from imps.errors import PriorError, some
 from imps.names import EMIGRATION, FLOW_SIGN, IMMIGRATION

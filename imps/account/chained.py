@@ -26,10 +26,9 @@ from typing import Any
 import numpy as np
 
 from imps.account.account import Account, build_account, check_priors_used
-from imps.account.affine import Affine
 from imps.account.flows import Flow
 from imps.account.gap import Contribution, contributions
-from imps.account.latents import Block, Latents
+from imps.account.latents import Affine, Block, Latents
 from imps.account.linear import LinearModel, assembled, check_closure
 from imps.account.observations import Observation, observations
 from imps.account.parts import Carried

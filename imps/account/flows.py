@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from imps.account.affine import Affine
-from imps.account.carried import flows_as_laid_out
-from imps.account.latents import Latents, Resolution, correlated, each_sex, true_flow
-from imps.account.nonlinear import LOG, Form, LogFlow
+from imps.account.latents import Affine, Latents, Resolution, correlated, each_sex, true_flow
+from imps.account.layout import flows_as_laid_out
 from imps.account.parts import LAYOUT_SHAPES, SEX_CONTRAST
 from imps.account.prior_rows import BIAS_CORRELATION
 from imps.account.priors import Priors
+from imps.account.variant import LOG, Form, LogFlow
 from imps.demography.periods import (
     Period,
     covering_intervals,

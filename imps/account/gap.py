@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imps.account.account import Account
-from imps.account.affine import Affine, zero
+from imps.account.latents import Affine, zero
 from imps.account.observations import census_day_population, census_observation, date_change
 from imps.account.parts import FLOW_LAYOUT, known_changes
 from imps.account.stocks import random_error_of, registered_births, registered_deaths

@@ -16,11 +16,11 @@ from functools import cached_property
 import numpy as np
 
 from imps.account.account import Account, Resolution, build_account, check_priors_used
-from imps.account.affine import Affine
 from imps.account.gap import Contribution, contributions, rolled_forward_cells
-from imps.account.nonlinear import Curve, Form
+from imps.account.latents import Affine
 from imps.account.observations import Observation, observations
 from imps.account.priors import LOG_SD, Priors
+from imps.account.variant import Curve, Form
 from imps.errors import SourceError
 from imps.sources import Sources
 from imps.sources.kinds import KINDS
@@ -218,6 +218,11 @@ class LinearModel:
         h = rng.standard_normal((n, len(self.scale_names)))
         return self.scale_factors(h) * rng.standard_normal((n, self.n_latent))
 
+    @property
+    def latent_names(self) -> list[str]:
+        """Name of each latent variable: its block and its place in it."""
+        return [f"{block} {i + 1}" for block, size in self.sizes.items() for i in range(size)]
+
     @cached_property
     def reported(self) -> dict[str, Affine]:
         """Scalar quantities that tables print: sources, groups, net migration, population."""
@@ -272,7 +277,7 @@ def linear_model(
 ) -> LinearModel:
     """Write down the account and turn it into matrices; nothing is sampled.
 
-    `form` says which parts are not linear (see :mod:`imps.account.nonlinear`); such a model has
+    `form` says which parts are not linear (see :mod:`imps.account.variant`); such a model has
     no exact posterior.
 
     Parameters
@@ -282,7 +287,7 @@ def linear_model(
     resolution : Resolution, optional
         Number of smooth shapes over age; from the ages of the sources unless told.
     form : Form, optional
-        Parts that are not linear (see :mod:`imps.account.nonlinear`); such a model has no exact
+        Parts that are not linear (see :mod:`imps.account.variant`); such a model has no exact
         posterior.
     stored : bool
         Whether the priors are those of a saved fit, which were looked at when it was made: one

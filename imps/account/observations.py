@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 
 from imps.account.account import Account
-from imps.account.affine import Affine, concatenate, zero
+from imps.account.latents import Affine, concatenate, zero
 from imps.account.parts import counting, level_error
 from imps.account.stocks import stated_errors
 from imps.demography.accounting import along_cohorts

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from imps.account.affine import Affine, zero
-from imps.account.latents import Latents, each_sex
-from imps.account.nonlinear import BETA, SWITCHERS, BetaShare, Form
+from imps.account.latents import Affine, Latents, each_sex, zero
+from imps.account.variant import BETA, SWITCHERS, BetaShare, Form
 from imps.demography.schedules import (
     autoregressive,
     counted_at,

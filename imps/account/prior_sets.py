@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imps.account.affine import Affine
+from imps.account.latents import Affine
 from imps.account.linear import LinearModel, linear_model
 from imps.account.priors import FAMILIES, Priors, default_priors
 from imps.errors import PriorError

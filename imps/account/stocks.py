@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from imps.account.affine import Affine, zero
-from imps.account.latents import Latents, Resolution, correlated, each_sex
+from imps.account.latents import Affine, Latents, Resolution, correlated, each_sex, zero
 from imps.demography.accounting import along_cohorts, carry
 from imps.demography.schedules import (
     small_children,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from imps.account.affine import Affine, zero
+from imps.account.latents import Affine, zero
 from imps.account.linear import LinearModel
 from imps.areas.priors import BASE, CENSUS, REMAINDER
 from imps.areas.sizes import Cells

@@ -16,8 +16,8 @@ from functools import cached_property
 
 import numpy as np
 
-from imps.account.carried import flows_as_laid_out
 from imps.account.gap import rolled_forward_cells
+from imps.account.layout import flows_as_laid_out
 from imps.account.linear import LinearModel
 from imps.areas.figures import INTERNATIONAL, Areas
 from imps.areas.priors import BASE, CENSUS, INTERNAL

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from imps.areas.attribution import EXTERNAL, REPORTED
 from imps.areas.fit import AreaFit
 from imps.errors import LabelError
-from imps.notebook_cards import Unit
+from imps.intervals import Unit
 from imps.plots.marks import SIGNED, interval_bars, zero_line
 from imps.plots.style import GREY, INK, open_page, styled
 

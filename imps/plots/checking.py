@@ -10,14 +10,14 @@ from matplotlib.ticker import PercentFormatter
 from scipy.stats import binom, rankdata
 
 from imps.intervals import Z95
-from imps.names import AGE, SEX, SEXES, within_sentence
+from imps.names import AGE, SEX, SEXES
 from imps.plots.marks import LINES, MARKERS, SIGNED, style, zero_line
 from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.posterior.chains import LEAST_EFFECTIVE_SHARE
 from imps.posterior.fit import Fit
 from imps.results.checks import LARGEST_R_HAT, LEAST_ESS, Checks, check
 from imps.results.predictive import Coverage, Predictive
-from imps.sources.kinds import title
+from imps.sources.kinds import title, within_sentence
 
 BOTH = "both sexes"
 MEN_AND_WOMEN = {"male": "Men", "female": "Women"}

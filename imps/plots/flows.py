@@ -10,9 +10,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.intervals import Z95, ends
+from imps.intervals import Z95, Unit, ends
 from imps.names import AGE, CHAIN, DRAW, SEX, YEAR
-from imps.notebook_cards import Unit
 from imps.plots.marks import SIGNED, direct_labels, room_for_labels, style
 from imps.plots.style import Page, open_page, styled
 from imps.results.reconciliation import Reconciliation

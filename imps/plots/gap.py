@@ -8,9 +8,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.intervals import ends
+from imps.intervals import Unit, ends
 from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE
-from imps.notebook_cards import Unit
 from imps.plots.marks import SIGNED, STARS, interval_bars, room_for_labels, starred, zero_line
 from imps.plots.style import GREY, INK, open_page, styled
 from imps.results.attribution import (
@@ -21,9 +20,8 @@ from imps.results.attribution import (
     Attribution,
     contributing,
 )
-from imps.results.detail import age_said, in_bands, in_detail, needs_sexes
 from imps.sources import TOTAL
-from imps.sources.definitions import Detail
+from imps.sources.definitions import Detail, age_said, in_bands, in_detail, needs_sexes
 from imps.sources.kinds import title
 
 AGE_STEP = 5

@@ -12,10 +12,10 @@ from matplotlib.patches import Rectangle
 
 from imps.errors import LabelError
 from imps.intervals import Z95
-from imps.names import within_sentence
 from imps.plots.marks import SIGNED
 from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.results.predictive import LexisSurface
+from imps.sources.kinds import within_sentence
 
 COHORTS = 10
 """Years of birth between two diagonals."""

@@ -7,8 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.intervals import Z95
-from imps.notebook_cards import Unit
+from imps.intervals import Z95, Unit
 from imps.plots.marks import SIGNED, zero_line
 from imps.plots.style import INK, open_page, styled
 from imps.project.case import Case

@@ -10,9 +10,8 @@ from matplotlib.patches import Ellipse
 from scipy.stats import chi2
 
 from imps.errors import LabelError
-from imps.intervals import Z95
-from imps.names import CHAIN, DRAW, SOURCE, within_sentence
-from imps.notebook_cards import THOUSANDS, Unit
+from imps.intervals import THOUSANDS, Z95, Unit
+from imps.names import CHAIN, DRAW, SOURCE
 from imps.plots.marks import SIGNED, STARS, room_for_labels, starred, zero_line
 from imps.plots.style import GREY, INK, Page, open_page, styled
 from imps.posterior.exact import GaussianPosterior
@@ -21,7 +20,7 @@ from imps.results.attribution import AGAINST_WORD, DATA_WORD, KNOWN, Attribution
 from imps.results.checks import Checks, check
 from imps.results.sensitivity import what_if, without_rows
 from imps.results.verdict import Verdict
-from imps.sources.kinds import title
+from imps.sources.kinds import title, within_sentence
 
 MAIN_CAUSES = 4
 POINTS = 300

@@ -22,8 +22,8 @@ import xarray as xr
 from imps.account.chained import ChainModel, chain_model
 from imps.account.latents import Resolution
 from imps.account.linear import LinearModel, linear_model
-from imps.account.nonlinear import Form
 from imps.account.priors import Made, Prior, Priors, with_fixed
+from imps.account.variant import Form
 from imps.errors import PriorError, SavedFileError
 from imps.project.case import Case
 from imps.sources import (

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from imps.account.linear import LinearModel
+from imps.account.variant import Variant
 from imps.errors import NotFittedError
-from imps.posterior.variant import Variant
 
 TAG = "imps_account"
 FREE, OBSERVED, POTENTIAL, DATA, FOLLOWS = "free", "observed", "potential", "data", "deterministic"

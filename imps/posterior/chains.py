@@ -29,7 +29,6 @@ from imps.names import CHAIN, DRAW
 from imps.posterior.archive import account_differences, account_record
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.importance import Proposal
-from imps.posterior.pymc_model import latent_names
 from imps.posterior.storage import FINEST, OWN, dataset, load, save, shortened
 from imps.sampling import DRAWS, Sampling
 
@@ -193,7 +192,7 @@ class Chains:
 def one_chain(linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray) -> xr.Dataset:
     """Draws (1, draw, ...) of the free variables of an account under their public names."""
     short = shortened(latent, _steps(linear))
-    return dataset(log_scale, short, list(linear.scale_names), latent_names(linear))
+    return dataset(log_scale, short, list(linear.scale_names), linear.latent_names)
 
 
 def _steps(linear: LinearModel) -> np.ndarray | float:

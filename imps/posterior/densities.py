@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from imps.account.linear import LinearModel
+from imps.account.variant import Variant
 from imps.posterior.likelihoods import BEND, STUDENT_T_DEGREES, contact_log_likelihood, special_rows
-from imps.posterior.variant import Variant
 
 DRAWS_AT_A_TIME = 1000
 

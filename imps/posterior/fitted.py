@@ -13,20 +13,20 @@ import xarray as xr
 
 from imps import shipped
 from imps._version import __version__
-from imps.account.affine import concatenate
 from imps.account.chained import ChainModel
+from imps.account.latents import concatenate
 from imps.account.linear import LinearModel
+from imps.account.variant import Variant
 from imps.errors import NotFittedError, SaveFailedError
-from imps.intervals import ends
+from imps.intervals import Unit, ends
 from imps.names import CHAIN, DRAW
-from imps.notebook_cards import Unit, card, fan
+from imps.notebook_cards import card, fan
 from imps.posterior.archive import account_record, pack
 from imps.posterior.chains import GRID_POINTS, as_named, exact_moments, flat
 from imps.posterior.datatree import SINGLE, attributes_of, groups_of
 from imps.posterior.densities import by_source, log_likelihood_by_row, log_prior_by_block
 from imps.posterior.draws import in_order
 from imps.posterior.storage import LATENT, LOG_SCALE, OWN, save
-from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case
 from imps.sampling import Sampling
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from imps.account.linear import LinearModel, linear_model
+from imps.account.variant import Variant
 from imps.demography.schedules import within_cells
 from imps.errors import PriorError, SourceError, some
 from imps.posterior.archive import only_rows
@@ -27,7 +28,6 @@ from imps.posterior.as_built import DATA, FREE, AsBuilt, as_built, kinds, value_
 from imps.posterior.likelihoods import PUBLISHED
 from imps.posterior.pymc_model import ACCOUNT_DIMS, DATA_NAME, pymc_model
 from imps.posterior.storage import LATENT, LOG_SCALE
-from imps.posterior.variant import Variant
 from imps.sampling import Sampling
 from imps.sources import MirrorSeries, Register, Sources, Stock
 

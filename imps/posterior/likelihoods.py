@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from imps.account.linear import LinearModel
+from imps.account.variant import Variant
 from imps.errors import PriorError, SourceError, some
 from imps.names import AGE_GROUP, SEXES
-from imps.posterior.variant import Variant
 from imps.sources import TOTAL, SurveyFlow
 from imps.survey.published import pooled_design_effect, refuse_negative, refuse_not_positive
 

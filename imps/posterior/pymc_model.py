@@ -37,15 +37,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from imps.account.affine import Affine
-from imps.account.latents import Resolution
+from imps.account.latents import Affine, Resolution
 from imps.account.linear import LinearModel, linear_model
-from imps.account.nonlinear import Curve, Form
 from imps.account.priors import Priors, default_priors
+from imps.account.variant import Curve, Form, Variant
 from imps.errors import PriorError
 from imps.posterior.as_built import account_model, as_built, mark
 from imps.posterior.likelihoods import add_likelihood, special_rows
-from imps.posterior.variant import Variant
 from imps.sources import Sources
 
 if TYPE_CHECKING:
@@ -54,7 +52,7 @@ if TYPE_CHECKING:
 DATA_NAME = "observed"
 ACCOUNT_DIMS: dict[str, Callable[[LinearModel], list[str]]] = {
     "scale": lambda linear: list(linear.scale_names),
-    "latent_name": lambda linear: latent_names(linear),
+    "latent_name": lambda linear: linear.latent_names,
     "row": lambda linear: list(linear.row_labels),
 }
 """Labels of the dims of a model."""
@@ -216,8 +214,3 @@ def _sparse_dot(matrix: np.ndarray, vector: Any) -> Any:
     import pytensor.sparse as ps
 
     return ps.structured_dot(ps.as_sparse_variable(sp.csr_matrix(matrix)), vector[:, None])[:, 0]
-
-
-def latent_names(linear: LinearModel) -> list[str]:
-    """Name of each latent variable: its block and its place in it."""
-    return [f"{block} {i + 1}" for block, size in linear.sizes.items() for i in range(size)]

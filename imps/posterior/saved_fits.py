@@ -20,11 +20,12 @@ import numpy as np
 import xarray as xr
 
 from imps._version import __version__
-from imps.account.affine import Affine
 from imps.account.chained import ChainModel
+from imps.account.latents import Affine
 from imps.account.linear import LinearModel, linear_model
 from imps.account.priors import Priors
 from imps.account.stocks import random_error_of
+from imps.account.variant import Variant
 from imps.errors import ImpsWarning, SavedFileError
 from imps.names import CHAIN, DRAW
 from imps.posterior.archive import (
@@ -47,9 +48,7 @@ from imps.posterior.datatree import BY_SOURCE
 from imps.posterior.fit import NEAR, Fit, fit_of_chains, with_terms
 from imps.posterior.fitted import WITHOUT_ROWS
 from imps.posterior.given_model import linear_part, variant
-from imps.posterior.pymc_model import latent_names
 from imps.posterior.storage import EARLIER, FIRST, FORMAT, LATENT, LOG_SCALE, OWN, load
-from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED
 from imps.sampling import Sampling
 from imps.shipped import digest, find_case, known_cases
@@ -82,7 +81,7 @@ def account_of_then(
     model = linear_model(sources, priors, parts["resolution"], form=parts["form"], stored=True)
     labels = [str(x) for x in posterior["latent_name"].values if not str(x).startswith(NO_MORE)]
     blocks = {label.rpartition(" ")[0] for label in labels}
-    if blocks & set(CHILDREN) or not set(labels) <= set(latent_names(model)):
+    if blocks & set(CHILDREN) or not set(labels) <= set(model.latent_names):
         raise SavedFileError(
             "its draws are of a version between the releases 0.1 and 0.2, whose account is not "
             "known. Use the version that wrote it."
@@ -137,7 +136,7 @@ def _placed(posterior: xr.Dataset, model: LinearModel, labels: list[str]) -> xr.
     return xr.Dataset(
         {
             LOG_SCALE: posterior[LOG_SCALE].reindex(scale=list(model.scale_names), fill_value=0.0),
-            LATENT: whole.reindex(latent_name=latent_names(model), fill_value=0.0),
+            LATENT: whole.reindex(latent_name=model.latent_names, fill_value=0.0),
         }
     )
 

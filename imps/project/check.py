@@ -25,8 +25,8 @@ import pandas as pd
 
 from imps.account.prior_rows import LAYOUT_PRIORS
 from imps.account.priors import OPTIONAL_PRIORS, Priors, default_priors
-from imps.errors import PriorError
-from imps.names import AREA, how_many
+from imps.errors import PriorError, how_many
+from imps.names import AREA
 from imps.project.arithmetic import cell_population
 from imps.project.assemble import inspect_sources
 from imps.project.between import MID_YEARS_END, check_between, in_account_years

@@ -21,8 +21,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from imps.errors import LabelError
-from imps.names import how_many
+from imps.errors import LabelError, how_many
 from imps.reading.checks import check_account_rows
 from imps.reading.findings import Collector, ImportLog
 from imps.reading.grid import END, FIRST, ROW, Draft, number_text

@@ -17,8 +17,8 @@ import pandas as pd
 from imps.account.linear import linear_model
 from imps.account.priors import Prior
 from imps.errors import ImpsError, PriorError, some
-from imps.intervals import Z95
-from imps.notebook_cards import Bar, Unit, bars, card, fan
+from imps.intervals import Z95, Unit
+from imps.notebook_cards import Bar, bars, card, fan
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN
 from imps.results.checks import Checks, check

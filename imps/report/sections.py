@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 
 import pandas as pd
 
+from imps.intervals import Unit
 from imps.names import GAP_CONVENTION
-from imps.notebook_cards import Unit
 from imps.plots import (
     FIGURE_TEXTS,
     plot_back_series,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from imps.intervals import Z95, ends
-from imps.names import SEX, SOURCE, within_sentence
-from imps.notebook_cards import Unit
+from imps.intervals import Z95, Unit, ends
+from imps.names import SEX, SOURCE
 from imps.posterior.fit import Fit
 from imps.posterior.fitted import PERIOD as PERIOD_OF
 from imps.results.attribution import (
@@ -24,7 +23,7 @@ from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import correlation_warnings
 from imps.results.stability import Stability
 from imps.sources import TOTAL
-from imps.sources.kinds import title
+from imps.sources.kinds import title, within_sentence
 from imps.tables.fit import resting_on
 
 MAIN_GROUPS = ("base", "migration", "census")

@@ -14,15 +14,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.intervals import ends
+from imps.intervals import THOUSANDS, Unit, ends
 from imps.names import AGE, CHAIN, DRAW, SEX, SOURCE, YEAR
-from imps.notebook_cards import THOUSANDS, Unit
 from imps.posterior.fit import Fit
 from imps.results.attribution import OF_LAST_STOCK, Attribution
-from imps.results.detail import PERSONS, age_said, detail_of_flows, in_detail
-from imps.results.predictive import official_net_migration
+from imps.results.predictive import detail_of_flows, official_net_migration
 from imps.results.reconciliation import Reconciliation
-from imps.sources.definitions import Detail
+from imps.sources.definitions import PERSONS, Detail, age_said, in_detail
 
 PEOPLE = {"male": "Men", "female": "Women", PERSONS: "Persons"}
 WIDTH, LEFT, TOP, BETWEEN = 400, 34, 34, 18

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.account.affine import Affine
 from imps.account.gap import rolled_forward_cells
+from imps.account.latents import Affine
 from imps.errors import LabelError
-from imps.intervals import level, summary_table
+from imps.intervals import Unit, level, summary_table
 from imps.names import (
     AGE,
     CHAIN,
@@ -25,13 +25,12 @@ from imps.names import (
     SOURCE,
     YEAR,
 )
-from imps.notebook_cards import Bar, Unit, bars, card
+from imps.notebook_cards import Bar, bars, card
 from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import TENSION, Checks, check
-from imps.results.detail import detail_at_end, in_detail, needs_sexes
 from imps.results.verdict import PLAIN, Verdict, Words
 from imps.sources import BY_SEX_AND_AGE, TOTAL
-from imps.sources.definitions import Detail
+from imps.sources.definitions import Detail, in_detail, needs_sexes
 from imps.sources.kinds import GROUPS, title
 
 KNOWN = 1e-3
@@ -296,7 +295,7 @@ def attribute(fit: Fit, *, checks: Checks | None = None) -> Attribution:
         passed=found.passed,
         words=Words.of(model.sources),
         open_end=model.sources.open_end,
-        detail=detail_at_end(model.sources),
+        detail=model.sources.detail_at_end,
         counted=model.sources.census.observed,
     )
 

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from imps.account.affine import Affine
 from imps.account.chained import ChainModel
+from imps.account.latents import Affine
 from imps.account.prior_rows import BETWEEN_PERIODS
 from imps.errors import NotFittedError, PriorError
 from imps.posterior.exact import GaussianPosterior

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.account.affine import Affine
 from imps.account.gap import census_noise, rolled_forward_cells
+from imps.account.latents import Affine
 from imps.demography.accounting import carry
 from imps.demography.periods import decimal_date, spelt_out
 from imps.demography.schedules import migration_schedule

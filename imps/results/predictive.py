@@ -31,9 +31,10 @@ from imps.names import AGE, AGE_GROUP, CHAIN, DRAW, FLOW_SIGN, SEX, SEXES
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, needs_fit
 from imps.results.checks import Checks, check
-from imps.results.detail import detail_of_flows
 from imps.results.verdict import Verdict
-from imps.sources import BY_SEX_AND_AGE, Register
+from imps.sources import BY_SEX_AND_AGE, TOTAL, Register, Sources
+from imps.sources.definitions import Detail
+from imps.sources.streams import first_ages
 
 Z95 = float(ndtri(0.975))
 
@@ -164,6 +165,20 @@ class LexisSurface:
     verdict: Verdict
     passed: bool
     year_end: YearEnd
+
+
+def detail_of_flows(sources: Sources) -> Detail:
+    """Sexes and ages that the flows with published ages, and the last stock, have in common."""
+    end = sources.detail_at_end
+    ages = set(end.lower_ages)
+    for survey in sources.survey_flows.values():
+        if survey.observed != TOTAL:
+            for of_sex in survey.lower_ages.values.astype(int):
+                ages &= set(of_sex.tolist())
+    for stream in sources.streams:
+        if AGE_GROUP in stream.count.dims:
+            ages &= set(first_ages(stream.count).astype(int).ravel())
+    return Detail(end.by_sex, tuple(sorted(ages)))
 
 
 def migration_error(fit: Fit, *, checks: Checks | None = None) -> LexisSurface:

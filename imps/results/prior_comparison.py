@@ -11,7 +11,7 @@ import pandas as pd
 from imps.account.linear import linear_model
 from imps.account.prior_sets import PRIOR_SETS, prior_set
 from imps.account.priors import Priors
-from imps.notebook_cards import THOUSANDS, Unit
+from imps.intervals import THOUSANDS, Unit
 from imps.posterior.fit import fit
 from imps.posterior.workers import in_order
 from imps.project.case import Case

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.account.affine import Affine
 from imps.account.gap import rolled_forward_cells
+from imps.account.latents import Affine
 from imps.account.stocks import registered_births, registered_deaths
 from imps.demography.accounting import roll_forward_path
 from imps.demography.periods import YearEnd

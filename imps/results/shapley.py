@@ -20,9 +20,9 @@ from math import comb
 import numpy as np
 import pandas as pd
 
-from imps.account.affine import Affine
+from imps.account.latents import Affine
 from imps.account.linear import LinearModel
-from imps.account.nonlinear import Curve
+from imps.account.variant import Curve
 from imps.errors import PriorError
 from imps.posterior.fit import Fit, needs_fit
 

@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 import scipy.linalg as sl
 
-from imps.account.affine import Affine
+from imps.account.latents import Affine
 from imps.account.linear import LinearModel
 from imps.errors import LabelError, some
 from imps.names import AGE, SOURCE, YEAR

@@ -17,12 +17,10 @@ import numpy as np
 import pandas as pd
 
 from imps.account.linear import LinearModel
-from imps.intervals import Z99, ends
-from imps.names import within_sentence
-from imps.notebook_cards import THOUSANDS, Unit
+from imps.intervals import THOUSANDS, Z99, Unit, ends
 from imps.reading.areas import CODE
 from imps.sources import REGISTER, Sources
-from imps.sources.kinds import title
+from imps.sources.kinds import title, within_sentence
 
 if TYPE_CHECKING:
     from imps.project.case import Case

@@ -117,7 +117,7 @@ def prior(
     with refusals():
         from imps.account.linear import linear_model
         from imps.account.prior_sets import doubts
-        from imps.notebook_cards import Unit
+        from imps.intervals import Unit
         from imps.posterior.prior_predictive import prior_predictive
         from imps.results.verdict import priors_in_words
         from imps.shipped import project_of

@@ -23,11 +23,11 @@ from threadpoolctl import threadpool_info
 import imps
 from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
+from imps.account.variant import Variant
 from imps.errors import SavedFileError
 from imps.posterior.archive import MANIFEST_FILE, account_record, digest
 from imps.posterior.fit import Fit
 from imps.posterior.storage import LATENT, LOG_SCALE, check_format, write_whole
-from imps.posterior.variant import Variant
 from imps.project.case import Case
 from imps.results.checks import Checks
 from imps.results.reconciliation import Reconciliation

@@ -31,10 +31,10 @@ from scipy.special import ndtri
 
 import imps
 from imps.account.latents import Resolution
+from imps.account.variant import Variant
 from imps.errors import OutputExistsError, SavedFileError
 from imps.posterior.archive import edited_outputs
 from imps.posterior.saved_fits import FIT_FILE
-from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case
 from imps.report.citation import cite
 from imps.runs.chain import ChainRun, chain_run

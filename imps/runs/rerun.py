@@ -14,10 +14,10 @@ from scipy.special import ndtri
 
 from imps.account.latents import Resolution
 from imps.account.priors import Made, Prior, Priors
+from imps.account.variant import Variant
 from imps.errors import SavedFileError
 from imps.posterior.archive import edited_outputs
 from imps.posterior.saved_fits import FIT_FILE, load_fit, load_saved_case
-from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case
 from imps.results.attribution import Attribution, attribute
 from imps.results.checks import check

@@ -22,12 +22,12 @@ from imps.account.linear import linear_model
 from imps.account.open_end import open_end as open_sources
 from imps.account.prior_sets import doubts
 from imps.account.priors import Priors, default_priors
+from imps.account.variant import Variant
 from imps.errors import SavedFileError, SourceError
 from imps.posterior.fit import Fit, fit
 from imps.posterior.given_model import allowed, linear_part
 from imps.posterior.pymc_model import build_model
 from imps.posterior.saved_fits import CHAINS_FOLDER, FIT_FILE, load_fit, load_saved_case
-from imps.posterior.variant import Variant
 from imps.project.case import SHIPPED, Case
 from imps.project.check import ImportReport
 from imps.project.settings import SETTINGS_FILE, inspect_settings

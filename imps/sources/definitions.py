@@ -206,6 +206,48 @@ class Detail:
         return np.tile(pairs, (2 if self.by_sex else 1, 1))
 
 
+def in_detail(cells: xr.DataArray, detail: Detail) -> xr.DataArray:
+    """Sums of (..., sex, age) over what was published together; ages are first ages."""
+    out = cells if detail.by_sex else cells.sum(SEX, skipna=False).expand_dims({SEX: [PERSONS]})
+    if tuple(int(a) for a in cells[AGE].values) == detail.lower_ages:
+        return out.transpose(*cells.dims)
+    first = np.array(detail.lower_ages)
+    group = first[np.searchsorted(first, cells[AGE].values, side="right") - 1]
+    summed = out.assign_coords({AGE: group}).groupby(AGE).sum(skipna=False)
+    return summed.transpose(*cells.dims)
+
+
+def age_said(detail: Detail, first: int) -> str:
+    """An age group in words: "23", "20–24", "85+"; it may be a group of groups."""
+    lower = detail.lower_ages
+    at = lower.index(int(first))
+    if at == len(lower) - 1:
+        return f"{first}+"
+    last = lower[at + 1] - 1
+    return f"{first}" if last == first else f"{first}–{last}"
+
+
+def in_bands(detail: Detail, width: int) -> Detail:
+    """The same with ages in bands of at least a width, as far as published groups allow."""
+    kept: list[int] = []
+    for age in detail.lower_ages:
+        if not kept or age // width > kept[-1] // width:
+            kept.append(age)
+    return Detail(detail.by_sex, tuple(kept))
+
+
+def needs_sexes(detail: Detail, what: str) -> None:
+    """Refuse a figure or table by sex of an account in which no sex was published.
+
+    Raises
+    ------
+    LabelError
+    """
+    if not detail.by_sex:
+        raise LabelError(f"{what} is by sex, and the last stock was published for persons only: "
+                         "leave the sex out.")  # fmt: skip
+
+
 def check_dims(array: xr.DataArray, dims: tuple[str, ...], source: str) -> None:
     """Refuse an array whose dimensions are not exactly `dims`, in order."""
     if array.dims != dims:

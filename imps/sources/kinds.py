@@ -209,3 +209,8 @@ def title(label: str) -> str:
     if label in _TITLES and label not in KINDS:
         return _TITLES[label]
     return KINDS[label].title if label in KINDS else words_of(label)
+
+
+def within_sentence(text: str) -> str:
+    """A title as it stands inside a sentence; proper names keep their capital."""
+    return text if text.startswith("Irish") else text[0].lower() + text[1:]

@@ -15,7 +15,7 @@ from imps.demography.periods import (
     share_after,
     spelt_out,
 )
-from imps.intervals import Z95
+from imps.intervals import Z95, Unit
 from imps.names import (
     AGE,
     AGE_GROUP,
@@ -26,7 +26,7 @@ from imps.names import (
     SEX,
     YEAR,
 )
-from imps.notebook_cards import Unit, card, fan
+from imps.notebook_cards import card, fan
 from imps.sources.administrative import (
     EXPECTED,
     AdministrativeFlow,
@@ -34,7 +34,7 @@ from imps.sources.administrative import (
     KnownSum,
 )
 from imps.sources.checks_across import ACROSS
-from imps.sources.definitions import check_ages, check_years
+from imps.sources.definitions import Detail, check_ages, check_years
 from imps.sources.flows import SurveyFlow
 from imps.sources.kinds import SourceKind
 from imps.sources.stocks import PLANNED, RolledForward, Stock
@@ -159,6 +159,13 @@ class Sources:
     def ages(self) -> np.ndarray:
         """Single years of age; the last is the open group."""
         return self.base.count[AGE].values
+
+    @property
+    def detail_at_end(self) -> Detail:
+        """Sexes and ages of the last stock; those of the account where it has no ages."""
+        return (
+            self.census.cells if self.census.with_ages else Detail(True, (*range(self.ages.size),))
+        )
 
     @property
     def survey_flows(self) -> dict[str, SurveyFlow]:

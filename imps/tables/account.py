@@ -23,10 +23,9 @@ from imps.intervals import ends
 from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE, YEAR
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, OF_LAST_STOCK, Attribution
-from imps.results.detail import age_said, in_bands, in_detail, needs_sexes
 from imps.results.reconciliation import Reconciliation
 from imps.results.verdict import PLAIN, Words
-from imps.sources.definitions import Detail
+from imps.sources.definitions import Detail, age_said, in_bands, in_detail, needs_sexes
 from imps.tables.fit import ADD_UP, INTERVAL, fit_note
 from imps.tables.printed import PrintedTable
 

@@ -11,9 +11,8 @@ import xarray as xr
 
 from imps.account.priors import Priors
 from imps.demography.periods import spelt_out
-from imps.intervals import Z95
-from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX, SOURCE, YEAR, within_sentence
-from imps.notebook_cards import Unit
+from imps.intervals import Z95, Unit
+from imps.names import AGE, AGE_GROUP, GAP_CONVENTION, SEX, SOURCE, YEAR
 from imps.posterior.fit import Fit
 from imps.results.attribution import AGAINST_WORD, PRIOR_DRIVEN, Attribution, contributing
 from imps.results.checks import Checks, check
@@ -21,7 +20,7 @@ from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import TRUE_ERROR, response_table
 from imps.results.verdict import Verdict, Words, priors_in_words
 from imps.sources import BY_SEX, TOTAL, Deaths, Stock
-from imps.sources.kinds import title
+from imps.sources.kinds import title, within_sentence
 from imps.tables.printed import PrintedTable, interval_end
 
 ADD_UP = "Means add up; interval ends do not."

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from imps.demography.periods import spelt_out
-from imps.intervals import summary_table
+from imps.intervals import Unit, summary_table
 from imps.names import AGE, ERROR_CONVENTION, GAP_CONVENTION, SEX, SOURCE
-from imps.notebook_cards import Unit
 from imps.posterior.fit import Fit
 from imps.results.attribution import Attribution
 from imps.results.checks import Checks, check

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from imps.errors import ImpsError
-from imps.notebook_cards import THOUSANDS, Unit
+from imps.intervals import THOUSANDS, Unit
 from imps.sources.kinds import title
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""What in an account is not linear: flows on the log scale, Beta shares of switchers.
+"""Variants of the model: which was fitted, and what in their account is not linear.
 
-A quantity that is not linear in the latent variables is written as its linear form
-plus what it lies beyond it,
+Flows may be on the log scale, and shares of switchers Beta. A quantity that is not linear in
+the latent variables is written as its linear form plus what it lies beyond it,
 
     m exp(d)  =  m (1 + d)  +  m (exp(d) - 1 - d),       d linear in w,
 
@@ -14,18 +14,20 @@ prior and no draws, and is computed wherever w is known, by the sampler and by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy.special import betaincinv, ndtr
 from scipy.stats import beta, norm
 
-from imps.account.affine import Affine
 from imps.errors import PriorError
 from imps.sources.kinds import KINDS
+
+if TYPE_CHECKING:
+    from imps.account.latents import Affine
 
 LINEAR, LOG = "linear", "log"
 NORMAL, BETA = "normal", "beta"
@@ -69,6 +71,82 @@ class Form:
                 f"people asked who switched, for example switcher_shares={{'{source}': 0.05}}."
             )
         return self.switcher_shares[source]
+
+
+LIKELIHOODS = ("normal", "student_t", "contacts")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Options of :func:`imps.build_model`, which says what they mean, and additions.
+
+    Attributes
+    ----------
+    likelihood, flows, switchers : str
+    student_t : tuple of str
+        A single name may be given as text.
+    switcher_shares : mapping
+    added : tuple of str
+        Names of what the user put into the model after it was built.
+
+    Raises
+    ------
+    PriorError
+        If an option is not one of those allowed.
+    """
+
+    likelihood: str = LIKELIHOODS[0]
+    student_t: Sequence[str] = ()
+    flows: str = LINEAR
+    switchers: str = NORMAL
+    switcher_shares: Mapping[str, float] = field(default_factory=dict)
+    added: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.likelihood not in LIKELIHOODS:
+            raise PriorError(f"likelihood is '{self.likelihood}', expected one of {LIKELIHOODS}.")
+        alone = isinstance(self.student_t, str)
+        object.__setattr__(self, "student_t", (self.student_t,) if alone else (*self.student_t,))
+        object.__setattr__(self, "switcher_shares", dict(self.switcher_shares or {}))
+        object.__setattr__(self, "added", tuple(self.added))
+
+    @property
+    def form(self) -> Form:
+        """The part of it that is no likelihood: what in the account is not linear."""
+        return Form(self.flows, self.switchers, self.switcher_shares)
+
+    @property
+    def normal_rows(self) -> bool:
+        """Whether every published row is normal, so that no likelihood of PyMC is needed."""
+        return self.likelihood == LIKELIHOODS[0] and not self.student_t
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of :func:`imps.build_model` and :func:`imps.run`."""
+        return {name: value for name, value in vars(self).items() if name != "added"}
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for a file."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
+
+    def __str__(self) -> str:
+        """In words, for a report."""
+        words = [f"likelihood {self.likelihood}"]
+        if self.student_t:
+            words.append(f"Student-t rows of {', '.join(self.student_t)}")
+        words.append(f"flows {self.flows}")
+        if self.switchers != NORMAL:
+            words.append(f"switchers {self.switchers}")
+        if self.switcher_shares:
+            shares = ", ".join(f"{k} {v:g}" for k, v in self.switcher_shares.items())
+            words.append(f"published shares {shares}")
+        if self.added:
+            words.append(f"terms of the user's own: {', '.join(self.added)}")
+        return "; ".join(words)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Self:
+        """The value behind :meth:`record`."""
+        return cls(**record)
 
 
 @dataclass(frozen=True)

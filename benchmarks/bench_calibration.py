@@ -3,6 +3,7 @@
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py run small 1000
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py run full 100
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py run chain 500
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py run register 100
     uv run python benchmarks/bench_calibration.py scores small 2000
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_calibration.py faults 100
     uv run python benchmarks/bench_calibration.py figure small full
@@ -10,7 +11,9 @@
 "small" is the invented account with every kind of source (36 ages, two sexes, four
 years); "full" is the published case of England and Wales 2001-2011 (91 ages, two sexes,
 ten years); "chain" is two periods of the invented country of three years each, of whose survey
-only totals, and of whose stocks the sexes, are data ("chain_by_age": stocks by age).
+only totals, and of whose stocks the sexes, are data ("chain_by_age": stocks by age); "register",
+"cards" and "area" are the fictitious accounts of these kinds as they are shipped, with their own
+priors.
 
 `run` appends to results/calibration.csv one row a quantity and writes the histogram of its ranks
 to results/calibration_ranks.csv; it can be broken off and called again. `faults` appends to
@@ -34,6 +37,8 @@ import imps
 from imps.account.linear import CLOSURE_TOLERANCE, LinearModel, largest_misclosure
 from imps.calibration.calibration import Calibration, calibrate
 from imps.calibration.scores import FAMILY_LEVEL, score_test
+from imps.project.template import template_of
+from imps.shipped import fictitious
 from imps.simulation.reference import reference_chain
 
 SEED = 20260101
@@ -45,13 +50,16 @@ BINS = 20
 
 
 def model_of(account: str) -> LinearModel:
-    """The small account with every source, a chain of two, or the national case at full size."""
+    """The account of a name, see above; the national case at full size unless told."""
     if account == "small":
         return right_model()
     if account in ("chain", "chain_by_age"):
         periods = [totals_alone(own) for own in reference_chain(n_years=3)]
         by_age = account == "chain_by_age"
         return imps.chain(periods if by_age else [stocks_by_sex(own) for own in periods])
+    if f"fictitious-{account}" in fictitious():
+        project = imps.load_project(template_of(account))
+        return imps.linear_model(project.sources, project.priors)
     return imps.linear_model(
         imps.load_case("england-wales-2001-2011").sources, imps.default_priors()
     )

@@ -54,12 +54,6 @@ def test_simulated_truths_close_on_the_gap(account):
     assert simulated.truth[SYSTEMATIC_GAP] + sum(random) == pytest.approx(sources.gap, abs=CLOSES)
 
 
-def test_streams_and_registers_are_not_simulated():
-    sources = imps.load_case("fictitious-register").sources
-    with pytest.raises(SourceError, match=r"stream '.*base of a register.*cannot be simulated"):
-        PriorSimulator(sources, flow_shapes=4, stock_shapes=4)
-
-
 def test_unknown_sources_are_not_simulated():
     class Own:
         name = "own"

@@ -31,7 +31,7 @@ from imps.account.gap import Contribution, contributions
 from imps.account.latents import Affine, Block, Latents
 from imps.account.linear import LinearModel, assembled, check_closure
 from imps.account.observations import Observation, observations
-from imps.account.parts import Carried
+from imps.account.parts import Carried, shared_block
 from imps.account.prior_rows import BETWEEN_PERIODS
 from imps.account.priors import Priors, completed
 from imps.account.stocks import COUNTED_TWICE
@@ -304,6 +304,8 @@ def _common(accounts: Sequence[Account], correlation: float) -> dict[str, Block]
     for account in accounts:
         persist = {f"{flow}_bias_{part}" for flow in FLOWS for part in PERSISTENT}
         persist |= {f"{s.name}_{part}" for s in account.sources.streams for part in PERSISTENT}
+        shared = [s.shared for s in account.sources.streams if s.shared is not None]
+        persist |= {shared_block(system.name) for system in shared}
         persist |= {f"{part.label} constant" for part in account.sources.administrative}
         for name, block in account.latents.blocks.items():
             if name in persist:

@@ -24,7 +24,7 @@ def carried_beyond(sources: Sources, laid: np.ndarray, emigrants: np.ndarray) ->
     emigrants : ndarray (sex, age)
         Schedule by which the published sexes of the last mid-year are spread.
     """
-    first, n = sources.base.date.year, laid.shape[2]
+    first, n = sources.first_year, laid.shape[2]
     out, published = np.zeros_like(laid), _published(sources)
     years = sorted(published)
     if len(years) > 1:
@@ -60,7 +60,7 @@ def _published(sources: Sources) -> dict[int, np.ndarray]:
         return {}
     out = {int(y): cells.sel({YEAR: y}).transpose(SEX, AGE).values for y in cells[YEAR].values}
     if sources.base.fixes_cells or len(out) == 1:
-        out[sources.base.date.year] = sources.base.count.values
+        out[sources.first_year] = sources.base.count.values
     return {year: stock for year, stock in out.items() if year <= sources.last_year}
 
 

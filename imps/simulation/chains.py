@@ -13,8 +13,8 @@ import numpy as np
 
 from imps.names import EMIGRATION, FLOWS, IMMIGRATION
 from imps.simulation.from_priors import Ended, PriorSimulation, PriorSimulator
+from imps.simulation.prior_draw import Draw, PriorRow
 from imps.simulation.simulate import Scenario, Simulation, simulate_account, simulate_period
-from imps.simulation.true_account import Draw, PriorRow
 
 LEVEL = {IMMIGRATION: (-0.02, 0.05), EMIGRATION: (-0.05, 0.09)}
 """Mean and sd of the level of the bias, shares of the flow."""

@@ -18,31 +18,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from imps.errors import SourceError
-from imps.names import (
-    AGE,
-    FLOW_SIGN,
-    FLOWS,
-    YEAR,
-)
-from imps.simulation.true_account import (
-    REGISTER_SHAPES,
-    Draw,
-    PriorRow,
-    TrueAccount,
-    TrueFlow,
-)
+from imps.names import AGE, FLOW_SIGN, YEAR
+from imps.simulation.prior_draw import Draw, PriorRow
+from imps.simulation.true_account import REGISTER_SHAPES, TrueAccount, TrueFlow
 from imps.simulation.true_stocks import cell_errors, shared_errors
+from imps.simulation.true_streams import LAYOUT, TrueStreams, evidence_shown, streams_drawn
 from imps.sources import (
     BY_SEX,
+    REGISTER,
     TOTAL,
     BornBefore,
+    Evidence,
     MirrorSeries,
     Register,
 )
 from imps.sources.definitions import AT_MOVE
 from imps.sources.kinds import KINDS
 
-RANDOM_ERRORS = ("immigration_sampling", "emigration_sampling", "census_sampling")
+RANDOM_ERRORS = (
+    "immigration_sampling", "emigration_sampling", "census_sampling", "register_cells",
+)  # fmt: skip
 """Sources of a gap that are known as published minus expected."""
 SYSTEMATIC_GAP = "gap without random errors"
 
@@ -55,7 +50,7 @@ class PriorSimulation:
     ----------
     figures : dict from source to ndarray (row), persons
         Published rows: survey cells by (year, sex, age group), census by (sex, age),
-        registers by (sex, age), mirror series by (year).
+        registers by (sex, age), mirror series by (year), evidence by (year, cell).
     expected : dict, same arrays, persons
         The rows without their random errors.
     truth : dict from quantity to value
@@ -90,6 +85,20 @@ class Ended:
     said: frozenset[int]
 
 
+@dataclass(frozen=True)
+class Lived:
+    """What came true in a period: flows by (sex, age, interval), the population at year ends."""
+
+    flows: Mapping[str, TrueFlow]
+    parts: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    streams: TrueStreams
+    births: np.ndarray
+    deaths: np.ndarray
+    net: np.ndarray
+    path: list[np.ndarray]
+    counted: np.ndarray
+
+
 class PriorSimulator(TrueAccount):
     """An account whose truth is drawn from the priors, around reference figures.
 
@@ -98,15 +107,16 @@ class PriorSimulator(TrueAccount):
     sources : Sources
         Reference figures: every prior is an error relative to one of them. Base, births,
         deaths and administrative flows are taken as published and the truth is drawn
-        around them; survey, census, registers and mirror series are published anew.
+        around them, and so are streams; survey, the last stock, further registers, mirror series
+        and evidence are published anew.
     flow_shapes, stock_shapes : int
         Smooth shapes over age of the flows and of the stocks.
 
     Raises
     ------
     SourceError
-        If there is a source of the user's own that is neither a register nor a mirror
-        series: nobody but its author knows how it comes about.
+        If there is a source of the user's own that is no register, mirror series or evidence:
+        nobody but its author knows how it comes about.
     """
 
     def __call__(
@@ -117,8 +127,8 @@ class PriorSimulator(TrueAccount):
 
     def told(self, draw: Draw, before: Ended | None = None) -> tuple[PriorSimulation, Ended]:
         """One truth, what is published of it, and its end; it begins where one `before` ended."""
-        flows = {name: self.flow(draw, name) for name in FLOWS}
-        parts = self.parts(draw)
+        flows = {name: self.flow(draw, name) for name in self.sources.survey_flows}
+        parts, streams = self.parts(draw), streams_drawn(draw, self.sources, self.streams)
         births, deaths = self.registered(draw)
         base_error, missed, z = self.stock_errors(draw, None if before is None else before.missed)
         if before is None:
@@ -126,16 +136,16 @@ class PriorSimulator(TrueAccount):
         else:
             base = before.population
         missed = self.census * missed
-        net = self.net_migration(flows, parts)
+        net = self.net_migration(flows, parts, streams)
         changes = self.change_errors(draw)
-        path = self.lived(base, births, deaths, net, changes)
+        path = self.lived(base, births, deaths, net, changes, streams)
         residual = self.residual(draw)
         path[-1] = path[-1] + residual - self.misplaced(draw)
         counted = path[-1] - self.after_census_day(births, deaths, net) - missed
-        expected, figures = self.published(draw, flows, net, path, counted, before)
+        lived = Lived(flows, parts, streams, births, deaths, net, path, counted)
+        expected, figures = self.published(draw, lived, before)
         lost = {"base": self.base - base, "residual": -residual, "census_coverage": missed}
-        lost |= changes
-        truth = self.contributions(lost, flows, parts, births, deaths, net, counted)
+        truth = self.contributions(lost | changes, lived)
         for t, year in enumerate(self.years):
             truth[f"net_migration[{year}]"] = float(net[:, :, t].sum())
         truth["net_migration[all years]"] = float(net.sum())
@@ -146,28 +156,26 @@ class PriorSimulator(TrueAccount):
     # what is seen of it
 
     def published(
-        self,
-        draw: Draw,
-        flows: Mapping[str, TrueFlow],
-        net: np.ndarray,
-        path: list[np.ndarray],
-        counted: np.ndarray,
-        before: Ended | None = None,
+        self, draw: Draw, lived: Lived, before: Ended | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Expected rows of every source, and the rows with their random errors."""
         rows = {}
         for name, survey in self.sources.survey_flows.items():
-            cells = self.surveyed(name, flows[name].true + flows[name].bias)
-            axes = survey.published_axes
-            if axes:
-                error = np.sqrt((survey.standard_error.values**2).sum(axis=axes))
-                rows[name] = (cells.sum(axis=axes).ravel(), error.ravel())
-            else:
-                rows[name] = (cells.ravel(), survey.standard_error.values.ravel())
-        shared = shared_errors(draw.rng, draw.priors, self.sources.census, rows=True)
-        rows["census"] = self.counted(draw, counted - shared)
+            cells = self.surveyed(name, lived.flows[name].true + lived.flows[name].bias)
+            axes, seen = survey.published_axes, survey.observed_cells
+            square = survey.standard_error.values**2
+            if axes:  # a sum is published where all of it is
+                cells, square, seen = (
+                    cells.sum(axis=axes),
+                    square.sum(axis=axes),
+                    seen.all(axis=axes),
+                )
+            rows[name] = (cells[seen], np.sqrt(square[seen]))
+        if not self.sources.open_end:
+            shared = shared_errors(draw.rng, draw.priors, self.sources.census, rows=True)
+            rows["census"] = self.counted(draw, lived.counted - shared)
         for own in self.sources.extra:
-            mean, error = self._own(draw, own, flows, path, net)
+            mean, error = self._own(draw, own, lived)
             if isinstance(own, BornBefore) and before is not None:  # of whom nobody said it yet
                 born = self.sources.first_year - own.born[AGE].values
                 kept = np.append([year not in before.said for year in born], True)
@@ -209,27 +217,24 @@ class PriorSimulator(TrueAccount):
     def counted(self, draw: Draw, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the census and their random errors, in the detail that is published."""
         census = self.sources.census
-        if census.observed == TOTAL:
+        cell_by_cell = census.with_ages or census.quality == REGISTER
+        if census.observed == TOTAL and not cell_by_cell:
             error = census.relative_standard_error * self.census.sum()
             return np.array([expected.sum()]), np.array([error])
-        if census.observed == BY_SEX:
+        if census.observed == BY_SEX and not cell_by_cell:
             error = census.relative_standard_error * self.census.sum(axis=1) * np.sqrt(2)
             return expected.sum(axis=1), error
         cells, square = census.cells.counting(self.ages), cell_errors(draw.priors, census)[0] ** 2
         sums = [[(cell * x).sum() for cell in cells] for x in (expected, square)]
         return np.array(sums[0]), np.sqrt(sums[1])
 
-    def _own(
-        self,
-        draw: Draw,
-        own: object,
-        flows: Mapping[str, TrueFlow],
-        path: list[np.ndarray],
-        net: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of a register, a mirror series or births before the base; their random errors."""
+    def _own(self, draw: Draw, own: object, lived: Lived) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of a further source, and their random errors."""
+        path = lived.path
         if isinstance(own, BornBefore):
-            return self._born_before(draw, own, self.base - path[0], net)
+            return self._born_before(draw, own, self.base - path[0], lived.net)
+        if isinstance(own, Evidence):
+            return self._evidence(draw, own, lived)
         if isinstance(own, Register):
             ages = own.count[AGE].values
             shapes = self.register_shapes[ages]
@@ -238,7 +243,7 @@ class PriorSimulator(TrueAccount):
             people = path[own.year - self.years[0] + 1][:, ages]
             return (people + over * own.count.values).ravel(), own.standard_error.values.ravel()
         if isinstance(own, MirrorSeries):
-            flow = flows[own.flow]
+            flow = lived.flows[own.flow]
             true = self.surveyed(own.flow, flow.true).sum(axis=(1, 2))
             usual = np.repeat(self.reference[own.flow][:, :, None], flow.true.shape[2], axis=2)
             usual = self.surveyed(own.flow, usual).sum(axis=(1, 2))
@@ -246,9 +251,23 @@ class PriorSimulator(TrueAccount):
             covered = own.coverage_sd * draw.rng.standard_normal() * usual
             return (own.coverage_mean * true + covered)[rows], own.standard_error.values
         raise SourceError(
-            f"{type(own).__name__} cannot be simulated from the priors: only registers and mirror "
-            "series can. Leave the source out of the calibration."
+            f"{type(own).__name__} cannot be simulated from the priors: only registers, mirror "
+            "series and evidence can. Leave the source out of the calibration."
         )
+
+    def _evidence(self, draw: Draw, own: Evidence, lived: Lived) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of a further count of streams or of the flows of the survey."""
+        true, usual, flows = {}, {}, {}
+        for name in own.of:
+            if name in lived.flows:
+                true[name] = FLOW_SIGN[name] * self.inner(name, lived.flows[name].true)
+                usual[name] = FLOW_SIGN[name] * self.reference[name][:, :, None] + 0 * true[name]
+                flows[name] = name
+                continue
+            true[name] = self.streams[name] - lived.streams.error_of(name)
+            usual[name] = self.streams[name] - lived.streams.usual[name]
+            flows[name] = next(s.flow for s in self.sources.streams if s.name == name)
+        return evidence_shown(draw, own, lived.streams, true, usual, flows, self.years[0])
 
     def _said(self) -> frozenset[int]:
         """Years at whose end those were born whom births before the base, or since, are about."""
@@ -279,22 +298,14 @@ class PriorSimulator(TrueAccount):
 
     # what it does to the gap
 
-    def contributions(
-        self,
-        lost: Mapping[str, np.ndarray],
-        flows: Mapping[str, TrueFlow],
-        parts: Mapping[str, tuple[np.ndarray, np.ndarray]],
-        births: np.ndarray,
-        deaths: np.ndarray,
-        net: np.ndarray,
-        counted: np.ndarray,
-    ) -> dict[str, float]:
+    def contributions(self, lost: Mapping[str, np.ndarray], lived: Lived) -> dict[str, float]:
         """True contribution of each source and group to the gap of the reference figures."""
+        births, deaths = lived.births, lived.deaths
         out = {name: float(error.sum()) for name, error in lost.items()}
         out["births"] = float((self.births - births).sum())
         out["deaths"] = float((deaths - self.deaths).sum())
         out["period_conversion"] = 0.0
-        for name, flow in flows.items():
+        for name, flow in lived.flows.items():
             sign, years = FLOW_SIGN[name], self.survey_years[name]
             published = self.sources.survey_flows[name].estimate.values.sum(axis=(1, 2))
             true = self.surveyed(name, flow.true).sum(axis=(1, 2))
@@ -304,14 +315,23 @@ class PriorSimulator(TrueAccount):
             out[f"{name}_sampling"] = sign * float(self.mid_years(published - biased, years).sum())
             out["period_conversion"] += sign * float(carried)
         for part in self.sources.administrative:
-            out[part.name] = out.get(part.name, 0.0) + float(parts[part.label][1].sum())
+            out[part.name] = out.get(part.name, 0.0) + float(lived.parts[part.label][1].sum())
         out["flows_revised_since"] = self.revised
-        out["date_change"] = float(self.after_census_day(births, deaths, net).sum())
-        out["census_sampling"] = float(counted.sum() - self.census.sum())
-        out["ages_and_sexes_of_flows"] = 0.0
+        out |= {LAYOUT: 0.0} | lived.streams.by_source()
+        if self.sources.open_end:
+            del out["census_coverage"]
+        else:
+            out["date_change"] = float(self.after_census_day(births, deaths, lived.net).sum())
+            late = (
+                "register_cells" if self.sources.census.quality == REGISTER else "census_sampling"
+            )
+            out[late] = float(lived.counted.sum() - self.census.sum())
         systematic = sum(v for k, v in out.items() if k not in RANDOM_ERRORS)
         truth = {f"gap[{name}]": value for name, value in out.items()}
         group_of = {source.name: source.group for source in self.sources.beside_survey}
+        for stream in self.sources.streams:
+            own = (stream.name, f"{stream.name}_sampling", *(m.name for m in stream.misclassified))
+            group_of |= dict.fromkeys(own, stream.group)
         group_of = {name: kind.group for name, kind in KINDS.items()} | group_of
         for group in dict.fromkeys(kind.group for kind in KINDS.values()):
             members = [v for k, v in out.items() if group_of[k] == group]

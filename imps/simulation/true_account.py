@@ -6,8 +6,7 @@ The story of :mod:`imps.simulation.from_priors`, which see: nothing here comes f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,10 +19,10 @@ from imps.demography.schedules import (
     within_groups,
     young_adults,
 )
-from imps.errors import SourceError, some
-from imps.names import AGE, EMIGRATION, FLOW_SIGN, IMMIGRATION, SEX, SEXES, YEAR
+from imps.names import AGE, EMIGRATION, FLOW_SIGN, IMMIGRATION, SEX, YEAR
 from imps.simulation.carried import carried_beyond
-from imps.simulation.true_layout import cells_of_deaths, laid_out_wrongly
+from imps.simulation.prior_draw import Draw
+from imps.simulation.true_layout import cells_counted, laid_out_wrongly
 from imps.simulation.true_stocks import (
     cell_errors,
     coverage,
@@ -31,86 +30,15 @@ from imps.simulation.true_stocks import (
     of_single_ages,
     shared_errors,
 )
-from imps.sources import REGISTER, TOTAL, AdministrativeFlow, Era, Sources
+from imps.simulation.true_streams import TrueStreams, laid_out
+from imps.sources import TOTAL, AdministrativeFlow, Era, Sources
 from imps.sources.definitions import AT_MOVE
+from imps.sources.streams import MIGRATION
 
 REGISTER_SHAPES = 8
 """Smooth shapes over age of the overcoverage of a register."""
 LAYOUT_SHAPES = 45
 """Smooth shapes of the layout of a flow within its published age groups."""
-
-
-class PriorRow(Protocol):
-    """A row of the table of priors: mean and sd, or 0 and the median of a scale."""
-
-    @property
-    def mean(self) -> float: ...
-    @property
-    def sd(self) -> float: ...
-
-
-@dataclass
-class Draw:
-    """Random numbers with the table of priors; remembers the scales it has drawn.
-
-    Over the periods of a chain it is one: scales are drawn once, and a bias that persists is in
-    part the same in all of them, with the correlation `between` periods.
-    """
-
-    rng: np.random.Generator
-    priors: Mapping[str, PriorRow]
-    scales: dict[str, float] = field(default_factory=dict)
-    bias_levels: dict[str, float] = field(default_factory=dict)
-    between: float = 0.0
-    stays: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def normal(self, name: str, size: int | None = None) -> np.ndarray | float:
-        row = self.priors[name]
-        return row.mean + row.sd * self.rng.standard_normal(size)
-
-    def persistent(self, name: str, size: int = 1) -> np.ndarray:
-        """Standard normal numbers that are in part the same in every period."""
-        new = self.rng.standard_normal(size)
-        if self.between == 0:
-            return new
-        if name not in self.stays:
-            self.stays[name] = self.rng.standard_normal(size)
-        return np.sqrt(self.between) * self.stays[name] + np.sqrt(1 - self.between) * new
-
-    def persisting(self, name: str, size: int = 1) -> np.ndarray:
-        """A prior whose standardised value persists over periods."""
-        row = self.priors[name]
-        return row.mean + row.sd * self.persistent(name, size)
-
-    def set(self, name: str) -> float:
-        """A number that is set in the table of priors."""
-        return self.priors[name].mean
-
-    def partly_constant(self, n: int, persists_as: str = "") -> np.ndarray:
-        """Errors of variance one over n years, in part the same in all of them."""
-        same = self.set("part_constant_share")
-        z = self.persistent(persists_as) if persists_as else self.rng.standard_normal(1)
-        constant = np.sqrt(same) * z
-        return constant + np.sqrt(1 - same) * self.years(n, self.set("bias_persistence"))
-
-    def scale(self, name: str) -> float:
-        if f"log_scale[{name}]" not in self.scales:
-            self.scales[f"log_scale[{name}]"] = self.rng.standard_normal()
-        h = self.scales[f"log_scale[{name}]"]
-        return float(self.priors[name].sd * np.exp(self.set("scale_log_sd") * h))
-
-    def years(self, n: int, correlation: float, *shape: int) -> np.ndarray:
-        """Stationary first-order autoregression of variance one, (*shape, n)."""
-        noise = self.rng.standard_normal((*shape, n))
-        out = noise.copy()
-        for t in range(1, n):
-            out[..., t] = correlation * out[..., t - 1]
-            out[..., t] += np.sqrt(1 - correlation**2) * noise[..., t]
-        return out
-
-    def over_age(self, shapes: np.ndarray) -> np.ndarray:
-        """A smooth departure of variance about one, each sex its own, (sex, age)."""
-        return np.stack([shapes @ self.rng.standard_normal(shapes.shape[1]) for _ in SEXES])
 
 
 @dataclass(frozen=True)
@@ -121,18 +49,6 @@ class TrueFlow:
     bias: np.ndarray
 
 
-def _check_known(sources: Sources) -> None:
-    """Refuse what has no story here."""
-    unknown = [f"stream '{stream.name}'" for stream in sources.streams]
-    stocks = {"base": sources.base, "census": sources.census}
-    unknown += [f"{name} of a register" for name, x in stocks.items() if x.quality == REGISTER]
-    if unknown:
-        raise SourceError(
-            f"{some(unknown)} cannot be simulated from the priors: only censuses, survey flows and "
-            "what stands beside them can. Calibrate an account without it."
-        )
-
-
 class TrueAccount:
     """Reference figures, and the truths that the priors put around them.
 
@@ -140,7 +56,6 @@ class TrueAccount:
     """
 
     def __init__(self, sources: Sources, *, flow_shapes: int, stock_shapes: int) -> None:
-        _check_known(sources)
         self.sources = sources
         self.ages = sources.ages.size
         self.base = sources.base.count.values
@@ -149,7 +64,10 @@ class TrueAccount:
         self.deaths = sources.deaths.count.transpose(SEX, AGE, YEAR).values
         self.years = [int(year) for year in sources.years]
         self.n_years = len(self.years)
-        self.known_change = sources.known_change.values
+        self.streams = {s.name: s.sign * laid_out(s, self.ages) for s in sources.streams}
+        known = [s for s in sources.streams if s.role != MIGRATION]
+        self.known_streams = sum((self.streams[s.name] for s in known), np.zeros(self.deaths.shape))
+        self.known_change = sources.known_change.values - self.known_streams.sum(axis=(0, 1))
         self.revised = float(sources.flows_revised_since.sum())
         self.after_census = sources.share_after_census
         self.by_calendar_year = sources.flow_basis == CALENDAR_YEARS
@@ -189,7 +107,7 @@ class TrueAccount:
                 laid[:, :, t] += FLOW_SIGN[name] * (cells[:, :, None] * weight).sum(axis=1)
         for part in self.sources.administrative:
             laid += self._published_part(part)
-        return laid
+        return laid + sum(self.streams.values())
 
     def _reference(self, name: str, carried: np.ndarray) -> np.ndarray:
         """Flow by (sex, age) that the unknowns are relative to, with what was carried on it."""
@@ -319,7 +237,8 @@ class TrueAccount:
         deaths = self.deaths * (1 + draw.normal("deaths"))
         detail = self.sources.deaths.cells
         if detail is not None and self.sources.census.with_ages:
-            cells = cells_of_deaths(self.sources.deaths, detail, self.ages)
+            first, at_move = detail.lower_ages, self.sources.deaths.at_death
+            cells = cells_counted(first, self.ages, by_sex=detail.by_sex, at_move=at_move)
             sd, usual = draw.priors["deaths_layout"].sd, self.deaths.mean(axis=2)
             deaths += laid_out_wrongly(draw.rng, sd, detail, cells, usual)[:, :, None]
         return births, deaths
@@ -376,7 +295,10 @@ class TrueAccount:
         return reference * draw.scale("residual") * draw.over_age(self.stock_shapes)
 
     def net_migration(
-        self, flows: Mapping[str, TrueFlow], parts: Mapping[str, tuple[np.ndarray, np.ndarray]]
+        self,
+        flows: Mapping[str, TrueFlow],
+        parts: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        streams: TrueStreams,
     ) -> np.ndarray:
         """True net migration of all kinds, (sex, age, interval)."""
         total = np.zeros((2, self.ages, self.n_years))
@@ -384,6 +306,9 @@ class TrueAccount:
             total += FLOW_SIGN[name] * self.inner(name, flow.true)
         for published, error in parts.values():
             total += published - error
+        for stream in self.sources.streams:
+            if stream.role == MIGRATION:
+                total += self.streams[stream.name] - streams.error_of(stream.name)
         return total
 
     def change_errors(self, draw: Draw) -> dict[str, np.ndarray]:
@@ -404,14 +329,20 @@ class TrueAccount:
         deaths: np.ndarray,
         net: np.ndarray,
         changes: Mapping[str, np.ndarray],
+        streams: TrueStreams,
     ) -> list[np.ndarray]:
         """True population (sex, age) at every mid-year from the base on."""
         path = [base]
         known = self.known_change - sum(changes.values(), np.zeros(self.n_years))
+        beside = self.known_streams.copy()
+        for stream in self.sources.streams:
+            if stream.role != MIGRATION:
+                beside -= streams.error_of(stream.name)
         for t in range(self.n_years):
             now = aged(path[-1])
             now[:, 0] += births[:, t]
-            path.append(now - deaths[:, :, t] + net[:, :, t] + self.emigrants * known[t])
+            now += net[:, :, t] + beside[:, :, t] + self.emigrants * known[t]
+            path.append(now - deaths[:, :, t])
         return path
 
     def mid_years(self, flow: np.ndarray, years: Sequence[int]) -> np.ndarray:

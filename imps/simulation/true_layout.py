@@ -7,24 +7,25 @@ Arrays are by (sex, age), in persons unless said.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from imps.demography.schedules import counted_at, smooth_shapes, within_groups
-from imps.sources import Deaths
 from imps.sources.definitions import Detail
 
 SHAPES, SEX_SHAPES = 45, 12
 """Smooth shapes over age of both sexes alike, and of one sex against the other."""
 
 
-def cells_of_deaths(deaths: Deaths, detail: Detail, n_ages: int) -> list[np.ndarray]:
-    """Share of the deaths of each (sex, age reached) in each published cell."""
-    groups = counted_at(np.array([detail.lower_ages] * 2), n_ages, at_move=deaths.at_death)
+def cells_counted(
+    lower_ages: Sequence[int], n_ages: int, *, by_sex: bool, at_move: bool
+) -> list[np.ndarray]:
+    """Share of the events of each (sex, age reached) in each published cell, sexes outside."""
+    groups = counted_at(np.array([lower_ages] * 2), n_ages, at_move=at_move)
     cells = []
-    for s in range(2) if detail.by_sex else (None,):
-        for group in range(len(detail.lower_ages)):
+    for s in range(2) if by_sex else (None,):
+        for group in range(len(lower_ages)):
             cell = np.zeros((2, n_ages))
             for sex in range(2):
                 if s is None or sex == s:

@@ -7,21 +7,16 @@ Arrays are by (sex, age), in persons unless said.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 
-from imps.sources import Stock
+from imps.simulation.prior_draw import PriorRow
+from imps.sources import REGISTER, Stock
 
 
-class _Row(Protocol):
-    @property
-    def mean(self) -> float: ...
-    @property
-    def sd(self) -> float: ...
-
-
-def coverage(priors: Mapping[str, _Row], name: str, z: np.ndarray, bell: np.ndarray) -> np.ndarray:
+def coverage(
+    priors: Mapping[str, PriorRow], name: str, z: np.ndarray, bell: np.ndarray
+) -> np.ndarray:
     """Relative error of a stock (sex, age) but its smooth part: adults, young, children, old.
 
     `z` holds the level, young men, young women, children and the old. Children of up to nine
@@ -39,7 +34,7 @@ def coverage(priors: Mapping[str, _Row], name: str, z: np.ndarray, bell: np.ndar
         drawn("old", z_old),
     )
     age = np.arange(bell.size)
-    child = np.where(age <= 9, 1.0, np.maximum(0.0, (15 - age) / 6))
+    child = childhood(bell.size)
     aged = np.clip((age - 70) / 15, 0.0, 1.0)
     for s, (z_young, less) in enumerate(
         ((z_men, 1.0), (z_women, priors["stock_young_women"].mean))
@@ -49,23 +44,32 @@ def coverage(priors: Mapping[str, _Row], name: str, z: np.ndarray, bell: np.ndar
     return out
 
 
+def childhood(n_ages: int) -> np.ndarray:
+    """One up to age nine, and fading from ten to fifteen, (age)."""
+    age = np.arange(n_ages)
+    return np.where(age <= 9, 1.0, np.maximum(0.0, (15 - age) / 6))
+
+
 def of_single_ages(
-    rng: np.random.Generator, priors: Mapping[str, _Row], stock: Stock
+    rng: np.random.Generator, priors: Mapping[str, PriorRow], stock: Stock
 ) -> np.ndarray:
     """Relative error of each age below 20, boys and girls alike, (age)."""
     out = np.zeros(stock.count.shape[1])
-    if stock.with_ages:
+    if stock.with_ages and stock.quality != REGISTER:
         out[:20] = priors["stock_single_age_error"].mean * rng.standard_normal(out[:20].size)
     return out
 
 
-def cell_errors(priors: Mapping[str, _Row], stock: Stock) -> tuple[np.ndarray, float]:
+def cell_errors(priors: Mapping[str, PriorRow], stock: Stock) -> tuple[np.ndarray, float]:
     """Standard errors of single cells, and of the error that all share as a share of them.
 
     Together they have the standard error that is stated for the total; a stated one that the
-    cells exceed makes the cells smaller, and none stated leaves them as they are.
+    cells exceed makes the cells smaller, and none stated leaves them as they are. A register
+    enters people late in every cell, and its cells share nothing.
     """
     count = stock.count.values
+    if stock.quality == REGISTER:
+        return np.maximum(priors["register_cell_error"].mean * count, 1.0), 0.0
     least = np.maximum(np.sqrt(count), 1.0)
     out = np.maximum(priors["stock_cell_error"].mean * count, least)
     out[0, 20:36] *= priors["stock_young_men_factor"].mean
@@ -78,13 +82,16 @@ def cell_errors(priors: Mapping[str, _Row], stock: Stock) -> tuple[np.ndarray, f
 
 
 def shared_errors(
-    rng: np.random.Generator, priors: Mapping[str, _Row], stock: Stock, *, rows: bool
+    rng: np.random.Generator, priors: Mapping[str, PriorRow], stock: Stock, *, rows: bool
 ) -> np.ndarray:
     """Random error that the cells of a stock share: of the total, and of ages misstated.
 
-    `rows` says that the stock is a census, whose totals have their error in their own rows.
+    `rows` says that the stock is a census, whose totals have their error in their own rows. A
+    register has none.
     """
     count = stock.count.values
+    if stock.quality == REGISTER:
+        return 0.0 * count
     if not stock.with_ages:
         one = 0.0 if rows else stock.relative_standard_error
         return one * rng.standard_normal() * count
@@ -97,7 +104,7 @@ def shared_errors(
 
 
 def misplaced_deaths(
-    rng: np.random.Generator, priors: Mapping[str, _Row], died: np.ndarray
+    rng: np.random.Generator, priors: Mapping[str, PriorRow], died: np.ndarray
 ) -> np.ndarray:
     """Deaths that belong to a cohort and were put to its neighbour, of those died in all."""
     out = np.zeros_like(died)

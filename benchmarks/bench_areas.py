@@ -229,11 +229,16 @@ def known(sets: int) -> None:
                        np.array([TRUE["area_factor"]]))  # fmt: skip
         fit = joint(nation, areas, made, own, seed=seed, draws=DRAWS, taken=taken)
         parts = {name: [i] for i, name in enumerate(SOURCES)} | {"external": [1, 2]}
+        apart, _ = alone(made, own, errors_of(every), every)
         for name, places in parts.items():
             t = true[:, places].sum(axis=(1, 2))
-            low, high = np.quantile(fit.totals[:, places].sum(axis=1), [0.05, 0.95], axis=1)
-            append("areas", [row("known truth, scales known", f"set {seed}", name, "cover 90 %",
-                                 ((low < t) & (t < high)).mean())])  # fmt: skip
+            found = fit.totals[:, places].sum(axis=1)
+            low, high = np.quantile(found, [0.05, 0.95], axis=1)
+            square = ((found.mean(axis=1) - t) ** 2).mean() / ((apart[name] - t) ** 2).mean()
+            values = {"cover 90 %": ((low < t) & (t < high)).mean(),
+                      "RMSE joint / alone": np.sqrt(square)}  # fmt: skip
+            append("areas", [row("known truth, scales known", f"set {seed}", name, q, value)
+                             for q, value in values.items()])  # fmt: skip
 
 
 def single(kind: str, seed: int = 1) -> None:

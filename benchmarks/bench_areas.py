@@ -1,6 +1,6 @@
 """Many areas at once: known truth, half of the areas held out, cost.
 
-    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py held-out
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py held-out 5
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py truth model 3
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py truth model 7 4 0
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py known 10
@@ -79,7 +79,7 @@ TRUE = {
     "pattern_net_moves": 0.19,
 }
 """Scales of the simulated areas, about those that the real ones teach."""
-OTHER_SHARES, DEGREES = 0.4, 3
+OTHER_SHARES, DEGREES, FIRST_SPLIT = 0.4, 3, 3
 DRAWS, ALONE_POINTS, Z90, EACH, REPEATS = 400, 24, 1.645, 11, 5
 PARTS, MANY_DRAWS, MANY_POINTS, LONGEST, DASK_POINTS = 20, 60, 3, 60.0, 32
 KINDS = ("model", "shares", "heavy")
@@ -96,36 +96,38 @@ def prepared() -> tuple[imps.Fit, imps.Areas, Contrasts, AreaModel, np.ndarray]:
     return nation, areas, compared, area_model(compared, area_priors()), every
 
 
-def held_out() -> None:
-    """Contrasts of one half predicted by the other, both ways."""
+def held_out(splits: int) -> None:
+    """Contrasts of one half predicted by the other, both ways, at random halves."""
     _, _, _, model, every = prepared()
-    nation = errors_of(every)
-    half = np.random.default_rng(3).permutation(len(model.codes))
-    for name, (taught, asked) in {
-        "first by second": (half[165:], half[:165]),
-        "second by first": (half[:165], half[165:]),
-    }.items():
-        top = mode(model, nation, areas=np.sort(taught))
-        k = model.learnt.size
-        scales, u = model.scales(top.x[:k]), model.pattern_scales(top.x[k:])
-        said = message(top.model, scales, np.sort(taught))
-        after = nation.given(said, nation.with_patterns(model, u))
-        rows = np.array([predicted(model, scales, r, after, top.tau) for r in asked])
-        append("areas", [
-            row("held out", name, "areas", quantity, value)
-            for quantity, value in {
-                "total inside 90 %": rows[:, 0].mean(),
-                "men 18-29 inside 90 %": rows[:, 1].mean(),
-                "cells inside 90 %": rows[:, 2].mean(),
-                "tau": top.tau,
-            }.items()
-        ])  # fmt: skip
+    nation, found = errors_of(every), []
+    for seed in range(FIRST_SPLIT, FIRST_SPLIT + splits):
+        half = np.random.default_rng(seed).permutation(len(model.codes))
+        for name, (taught, asked) in {
+            "first by second": (half[165:], half[:165]),
+            "second by first": (half[:165], half[165:]),
+        }.items():
+            top = mode(model, nation, areas=np.sort(taught))
+            k = model.learnt.size
+            scales, u = model.scales(top.x[:k]), model.pattern_scales(top.x[k:])
+            said = message(top.model, scales, np.sort(taught))
+            after = nation.given(said, nation.with_patterns(model, u))
+            rows = np.array([predicted(model, scales, r, after, top.tau) for r in asked])
+            found.append(rows)
+            _held_out_rows(f"halves {seed}, {name}", rows, {"tau": top.tau})
+    _held_out_rows(f"{splits} halvings, both ways", np.concatenate(found), {})
+
+
+def _held_out_rows(part: str, inside: np.ndarray, beside: dict[str, float]) -> None:
+    names = ("total inside 90 %", "men 18-29 inside 90 %", "cells inside 90 %",
+             "total inside 50 %", "cells inside 50 %")  # fmt: skip
+    values = dict(zip(names, inside.mean(axis=0), strict=True)) | beside
+    append("areas", [row("held out", part, "areas", q, value) for q, value in values.items()])
 
 
 def predicted(
     model: AreaModel, scales: np.ndarray, r: int, nation: Nation, tau: float
-) -> tuple[float, float, float]:
-    """Whether total and young men are inside their 90 per cent, and the share of cells.
+) -> tuple[float, ...]:
+    """Whether total and young men are inside their 90 per cent, the share of cells; at 50 again.
 
     The factor of an area that was not seen has its prior.
     """
@@ -134,14 +136,15 @@ def predicted(
     own, e = model.covariances(r, scales).sum(axis=0), model.contrast[r] - a @ nation.mean
     squares, weight = np.exp(2 * LOG_FACTORS), np.exp(log_prior(tau))
 
-    def inside(left: np.ndarray, known: np.ndarray, own: np.ndarray) -> np.ndarray:
+    def off(left: np.ndarray, known: np.ndarray, own: np.ndarray) -> np.ndarray:
         sd = np.sqrt(known[:, None] + own[:, None] * squares)
-        return np.abs(norm.cdf(left[:, None] / sd) @ weight - 0.5) < 0.45
+        return np.abs(norm.cdf(left[:, None] / sd) @ weight - 0.5)
 
     sums = [np.ones(e.size), np.isin(np.arange(e.size), np.r_[MEN_18_29]).astype(float)]
-    total, young = inside(np.array([x @ e for x in sums]), np.array([x @ known @ x for x in sums]),
-                          np.array([x @ own @ x for x in sums]))  # fmt: skip
-    return total, young, inside(e, np.diag(known), np.diag(own)).mean()
+    total, young = off(np.array([x @ e for x in sums]), np.array([x @ known @ x for x in sums]),
+                       np.array([x @ own @ x for x in sums]))  # fmt: skip
+    cells = off(e, np.diag(known), np.diag(own))
+    return total < 0.45, young < 0.45, (cells < 0.45).mean(), total < 0.25, (cells < 0.25).mean()
 
 
 def simulated(
@@ -622,13 +625,14 @@ if __name__ == "__main__":
         known(int(rest[0]))
     elif what == "killed":
         killed(int(rest[0]))
+    elif what == "held-out":
+        held_out(int(rest[0]))
     elif what == "client":
         one_client(rest[0])
     elif what == "single":
         single(rest[0], *(int(x) for x in rest[1:]))
     else:
         {
-            "held-out": held_out,
             "speed": speed,
             "cost": cost,
             "single-years": single_years,

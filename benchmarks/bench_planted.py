@@ -35,7 +35,7 @@ from imps.posterior.importance import Proposal
 from imps.results.verdict import nothing_to_explain
 from imps.simulation.simulate import SCENARIOS, Scenario, Simulation, simulate_account
 from imps.sources import BornBefore
-from imps.sources.vital import HALVED_BIRTHS
+from imps.sources.stocks import HALVED_BIRTHS
 
 POINTS = 64
 LEAST_POINTS = 16

@@ -10,10 +10,16 @@ from imps.account.linear import curve_sizes
 from imps.account.variant import BetaShare, Form
 from imps.errors import PriorError, SourceError
 from imps.posterior import likelihoods
-from imps.posterior.densities import log_likelihood_by_source, log_prior_by_block
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.given_model import is_gaussian, variant
-from imps.posterior.likelihoods import BEND, STUDENT_T_DEGREES, contact_log_likelihood, contact_rows
+from imps.posterior.likelihoods import (
+    BEND,
+    STUDENT_T_DEGREES,
+    contact_log_likelihood,
+    contact_rows,
+    log_likelihood_by_source,
+    log_prior_by_block,
+)
 from imps.posterior.pymc_model import quantity
 
 CLOSURE = 1e-6  # persons, in every draw

@@ -16,7 +16,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -28,9 +28,6 @@ from matplotlib.textpath import text_to_path
 
 from imps.errors import LabelError
 from imps.results.verdict import Verdict
-
-if TYPE_CHECKING:
-    pass
 
 INK = "#0B0C0C"
 GREY = "#3D3D3D"

@@ -11,9 +11,17 @@ import xarray as xr
 from imps.account.linear import LinearModel
 from imps.errors import LabelError, SourceError, some
 from imps.names import CHAIN, DRAW
-from imps.posterior.as_built import DATA, FOLLOWS, FREE, OBSERVED, kinds, value_of, values
 from imps.posterior.given_model import Given
-from imps.posterior.pymc_model import ACCOUNT_DIMS
+from imps.posterior.pymc_model import (
+    ACCOUNT_DIMS,
+    DATA,
+    FOLLOWS,
+    FREE,
+    OBSERVED,
+    kinds,
+    value_of,
+    values,
+)
 from imps.posterior.storage import LATENT, LOG_SCALE
 
 ACCOUNT = {LOG_SCALE: "scale", LATENT: "latent_name"}

@@ -24,9 +24,19 @@ from imps.account.variant import Variant
 from imps.demography.schedules import within_cells
 from imps.errors import PriorError, SourceError, some
 from imps.posterior.archive import only_rows
-from imps.posterior.as_built import DATA, FREE, AsBuilt, as_built, kinds, value_of, values
 from imps.posterior.likelihoods import PUBLISHED
-from imps.posterior.pymc_model import ACCOUNT_DIMS, DATA_NAME, pymc_model
+from imps.posterior.pymc_model import (
+    ACCOUNT_DIMS,
+    DATA,
+    DATA_NAME,
+    FREE,
+    AsBuilt,
+    as_built,
+    kinds,
+    pymc_model,
+    value_of,
+    values,
+)
 from imps.posterior.storage import LATENT, LOG_SCALE
 from imps.sampling import Sampling
 from imps.sources import MirrorSeries, Register, Sources, Stock

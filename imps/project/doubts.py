@@ -17,7 +17,6 @@ from imps.project.cohorts import (
     stocks_in_order,
 )
 from imps.project.sections import Account
-from imps.reading.copies import identical_years, repeated_runs
 from imps.reading.options import CALENDAR_YEAR
 from imps.reading.plausibility import (
     Cells,
@@ -28,6 +27,7 @@ from imps.reading.plausibility import (
     unlikely_steps,
     unlikely_years,
 )
+from imps.reading.rearrangements import identical_years, repeated_runs
 from imps.reading.survey_checks import SURVEYS
 from imps.reading.table import Table, of_kinds
 

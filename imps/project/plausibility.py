@@ -4,7 +4,8 @@ One table of checks (`CHECKS`) and one mechanism: a check looks at tables as the
 read and yields doubts, each with its file, year, cell, figure and what its neighbours say;
 doubts of one cause and file become one finding. Nothing is changed. A clean table alarms
 with probability :data:`imps.reading.plausibility.FALSE_ALARM` in each check if its counts
-vary as counts do; where they vary more, the spread is learnt from the table.
+vary as counts do; where they vary more, the spread is learnt from the table. Those of the
+survey, and of males beside females, are here.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import numpy as np
 import pandas as pd
 
 from imps.names import SEXES
-from imps.project import contradictions, doubts, misplaced, sexes
+from imps.project import contradictions, doubts, misplaced
 from imps.project.arithmetic import LEAST_YEARS
+from imps.project.cohorts import OLDER, in_single_ages
 from imps.project.doubts import YEAR_LIMIT, Doubt
 from imps.project.sections import Account
 from imps.reading.findings import Collector
-from imps.reading.plausibility import cells_of, limit, root_deviance, spread, unlike_others
+from imps.reading.plausibility import Cells, cells_of, limit, root_deviance, spread, unlike_others
 from imps.reading.rearrangements import orders
 from imps.reading.survey_checks import SURVEYS
 from imps.reading.table import Table, of_kinds
@@ -276,6 +278,122 @@ def check_plausibility(tables: Sequence[Table], account: Account, log: Collector
         )  # fmt: skip
 
 
+SEX_RATIO_AT_BIRTH: Final = (1.055, 0.012)
+"""Males per female born, and its deviation among populations: 1.03 to 1.08 (Chahnazarian 1988,
+Social Biology 35); above where births are selected by sex."""
+
+SAME_SEX_RATIO: Final = 0.025
+"""Logarithm by which males per female may differ between stocks of one time."""
+
+AS_CHILDREN: Final = 0.08
+"""Logarithm by which males per female under 10 may differ from those usually born."""
+
+
+def sexes_of_stocks(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Males per female of each stock against the stocks nearest in time."""
+    found = [
+        (int(cells.years[t]), cells, cells.values[t].sum(axis=1))
+        for table in of_kinds(tables, "population", "population_totals")
+        for cells in cells_of(table)
+        if cells.sexes == SEXES
+        for t in range(len(cells.years))
+    ]
+    ratio = np.array([np.log(max(m, 0.5) / max(f, 0.5)) for _, _, (m, f) in found])
+    years = np.array([year for year, *_ in found])
+    for i, (year, cells, (men, women)) in enumerate(found):
+        distance = np.abs(years - year)
+        order = np.argsort(distance, kind="stable")[:4]
+        near = [(int(distance[j]), int(j)) for j in order if j != i][:3]
+        score = [
+            abs(ratio[i] - ratio[j])
+            / (SAME_SEX_RATIO + 0.003 * years + 6 / np.sqrt(men + women + 1))
+            for years, j in near
+        ]
+        if score and np.median(score) > 1:
+            yield Doubt(
+                "SEX_RATIO_UNLIKELY.ages", cells.table, "population", f"{men:,.0f}",
+                f"{year} {cells.series}".strip() + f": {men:,.0f} males and {women:,.0f} females, "
+                f"{np.exp(ratio[i]):.3f} a female beside {np.exp(ratio[near[0][1]]):.3f} in "
+                f"{found[near[0][1]][0]}", float(np.median(score)),
+            )  # fmt: skip
+
+
+def sex_ratios(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Males per female at birth, and at ages at which women outlive men."""
+    usual, sd = SEX_RATIO_AT_BIRTH
+    for cells in (c for t in of_kinds(tables, "births") for c in cells_of(t)):
+        if cells.sexes != SEXES:
+            continue
+        male, female = cells.values[:, 0, 0], cells.values[:, 1, 0]
+        ratio = np.log(np.maximum(male, 0.5) / np.maximum(female, 0.5))
+        score = (ratio - np.log(usual)) / np.sqrt(sd**2 + 1 / (male + 1) + 1 / (female + 1))
+        bound = limit(len(ratio))
+        for t in np.flatnonzero(np.abs(score) > bound):
+            yield Doubt(
+                "SEX_RATIO_UNLIKELY", cells.table, "births", f"{male[t]:,.0f}",
+                f"{cells.years[t]}: {male[t]:,.0f} boys and {female[t]:,.0f} girls, "
+                f"{np.exp(ratio[t]):.3f} a girl beside about {usual}", abs(score[t]),
+            )  # fmt: skip
+    for given in (c for t in of_kinds(tables, "population", "deaths") for c in cells_of(t)):
+        by_age = in_single_ages(given)
+        if by_age is None or by_age.sexes != SEXES or len(by_age.ages) < OLDER:
+            continue
+        yield from _old_ages(by_age)
+        if by_age.table.kind == "population":
+            yield from _children(by_age)
+
+
+def sexes_of_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Males per female of deaths and streams of each year against the other years."""
+    for cells in (c for t in of_kinds(tables, "deaths", "streams") for c in cells_of(t)):
+        if cells.sexes != SEXES or len(cells.years) < LEAST_YEARS or "net" in cells.series:
+            continue
+        men, women = cells.values.sum(axis=2).T
+        ratio = np.log((men + 0.5) / (women + 0.5))
+        _usual, score = unlike_others(
+            ratio, np.sqrt(0.02**2 + 1.5 / (men + 0.5) + 1.5 / (women + 0.5))
+        )
+        for t in np.flatnonzero(score > YEAR_LIMIT + 1):
+            yield Doubt(
+                "SEX_RATIO_UNLIKELY.ages", cells.table, cells.table.value, f"{men[t]:,.0f}",
+                f"{cells.years[t]} {cells.series}".strip()
+                + f": {men[t]:,.0f} of males and {women[t]:,.0f} of females, "
+                f"{np.exp(ratio[t]):.3f} beside {np.exp(_usual[t]):.3f} in other years", score[t],
+            )  # fmt: skip
+
+
+def _children(cells: Cells) -> Iterator[Doubt]:
+    """Boys per girl under 10, whom migration and mortality hardly change, beside those born."""
+    boys, girls = np.nansum(cells.values[:, :, :10], axis=2).T
+    apart = np.abs(np.log((boys + 0.5) / (girls + 0.5) / SEX_RATIO_AT_BIRTH[0]))
+    noise = np.sqrt(1.5 / (boys + 0.5) + 1.5 / (girls + 0.5))
+    for t in np.flatnonzero(apart > AS_CHILDREN + limit(len(boys)) * noise):
+        yield Doubt(
+            "SEX_RATIO_UNLIKELY.ages", cells.table, cells.table.value, f"{boys[t]:,.0f}",
+            f"{cells.years[t]} {cells.series}".strip()
+            + f": {boys[t]:,.0f} boys and {girls[t]:,.0f} girls under 10, "
+            f"{(boys[t] + 0.5) / (girls[t] + 0.5):.3f} a girl beside about {SEX_RATIO_AT_BIRTH[0]}",
+            apart[t] * 100,
+        )  # fmt: skip
+
+
+def _old_ages(cells: Cells) -> Iterator[Doubt]:
+    """More men than women among the oldest, or more deaths of women than of men of 20 to 64."""
+    died = cells.table.kind == "deaths"
+    ages = slice(20, 65) if died else slice(min(80, len(cells.ages) - 1), None)
+    more, fewer = (1, 0) if died else (0, 1)
+    sums = np.nansum(cells.values[:, :, ages], axis=2)
+    score = (sums[:, more] - sums[:, fewer]) / np.sqrt(sums.sum(axis=1) + 1)
+    for t in np.flatnonzero(score > limit(len(score)) + 1):
+        what = "deaths at 20 to 64" if died else f"people of {cells.ages[ages][0]} and over"
+        men, women = sums[t]
+        yield Doubt(
+            "SEX_RATIO_UNLIKELY.ages", cells.table, cells.table.value, f"{sums[t, more]:,.0f}",
+            f"{cells.years[t]} {cells.series}".strip()
+            + f": {men:,.0f} men and {women:,.0f} women among {what}", score[t],
+        )  # fmt: skip
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     doubts.cell_doubts,
     doubts.year_doubts,
@@ -293,9 +411,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     contradictions.schedules,
     contradictions.sums_of_parts,
     contradictions.stock_totals,
-    sexes.sex_ratios,
-    sexes.sexes_of_stocks,
-    sexes.sexes_of_years,
+    sex_ratios,
+    sexes_of_stocks,
+    sexes_of_years,
     contradictions.published_twice,
     contradictions.rates,
     contradictions.cohorts,

@@ -13,7 +13,7 @@ from imps.areas.fit import AreaFit
 from imps.areas.priors import SOURCES
 from imps.names import GAP_CONVENTION
 from imps.plots import plot_area_funnel, plot_area_ranking, plot_gap_pyramid, plot_waterfall
-from imps.report.sections import shown_figure
+from imps.report.report import shown_figure
 from imps.results.attribution import Attribution
 from imps.tables import attribution_table
 from imps.tables.areas import areas_table

@@ -213,7 +213,7 @@ def _write(done: ChainRun, folder: Path, manifest: Mapping[str, Any], tables_onl
     if tables_only:
         return
     from imps.plots import plot_chain
-    from imps.report.sections import figure_png
+    from imps.report.report import figure_png
 
     (folder / "figures").mkdir()
     (folder / "figures" / "chain.png").write_bytes(figure_png(plot_chain(done.results)))

@@ -8,7 +8,7 @@ from imps.posterior.fit import Fit
 from imps.results.attribution import Attribution
 from imps.results.checks import Checks
 from imps.results.reconciliation import Reconciliation
-from imps.tables import account, fit, open_end
+from imps.tables import account, fit
 from imps.tables.printed import PrintedTable
 
 
@@ -57,9 +57,9 @@ def _open_end(
     return {
         "attribution": fit.attribution_table(attribution),
         "attribution_groups": fit.groups_table(attribution),
-        "error_by_year": open_end.error_by_year_table(fitted, checks=checks),
-        "error_by_sex_and_age": open_end.error_by_age_table(attribution),
-        "predicted_census": open_end.predicted_census_table(fitted, checks=checks),
+        "error_by_year": account.error_by_year_table(fitted, checks=checks),
+        "error_by_sex_and_age": account.error_by_age_table(attribution),
+        "predicted_census": account.predicted_census_table(fitted, checks=checks),
         "net_migration": fit.net_migration_table(reconciliation),
         **(left_out if fitted.model.observed.size else {}),
         "roll_forward": fit.roll_forward_table(fitted, checks=checks),

@@ -17,8 +17,8 @@ from functools import cached_property
 import numpy as np
 
 from imps.account.gap import rolled_forward_cells
-from imps.account.layout import flows_as_laid_out
 from imps.account.linear import LinearModel
+from imps.account.parts import flows_as_laid_out
 from imps.areas.figures import INTERNATIONAL, Areas
 from imps.areas.priors import BASE, CENSUS, INTERNAL
 from imps.demography.accounting import along_cohorts, carry

@@ -13,8 +13,7 @@ from imps.areas.attribution import EXTERNAL, REPORTED
 from imps.areas.fit import AreaFit
 from imps.errors import LabelError
 from imps.intervals import Unit
-from imps.plots.marks import SIGNED, interval_bars, zero_line
-from imps.plots.style import GREY, INK, open_page, styled
+from imps.plots.style import GREY, INK, SIGNED, interval_bars, open_page, styled, zero_line
 
 NAMED = 5
 """Areas named at either end of the funnel."""

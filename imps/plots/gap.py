@@ -10,8 +10,18 @@ from matplotlib.figure import Figure
 
 from imps.intervals import Unit, ends
 from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE
-from imps.plots.marks import SIGNED, STARS, interval_bars, room_for_labels, starred, zero_line
-from imps.plots.style import GREY, INK, open_page, styled
+from imps.plots.style import (
+    GREY,
+    INK,
+    SIGNED,
+    STARS,
+    interval_bars,
+    open_page,
+    room_for_labels,
+    starred,
+    styled,
+    zero_line,
+)
 from imps.results.attribution import (
     AGAINST_WORD,
     DRIVEN_WORD,

@@ -12,8 +12,18 @@ from scipy.stats import chi2
 from imps.errors import LabelError
 from imps.intervals import THOUSANDS, Z95, Unit
 from imps.names import CHAIN, DRAW, SOURCE
-from imps.plots.marks import SIGNED, STARS, room_for_labels, starred, zero_line
-from imps.plots.style import GREY, INK, Page, open_page, styled
+from imps.plots.style import (
+    GREY,
+    INK,
+    SIGNED,
+    STARS,
+    Page,
+    open_page,
+    room_for_labels,
+    starred,
+    styled,
+    zero_line,
+)
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
 from imps.results.attribution import AGAINST_WORD, DATA_WORD, KNOWN, Attribution

@@ -13,7 +13,6 @@ from imps.errors import LabelError, SourceError, some
 from imps.names import CHAIN, DRAW
 from imps.posterior.given_model import Given
 from imps.posterior.pymc_model import (
-    ACCOUNT_DIMS,
     DATA,
     FOLLOWS,
     FREE,
@@ -46,7 +45,7 @@ def account_draws(found: Given, posterior: xr.Dataset) -> xr.Dataset:
     """
     out, fixed = {}, _fixed(found)
     for name, dim in ACCOUNT.items():
-        labels = ACCOUNT_DIMS[dim](found.linear)
+        labels = found.linear.coords[dim]
         if name in posterior:
             out[name] = _aligned(posterior[name], dim, labels)
         elif name in fixed:
@@ -102,7 +101,7 @@ def in_order(draws: xr.Dataset, linear: LinearModel) -> tuple[xr.Dataset, list[s
     """
     wrong = []
     for name, dim in ACCOUNT.items():
-        labels = ACCOUNT_DIMS[dim](linear)
+        labels = linear.coords[dim]
         there = draws.indexes[dim].tolist() if dim in draws.indexes else labels
         if there == labels:
             continue

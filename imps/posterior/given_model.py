@@ -26,7 +26,6 @@ from imps.errors import PriorError, SourceError, some
 from imps.posterior.archive import only_rows
 from imps.posterior.likelihoods import PUBLISHED
 from imps.posterior.pymc_model import (
-    ACCOUNT_DIMS,
     DATA,
     DATA_NAME,
     FREE,
@@ -173,8 +172,8 @@ def _check_names(model: Any, built: AsBuilt) -> None:
             f"the model has no {some(missing)} any more, which its account needs. Add to the model "
             "of build_model(), without a prefix, and take nothing out of it."
         )
-    for dim, labels in ACCOUNT_DIMS.items():
-        found, wanted = model.coords.get(dim), labels(built.linear)
+    for dim, wanted in built.linear.coords.items():
+        found = model.coords.get(dim)
         if found is None or list(found) != wanted:
             size = "no labels" if found is None else f"{len(found)} labels"
             raise SourceError(

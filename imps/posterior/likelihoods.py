@@ -262,23 +262,6 @@ def _check_counts(linear: LinearModel, rows: Mapping[str, np.ndarray]) -> None:
 DRAWS_AT_A_TIME = 1000
 
 
-def log_likelihood_by_source(
-    linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray, variant: Variant
-) -> dict[str, np.ndarray]:
-    """Log-likelihood of the rows of each source, (draw).
-
-    Parameters
-    ----------
-    linear : LinearModel
-    log_scale, latent : ndarray (draw, scale), (draw, latent)
-        Standardised, as sampled.
-    variant : Variant
-        Terms that the user added are not
-        the likelihood of a source and are left out.
-    """
-    return by_source(linear, log_likelihood_by_row(linear, log_scale, latent, variant))
-
-
 def by_source(linear: LinearModel, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Sums (draw) over the rows of each source of values (draw, row)."""
     sources = np.array(linear.row_sources)
@@ -288,7 +271,16 @@ def by_source(linear: LinearModel, rows: np.ndarray) -> dict[str, np.ndarray]:
 def log_likelihood_by_row(
     linear: LinearModel, log_scale: np.ndarray, latent: np.ndarray, variant: Variant
 ) -> np.ndarray:
-    """Log-likelihood of each row, (draw, row); see :func:`log_likelihood_by_source`."""
+    """Log-likelihood of each row, (draw, row).
+
+    Parameters
+    ----------
+    linear : LinearModel
+    log_scale, latent : ndarray (draw, scale), (draw, latent)
+        Standardised, as sampled.
+    variant : Variant
+        Terms that the user added are not the likelihood of a source and are left out.
+    """
     robust, counts = special_rows(linear, variant)
     return np.concatenate(
         [_by_row(linear, mean, robust, counts) for mean in _expected(linear, log_scale, latent)]

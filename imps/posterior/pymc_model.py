@@ -33,7 +33,7 @@ it was when it was built is carried by them (:class:`AsBuilt`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -53,12 +53,6 @@ if TYPE_CHECKING:
     import pymc as pm
 
 DATA_NAME = "observed"
-ACCOUNT_DIMS: dict[str, Callable[[LinearModel], list[str]]] = {
-    "scale": lambda linear: list(linear.scale_names),
-    "latent_name": lambda linear: linear.latent_names,
-    "row": lambda linear: list(linear.row_labels),
-}
-"""Labels of the dims of a model."""
 
 
 def build_model(
@@ -146,7 +140,7 @@ def pymc_model(
     form = vars(linear.account.form)
     of = Variant(likelihood=likelihood, student_t=student_t, **form)
     robust, counts = special_rows(linear, of)
-    coords = {dim: labels(linear) for dim, labels in ACCOUNT_DIMS.items()}
+    coords = linear.coords
     with account_model()(coords=coords) as model:
         observed = pm.Data(DATA_NAME, linear.observed, dims="row")
         log_scale = pm.Normal("log_scale", 0.0, 1.0, dims="scale")

@@ -49,10 +49,9 @@ from imps.results.checks import Checks, check
 from imps.results.predictive import posterior_predictive
 from imps.results.reconciliation import Reconciliation, reconcile
 from imps.results.verdict import DO_NOT_USE, USABLE, account_title
-from imps.tables.chain import persistence_table
 from imps.tables.fit import computation_table
 from imps.tables.printed import PrintedTable
-from imps.tables.run import run_tables
+from imps.tables.run import persistence_table, run_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

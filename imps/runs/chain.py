@@ -25,8 +25,8 @@ from imps.sampling import Sampling
 from imps.shipped import project_of
 from imps.shipped.chains import Period, chain
 from imps.sources import Sources
-from imps.tables.chain import chain_tables
 from imps.tables.printed import PrintedTable
+from imps.tables.run import chain_tables
 
 
 @dataclass(frozen=True)

@@ -302,12 +302,11 @@ def errors_at_expected(
     expected = expected * total / np.where(known, expected, 0.0).sum(axis=1, keepdims=True)
     half = variance[known].sum() / y.sum() / 2
     size, error = (_beyond_year_and_cell(x, known) for x in (np.log(y + half), np.log(variance)))
-    weight = np.abs(size[known])
-    if weight.max() < LEAST_MOVE:
+    moved = known & (np.abs(size) > LEAST_MOVE)
+    if not moved.any():
         return standard_error, 0.0
-    kept = weight > LEAST_MOVE
-    ratio = error[known][kept] / size[known][kept]
-    median = np.quantile(ratio, 0.5, weights=weight[kept], method="inverted_cdf")
+    ratio, weight = error[moved] / size[moved], np.abs(size[moved])
+    median = np.quantile(ratio, 0.5, weights=weight, method="inverted_cdf")
     slope = float(np.clip(median, 0.0, 2.0))
     at = variance * ((expected + half) / (y + half)) ** slope
     return np.sqrt(np.where(known, at, variance)).reshape(estimate.shape), slope

@@ -54,6 +54,9 @@ __all__ = [
 CELL_COLUMNS = ("year", "flow", "sex", "age_group", "estimate", "half_width_95", "contacts")
 LEAST_MOVE = 1e-6
 """Residual of a log estimate below which a cell says nothing of a slope."""
+LEAST_SLOPE = 0.5
+"""Errors worked out from a cell's own estimate have slopes of 1 to 2 (published half-widths of
+the survey 1.5 to 2.0), those smoothed over years 0.02 to 0.04 (the United Kingdom's)."""
 SWEEPS = 10
 """Sweeps over years and cells; with every cell published one is exact."""
 
@@ -276,9 +279,9 @@ def errors_at_expected(
     -------
     standard_error : array, same shape, persons per year
     slope : float
-        Of log variance on log estimate, beyond what year and cell explain: 0 where errors do
-        not follow their estimates (they stand as given), 1 for counts, 2 for one coefficient of
-        variation; kept between 0 and 2.
+        Of log variance on log estimate, beyond what year and cell explain: 1 for counts, 2 for
+        one coefficient of variation and at most, 0 where errors do not follow their estimates
+        (a slope below a half), which then stand as given.
 
     Notes
     -----
@@ -307,7 +310,9 @@ def errors_at_expected(
         return standard_error, 0.0
     ratio, weight = error[moved] / size[moved], np.abs(size[moved])
     median = np.quantile(ratio, 0.5, weights=weight, method="inverted_cdf")
-    slope = float(np.clip(median, 0.0, 2.0))
+    slope = float(np.minimum(median, 2.0))
+    if slope < LEAST_SLOPE:
+        return standard_error, 0.0
     at = variance * ((expected + half) / (y + half)) ** slope
     return np.sqrt(np.where(known, at, variance)).reshape(estimate.shape), slope
 

@@ -174,7 +174,7 @@ def plot_back_series(
     ax.set_ylabel(unit.persons)
     direct_labels(ax, years[-1] + 0.06 * span, ends, page.font, key=0.055 * span)
     last = table.iloc[-1]
-    said = f"{unit.between(*last[['mean', 'lower95', 'upper95']])} {unit.name}"
+    said = f"{unit.between_ends(last)} {unit.name}"
     return page.finish(
         f"The roll-forward ended {_ended(last)}",
         f"{reconciliation.area}, {reconciliation.year_end.of_all_years}; {unit.persons}, "

@@ -26,12 +26,12 @@ from imps.intervals import Unit, ends, summary_table
 from imps.names import AGE, CHAIN, DRAW, ERROR_CONVENTION, GAP_CONVENTION, SEX, SEXES, SOURCE, YEAR
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, OF_LAST_STOCK, Attribution
-from imps.results.checks import Checks, check
+from imps.results.checks import Checks
 from imps.results.open_end import error_by_year, predicted_census
 from imps.results.reconciliation import Reconciliation
 from imps.results.verdict import PLAIN, Words
 from imps.sources.definitions import Detail, age_said, in_bands, in_detail, needs_sexes
-from imps.tables.fit import ADD_UP, INTERVAL, fit_note
+from imps.tables.fit import ADD_UP, INTERVAL, LIMITS, checked_note, fit_note
 from imps.tables.printed import PrintedTable
 
 BAND = 10
@@ -307,7 +307,6 @@ assert set(BUILD_UP) == set(OF_LAST_STOCK)
 
 
 SIGN = f"{ERROR_CONVENTION.capitalize()}."
-LIMITS = ("mean", "sd", "lower95", "upper95")
 
 
 def error_by_year_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
@@ -317,7 +316,7 @@ def error_by_year_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTab
         error_by_year(fit, checks=checks),
         f"Error of the roll-forward at {sources.year_end.each}, {sources.area}",
         "tab:error-by-year",
-        (SIGN, "Rolled forward: as published.", INTERVAL, _verdict(fit, checks)),
+        (SIGN, "Rolled forward: as published.", INTERVAL, checked_note(fit, checks)),
         ("rolled_forward", *LIMITS),
         unit=Unit.of(sources.base.total),
     )
@@ -354,7 +353,3 @@ def predicted_census_table(fit: Fit, *, checks: Checks | None = None) -> Printed
         LIMITS,
         unit=found.words.unit,
     )
-
-
-def _verdict(fit: Fit, checks: Checks | None) -> str:
-    return fit_note((checks or check(fit)).verdict)

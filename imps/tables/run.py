@@ -19,7 +19,7 @@ from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation
 from imps.results.verdict import Words
 from imps.tables import account, fit
-from imps.tables.fit import ADD_UP, INTERVAL, fit_note
+from imps.tables.fit import ADD_UP, INTERVAL, LIMITS, PRIOR, fit_note
 from imps.tables.printed import PrintedTable
 
 
@@ -77,10 +77,6 @@ def _open_end(
         "priors": fit.priors_table(fitted, checks=checks),
         "sources": fit.sources_table(fitted, checks=checks),
     }
-
-
-LIMITS = ("mean", "sd", "lower95", "upper95")
-PRIOR = ("prior_mean", "prior_sd")
 
 
 def chain_tables(fit: Fit, results: ChainResults) -> dict[str, PrintedTable]:

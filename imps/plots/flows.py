@@ -16,6 +16,8 @@ from imps.names import AGE, CHAIN, DRAW, SEX, YEAR
 from imps.plots.style import INK, SIGNED, Page, open_page, room_for_labels, styled
 from imps.results.reconciliation import Reconciliation
 
+SPACING = 1.9
+"""Least distance between labels, in lines of text; a text may have two lines."""
 FAN = (0.95, 0.80, 0.50)
 LIKELY = 0.9
 """Probability from which a title says "likely"."""
@@ -250,7 +252,6 @@ def direct_labels(
     font: float,
     *,
     key: float,
-    spacing: float = 1.9,
 ) -> None:
     """Labels beside the ends of lines, each with a sample of its line, pushed apart.
 
@@ -263,8 +264,6 @@ def direct_labels(
         Points.
     key : float
         Length of the sample, in data units.
-    spacing : float
-        Least distance between labels in lines of text; a text may have two lines.
     """
     low, high = ax.get_ylim()
     height = ax.figure.get_size_inches()[1] * 0.75  # type: ignore[union-attr]
@@ -273,7 +272,7 @@ def direct_labels(
     at = low - line
     found: list[float] = []
     for value, text, _ in places:
-        at = max(value, at + line * spacing * (1 + text.count("\n")) / 1.5)
+        at = max(value, at + line * SPACING * (1 + text.count("\n")) / 1.5)
         found.append(at)
     shift = max(0.0, found[-1] - (high - 0.6 * line))
     for y, (_, text, style) in zip(found, places, strict=True):

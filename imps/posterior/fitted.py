@@ -358,7 +358,6 @@ def fit_of_chains(
     of: Variant,
     seconds: dict[str, float],
     notes: tuple[str, ...] = (),
-    stale: tuple[str, ...] = (),
 ) -> Fit:
     """Finished chains, each a dataset of one, put together."""
     together = chains[0] if len(chains) == 1 else _concat(chains)
@@ -383,7 +382,6 @@ def fit_of_chains(
         seconds=seconds,
         notes=notes,
         extras=extras,
-        stale=stale,
     )
 
 

@@ -4,8 +4,7 @@ One table of checks (`CHECKS`) and one mechanism: a check looks at tables as the
 read and yields doubts, each with its file, year, cell, figure and what its neighbours say;
 doubts of one cause and file become one finding. Nothing is changed. A clean table alarms
 with probability :data:`imps.reading.plausibility.FALSE_ALARM` in each check if its counts
-vary as counts do; where they vary more, the spread is learnt from the table. Those of the
-survey, and of males beside females, are here.
+vary as counts do; where they vary more, the spread is learnt from the table.
 """
 
 from __future__ import annotations
@@ -17,13 +16,12 @@ import numpy as np
 import pandas as pd
 
 from imps.names import SEXES
-from imps.project import contradictions, doubts, misplaced
+from imps.project import contradictions, doubts, misplaced, sexes_and_ages
 from imps.project.arithmetic import LEAST_YEARS
-from imps.project.cohorts import OLDER, in_single_ages
 from imps.project.doubts import YEAR_LIMIT, Doubt
 from imps.project.sections import Account
 from imps.reading.findings import Collector
-from imps.reading.plausibility import Cells, cells_of, limit, root_deviance, spread, unlike_others
+from imps.reading.plausibility import cells_of, limit, root_deviance, spread, unlike_others
 from imps.reading.rearrangements import orders
 from imps.reading.survey_checks import SURVEYS
 from imps.reading.table import Table, of_kinds
@@ -35,6 +33,10 @@ Check = Callable[[Sequence[Table], Account], Iterator[Doubt]]
 
 DESIGN_EFFECTS: Final = (0.5, 5.0)
 """Design effects of a sample of migrants; 1.5 to 4.2 in the International Passenger Survey."""
+
+SAME_EFFECTS: Final = 3.0
+"""Times by which design effects of two directions of one survey may differ: 1.9 to 2.2 in the
+cases of the package. Half-widths for standard errors of one of them make them differ 3.8 times."""
 
 USUAL_APART: Final = 0.15
 """Logarithm by which errors of many contacts differ from cell to cell; 0.13 to 0.18 of the UK's."""
@@ -62,7 +64,8 @@ LEAST_IN_YEAR: Final = 4
 """Cells of a year from which its errors are compared with those of other years."""
 
 DIFFERENT_SIZES: Final = 0.5
-"""Standard deviation of the log of contacts from which cells differ enough to be ranked."""
+"""Standard deviation of the log of contacts from which cells differ enough to be ranked; half of
+it, to tell the power with which figures grow."""
 
 
 def survey_errors(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
@@ -71,6 +74,7 @@ def survey_errors(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         frame = table.frame
         if "standard_error" not in frame:
             continue
+        yield from _nobody_met(table)
         known = frame[(frame["estimate"] > 0) & (frame["standard_error"] > 0)]
         if len(known) < 4:
             continue
@@ -91,11 +95,26 @@ def survey_errors(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         size = estimate if contacts is None else np.maximum(contacts, 0.5)
         yield from _odd_errors(table, error, size, flows, rows)
         yield from _out_of_step(table, "standard_error", error, size, flows)
-        yield from _odd_years(table, known["year"].to_numpy(), error, size, flows)
+        years = known["year"].to_numpy()
+        yield from _odd_years(table, years, "standard_error", error, np.sqrt(size), flows)
+        if contacts is not None:
+            yield from _odd_years(table, years, "estimate", estimate, size, flows)
         yield from _in_other_places(table)
         if contacts is not None:
             yield from _odd_effects(table, estimate, error, size, flows, rows)
             yield from _out_of_step(table, "contacts", estimate, size, flows)
+
+
+def _nobody_met(table: Table) -> Iterator[Doubt]:
+    """Estimates of nobody, of whom some were met."""
+    if "contacts" not in table.frame:
+        return
+    odd = table.frame[(table.frame["estimate"] == 0) & (table.frame["contacts"] > 0)]
+    for row in odd.to_dict("records"):
+        cell = " ".join(str(row[c]) for c in ("year", "flow", "sex", "age_group") if c in row)
+        yield Doubt("CELL_UNLIKELY", table, "estimate", "0",
+                    f"{cell}: 0 beside {row['contacts']:,.0f} contacts",
+                    row["contacts"])  # fmt: skip
 
 
 def _contacts(
@@ -109,13 +128,22 @@ def _contacts(
     for i in np.flatnonzero(same):
         yield Doubt("CONTACTS_AS_ESTIMATES", table, "estimate", f"{estimate[i]:,.0f}",
                     f"{rows[i]}: {estimate[i]:,.0f} and {contacts[i]:,.0f} contacts")  # fmt: skip
-    effect = float(np.nanmedian(contacts * (error / estimate) ** 2))
+    effects = contacts * (error / estimate) ** 2
+    of_flow = {f: float(np.nanmedian(effects[flows == f])) for f in np.unique(flows)}
     low, high = DESIGN_EFFECTS
-    if not low <= effect <= high and not same.all():
+    odd = [e for e in (float(np.nanmedian(effects)), *of_flow.values()) if not low <= e <= high]
+    if odd and not same.all():
         yield Doubt(
             "ERROR_UNLIKELY.table", table, "standard_error", f"{error[0]:,.0f}",
-            f"beside their contacts the errors imply a design effect of {effect:.3g}, "
+            f"beside their contacts the errors imply a design effect of {odd[0]:.3g}, "
             f"expected {low} to {high}",
+        )  # fmt: skip
+    elif max(of_flow.values()) > SAME_EFFECTS * min(of_flow.values()) and len(effects) >= 12:
+        told = ", ".join(f"{e:.2f} of {f}" for f, e in of_flow.items())
+        yield Doubt(
+            "ERROR_UNLIKELY.table", table, "standard_error", f"{error[0]:,.0f}",
+            f"beside their contacts the errors imply design effects of {told}: more than "
+            f"{SAME_EFFECTS} times one another", 3.0,
         )  # fmt: skip
     for flow in np.unique(flows):
         at = np.flatnonzero((flows == flow) & (contacts > 0))
@@ -123,7 +151,7 @@ def _contacts(
             continue
         weight = np.median(estimate[at] / contacts[at])
         residual = root_deviance(estimate[at] / weight, contacts[at])
-        score = _apart(residual, 1.5)
+        score = _apart(residual, np.sqrt(1.5**2 + (1.5 * USUAL_APART) ** 2 * contacts[at]))
         for i, z in zip(at, score, strict=True):
             if z > limit(len(score)) + 2 and not same[i]:
                 yield Doubt(
@@ -184,24 +212,27 @@ def _out_of_step(
     """A column that does not rise and fall with contacts, or with estimates where none are."""
     for flow in np.unique(flows):
         at = np.flatnonzero((flows == flow) & np.isfinite(size))
-        if len(at) < LEAST_CELLS or np.log(size[at]).std() < DIFFERENT_SIZES:
+        if len(at) < LEAST_CELLS or np.log(size[at]).std() < DIFFERENT_SIZES / 2:
             continue
+        words = ("standard errors" if column != "contacts" else "estimates", "contacts")
         if np.ptp(figure[at]) == 0:
-            slope, together = 0.0, 0.0
+            slope, error, together = 0.0, 0.0, 0.0
         else:
-            slope = float(np.polyfit(np.log(size[at]), np.log(figure[at]), 1)[0])
+            x, y = np.log(size[at]), np.log(figure[at])
+            slope = float(np.polyfit(x, y, 1)[0])
+            rest = (y - y.mean() - slope * (x - x.mean())).std()
+            error = 3 * float(rest / x.std() / np.sqrt(len(x)))
             ranks = pd.DataFrame({"figure": figure[at], "size": size[at]}).rank()
             together = float(ranks.corr().iloc[0, 1])
-        low, high = SLOPES
-        if column != "contacts" and together >= GOES_WITH and not low <= slope <= high:
+        usual = 0.5 if column != "contacts" else 1.0
+        low, high = (2 * usual * x for x in SLOPES)
+        if together >= GOES_WITH and not low - error <= slope <= high + error:
             yield Doubt(
                 "ERROR_UNLIKELY.rows", table, column, f"{figure[at[0]]:,.0f}",
-                f"{flow}: standard errors grow with the power {slope:.2f} of contacts, expected "
-                "about 0.5", abs(slope - 0.5),
+                f"{flow}: {words[0]} grow with the power {slope:.2f} of contacts, expected "
+                f"about {usual}", abs(slope - usual),
             )  # fmt: skip
-        if together < GOES_WITH:
-            words = ("standard errors", "contacts") if column != "contacts" else (
-                "estimates", "contacts")  # fmt: skip
+        if together < GOES_WITH and np.log(size[at]).std() >= DIFFERENT_SIZES:
             yield Doubt(
                 "ERROR_UNLIKELY.rows", table, column, f"{figure[at[0]]:,.0f}",
                 f"{flow}: {words[0]} do not rise with {words[1]} from cell to cell "
@@ -210,22 +241,26 @@ def _out_of_step(
 
 
 def _odd_years(
-    table: Table, years: np.ndarray, error: np.ndarray, size: np.ndarray, flows: np.ndarray
-) -> Iterator[Doubt]:
-    """Years in which all errors are larger or smaller beside their contacts than in the others."""
+    table: Table, years: np.ndarray, column: str, figure: np.ndarray, size: np.ndarray,
+    flows: np.ndarray,
+) -> Iterator[Doubt]:  # fmt: skip
+    """Years in which all figures are larger or smaller beside their contacts than in the others."""
     for flow in np.unique(flows):
         at = np.flatnonzero((flows == flow) & np.isfinite(size))
         labels, place, cells = np.unique(years[at], return_inverse=True, return_counts=True)
         if len(labels) < LEAST_YEARS or cells.min() < LEAST_IN_YEAR:
             continue
-        logs = np.log(error[at]) - 0.5 * np.log(size[at])
+        logs = np.log(figure[at] / size[at])
         level = np.array([np.median(logs[place == t]) for t in range(len(labels))])
-        usual, score = unlike_others(level, np.maximum(0.1, 0.3 / np.sqrt(cells)))
+        least = (0.1, 0.3) if column == "standard_error" else (0.08, 0.25)
+        usual, score = unlike_others(level, np.maximum(least[0], least[1] / np.sqrt(cells)))
         for t in np.flatnonzero(score > YEAR_LIMIT):
             yield Doubt(
-                "ERROR_UNLIKELY.table", table, "standard_error", str(labels[t]),
-                f"{labels[t]} {flow}: errors are {np.exp(level[t] - usual[t]):.2f} times those of "
-                "other years beside their contacts", score[t],
+                "ERROR_UNLIKELY.table" if column == "standard_error" else "YEAR_UNLIKELY",
+                table, column, str(labels[t]),
+                f"{labels[t]} {flow}: {column.replace('_', ' ')}s are "
+                f"{np.exp(level[t] - usual[t]):.2f} times those of other years beside their "
+                "contacts", score[t],
             )  # fmt: skip
 
 
@@ -278,126 +313,11 @@ def check_plausibility(tables: Sequence[Table], account: Account, log: Collector
         )  # fmt: skip
 
 
-SEX_RATIO_AT_BIRTH: Final = (1.055, 0.012)
-"""Males per female born, and its deviation among populations: 1.03 to 1.08 (Chahnazarian 1988,
-Social Biology 35); above where births are selected by sex."""
-
-SAME_SEX_RATIO: Final = 0.025
-"""Logarithm by which males per female may differ between stocks of one time."""
-
-AS_CHILDREN: Final = 0.08
-"""Logarithm by which males per female under 10 may differ from those usually born."""
-
-
-def sexes_of_stocks(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Males per female of each stock against the stocks nearest in time."""
-    found = [
-        (int(cells.years[t]), cells, cells.values[t].sum(axis=1))
-        for table in of_kinds(tables, "population", "population_totals")
-        for cells in cells_of(table)
-        if cells.sexes == SEXES
-        for t in range(len(cells.years))
-    ]
-    ratio = np.array([np.log(max(m, 0.5) / max(f, 0.5)) for _, _, (m, f) in found])
-    years = np.array([year for year, *_ in found])
-    for i, (year, cells, (men, women)) in enumerate(found):
-        distance = np.abs(years - year)
-        order = np.argsort(distance, kind="stable")[:4]
-        near = [(int(distance[j]), int(j)) for j in order if j != i][:3]
-        score = [
-            abs(ratio[i] - ratio[j])
-            / (SAME_SEX_RATIO + 0.003 * years + 6 / np.sqrt(men + women + 1))
-            for years, j in near
-        ]
-        if score and np.median(score) > 1:
-            yield Doubt(
-                "SEX_RATIO_UNLIKELY.ages", cells.table, "population", f"{men:,.0f}",
-                f"{year} {cells.series}".strip() + f": {men:,.0f} males and {women:,.0f} females, "
-                f"{np.exp(ratio[i]):.3f} a female beside {np.exp(ratio[near[0][1]]):.3f} in "
-                f"{found[near[0][1]][0]}", float(np.median(score)),
-            )  # fmt: skip
-
-
-def sex_ratios(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Males per female at birth, and at ages at which women outlive men."""
-    usual, sd = SEX_RATIO_AT_BIRTH
-    for cells in (c for t in of_kinds(tables, "births") for c in cells_of(t)):
-        if cells.sexes != SEXES:
-            continue
-        male, female = cells.values[:, 0, 0], cells.values[:, 1, 0]
-        ratio = np.log(np.maximum(male, 0.5) / np.maximum(female, 0.5))
-        score = (ratio - np.log(usual)) / np.sqrt(sd**2 + 1 / (male + 1) + 1 / (female + 1))
-        bound = limit(len(ratio))
-        for t in np.flatnonzero(np.abs(score) > bound):
-            yield Doubt(
-                "SEX_RATIO_UNLIKELY", cells.table, "births", f"{male[t]:,.0f}",
-                f"{cells.years[t]}: {male[t]:,.0f} boys and {female[t]:,.0f} girls, "
-                f"{np.exp(ratio[t]):.3f} a girl beside about {usual}", abs(score[t]),
-            )  # fmt: skip
-    for given in (c for t in of_kinds(tables, "population", "deaths") for c in cells_of(t)):
-        by_age = in_single_ages(given)
-        if by_age is None or by_age.sexes != SEXES or len(by_age.ages) < OLDER:
-            continue
-        yield from _old_ages(by_age)
-        if by_age.table.kind == "population":
-            yield from _children(by_age)
-
-
-def sexes_of_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
-    """Males per female of deaths and streams of each year against the other years."""
-    for cells in (c for t in of_kinds(tables, "deaths", "streams") for c in cells_of(t)):
-        if cells.sexes != SEXES or len(cells.years) < LEAST_YEARS or "net" in cells.series:
-            continue
-        men, women = cells.values.sum(axis=2).T
-        ratio = np.log((men + 0.5) / (women + 0.5))
-        _usual, score = unlike_others(
-            ratio, np.sqrt(0.02**2 + 1.5 / (men + 0.5) + 1.5 / (women + 0.5))
-        )
-        for t in np.flatnonzero(score > YEAR_LIMIT + 1):
-            yield Doubt(
-                "SEX_RATIO_UNLIKELY.ages", cells.table, cells.table.value, f"{men[t]:,.0f}",
-                f"{cells.years[t]} {cells.series}".strip()
-                + f": {men[t]:,.0f} of males and {women[t]:,.0f} of females, "
-                f"{np.exp(ratio[t]):.3f} beside {np.exp(_usual[t]):.3f} in other years", score[t],
-            )  # fmt: skip
-
-
-def _children(cells: Cells) -> Iterator[Doubt]:
-    """Boys per girl under 10, whom migration and mortality hardly change, beside those born."""
-    boys, girls = np.nansum(cells.values[:, :, :10], axis=2).T
-    apart = np.abs(np.log((boys + 0.5) / (girls + 0.5) / SEX_RATIO_AT_BIRTH[0]))
-    noise = np.sqrt(1.5 / (boys + 0.5) + 1.5 / (girls + 0.5))
-    for t in np.flatnonzero(apart > AS_CHILDREN + limit(len(boys)) * noise):
-        yield Doubt(
-            "SEX_RATIO_UNLIKELY.ages", cells.table, cells.table.value, f"{boys[t]:,.0f}",
-            f"{cells.years[t]} {cells.series}".strip()
-            + f": {boys[t]:,.0f} boys and {girls[t]:,.0f} girls under 10, "
-            f"{(boys[t] + 0.5) / (girls[t] + 0.5):.3f} a girl beside about {SEX_RATIO_AT_BIRTH[0]}",
-            apart[t] * 100,
-        )  # fmt: skip
-
-
-def _old_ages(cells: Cells) -> Iterator[Doubt]:
-    """More men than women among the oldest, or more deaths of women than of men of 20 to 64."""
-    died = cells.table.kind == "deaths"
-    ages = slice(20, 65) if died else slice(min(80, len(cells.ages) - 1), None)
-    more, fewer = (1, 0) if died else (0, 1)
-    sums = np.nansum(cells.values[:, :, ages], axis=2)
-    score = (sums[:, more] - sums[:, fewer]) / np.sqrt(sums.sum(axis=1) + 1)
-    for t in np.flatnonzero(score > limit(len(score)) + 1):
-        what = "deaths at 20 to 64" if died else f"people of {cells.ages[ages][0]} and over"
-        men, women = sums[t]
-        yield Doubt(
-            "SEX_RATIO_UNLIKELY.ages", cells.table, cells.table.value, f"{sums[t, more]:,.0f}",
-            f"{cells.years[t]} {cells.series}".strip()
-            + f": {men:,.0f} men and {women:,.0f} women among {what}", score[t],
-        )  # fmt: skip
-
-
 CHECKS: Final[tuple[Check, ...]] = (
     doubts.cell_doubts,
     doubts.year_doubts,
     doubts.band_doubts,
+    sexes_and_ages.age_steps,
     doubts.rounded_years,
     doubts.copied_years,
     misplaced.rearranged_years,
@@ -411,9 +331,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     contradictions.schedules,
     contradictions.sums_of_parts,
     contradictions.stock_totals,
-    sex_ratios,
-    sexes_of_stocks,
-    sexes_of_years,
+    sexes_and_ages.sex_ratios,
+    sexes_and_ages.sexes_of_stocks,
+    sexes_and_ages.sexes_of_years,
     contradictions.published_twice,
     contradictions.rates,
     contradictions.cohorts,

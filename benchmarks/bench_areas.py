@@ -9,7 +9,6 @@
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py cost
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py single-years
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py many
-    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py killed 10
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py workers
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py dask
     OPENBLAS_NUM_THREADS=1 uv run --with zarr python benchmarks/bench_areas.py store
@@ -24,18 +23,12 @@ Held out: scales and patterns from one half, the contrasts of the other predicte
 appended to results/areas.csv; those of the cost to results/speed.csv.
 """
 
-import os
-import pickle
 import resource
-import signal
-import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
@@ -81,7 +74,7 @@ TRUE = {
 """Scales of the simulated areas, about those that the real ones teach."""
 OTHER_SHARES, DEGREES = 0.4, 3
 DRAWS, ALONE_POINTS, Z90, EACH, REPEATS = 400, 24, 1.645, 11, 5
-PARTS, MANY_DRAWS, MANY_POINTS, LONGEST, DASK_POINTS = 20, 60, 3, 60.0, 32
+PARTS, MANY_DRAWS, MANY_POINTS, DASK_POINTS = 20, 60, 3, 32
 KINDS = ("model", "shares", "heavy")
 MEN_18_29 = slice(4, 12)
 
@@ -441,66 +434,6 @@ def cut(areas: imps.Areas) -> imps.Areas:
     return imps.Areas(parts, areas.notes)
 
 
-def killed(times: int) -> None:
-    """Runs at dask whose client, or one of two workers, is killed at random times."""
-    rng = np.random.default_rng(1)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        nation, areas, *_ = prepared()
-        asked = {"seed": 1, "draws": 200, "lower_ages": (0, 15, 20, 25, 30, 45, 65)}
-        (folder / "asked.pkl").write_bytes(pickle.dumps((nation, areas, asked)))
-        whole, start = imps.fit_areas(nation, areas, **asked), time.perf_counter()
-        attempts = deaths = lost = 0
-        kept: dict[str, bytes] = {}
-        done = False
-        while not done:
-            client = subprocess.Popen([sys.executable, __file__, "client", name],
-                                      start_new_session=True)  # fmt: skip
-            attempts += 1
-            if deaths < times:
-                with suppress(subprocess.TimeoutExpired):
-                    client.wait(rng.uniform(5, LONGEST))
-                victims = [client.pid] if deaths % 2 else workers_of(folder)
-                for pid in victims[:1]:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                        deaths += 1
-            code = client.wait()
-            with suppress(ProcessLookupError):
-                os.killpg(client.pid, signal.SIGKILL)  # what a killed client left behind
-            done = code == 0 and deaths >= times
-            found = {p.name: p.read_bytes() for p in (folder / "kept").glob("slab-*.nc")}
-            lost += sum(found.get(name) != content for name, content in kept.items())
-            kept = {} if code == 0 and not done else found
-            if code == 0 and not done:
-                rmtree(folder / "kept")
-        again = imps.fit_areas(nation, areas, **asked, keep=folder / "kept")
-        values = {
-            "processes killed": deaths, "runs begun": attempts, "finished slabs lost": lost,
-            "draws are the same": float(np.array_equal(again.totals, whole.totals)),
-            "wall seconds": time.perf_counter() - start,
-        }  # fmt: skip
-    append("areas", [row("killed", "331 areas of 14 cells, 2 workers of dask", "areas", q, v)
-                     for q, v in values.items()])  # fmt: skip
-
-
-def workers_of(folder: Path) -> list[int]:
-    """Process numbers of the workers of a run, if it has begun."""
-    path = folder / "workers.txt"
-    return [int(x) for x in path.read_text().split()] if path.exists() else []
-
-
-def one_client(name: str) -> None:
-    """The run that is killed."""
-    from dask.distributed import Client
-
-    folder = Path(name)
-    nation, areas, asked = pickle.loads((folder / "asked.pkl").read_bytes())
-    with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
-        (folder / "workers.txt").write_text(" ".join(map(str, client.run(os.getpid).values())))
-        imps.fit_areas(nation, areas, **asked, client=client, keep=folder / "kept")
-
-
 def apart(fit: AreaFit) -> float:
     """Persons by which areas differ from the nation, in any source, cell and draw."""
     total = sum(fit.contributions(code) for code in fit.codes)
@@ -620,10 +553,6 @@ if __name__ == "__main__":
         truth(rest[0], int(rest[1]), *(int(x) for x in rest[2:]))
     elif what == "known":
         known(int(rest[0]))
-    elif what == "killed":
-        killed(int(rest[0]))
-    elif what == "client":
-        one_client(rest[0])
     elif what == "single":
         single(rest[0], *(int(x) for x in rest[1:]))
     else:

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -145,15 +145,22 @@ def one_client(folder: Path) -> None:
         (folder / "draws").write_text(of_draws(fit))
 
 
-def killed_areas(folder: Path, after: float, victim: str) -> tuple[bool, dict[str, str]]:
-    """Start the run of areas and kill client or worker; whether one was, and its slabs by then."""
+def killed_areas(
+    folder: Path, due: Callable[[float, int], bool], victim: str
+) -> tuple[bool, dict[str, str]]:
+    """Start the run of areas and kill client or worker; whether one was, and its slabs by then.
+
+    It is killed when `due` says so of the seconds since the start and of the finished slabs.
+    """
     for name in ("workers", "draws"):
         (folder / name).unlink(missing_ok=True)
     client = subprocess.Popen([sys.executable, __file__, "client", str(folder)],
                               start_new_session=True)  # fmt: skip
-    hit, slabs = False, dict[str, str]()
-    with suppress(subprocess.TimeoutExpired):
-        client.wait(None if after == np.inf else after)
+    hit, slabs, start = False, dict[str, str](), time.perf_counter()
+    while client.poll() is None and not due(
+        time.perf_counter() - start, len(list((folder / "kept").glob("slab-*.nc")))
+    ):
+        time.sleep(0.005)
     workers = folder / "workers"
     if client.poll() is None and (victim == "client" or workers.exists()):
         hit, slabs = True, digests(folder / "kept")
@@ -166,6 +173,19 @@ def killed_areas(folder: Path, after: float, victim: str) -> tuple[bool, dict[st
     return hit, slabs
 
 
+def moment(
+    rng: np.random.Generator, kill: int, kills: int, seconds: float, every: int
+) -> Callable[[float, int], bool]:
+    """When a kill is due: the first half at a random time, then at a random number of slabs."""
+    if kill == kills:
+        return lambda *_: False
+    if kill < kills // 2:
+        after = rng.uniform(0.05, 1.0) * seconds
+        return lambda passed, _: passed > after
+    number = rng.integers(1, every)
+    return lambda _, finished: finished >= number
+
+
 def areas(kills: int) -> Iterator[dict[str, object]]:
     """Kill client and worker in turn at random times until so many kills have hit a run."""
     rng = np.random.default_rng(7)
@@ -175,16 +195,16 @@ def areas(kills: int) -> Iterator[dict[str, object]]:
         (folder / "areas.pkl").write_bytes(pickle.dumps((nation, of_nation)))
         wanted = of_draws(imps.fit_areas(nation, of_nation, **ASKED))
         start = time.perf_counter()
-        killed_areas(folder, np.inf, "client")
-        seconds, kill, last, seen = time.perf_counter() - start, 0, False, dict[str, str]()
+        killed_areas(folder, lambda *_: False, "client")
+        seconds, every = time.perf_counter() - start, len(digests(kept))
+        kill, last, seen = 0, False, dict[str, str]()
         while not last:
             if (folder / "draws").exists():
                 shutil.rmtree(kept)  # the next kill hits a new run
                 seen = {}
             victim = ("client", "worker")[kill % 2]
-            after = np.inf if kill == kills else rng.uniform(0.05, 1.0) * seconds
             start = time.perf_counter()
-            hit, slabs = killed_areas(folder, after, victim)
+            hit, slabs = killed_areas(folder, moment(rng, kill, kills, seconds, every), victim)
             ended, now, seen = (folder / "draws").exists(), digests(kept), seen | slabs
             kill += hit
             yield {

@@ -9,7 +9,7 @@
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py cost
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py single-years
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py many
-    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py killed 10
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py special 2
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py workers
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py dask
     OPENBLAS_NUM_THREADS=1 uv run --with zarr python benchmarks/bench_areas.py store
@@ -24,22 +24,17 @@ Held out: scales and patterns from one half, the contrasts of the other predicte
 appended to results/areas.csv; those of the cost to results/speed.csv.
 """
 
-import os
-import pickle
 import resource
-import signal
-import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import xarray as xr
 from results_file import RESULTS, append
 from scipy.special import logsumexp
@@ -53,10 +48,10 @@ from imps.areas.draws import Drawn
 from imps.areas.factors import LOG_FACTORS, log_prior
 from imps.areas.fit import AreaFit, errors_of, joint
 from imps.areas.grid import Points, at_point
-from imps.areas.message import CELLS, Nation, gradient, message
+from imps.areas.message import CELLS, Nation, evidence, gradient, message
 from imps.areas.mode import mode
 from imps.areas.nation import national_draws
-from imps.areas.priors import DEVIATIONS, N_PATTERNS, SOURCES, area_priors
+from imps.areas.priors import DEVIATIONS, N_PATTERNS, OF_SPECIAL, SOURCES, area_priors
 from imps.areas.sizes import Contrasts, contrasts
 from imps.areas.store import DEVIATION, DIMS, Slabs
 from imps.posterior.workers import in_order, one_thread
@@ -81,9 +76,21 @@ TRUE = {
 """Scales of the simulated areas, about those that the real ones teach."""
 OTHER_SHARES, DEGREES, FIRST_SPLIT = 0.4, 3, 3
 DRAWS, ALONE_POINTS, Z90, EACH, REPEATS = 400, 24, 1.645, 11, 5
-PARTS, MANY_DRAWS, MANY_POINTS, LONGEST, DASK_POINTS = 20, 60, 3, 60.0, 32
+DASK = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**30,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**30,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.limit": "30s",
+    "distributed.admin.system-monitor.interval": "10s",
+}
+"""Settings of dask under which workers keep their memory and seldom look at themselves."""
+PARTS, MANY_DRAWS, MANY_POINTS, DASK_POINTS = 20, 60, 3, 32
 KINDS = ("model", "shares", "heavy")
 MEN_18_29 = slice(4, 12)
+OF_FORCES = ("Richmondshire", "Wiltshire", "Hart")
+"""Areas with barracks."""
+DATA = RESULTS.parents[1] / "data_raw"
 
 
 def prepared() -> tuple[imps.Fit, imps.Areas, Contrasts, AreaModel, np.ndarray]:
@@ -435,6 +442,47 @@ def many() -> None:
                      for q, v in values.items()])  # fmt: skip
 
 
+def special(seeds: int) -> None:
+    """What barracks and prisons as a source of their own change: evidence, and areas of forces.
+
+    The evidence is that at the medians of all other scales, factors one, over that without.
+    """
+    nation, areas, _, model, every = prepared()
+    shipped = Path(imps.__file__).parent / "shipped" / CASE.replace("-", "_") / "areas"
+    table = pd.read_csv(DATA / CASE.replace("-", "_") / "special.csv")
+    names = ("population", "components", "codes", "mobility", "moves_by_age", "last_by_region")
+    given = {n: next(shipped.glob(f"{n}.csv*")) for n in names} | {"nation": nation.model}
+    national, u = errors_of(every), model.pattern_scales(np.zeros(N_PATTERNS))
+
+    def log(of: AreaModel, scale: float) -> float:
+        scales = of.scales(np.zeros(of.learnt.size))
+        scales[[row.name == OF_SPECIAL for row in of.priors[:-N_PATTERNS]]] = scale
+        with one_thread():
+            return evidence(message(of, scales), national, national.with_patterns(of, u))
+
+    for kind, part in [*table.groupby("kind"), ("both", table)]:
+        there = imps.areas_from_tables(**given, special=part)
+        of = area_model(contrasts(there, nation.model), area_priors())
+        append("areas", [row("special populations", f"{kind}, scale {s}", "areas",
+                             "log evidence gained", log(of, s) - log(of, 1e-3))
+                         for s in (0.3, 1.0, 2.0)])  # fmt: skip
+    for seed in range(1, seeds + 1):
+        for name, of_areas in (("without", areas), ("with", there)):
+            fit = imps.fit_areas(nation, of_areas, seed=seed, draws=DRAWS)
+            values = {"effective share of points": ("areas", fit.points.effective)}
+            if name == "with":
+                values["scale"] = ("areas", fit.scales[OF_SPECIAL].mean())
+            found = fit.table()
+            for area in OF_FORCES:
+                own = found[found["name"] == area].set_index("source")
+                values[f"{area}, factor"] = ("areas", own["factor"].iloc[0])
+                values |= {f"{area}, {quantity}, {source}": (source, own.loc[source, quantity])
+                           for source in ("external", "special populations")
+                           if source in own.index for quantity in ("mean", "sd")}  # fmt: skip
+            append("areas", [row("special populations", f"{name}, seed {seed}", source, q, value)
+                             for q, (source, value) in values.items()])  # fmt: skip
+
+
 def cut(areas: imps.Areas) -> imps.Areas:
     """Every area in so many parts of unequal size, whose censuses differ from their share."""
     rng, figures = np.random.default_rng(2), areas.figures
@@ -449,72 +497,12 @@ def cut(areas: imps.Areas) -> imps.Areas:
     return imps.Areas(parts, areas.notes)
 
 
-def killed(times: int) -> None:
-    """Runs at dask whose client, or one of two workers, is killed at random times."""
-    rng = np.random.default_rng(1)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        nation, areas, *_ = prepared()
-        asked = {"seed": 1, "draws": 200, "lower_ages": (0, 15, 20, 25, 30, 45, 65)}
-        (folder / "asked.pkl").write_bytes(pickle.dumps((nation, areas, asked)))
-        whole, start = imps.fit_areas(nation, areas, **asked), time.perf_counter()
-        attempts = deaths = lost = 0
-        kept: dict[str, bytes] = {}
-        done = False
-        while not done:
-            client = subprocess.Popen([sys.executable, __file__, "client", name],
-                                      start_new_session=True)  # fmt: skip
-            attempts += 1
-            if deaths < times:
-                with suppress(subprocess.TimeoutExpired):
-                    client.wait(rng.uniform(5, LONGEST))
-                victims = [client.pid] if deaths % 2 else workers_of(folder)
-                for pid in victims[:1]:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                        deaths += 1
-            code = client.wait()
-            with suppress(ProcessLookupError):
-                os.killpg(client.pid, signal.SIGKILL)  # what a killed client left behind
-            done = code == 0 and deaths >= times
-            found = {p.name: p.read_bytes() for p in (folder / "kept").glob("slab-*.nc")}
-            lost += sum(found.get(name) != content for name, content in kept.items())
-            kept = {} if code == 0 and not done else found
-            if code == 0 and not done:
-                rmtree(folder / "kept")
-        again = imps.fit_areas(nation, areas, **asked, keep=folder / "kept")
-        values = {
-            "processes killed": deaths, "runs begun": attempts, "finished slabs lost": lost,
-            "draws are the same": float(np.array_equal(again.totals, whole.totals)),
-            "wall seconds": time.perf_counter() - start,
-        }  # fmt: skip
-    append("areas", [row("killed", "331 areas of 14 cells, 2 workers of dask", "areas", q, v)
-                     for q, v in values.items()])  # fmt: skip
-
-
-def workers_of(folder: Path) -> list[int]:
-    """Process numbers of the workers of a run, if it has begun."""
-    path = folder / "workers.txt"
-    return [int(x) for x in path.read_text().split()] if path.exists() else []
-
-
-def one_client(name: str) -> None:
-    """The run that is killed."""
-    from dask.distributed import Client
-
-    folder = Path(name)
-    nation, areas, asked = pickle.loads((folder / "asked.pkl").read_bytes())
-    with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
-        (folder / "workers.txt").write_text(" ".join(map(str, client.run(os.getpid).values())))
-        imps.fit_areas(nation, areas, **asked, client=client, keep=folder / "kept")
-
-
 def apart(fit: AreaFit) -> float:
     """Persons by which areas differ from the nation, in any source, cell and draw."""
     total = sum(fit.contributions(code) for code in fit.codes)
     v = fit.national.transpose(1, 2, 0)
     pairs = [(total[0], v[0]), (total[1], v[1]), (total[2], v[2]), (total[4], v[3]),
-             (total[5], v[4]), (total[3], 0.0)]  # fmt: skip
+             (total[-1], v[4]), (total[3], 0.0)]  # fmt: skip
     return max(float(np.abs(a - b).max()) for a, b in pairs)
 
 
@@ -546,8 +534,6 @@ def by_dask() -> None:
     import dask
     from dask.distributed import Client
 
-    kept = {f"distributed.nanny.pre-spawn-environ.MALLOC_{x}_THRESHOLD_": 2**30
-            for x in ("TRIM", "MMAP")}  # fmt: skip
     _, _, _, model, every = prepared()
     nation = errors_of(every)
     with one_thread():
@@ -561,7 +547,7 @@ def by_dask() -> None:
     values = {"CPU seconds here": alone}
     for n in (1, 2):
         with (
-            dask.config.set(kept),
+            dask.config.set(DASK),
             Client(n_workers=n, threads_per_worker=1, dashboard_address=None) as client,
         ):
             in_order(client, at_point, tasks[: 2 * n], *shared)  # imports, and the model sent
@@ -628,12 +614,10 @@ if __name__ == "__main__":
         truth(rest[0], int(rest[1]), *(int(x) for x in rest[2:]))
     elif what == "known":
         known(int(rest[0]))
-    elif what == "killed":
-        killed(int(rest[0]))
+    elif what == "special":
+        special(int(rest[0]))
     elif what == "held-out":
         held_out(int(rest[0]))
-    elif what == "client":
-        one_client(rest[0])
     elif what == "single":
         single(rest[0], *(int(x) for x in rest[1:]))
     else:

@@ -27,6 +27,7 @@ import pandas as pd
 from results_file import append
 
 import imps
+from imps.reading.table import Table
 
 AGES, OPEN = np.arange(91), 90
 EVERY = ((5, 10, 18), (5, 1), (0.5, 5.0, 60.0), (0.0, 0.05, 0.3), (0,))
@@ -89,9 +90,11 @@ def label(low: int, high: int) -> str:
     return f"{low}+" if high == OPEN else str(low) if low == high else f"{low}-{high}"
 
 
-def declared(years: int, tables: dict[str, pd.DataFrame], *, ages: bool) -> imps.Sources:
-    """The tables read and joined as a user would."""
-    where = {"geography": "Closedland"}
+WHERE = {"geography": "Closedland"}
+
+
+def read(tables: dict[str, pd.DataFrame], *, ages: bool) -> list[Table]:
+    """The tables read and declared as a user would."""
     options = {
         "population": {"unit": "persons"},
         "births": {"period": "mid-year"},
@@ -100,10 +103,18 @@ def declared(years: int, tables: dict[str, pd.DataFrame], *, ages: bool) -> imps
     }
     if ages:
         options["survey_flows"]["age_counted"] = "at-mid-year"
-    read = [imps.read_table(t, kind, **where, **options[kind]) for kind, t in tables.items()]
-    return imps.sources_from_tables(
-        *read, **where, first_mid_year=2001, last_mid_year=2001 + years, census_standard_error=0.001
-    )
+    return [imps.read_table(t, kind, **WHERE, **options[kind]) for kind, t in tables.items()]
+
+
+def declared(years: int, tables: dict[str, pd.DataFrame], *, ages: bool) -> imps.Sources:
+    """The tables read and joined."""
+    return imps.sources_from_tables(*read(tables, ages=ages), **account(years))
+
+
+def account(years: int) -> dict[str, object]:
+    """What is declared of the account."""
+    return {**WHERE, "first_mid_year": 2001, "last_mid_year": 2001 + years,
+            "census_standard_error": 0.001}  # fmt: skip
 
 
 def measure(

@@ -35,7 +35,7 @@ from imps.posterior.importance import Proposal
 from imps.results.verdict import nothing_to_explain
 from imps.simulation.simulate import SCENARIOS, Scenario, Simulation, simulate_account
 from imps.sources import BornBefore
-from imps.sources.vital import HALVED_BIRTHS
+from imps.sources.stocks import HALVED_BIRTHS
 
 POINTS = 64
 LEAST_POINTS = 16
@@ -149,7 +149,7 @@ def shared_proposal(name: str, scenario: Scenario, priors: Priors) -> Proposal:
     for seed in range(OTHER_SEEDS, OTHER_SEEDS + FOR_PROPOSAL):
         posterior = posterior_of(simulated_as(name, scenario, seed), priors)
         own = posterior.proposal(seed=seed)
-        points, weights = posterior.weighted_points(own, POINTS_OF_PROPOSAL, seed)
+        points, weights, _ = posterior.weighted_points(own, POINTS_OF_PROPOSAL, seed)
         drawn = np.random.default_rng(seed).choice(len(points), POINTS_OF_PROPOSAL, p=weights)
         found.append(points[drawn])
     return Proposal.near(np.concatenate(found), own.competing)

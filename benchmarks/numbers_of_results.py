@@ -747,6 +747,27 @@ def reach_claims():
         cost["CPU seconds, all"], cost["peak GB"],
         cost["CPU seconds, 331 areas, loop of single-area fits"],
     )  # fmt: skip
+    special = rows("areas").loc["special populations"]["value"]
+    without, with_source = (special.loc[f"{x}, seed 1"] for x in ("without", "with"))
+    yield claim(
+        "docs/areas.md",
+        "gains # at a scale of 1. But the scale that they teach is #: barracks",
+        special["both, scale 1.0", "areas", "log evidence gained"],
+        with_source["areas", "scale"],
+    )
+    yield claim(
+        "docs/areas.md",
+        "takes the factor of Richmondshire from # to # and leaves its external migration at # "
+        "persons (# without)",
+        without["areas", "Richmondshire, factor"], with_source["areas", "Richmondshire, factor"],
+        with_source["external", "Richmondshire, mean, external"],
+        without["external", "Richmondshire, mean, external"],
+    )  # fmt: skip
+    yield claim(
+        "docs/areas.md",
+        "At that seed # per cent of the points of the scales were effective, # without",
+        *(100 * x["areas", "effective share of points"] for x in (with_source, without)),
+    )
     chain = rows("chain").reset_index()
     told = []
     for setting in ("simulated", "drawn from the priors"):

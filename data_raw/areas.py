@@ -6,7 +6,8 @@ The folders hold the published tables: `la_population_sya_ew.csv.gz` (ONS, table
 mid-2015, mid-2019, mid-2020 and mid-2021), `la_components_panel_ew.csv.gz` (ONS, MYEB3 to
 mid-2019 and MYE3 of mid-2020) `region_components_sya_2002_2013.csv.gz` (ONS, MYEB2 0213), and
 `la_internal_migration_agegroup_2002_2015.csv.gz` (ONS, Internal migration, local authorities,
-detailed estimates, summed to five age groups by the Department for Transport).
+detailed estimates, summed to five age groups by the Department for Transport), and
+`la_census2021_communal_ew.csv` (Census 2021, table TS048).
 Written are the figures that the account of areas takes, as published, and nothing else.
 """
 
@@ -18,6 +19,8 @@ from pathlib import Path
 import pandas as pd
 
 TARGET = Path(__file__).parents[1] / "imps" / "shipped" / "england_wales_2011_2021" / "areas"
+BESIDE = Path(__file__).parent / "england_wales_2011_2021"
+"""For special populations, which the shipped areas are fitted without (docs/areas.md)."""
 KIND = {"mye2021_census": "census-based"}
 COLUMNS = {"other_change": "other"}
 MERGED = {
@@ -89,19 +92,47 @@ def moves_by_age(folder: Path) -> pd.DataFrame:
             .sum().div(rows["year"].nunique()).round(1).reset_index())  # fmt: skip
 
 
+WOMEN = {"armed forces": 0.110, "prisoners": 0.04}
+"""Share of women: Ministry of Defence, UK Armed Forces Biannual Diversity Statistics, 1 October
+2020; Ministry of Justice, prison population 2024 (3,635 of 91,504)."""
+BY_AGE = {
+    "armed forces": {18: 0.266, 25: 0.241, 30: 0.493, 55: 0.0},
+    "prisoners": {18: 0.274, 25: 0.197, 30: 0.280, 40: 0.163, 50: 0.058, 60: 0.028, 80: 0.0},
+}
+"""Shares by first age of a group. Regular forces of April 2014: 26.6 per cent under 25, and by
+service 55.9, 48.4 and 39.2 per cent under 30 (Army, Naval Service, RAF), weighed 57 : 21 : 22
+(UK Armed Forces Annual Personnel Report 2014); nobody from 55. Prisoners of England in 2007
+(Hansard, 11 July 2007), those under 18 left out and those under 21 put to 18 to 24."""
+
+
+def special(folder: Path) -> pd.DataFrame:
+    """Residents of barracks and prisons at the 2021 Census, by sex and age as above."""
+    rows = pd.read_csv(folder / "la_census2021_communal_ew.csv").set_index("code")
+    out = []
+    for kind, column in {"armed forces": "defence", "prisoners": "prison"}.items():
+        for code, persons in rows[column][rows[column] > 0].items():
+            for sex, share in (("female", WOMEN[kind]), ("male", 1 - WOMEN[kind])):
+                out += [(kind, code, sex, age, round(persons * share * part, 1))
+                        for age, part in BY_AGE[kind].items()]  # fmt: skip
+    return pd.DataFrame(out, columns=["kind", "code", "sex", "first_age", "persons"])
+
+
 def main(folders: list[Path]) -> None:
     """Write the tables."""
     TARGET.mkdir(exist_ok=True)
     packed = {"method": "gzip", "mtime": 1, "compresslevel": 9}
     for make, source in {
-        population: "la_population_sya_ew", components: "la_components_panel_ew",
-        codes: "la_population_sya_ew", mobility: "region_components_sya_2002_2013",
-        moves_by_age: "la_internal_migration_agegroup_2002_2015",
+        population: "la_population_sya_ew.csv.gz", components: "la_components_panel_ew.csv.gz",
+        codes: "la_population_sya_ew.csv.gz",
+        mobility: "region_components_sya_2002_2013.csv.gz",
+        moves_by_age: "la_internal_migration_agegroup_2002_2015.csv.gz",
+        special: "la_census2021_communal_ew.csv",
     }.items():  # fmt: skip
-        folder = next(f for f in folders if (f / f"{source}.csv.gz").exists())
+        folder = next(f for f in folders if (f / source).exists())
         large = make in (population, components)
         name = f"{make.__name__}.csv" + (".gz" if large else "")
-        make(folder).to_csv(TARGET / name, index=False, compression=packed if large else None)
+        target = BESIDE if make is special else TARGET
+        make(folder).to_csv(target / name, index=False, compression=packed if large else None)
 
 
 if __name__ == "__main__":

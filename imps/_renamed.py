@@ -30,7 +30,7 @@ covariance posterior.covariance
 curves account.variant
 data_models account.observations
 decomposition account.gap
-densities posterior.densities
+densities posterior.likelihoods
 dims names
 doctor runs.doctor
 draws posterior.storage
@@ -61,7 +61,7 @@ simulate_survey survey.simulate
 sources.account_checks project.arithmetic
 sources.admin sources.administrative
 sources.ages reading.ages
-sources.areas reading.areas
+sources.areas reading.totals
 sources.arrays project.arrays
 sources.cell_labels reading.labels
 sources.cell_likelihood posterior.likelihoods

@@ -108,6 +108,10 @@ class Unit:
         said, low, high = self.mean_and_ends(mean, lower, upper)
         return f"{said} [{low}, {high}]"
 
+    def between_ends(self, row: pd.Series) -> str:
+        """Mean with its interval, of a row of a table."""
+        return self.between(row["mean"], row["lower95"], row["upper95"])
+
     def _places(self, *values: float) -> int:
         """Decimals of thousands: none from ten thousand, one from a thousand, else two."""
         largest = max(abs(v) for v in values)

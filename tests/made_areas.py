@@ -81,6 +81,9 @@ def made_tables(model):
     flows = figures.drop_vars(
         ["base", "rolled_forward", "census", "structure", "mobility", "name", "sex", "age"]
     )
+    for name, count in (("births", model.sources.births), ("deaths", model.sources.deaths)):
+        whole = count.count.sum([d for d in count.count.dims if d != "year"])
+        flows[name] = flows[name] / flows[name].sum("area") * whole
     components = flows.to_dataframe().reset_index().rename(columns={"area": "code"})
     start = figures["base"].sum(["sex", "age"]).to_series()
     gains = ["births", "internal_in", "international_in", "other"]

@@ -25,7 +25,8 @@ def test_tables_become_areas(tables, model):
     np.testing.assert_allclose(found.figures["base"], figures["base"], rtol=1e-6)
     np.testing.assert_allclose(found.figures["rolled_forward"].sum("area"),
                                rolled_forward_cells(model.account), rtol=1e-9)  # fmt: skip
-    np.testing.assert_array_equal(found.figures["births"], figures["births"])
+    whole = model.sources.births.count.sum("sex")
+    np.testing.assert_allclose(found.figures["births"].sum("area"), whole, rtol=1e-12)
     assert found.notes and "laid out over ages as the population is" in found.notes[0]
 
 
@@ -114,6 +115,17 @@ def two_successors(p, c, k):
     return p, c, pd.concat([k, k.iloc[[1]].assign(code="X02", name="X02")])
 
 
+def births_of_another_vintage(p, c, k):
+    more = {"X01": {1995: 900.0, 1998: 2500.0}}
+    c = c.copy()
+    for code, years in more.items():
+        for year, births in years.items():
+            at = (c["code"] == code) & (c["year"] == year)
+            c.loc[at, "births"] += births
+            c.loc[at, "other"] -= births
+    return p, c, k
+
+
 def off_by_900(p, c, k):
     return p, changed(c, "births", float(c["births"].iloc[5]) + 900, 5), k
 
@@ -169,6 +181,7 @@ def empty_cell(p, c, k):
         (missing_last, r"AREA_YEARS.*no census-based of 2001"),
         (nobody, r"AREA_EMPTY.*census-based population of 2001 of X01 is zero"),
         (too_many, r"AREAS_NATION.*the census: 2001 \+[0-9,]+ \(areas minus nation\)"),
+        (births_of_another_vintage, r"AREAS_NATION.*the births: 1995 \+900, 1998 \+2,500 \("),
         (blank, r"AREA_COLUMNS.*'age_40'.*first for X01, 1991"),
         (negative, r"AREA_COLUMNS.*'deaths'.*1 cells, the first for X00, 1996"),
         (repeated, r"AREA_COLUMNS.*1 rows that repeat another, the first for X00, 1999"),
@@ -179,6 +192,46 @@ def empty_cell(p, c, k):
 def test_what_cannot_be_right_is_refused(tables, model, fault, says):
     with pytest.raises(InputError, match=says):
         imps.areas_from_tables(*fault(*tables), nation=model)
+
+
+SPECIAL = pd.DataFrame(
+    [("barracks", "Y01", "male", 18, 120.0), ("barracks", "Y01", "male", 30, 0.0),
+     ("barracks", "X02", "female", 18, 24.0), ("prison", "X01", "male", 21, 140.0)],
+    columns=["kind", "code", "sex", "first_age", "persons"],
+)  # fmt: skip
+
+
+def test_special_populations_are_laid_out_and_recoded(tables, model):
+    population, components, codes = tables
+    codes = pd.concat([codes, codes.iloc[[1]].assign(old="Y01")])
+    found = imps.areas_from_tables(population, components, codes, nation=model, special=SPECIAL)
+    lives = found.figures["special"]
+    np.testing.assert_allclose(lives.sel(area="X01", sex="male", age=[17, 18, 20, 21, 29, 30]),
+                               [0, 10, 10, 12, 12, 2])  # fmt: skip
+    assert lives.sum("age").sel(area="X02").values.tolist() == [0, 24]
+    assert float(lives.sum()) == 284
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ({"code": "X99"}, r"AREA_CODES.*special.*codes X99"),
+        ({"persons": -1.0}, r"AREA_COLUMNS.*special.*'persons'.*first for X02"),
+        ({"persons": np.nan}, r"AREA_COLUMNS.*special.*'persons'"),
+        ({"code": "X01", "sex": "male"}, None),
+    ],
+)
+def test_special_populations_that_cannot_be_right_are_refused(tables, model, fault, says):
+    table = SPECIAL[SPECIAL["code"] != "Y01"].copy()
+    table.loc[2, list(fault)] = list(fault.values())
+    if says is None:
+        assert len(imps.areas_from_tables(*tables, nation=model, special=table)) == 4
+        again = pd.concat([table, table])
+        with pytest.raises(InputError, match=r"AREA_COLUMNS.*special.*2 rows that repeat"):
+            imps.areas_from_tables(*tables, nation=model, special=again)
+        return
+    with pytest.raises(InputError, match=says):
+        imps.areas_from_tables(*tables, nation=model, special=table)
 
 
 def test_raking_meets_both_margins(rng):

@@ -337,6 +337,51 @@ def test_areas_add_up_to_the_nation_in_every_draw(local, fitted):
     assert np.abs(national.sum(axis=0) - gap[:, None]).max() < PERSONS
 
 
+BARRACKS = 15_000.0
+"""Men of every age from 18 to 39 who stand in the barracks of one area by mistake."""
+
+
+def with_barracks(made):
+    """Areas of which two have barracks: men of one are counted, and belong, in the other."""
+    figures = made.figures.copy(deep=True)
+    lives = np.zeros(figures["base"].shape)
+    lives[[2, 4], 0, 18:40] = 2 * BARRACKS
+    moved = 0.5 * lives
+    moved[4] *= -1
+    figures["special"] = (("area", "sex", "age"), lives)
+    figures["census"] = figures["census"] - moved
+    return Areas(figures)
+
+
+def test_special_populations_are_a_source_of_their_own(fitted, made, local):
+    planted = with_barracks(made)
+    found = fit_areas(fitted, planted, seed=4, draws=200, lower_ages=AGES)
+    assert found.model.sources[-2:] == ("special populations", "remainder")
+    assert local.model.sources == SOURCES and "area_special" not in local.scales
+    every = sum(found.contributions(code) for code in found.codes)
+    assert np.abs(every[-2]).max() < PERSONS
+    for r, code in enumerate(found.codes):
+        own = found.contributions(code)
+        off = own.sum(axis=0) - found.contrasts.gap[r][:, None]
+        assert np.abs(off).max() < PERSONS
+        np.testing.assert_allclose(own.sum(axis=1), found.totals[r], atol=PERSONS)
+    table = found.table().set_index(["code", "source"])["mean"].unstack()
+    special, error = table["special populations"], 22 * BARRACKS
+    assert 0.5 * error < special["X02"] < 1.5 * error
+    assert -1.5 * error < special["X04"] < -0.5 * error
+    assert special.drop(["X02", "X04"]).abs().max() < 0.01 * error
+    assert set(found["X02"].summary()["source"]) == set(found.model.sources)
+
+    unknown = fit_areas(fitted, Areas(planted.figures.drop_vars("special")), seed=4, draws=200,
+                        lower_ages=AGES)  # fmt: skip
+    of_migration = ["external", "internal"]
+    before, without, with_source = (
+        fit.table().set_index(["source", "code"])["mean"].loc[of_migration, "X02"].sum()
+        for fit in (local, unknown, found)
+    )
+    assert abs(with_source - before) < 0.5 * abs(without - before)
+
+
 def test_every_area_closes_on_its_gap(local):
     for r, code in enumerate(local.codes):
         off = local.contributions(code).sum(axis=0) - local.contrasts.gap[r][:, None]

@@ -124,9 +124,12 @@ def test_draws_are_the_same_without_kept_factors(posterior):
 AGES, TIMES, SMOOTH = 70, 6, 9
 
 
-@pytest.fixture
-def many_cells(rng):
-    """Effects, their scales and the sources: cells of two surveys tied to the year before."""
+@pytest.fixture(params=[False, True], ids=["seen by all rows", "in halves with a border"])
+def many_cells(request, rng):
+    """Effects, their scales and the sources: cells of two surveys tied to the year before.
+
+    Of the smooth effects three are of the first half of the ages, three of the second, if asked.
+    """
     n = AGES * TIMES
     tied = np.kron(np.eye(AGES), 0.5 * (np.eye(TIMES) + np.eye(TIMES, k=-1)))
     census = np.kron(np.eye(AGES), np.ones(TIMES))
@@ -138,6 +141,13 @@ def many_cells(rng):
         white[2 * n :, at : at + n] = (-1) ** k * census * size
         white[rows, at + n : at + n + SMOOTH] = rng.standard_normal((n, SMOOTH))
         white[2 * n :, at + n : at + n + SMOOTH] = rng.standard_normal((AGES, SMOOTH))
+        if request.param:
+            old, census_of_old = slice(k * n + n // 2, (k + 1) * n), slice(2 * n + AGES // 2, None)
+            young, of_young = slice(k * n, k * n + n // 2), slice(2 * n, 2 * n + AGES // 2)
+            for there in (old, census_of_old):
+                white[there, at + n : at + n + 3] = 0.0
+            for there in (young, of_young):
+                white[there, at + n + 3 : at + n + 6] = 0.0
     white[2 * n :, -20:] = 3 * rng.standard_normal((AGES, 20))
     smooth = np.r_[np.repeat(1, 5), np.repeat(-1, 4)]
     scale_of = np.r_[np.zeros(n), smooth, np.full(n, 2), smooth + 2 * (smooth > 0)]
@@ -147,10 +157,12 @@ def many_cells(rng):
 
 def test_surveys_of_many_cells_stand_by_their_smaller_side(many_cells, rng):
     white, scale_of, sources = many_cells
+    halves = not white[AGES * TIMES - 1, AGES * TIMES]
     bounds = np.full(5, 1e-5), np.full(5, 50.0)
     asked = rng.standard_normal((3, white.shape[1]))  # quantities: of cells, smooth parts and rest
     rows = RowCovariance(white.copy(), scale_of, 5, sources, bounds=bounds, asked=asked)
     assert [leaf.smooth.size for leaf in rows.leaves] == [SMOOTH, SMOOTH]
+    assert [len(leaf.pattern.parts) for leaf in rows.leaves] == [3 if halves else 1] * 2
     x = rng.standard_normal((len(white), 3))
     within, beyond = np.exp(rng.uniform(-6, 3, (3, 5))), np.array([[200.0, 1.0, 1e-7, 1.0, 1.0]])
     squares = np.vstack([within, beyond])

@@ -11,8 +11,7 @@ from scipy import stats
 import imps
 from imps.account.variant import Variant
 from imps.names import GAP_CONVENTION
-from imps.posterior.densities import log_likelihood_by_row, replicated_rows
-from imps.posterior.likelihoods import contact_rows
+from imps.posterior.likelihoods import contact_rows, log_likelihood_by_row, replicated_rows
 from imps.posterior.pymc_model import pymc_model
 
 matplotlib.use("agg")

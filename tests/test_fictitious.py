@@ -211,7 +211,7 @@ def test_priors_that_meet_a_population_they_were_not_made_for_are_doubted(projec
 def test_a_report_of_a_fictitious_account_is_of_no_other_country(
     kind, fits, projects, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("imps.report.sections.figure_png", lambda figure: ONE_PIXEL)
+    monkeypatch.setattr("imps.report.report.figure_png", lambda figure: ONE_PIXEL)
     fit, case = fits[kind], projects[kind].case
     page = imps.write_report(fit, tmp_path / "report.html", case=case).read_text("utf-8")
     page = re.sub(r"<script.*?</script>|<style.*?</style>", "", page, flags=re.DOTALL)

@@ -11,9 +11,8 @@ import xarray as xr
 
 import imps
 from imps.errors import LabelError, NotFittedError, PriorError, SourceError
-from imps.posterior.as_built import account_model
 from imps.posterior.given_model import given
-from imps.posterior.pymc_model import pymc_model, quantity
+from imps.posterior.pymc_model import account_model, pymc_model, quantity
 from imps.sources import Register
 
 MOVED = 500_000.0

@@ -10,8 +10,7 @@ import imps
 from imps import plots, tables
 from imps.errors import ImpsError
 from imps.report.checklist import reporting_checklist
-from imps.report.report import html_report
-from imps.report.sections import SECTIONS
+from imps.report.report import SECTIONS, html_report
 from imps.report.summary import plain_summary
 from imps.report.svg import gap_by_age, migration_error_by_age
 

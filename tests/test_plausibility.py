@@ -24,7 +24,7 @@ from imps.project.sections import Account
 from imps.project.settings import inspect_settings
 from imps.project.template import template_of
 from imps.reading.findings import REJECT, WARN, ImportLog
-from imps.reading.plausibility import limit, median_of_others, root_deviance, unlikely_years
+from imps.reading.plausibility import beside, limit, median_of_others, root_deviance, unlikely_years
 from imps.reading.table import Table, inspect_table
 from imps.shipped import cases, load_case
 
@@ -464,6 +464,17 @@ def ends_exchanged(frame):
     return frame.assign(population=np.roll(frame["population"].to_numpy(), half))
 
 
+def reversed_ages(frame, column, flow):
+    """Figures of one direction with the ages of each year and sex in reverse order."""
+    own = frame["flow"] == flow
+    moved = (
+        frame[own]
+        .groupby(["year", "sex"], sort=False)[column]
+        .transform(lambda v: v.to_numpy()[::-1])
+    )
+    return frame[column].where(~own, moved)
+
+
 MALES_OF = rows_of(sex="male")
 NOTICED = {
     "migration of every month": ("register", "migration", of_column("count", lambda v: v / 12),
@@ -530,6 +541,41 @@ NOTICED = {
         "deaths", lambda v: 0 * v, rows_of(0, 1)), "RATE_UNLIKELY", "deaths of infants"),
     "a year lost inside yearly stocks": ("uk_1991_2001", "population", lambda f: f[
         f["year"] != "1995"], "CELLS_MISSING", "1995"),
+    "infants of a census missed": ("area", "population", of_column(
+        "population", lambda v: round(0.85 * v), rows_of(0, 5, vintage="census-based 2021")),
+        "BALANCE_UNLIKELY", "aged 0 to 4"),
+    "births of later years a tenth too few": ("survey", "births", of_column(
+        "births", lambda v: round(0.89 * v), lambda f: f["year"] >= "2004"), "BALANCE_UNLIKELY",
+        "aged 0 to 2"),
+    "old women missed at both ends": ("cards", "population", of_column(
+        "population", lambda v: round(0.93 * v), rows_of(65, sex="female")), "BALANCE_UNLIKELY",
+        "females aged 65 to"),
+    "ages of departures reversed": ("area", "internal_moves", lambda f: f.assign(
+        count=reversed_ages(f, "count", "out")), "BALANCE_UNLIKELY", "its 172 cells together"),
+    "intervals for errors of a direction": ("area", "survey_flows", of_column(
+        "standard_error", lambda v: 1.96 * v, rows_of(flow="emigration")), "ERROR_UNLIKELY",
+        "3.0 times one another"),
+    "both directions in one of them": ("survey", "survey_flows", of_column(
+        "estimate", lambda v: round(1.63 * v), rows_of(flow="immigration", year="2004")),
+        "YEAR_UNLIKELY", "2004 immigration: estimates are 1.6"),
+    "children of a survey lost": ("survey", "survey_flows", of_column(
+        "estimate", lambda v: 0 * v, rows_of(age_group="0-14", flow="emigration")), "CELL_UNLIKELY",
+        "emigration male 0-14: 0 beside"),
+    "girls a twentieth too few": ("register", "births", of_column(
+        "births", lambda v: round(0.95 * v), rows_of(sex="female")), "SEX_RATIO_UNLIKELY",
+        "2003 to 2020"),
+    "a survey in round thousands": ("survey", "survey_flows", of_column(
+        "estimate", lambda v: 1000 * round(v / 1000), rows_of(flow="immigration")),
+        "YEAR_UNLIKELY", "multiples of 1,000"),
+    "a fifth of arrivals of an age lost": ("area", "internal_moves", of_column(
+        "count", lambda v: round(0.8 * v), lambda f: (f["flow"] == "in")
+        & f["age_group"].str.fullmatch("2[0-9]")), "CELL_UNLIKELY", "immigration 30 in all years"),
+    "deaths of an age a quarter too many": ("england_wales_1991_2001", "deaths", of_column(
+        "deaths", lambda v: round(1.25 * v), rows_of(40, 50)), "CELL_UNLIKELY",
+        "50 in all years"),
+    "errors and contacts exchanged": ("area", "survey_flows", lambda f: f.rename(
+        columns={"standard_error": "contacts", "contacts": "standard_error"}), "ERROR_UNLIKELY",
+        "with the power 2.0"),
     "a year lost at the end": ("", "survey_flows", lambda f: f[f["year"] != f["year"].max()],
                                "CELLS_MISSING", "2011"),
 }  # fmt: skip
@@ -547,6 +593,28 @@ def test_faults_of_further_families_are_named_with_their_place(what, tmp_path):
     file = next(f for f in project.files if f.endswith(f"{file}.csv"))
     log = check_project(project.with_table(file, edit(project.table(file))).write(tmp_path)).log
     assert any(f.code == code and words in f.problem for f in log.findings), str(log)
+
+
+def test_a_zero_is_named_itself_and_not_the_cells_beside_it():
+    """Two neighbours of which one is zero say what the other says."""
+    values = np.full((5, 1, 3), 215.0)
+    values[2, 0, 1] = 0.0
+    said = beside(values, 0, ends=True)
+    assert said[2, 0, 1] == pytest.approx(215.0)
+    np.testing.assert_allclose(said[[0, 1, 3, 4]], 215.0)
+    few = np.array([[[0.0]], [[2.0]], [[3.0]]])
+    assert 1.0 < beside(few, 0, ends=False)[1, 0, 0] < 1.5  # chance makes such zeros
+
+
+def test_a_survey_with_a_zero_names_that_cell_alone(tmp_path):
+    project = folder_project(TEMPLATES / "survey")
+    name = "data/survey_flows.csv"
+    at = rows_of(age_group="0-14", year="2004", sex="male", flow="immigration")
+    frame = of_column("estimate", lambda v: 0 * v, at)(project.table(name))
+    log = check_project(project.with_table(name, frame).write(tmp_path)).log
+    (found,) = [f for f in log.of("CELL_UNLIKELY") if f.file == name]
+    told = found.problem.split(": ", 1)[1].split("; ")
+    assert all(words.startswith("2004 immigration male 0-14") for words in told), told
 
 
 def test_two_populations_exchanged_are_told_by_their_cohorts(told):

@@ -17,7 +17,7 @@ from imps.runs.replication import Reproduction, compared, expected_numbers, pinn
 def no_figures():
     """The figures of a run are tested elsewhere and take longer than its fit."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("imps.report.sections.report_figures", lambda *_, **__: {})
+        patch.setattr("imps.report.report.report_figures", lambda *_, **__: {})
         yield
 
 

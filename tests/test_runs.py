@@ -47,7 +47,7 @@ def few_figures():
         return standard_figures(attribution, reconciliation)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("imps.report.sections.report_figures", standard)
+        patch.setattr("imps.report.report.report_figures", standard)
         yield
 
 

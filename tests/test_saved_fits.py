@@ -17,7 +17,7 @@ from imps.plots import figure_data, standard_figures
 from imps.posterior.archive import CLASSES, pack, unpack
 from imps.posterior.chains import one_chain
 from imps.posterior.storage import load, save
-from imps.report.sections import report_figures
+from imps.report.report import report_figures
 from imps.runs.run import Run
 from imps.sampling import DRAWS
 

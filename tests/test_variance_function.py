@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 
 from imps.errors import DefinitionError, MissingCellError, SourceError
+from imps.sources import SurveyFlow
 from imps.survey.variance_function import (
     ERAS,
     ROUNDING,
     design_effect,
     era_of,
+    errors_at_expected,
     fit_variance_function,
     load_published_ips,
     net_standard_error,
@@ -205,3 +207,85 @@ def test_bad_tables_are_refused(
         smoothed_standard_errors(part)
     with pytest.raises(SourceError, match="no column contacts"):
         smoothed_standard_errors(cells.drop(columns="contacts"))
+
+
+# standard errors without contacts, at the expected figure of each cell
+
+COUNTS = np.array([3.0, 8.0, 20.0, 60.0, 150.0])
+
+
+def drawn(years: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Poisson counts of five cells with the root of each as its error."""
+    y = np.random.default_rng(3).poisson(COUNTS, (years, COUNTS.size)).astype(float)
+    return y, np.sqrt(np.maximum(y, 1.0)), np.ones(y.shape, dtype=bool)
+
+
+def mean_by_precision(y: np.ndarray, se: np.ndarray) -> np.ndarray:
+    return np.asarray((y / se**2).sum(axis=0) / (1 / se**2).sum(axis=0))
+
+
+def test_a_mean_weighted_by_roots_of_counts_is_one_contact_low_and_no_longer() -> None:
+    y, se, seen = drawn()
+    at, slope = errors_at_expected(y, se, seen)
+    error_of_mean = np.sqrt(COUNTS / len(y))
+    assert (mean_by_precision(y, se)[1:] - COUNTS[1:] < -0.7).all()  # the fault
+    assert (np.abs(mean_by_precision(y, at) - COUNTS) < 3 * error_of_mean).all()
+    assert 0.8 < slope < 1.1
+    assert abs((at**2).mean(axis=0) / COUNTS - 1).max() < 0.15
+
+
+@pytest.mark.parametrize("cv", [0.1, 0.3])
+def test_one_coefficient_of_variation_has_slope_two(cv: float) -> None:
+    rng = np.random.default_rng(5)
+    sizes = np.tile(COUNTS * 1e3, 8)
+    y = sizes * np.exp(rng.normal(0, cv, (12, sizes.size)))
+    at, slope = errors_at_expected(y, cv * y, np.ones(y.shape, dtype=bool))
+    assert slope == pytest.approx(2.0, abs=0.15)
+    assert (at / at.mean(axis=0) - 1).std() < 0.5 * (y / y.mean(axis=0) - 1).std()
+
+
+@pytest.mark.parametrize("kind", ["constant", "by year and cell", "one year", "exact rule"])
+def test_errors_that_do_not_follow_their_estimates_stand(kind: str) -> None:
+    y, se, seen = drawn(12)
+    if kind == "one year":
+        y, se, seen = y[:1], se[:1], seen[:1]
+    elif kind == "exact rule":
+        y = np.outer(np.arange(1.0, 13.0), COUNTS)  # no chance in it: nothing to smooth
+        se = np.sqrt(y)
+    else:
+        se = np.full(y.shape, 4.0) if kind == "constant" else np.outer(np.arange(1, 13), COUNTS)
+    at, _ = errors_at_expected(y, se, seen)
+    np.testing.assert_allclose(at, se, rtol=1e-9)
+
+
+def test_an_error_stated_on_purpose_stays_ten_times_as_large() -> None:
+    y, se, seen = drawn(12)
+    se[4, 2] *= 10
+    at, slope = errors_at_expected(y, se, seen)
+    others = np.delete(at[:, 2], 4)
+    assert 0.7 < slope < 1.2 and 7 < at[4, 2] / others.mean() < 13
+
+
+def test_cells_that_were_not_published_are_in_no_sum() -> None:
+    y, se, seen = drawn(12)
+    seen[2:5, 1] = seen[7] = False
+    seen[7, 0] = True
+    strange = np.where(seen, y, 1e6)
+    at, _ = errors_at_expected(strange, se, seen)
+    same, _ = errors_at_expected(y, se, seen)
+    np.testing.assert_allclose(at, same, rtol=EXACT)
+    np.testing.assert_array_equal(at[~seen], se[~seen])
+
+
+def test_flow_from_a_table_with_errors_has_them_at_the_expected_figures(
+    cells: pd.DataFrame,
+) -> None:
+    rows = cells.query("2002 <= year <= 2011").assign(
+        standard_error=lambda x: np.sqrt(20 * np.maximum(x["estimate"], 100))
+    )
+    flow = SurveyFlow.from_table(
+        rows, "immigration", definition="IPS long-term migrants", vintage="v", reference="r"
+    )
+    published = np.sqrt(20 * np.maximum(flow.estimate, 100))
+    assert abs(flow.standard_error / published - 1).max() > 0.05
+    np.testing.assert_allclose((flow.standard_error**2).sum(), (published**2).sum(), rtol=0.03)

@@ -10,10 +10,17 @@ from imps.account.linear import curve_sizes
 from imps.account.variant import BetaShare, Form
 from imps.errors import PriorError, SourceError
 from imps.posterior import likelihoods
-from imps.posterior.densities import log_likelihood_by_source, log_prior_by_block
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.given_model import is_gaussian, variant
-from imps.posterior.likelihoods import BEND, STUDENT_T_DEGREES, contact_log_likelihood, contact_rows
+from imps.posterior.likelihoods import (
+    BEND,
+    STUDENT_T_DEGREES,
+    by_source,
+    contact_log_likelihood,
+    contact_rows,
+    log_likelihood_by_row,
+    log_prior_by_block,
+)
 from imps.posterior.pymc_model import quantity
 
 CLOSURE = 1e-6  # persons, in every draw
@@ -108,7 +115,8 @@ def test_log_density_is_the_plain_sum_of_scipy_terms(models, name, rng):
         wanted += log_density(linear, mean, options)
         assert float(density({"log_scale": h, "latent": z})) == pytest.approx(wanted, rel=1e-7)
         np.testing.assert_allclose(linear.expected(w[None])[0], mean, rtol=1e-8, atol=0.01)
-        parts = log_likelihood_by_source(linear, h[None], z[None], variant(built))
+        rows = log_likelihood_by_row(linear, h[None], z[None], variant(built))
+        parts = by_source(linear, rows)
         parts |= log_prior_by_block(linear, h[None], z[None])
         assert sum(float(part[0]) for part in parts.values()) == pytest.approx(wanted, rel=1e-7)
 

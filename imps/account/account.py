@@ -41,12 +41,12 @@ import numpy as np
 
 from imps.account.flows import Flow, erring_together, survey_flow
 from imps.account.latents import Affine, Latents, Resolution, zero
-from imps.account.layout import base_layout, deaths_layout, layout_of_carried
 from imps.account.parts import (
     Carried,
     carried_changes,
     carried_parts,
     known_changes,
+    layout_of_carried,
     published_parts,
     shared_block,
 )
@@ -54,6 +54,8 @@ from imps.account.priors import FAMILIES, Prior, Priors, completed
 from imps.account.stocks import (
     COUNTED_TWICE,
     base_cells,
+    base_layout,
+    deaths_layout,
     deaths_misplaced,
     missed_twice,
     registered_births,

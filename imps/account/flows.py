@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imps.account.latents import Affine, Latents, Resolution, correlated, each_sex, true_flow
-from imps.account.layout import flows_as_laid_out
-from imps.account.parts import LAYOUT_SHAPES, SEX_CONTRAST
+from imps.account.parts import LAYOUT_SHAPES, SEX_CONTRAST, flows_as_laid_out
 from imps.account.prior_rows import BIAS_CORRELATION
 from imps.account.priors import Priors
 from imps.account.variant import LOG, Form, LogFlow

@@ -223,6 +223,15 @@ class LinearModel:
         """Name of each latent variable: its block and its place in it."""
         return [f"{block} {i + 1}" for block, size in self.sizes.items() for i in range(size)]
 
+    @property
+    def coords(self) -> dict[str, list[str]]:
+        """Labels of the dims of a PyMC model and of its draws: scale, latent_name, row."""
+        return {
+            "scale": list(self.scale_names),
+            "latent_name": self.latent_names,
+            "row": list(self.row_labels),
+        }
+
     @cached_property
     def reported(self) -> dict[str, Affine]:
         """Scalar quantities that tables print: sources, groups, net migration, population."""

@@ -33,6 +33,7 @@ def areas_from_tables(
     mobility: Table | None = None,
     moves_by_age: Table | None = None,
     last_by_region: Table | None = None,
+    special: Table | None = None,
 ) -> Areas:
     """Areas of a nation from tables, recoded over boundary changes and checked.
 
@@ -58,6 +59,11 @@ def areas_from_tables(
     last_by_region : table, optional
         `region`, `sex`, `difference`: rolled-forward minus census at the last mid-year, where
         that was published by region alone.
+
+    special : table, optional
+        `kind`, `code`, `sex`, `first_age`, `persons`: armed forces, prisoners and others that a
+        roll-forward holds where they are, at any date; each group goes up to the next `first_age`
+        of its kind. Areas without rows have none.
 
     Returns
     -------
@@ -87,6 +93,7 @@ def areas_from_tables(
         else _moves(_read(moves_by_age, "moves_by_age"), book, found),
         by_region=None if last_by_region is None else _read(last_by_region, "regions").rows,
     )
+    lives = None if special is None else _special(_read(special, "special"), book, ages, found)
     _against_nation(given, nation, found)
     found.log().raise_faults()
     figures, notes = stocks_by_rule(given, nation, found)
@@ -97,6 +104,7 @@ def areas_from_tables(
         "name": (AREA, [book.name[c] for c in book.areas]),
         "region": (AREA, [book.region[c] for c in book.areas]),
     }  # fmt: skip
+    figures |= {} if lives is None else {"special": lives}
     arrays = {name: ((AREA, SEX, AGE), values) for name, values in figures.items()}
     notes += _flows_beside_nation(yearly, nation)
     return Areas(xr.Dataset({**arrays, **flows}, coords=labels), tuple(notes))
@@ -285,6 +293,26 @@ def _moves(table: Read, book: Book, found: Collector) -> pd.DataFrame | None:
     return sums.loc[list(book.areas)]
 
 
+def _special(table: Read, book: Book, ages: np.ndarray, found: Collector) -> np.ndarray | None:
+    """Special populations (area, sex, age), each group of ages laid out evenly."""
+    keys = ["kind", "code", "sex", "first_age"]
+    if not _columns(table, (*keys, "persons"), found):
+        return None
+    dated = Read(table.rows.assign(year="all years"), table.file)
+    if not _numbers(dated, ["first_age", "persons"], found) or _repeated(dated, keys, found):
+        return None
+    rows = _recoded(dated, book, found)
+    out = np.zeros((len(book.areas), len(SEXES), ages.size))
+    for _, kind in rows.groupby("kind"):
+        first = np.sort(kind["first_age"].unique().astype(int))
+        ends = dict(zip(first, [*first[1:], ages.size], strict=True))
+        for row in kind.itertuples():
+            group = slice(int(row.first_age), ends[int(row.first_age)])
+            r, sex = book.areas.index(row.code), SEXES.index(row.sex)
+            out[r, sex, group] += row.persons / (group.stop - group.start)
+    return out
+
+
 def _against_nation(given: Given, nation: LinearModel, found: Collector) -> None:
     """Stocks of areas add up to those of the nation, year by year."""
     sources = nation.sources
@@ -300,6 +328,14 @@ def _against_nation(given: Given, nation: LinearModel, found: Collector) -> None
             y: (p.sum(), float(cells.sel({YEAR: y}).sum()))
             for (kind, y), p in given.stocks.items()
             if kind == ROLLED and y in cells[YEAR].values
+        }
+    repeated = bool(given.components["last_repeated"][0])
+    for name, count in (("births", sources.births.count), ("deaths", sources.deaths.count)):
+        whole = count.sum([dim for dim in count.dims if dim != YEAR])
+        compared[name] = {
+            int(y): (float(areas), float(whole.sel({YEAR: y})))
+            for y, areas in zip(sources.years, given.components[name].sum(axis=0), strict=True)
+            if not (repeated and y == sources.years[-1])
         }
     for name, years in compared.items():
         off = {y: a - n for y, (a, n) in years.items() if abs(a - n) > NATION_TOLERANCE * n}

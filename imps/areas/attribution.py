@@ -10,7 +10,7 @@ import xarray as xr
 
 from imps.areas.fit import AreaFit
 from imps.areas.message import CELLS, message
-from imps.areas.priors import BASE, CENSUS, INTERNAL, N_PATTERNS, REMAINDER, SOURCES
+from imps.areas.priors import BASE, CENSUS, INTERNAL, N_PATTERNS, REMAINDER, SPECIAL
 from imps.intervals import ends, level
 from imps.names import AGE, CHAIN, DRAW, EMIGRATION, IMMIGRATION, SEX, SEXES, SOURCE
 from imps.posterior.workers import one_thread
@@ -24,6 +24,7 @@ REPORTED = {
     EXTERNAL: (IMMIGRATION, EMIGRATION),
     INTERNAL: (INTERNAL,),
     CENSUS: (CENSUS,),
+    SPECIAL: (SPECIAL,),
     REMAINDER: (REMAINDER,),
 }
 """What can be shown of an area: which direction of external migration erred cannot."""
@@ -33,6 +34,7 @@ GROUP = {
     EMIGRATION: "migration",
     INTERNAL: "other changes",
     CENSUS: "census",
+    SPECIAL: "other changes",
     REMAINDER: "residual",
 }
 """Headline group of each source of an area."""
@@ -44,16 +46,23 @@ HEAVY = 2.0
 """Mean square of an area's standardised cells from which they are flagged; one is expected."""
 
 
+def reported(fit: AreaFit) -> dict[str, tuple[str, ...]]:
+    """What is shown of the areas of a fit, and the sources that it is the sum of."""
+    there = fit.model.sources
+    return {name: members for name, members in REPORTED.items() if {*members} <= {*there}}
+
+
 def attribution_of(fit: AreaFit, code: str) -> Attribution:
     """The gap of one area by source, an ordinary attribution in age groups."""
     r, cells = fit.place(code), fit.contrasts.cells
     ages = np.array(cells.lower_ages)
     draws = fit.contributions(code).transpose(2, 0, 1)
-    values = draws.reshape(1, fit.n_draws, len(SOURCES), len(SEXES), ages.size)
-    labels = {SOURCE: list(SOURCES), SEX: list(SEXES), AGE: ages}
+    sources = fit.model.sources
+    values = draws.reshape(1, fit.n_draws, len(sources), len(SEXES), ages.size)
+    labels = {SOURCE: list(sources), SEX: list(SEXES), AGE: ages}
     gap = fit.contrasts.gap[r].reshape(len(SEXES), ages.size)
     sds = np.sqrt(prior_variances(fit, r))
-    groups = pd.DataFrame({SOURCE: SOURCES, "group": [GROUP[s] for s in SOURCES]})
+    groups = pd.DataFrame({SOURCE: sources, "group": [GROUP[s] for s in sources]})
     prior = groups.assign(prior_mean=0.0, prior_sd=sds)
     squares = prior.assign(v=sds**2).groupby("group", sort=False)["v"].sum()
     by_group = pd.DataFrame(
@@ -91,7 +100,7 @@ def prior_variances(fit: AreaFit, area: int) -> np.ndarray:
     pairs = zip(model.design[area], model.patterns, mean_square[-N_PATTERNS:], strict=True)
     pattern = np.array([s * ((a @ f) ** 2).sum() for a, f, s in pairs])
     out = own.copy()
-    out[[0, 1, 2, 4, 5]] += national
+    out[[0, 1, 2, 4, -1]] += national
     out[1:4] += pattern
     return out
 
@@ -116,7 +125,8 @@ def area_table(fit: AreaFit, prob: float = 0.90) -> pd.DataFrame:
     -------
     DataFrame
         `code`, `name`, `population` (census), `gap`, `gap_percent` of the census, `source`
-        (base, external, internal, census, remainder), `mean`, `sd`, `lower90`, `upper90`
+        (base, external, internal, census, special populations where they are given, remainder),
+        `mean`, `sd`, `lower90`, `upper90`
         (persons, equal-tailed), `contraction` of what the area has of its own of that source,
         in total, given the scales that all areas teach, `factor` by which all its deviations are
         taken for larger than those of areas in the middle, and `flagged`: "unlike the others"
@@ -130,8 +140,8 @@ def area_table(fit: AreaFit, prob: float = 0.90) -> pd.DataFrame:
     rows = []
     for r, (code, name) in enumerate(fit.areas.names.items()):
         before, own = own_variances(fit, r), _own(fit, r)
-        for source, members in REPORTED.items():
-            at = [SOURCES.index(m) for m in members]
+        for source, members in reported(fit).items():
+            at = [fit.model.sources.index(m) for m in members]
             draws = totals[r, at].sum(axis=0)
             low, high = ends(draws, prob)
             rows.append(
@@ -216,7 +226,7 @@ def area_flags(fit: AreaFit) -> list[str]:
     arrived = flows["international_in"].sum("year").values
     left = flows["international_out"].sum("year").values
     for r in range(len(fit)):
-        i, e = fit.totals[r, SOURCES.index(IMMIGRATION)], fit.totals[r, SOURCES.index(EMIGRATION)]
+        i, e = (fit.totals[r, fit.model.sources.index(s)] for s in (IMMIGRATION, EMIGRATION))
         negative = max((arrived[r] - i < 0).mean(), (left[r] + e < 0).mean())
         said = {
             "unlike the others": abs(apart["z"][r]) > UNLIKE,

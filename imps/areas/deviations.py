@@ -14,7 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from imps.areas.priors import DEVIATIONS, FACTOR, INTERNAL, N_PATTERNS, AreaPrior
+from imps.areas.priors import (
+    DEVIATIONS,
+    FACTOR,
+    INTERNAL,
+    N_PATTERNS,
+    OF_SPECIAL,
+    REMAINDER,
+    SPECIAL,
+    AreaPrior,
+)
 from imps.areas.sizes import Contrasts
 from imps.demography.schedules import autoregressive, smooth_shapes, young_adults
 from imps.names import EMIGRATION, IMMIGRATION
@@ -36,7 +45,7 @@ MIX = {
 }
 """Level, young adults, young by sex, smooth, years, single years: parts of a flow's error."""
 STOCK_MIX = (0.5, 0.7, 0.6, 0.6, 0.0, SINGLE_YEAR)
-"""The same of an error of base or census, which has no years."""
+"""The same of an error of base, census or special populations, which has no years."""
 OWN_SCALE = {"level": slice(0, 1), "young": slice(1, 4)}
 """Columns of the basis that have a scale of their own in flows."""
 
@@ -50,6 +59,8 @@ class AreaModel:
     codes : tuple of str
         Areas, in order of their codes: the order of every sum.
     priors : tuple of AreaPrior
+    deviations : tuple of str
+        Sources of which areas have deviations.
     contrast : ndarray (area, cell), persons
         y = gap - reference share x national gap.
     design : ndarray (area, 3, cell)
@@ -75,6 +86,7 @@ class AreaModel:
 
     codes: tuple[str, ...]
     priors: tuple[AreaPrior, ...]
+    deviations: tuple[str, ...]
     contrast: np.ndarray
     design: np.ndarray
     leading: tuple[tuple[int, np.ndarray, np.ndarray], ...]
@@ -90,6 +102,11 @@ class AreaModel:
     def n_sources(self) -> int:
         """Sources of which areas have deviations."""
         return self.rest.shape[1]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Sources of an area's gap, in the order of reporting."""
+        return (*self.deviations, REMAINDER)
 
     @property
     def n_cells(self) -> int:
@@ -154,10 +171,15 @@ class AreaModel:
 
 def area_model(contrasts: Contrasts, priors: tuple[AreaPrior, ...]) -> AreaModel:
     """Factors, covariances and noise of the deviations of all areas."""
+    deviations: tuple[str, ...] = DEVIATIONS
+    if SPECIAL in contrasts.stocks:
+        deviations = (*DEVIATIONS, SPECIAL)
+    else:
+        priors = tuple(row for row in priors if row.name != OF_SPECIAL)
     at = {row.name: i for i, row in enumerate(priors)}
     cells, years = contrasts.cells, contrasts.flows[IMMIGRATION].shape[-1]
     leading, factors, independent = [], [], []
-    for k, name in enumerate(DEVIATIONS):
+    for k, name in enumerate(deviations):
         mix = MIX.get(name, STOCK_MIX)
         if name in MIX:
             columns = cells.flow_columns(contrasts.flows[name], basis(mix, cells.n_ages, years))
@@ -177,11 +199,12 @@ def area_model(contrasts: Contrasts, priors: tuple[AreaPrior, ...]) -> AreaModel
     rest = np.stack([f @ f.transpose(0, 2, 1) for f in factors], axis=1)
     i = np.arange(cells.n_cells)
     rest[:, :, i, i] += variance
-    names = [n if (n := f"area_{k}") in at else f"area_{k}_shape" for k in DEVIATIONS]
+    scale = {k: n if (n := f"area_{k}") in at else f"area_{k}_shape" for k in deviations}
+    scale[SPECIAL] = OF_SPECIAL
     count = np.maximum(contrasts.stocks["census"], 1.0)
     return AreaModel(
-        contrasts.codes, priors, contrasts.contrast, contrasts.design, tuple(leading),
-        tuple(factors), variance, rest, np.array([at[n] for n in names]),
+        contrasts.codes, priors, deviations, contrasts.contrast, contrasts.design, tuple(leading),
+        tuple(factors), variance, rest, np.array([at[scale[k]] for k in deviations]),
         cells.group(count + (CELL_NOISE * count) ** 2), _patterns(contrasts),
         np.ones(len(contrasts.codes)),
     )  # fmt: skip

@@ -34,7 +34,9 @@ class Areas:
         `base`, `rolled_forward`, `census`, `structure` (area, sex, age), persons: stocks at
         both ends, and local ages in between; `births`, `deaths`, `internal_in`,
         `internal_out`, `international_in`, `international_out`, `other` (area, year), persons
-        a year; `mobility` (area, sex, age), internal moves a person a year; `name` (area).
+        a year; `mobility` (area, sex, age), internal moves a person a year; `name` (area);
+        perhaps `special` (area, sex, age), persons: armed forces, prisoners and others that are
+        not rolled forward.
         Areas stand in the order of their codes.
     notes : tuple of str
         Rules by which what was not published was reached.

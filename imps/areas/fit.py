@@ -19,7 +19,7 @@ from imps.areas.figures import Areas
 from imps.areas.grid import Points, points
 from imps.areas.message import Nation
 from imps.areas.nation import national_draws, prior_covariances
-from imps.areas.priors import FACTOR, N_PATTERNS, SOURCES, area_priors
+from imps.areas.priors import FACTOR, N_PATTERNS, area_priors
 from imps.areas.sizes import LOWER_AGES, Contrasts, contrasts
 from imps.areas.store import NATIONAL, PATTERN, Slabs, fill, fingerprint
 from imps.errors import SettingError
@@ -105,21 +105,20 @@ class AreaFit:
         """Sources of the gap of one area, (source, cell, draw), persons; they sum to it.
 
         base W V + d; flows W V + (W - w) U + d; internal net theta + d; census w V + d;
-        the remainder is the difference to the gap.
+        special populations d; the remainder is the difference to the gap.
         """
         r, own = self.place(code), self.deviation(code) if own is None else own
         v, u = self.national.transpose(1, 2, 0), self.pattern.transpose(1, 2, 0)
         c = self.contrasts
         w, shares = c.reference[r][:, None], c.shares[r][:, :, None]
         design = self.model.design[r][:, :, None]
-        out = np.empty((len(SOURCES), *own.shape[1:]))
-        out[:5] = own
+        out = np.concatenate([own, np.zeros((1, *own.shape[1:]))])
         out[0] += shares[0] * v[0]
         out[1] += shares[1] * v[1] + design[0] * u[0]
         out[2] += shares[2] * v[2] + design[1] * u[1]
         out[3] += design[2] * u[2]
         out[4] += w * v[3]
-        out[5] = c.gap[r][:, None] - out[:5].sum(axis=0)
+        out[-1] = c.gap[r][:, None] - out.sum(axis=0)
         return out
 
     @cached_property
@@ -131,7 +130,8 @@ class AreaFit:
         out = np.stack([w @ x for w, x in zip(lies, nation, strict=True)], axis=1)
         for j in range(N_PATTERNS):
             out[:, 1 + j] += self.model.design[:, j] @ u[j]
-        out += self.own_totals
+        special = self.own_totals[:, out.shape[1] :]
+        out = np.concatenate([out + self.own_totals[:, : out.shape[1]], special], axis=1)
         rest = c.gap.sum(axis=1)[:, None] - out.sum(axis=1)
         return np.concatenate([out, rest[:, None]], axis=1)
 

@@ -18,11 +18,13 @@ from imps.names import EMIGRATION, IMMIGRATION
 BASE: Final = "base"
 INTERNAL: Final = "internal"
 CENSUS: Final = "census"
+SPECIAL: Final = "special populations"
 REMAINDER: Final = "remainder"
 DEVIATIONS: Final = (BASE, IMMIGRATION, EMIGRATION, INTERNAL, CENSUS)
-"""Sources of which every area has a deviation of its own; over areas they sum to zero."""
+"""Sources of which every area has a deviation of its own; over areas they sum to zero. Special
+populations, where they are given, are one more."""
 SOURCES: Final = (*DEVIATIONS, REMAINDER)
-"""Sources of an area's gap, in the order of reporting."""
+"""Sources of an area's gap without special populations, in the order of reporting."""
 PATTERNS: Final = (IMMIGRATION, EMIGRATION, "net_moves")
 """Systematic errors that lie over areas as recorded flows and net moves do."""
 
@@ -56,6 +58,7 @@ _INTERVALS: Final = (
 )
 FACTOR: Final = "area_factor"
 NOISE: Final = "area_cells"
+OF_SPECIAL: Final = "area_special"
 PRIORS: Final = (
     AreaPrior(FACTOR, 0.30, 0.5, "standard deviation of the logarithm of a factor of all "
               "deviations of an area: some depart farther than others", "That of the factor of a t "
@@ -77,6 +80,9 @@ PRIORS: Final = (
     ),
     AreaPrior("area_census", 0.008, 0.0, "error of an area's census count, a share of it",
               _INTERVALS + "; that of 2011 for want of 2021"),
+    AreaPrior(OF_SPECIAL, 0.3, 0.7, "error of armed forces, prisoners and other special "
+              "populations of an area, a share of them; they sum to zero, for the nation's flows "
+              "hold its own", _JUDGED),
     AreaPrior(NOISE, 1.0, 0.5, "noise of single cells: square root of the count, and 1 per "
               "cent of it by single year", _JUDGED),
     AreaPrior("pattern_immigration", 0.15, 0.4, "national error of immigration that lies as the "

@@ -27,7 +27,7 @@ def load_areas(case: str | os.PathLike[str], *, nation: Fit | LinearModel | None
         "england-wales-2011-2021": 331 local authorities of April 2021. Or a project folder
         with the tables of :func:`imps.areas_from_tables` in its folder `areas`:
         `population.csv`, `components.csv`, `codes.csv`, and perhaps `mobility.csv`,
-        `moves_by_age.csv` and `last_by_region.csv` (or `.csv.gz`).
+        `moves_by_age.csv`, `last_by_region.csv` and `special.csv` (or `.csv.gz`).
     nation : Fit or LinearModel, optional
         Of that case, if there is one already; else its model is built.
 
@@ -58,6 +58,7 @@ def load_areas(case: str | os.PathLike[str], *, nation: Fit | LinearModel | None
         mobility=_table(place, "mobility"),
         moves_by_age=_table(place, "moves_by_age"),
         last_by_region=_table(place, "last_by_region"),
+        special=_table(place, "special"),
     )
 
 

@@ -17,10 +17,10 @@ from functools import cached_property
 import numpy as np
 
 from imps.account.gap import rolled_forward_cells
-from imps.account.layout import flows_as_laid_out
 from imps.account.linear import LinearModel
+from imps.account.parts import flows_as_laid_out
 from imps.areas.figures import INTERNATIONAL, Areas
-from imps.areas.priors import BASE, CENSUS, INTERNAL
+from imps.areas.priors import BASE, CENSUS, INTERNAL, SPECIAL
 from imps.demography.accounting import along_cohorts, carry
 from imps.errors import LabelError
 from imps.names import EMIGRATION, IMMIGRATION
@@ -119,7 +119,7 @@ class Contrasts:
     flows : mapping to ndarray (area, sex, age, interval), persons per year
         Immigration, emigration and gross internal moves.
     stocks : mapping to ndarray (area, sex, age), persons
-        Base, carried to the census, and census.
+        Base, carried to the census, census, and special populations where they are given.
     """
 
     codes: tuple[str, ...]
@@ -164,6 +164,9 @@ def contrasts(
     gap = rolled_forward_cells(nation.account) - nation.sources.census.count.values
     left = rolled - carried - size[IMMIGRATION] + size[EMIGRATION]
     net = left - _shares(np.where(births.sum(0) > 0, rolled, carried), reference) * left.sum(axis=0)
+    stocks = {BASE: base, CENSUS: figures[CENSUS].values}
+    if "special" in figures:
+        stocks[SPECIAL] = figures["special"].values
     return Contrasts(
         codes=areas.codes,
         cells=cells,
@@ -175,7 +178,7 @@ def contrasts(
         shares=shares,
         net=net - reference * net.sum(axis=0),
         flows=flows,
-        stocks={BASE: base, CENSUS: figures[CENSUS].values},
+        stocks=stocks,
     )
 
 

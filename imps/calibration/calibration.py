@@ -241,12 +241,13 @@ def _draws(
     proposal = posterior.proposal(seed=seeds[0])
     n = GRID_POINTS
     while True:
-        points, weights = posterior.weighted_points(proposal, n, seeds[1])
+        points, weights, factors = posterior.weighted_points(proposal, n, seeds[1])
         ess = 1 / ((weights**2).sum() + 1 / DRAWS)
         if ess >= LEAST_ESS or n >= MOST_GRID_POINTS:
             break
         n *= 2
-    return *posterior.draw_at_points(points, weights, DRAWS, seed=seeds[2]), float(ess)
+    drawn = posterior.draw_at_points(points, weights, DRAWS, seed=seeds[2], factors=factors)
+    return *drawn, float(ess)
 
 
 class _Ranked:

@@ -9,12 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.areas.attribution import EXTERNAL, REPORTED
+from imps.areas.attribution import EXTERNAL, reported
 from imps.areas.fit import AreaFit
 from imps.errors import LabelError
 from imps.intervals import Unit
-from imps.plots.marks import SIGNED, interval_bars, zero_line
-from imps.plots.style import GREY, INK, open_page, styled
+from imps.plots.style import GREY, INK, SIGNED, interval_bars, open_page, styled, zero_line
 
 NAMED = 5
 """Areas named at either end of the funnel."""
@@ -97,7 +96,7 @@ def plot_area_ranking(
     Parameters
     ----------
     fit : AreaFit
-    source : {"external", "internal", "base", "census", "remainder"}
+    source : {"external", "internal", "base", "census", "special populations", "remainder"}
     ax : Axes, optional
         An axis of the user's own.
     theme : {"official", "paper"}
@@ -127,8 +126,8 @@ def plot_area_ranking(
 
 def ranking_data(fit: AreaFit, source: str = EXTERNAL) -> pd.DataFrame:
     """Rows of the table of areas for one source, the largest in size first to last by sign."""
-    if source not in REPORTED:
-        raise LabelError(f"source is '{source}', expected one of {', '.join(REPORTED)}.")
+    if source not in (known := reported(fit)):
+        raise LabelError(f"source is '{source}', expected one of {', '.join(known)}.")
     table = fit.table()
     rows = table[table["source"] == source]
     largest = rows.loc[rows["mean"].abs().sort_values(ascending=False).index[:RANKED]]

@@ -7,8 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imps.plots.marks import SIGNED, interval_bars, zero_line
-from imps.plots.style import GREY, INK, open_page, styled
+from imps.plots.style import GREY, INK, SIGNED, interval_bars, open_page, styled, zero_line
 from imps.results.attribution import KNOWN
 from imps.results.chain import PERIOD, ChainResults
 from imps.sources.kinds import GROUPS, title

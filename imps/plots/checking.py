@@ -11,8 +11,7 @@ from scipy.stats import binom, rankdata
 
 from imps.intervals import Z95
 from imps.names import AGE, SEX, SEXES
-from imps.plots.marks import LINES, MARKERS, SIGNED, style, zero_line
-from imps.plots.style import GREY, INK, Page, open_page, styled
+from imps.plots.style import GREY, INK, LINES, MARKERS, SIGNED, Page, open_page, styled, zero_line
 from imps.posterior.chains import LEAST_EFFECTIVE_SHARE
 from imps.posterior.fit import Fit
 from imps.results.checks import LARGEST_R_HAT, LEAST_ESS, Checks, check
@@ -210,7 +209,7 @@ def _by_age(panel: Axes, rows: pd.DataFrame, page: Page, i: int) -> None:
         panel.fill_between(single["age"], single[low], single[high], color=page.colour(i),
                            alpha=shade, linewidth=0)  # fmt: skip
         panel.vlines(last["age"] + 2, last[low], last[high], color=page.colour(i), linewidth=width)
-    panel.plot(single["age"], single["mean"], **style(page, i, marker="none"))
+    panel.plot(single["age"], single["mean"], **page.line(i, marker="none"))
     panel.plot(last["age"] + 2, last["mean"], MARKERS[i], color=page.colour(i), markersize=5)
     panel.axhline(1, color=GREY, linewidth=0.8)
     ticks = [t for t in range(0, int(last["age"]) - 4, 20) if t >= single["age"].iloc[0]]

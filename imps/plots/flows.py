@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ from matplotlib.figure import Figure
 
 from imps.intervals import Z95, Unit, ends
 from imps.names import AGE, CHAIN, DRAW, SEX, YEAR
-from imps.plots.marks import SIGNED, direct_labels, room_for_labels, style
-from imps.plots.style import Page, open_page, styled
+from imps.plots.style import INK, SIGNED, Page, open_page, room_for_labels, styled
 from imps.results.reconciliation import Reconciliation
 
+SPACING = 1.9
+"""Least distance between labels, in lines of text; a text may have two lines."""
 FAN = (0.95, 0.80, 0.50)
 LIKELY = 0.9
 """Probability from which a title says "likely"."""
@@ -84,12 +86,12 @@ def _series(
     shown, years = table.set_index("year") / unit.size, table["year"].to_numpy(float)
     looks = {
         "survey": ("Survey alone, narrower definition\n(bars: 95 % sampling)",
-                style(page, 3, linestyle="none")),
+                page.line(3, linestyle="none")),
         "published_flows": ("Published: survey and parts\n(bars: survey's 95 %)"
                             if "survey" in shown else "As published",
-                            style(page, 1, linestyle="--")),
+                            page.line(1, linestyle="--")),
         "carried": ("Carried in the roll-forward\n(no error published)",
-                    style(page, 2, marker="none")),
+                    page.line(2, marker="none")),
     }  # fmt: skip
     looks = {name: look for name, look in looks.items() if name in shown}
     bars = (("published_flows", 0.10), ("survey", -0.10)) if "survey" in shown else ()
@@ -155,7 +157,7 @@ def plot_back_series(
     ax, years, unit = page.ax, table["year"].to_numpy(float), reconciliation.words.unit
     _fan(page, years, table, unit)
     shown = table.set_index("year") / unit.size
-    by_cohort = style(page, 2, marker="none")
+    by_cohort = page.line(2, marker="none")
     ax.plot(years, shown["cohort_apportionment"], **by_cohort)
     main = {"color": page.colour(0), "linewidth": 2.2, "marker": "none"}
     carried = {"color": "#3D3D3D", "linewidth": 0.8, "marker": "none"}
@@ -167,14 +169,14 @@ def plot_back_series(
     ]  # fmt: skip
     revised = shown["later_series"].dropna()
     if len(revised):
-        look = style(page, 1)
+        look = page.line(1)
         ax.plot(revised.index.to_numpy(float), revised, **look)
         ends.append((revised.iloc[-1], "Official, revised since\n(no error published)", look))
     span = _years(page, years, 0.50, 0.72)
     ax.set_ylabel(unit.persons)
     direct_labels(ax, years[-1] + 0.06 * span, ends, page.font, key=0.055 * span)
     last = table.iloc[-1]
-    said = f"{unit.between(*last[['mean', 'lower95', 'upper95']])} {unit.name}"
+    said = f"{unit.between_ends(last)} {unit.name}"
     return page.finish(
         f"The roll-forward ended {_ended(last)}",
         f"{reconciliation.area}, {reconciliation.year_end.of_all_years}; {unit.persons}, "
@@ -241,3 +243,38 @@ def _fan(page: Page, years: np.ndarray, table: Mapping[str, pd.Series], unit: Un
         low, high = (table[f"{end}{level}"] / unit.size for end in ("lower", "upper"))
         page.ax.fill_between(years, low, high, color=colour, linewidth=0, gid=f"fan:{level}")
     page.ax.plot(years, table["mean"] / unit.size, color=page.colour(0), linewidth=2.2)
+
+
+def direct_labels(
+    ax: Axes,
+    x: float,
+    ends: Iterable[tuple[float, str, dict[str, Any]]],
+    font: float,
+    *,
+    key: float,
+) -> None:
+    """Labels beside the ends of lines, each with a sample of its line, pushed apart.
+
+    Parameters
+    ----------
+    x : float
+        Where the samples begin, in data units.
+    ends : iterable of (y, text, line style)
+    font : float
+        Points.
+    key : float
+        Length of the sample, in data units.
+    """
+    low, high = ax.get_ylim()
+    height = ax.figure.get_size_inches()[1] * 0.75  # type: ignore[union-attr]
+    line = (high - low) * font / 72 / height
+    places = sorted(ends, key=lambda end: end[0])
+    at = low - line
+    found: list[float] = []
+    for value, text, _ in places:
+        at = max(value, at + line * SPACING * (1 + text.count("\n")) / 1.5)
+        found.append(at)
+    shift = max(0.0, found[-1] - (high - 0.6 * line))
+    for y, (_, text, style) in zip(found, places, strict=True):
+        ax.plot([x, x + key / 2, x + key], [y - shift] * 3, clip_on=False, markevery=[1], **style)
+        ax.text(x + 1.25 * key, y - shift, text, color=INK, fontsize=font - 0.5, va="center")

@@ -10,8 +10,18 @@ from matplotlib.figure import Figure
 
 from imps.intervals import Unit, ends
 from imps.names import AGE, CHAIN, DRAW, SEX, SEXES, SOURCE
-from imps.plots.marks import SIGNED, STARS, interval_bars, room_for_labels, starred, zero_line
-from imps.plots.style import GREY, INK, open_page, styled
+from imps.plots.style import (
+    GREY,
+    INK,
+    SIGNED,
+    STARS,
+    interval_bars,
+    open_page,
+    room_for_labels,
+    starred,
+    styled,
+    zero_line,
+)
 from imps.results.attribution import (
     AGAINST_WORD,
     DRIVEN_WORD,
@@ -85,7 +95,7 @@ def plot_waterfall(
         f"Line: 95 % interval of the bar's own length. Hatched: known. {STARS} Causes are "
         "correlated: means add up, intervals do not.",
         alt=f"Waterfall of {len(table) - 1} sources with 95 per cent intervals. The largest is "
-        f"{title(str(largest['source'])).lower()} with {_interval(largest, unit)} {unit.name}.",
+        f"{title(str(largest['source'])).lower()} with {unit.between_ends(largest)} {unit.name}.",
         data=table,
         verdict=attribution.verdict,
     )
@@ -127,11 +137,7 @@ def _label(row: pd.Series, known: bool, total: bool, unit: Unit) -> str:
     if known:
         mean = unit.said(row["mean"])
         return mean if total else f"{mean}  known"
-    return _interval(row, unit).replace(" [", "  [") + starred(row["informed"])
-
-
-def _interval(row: pd.Series, unit: Unit) -> str:
-    return unit.between(row["mean"], row["lower95"], row["upper95"])
+    return unit.between_ends(row).replace(" [", "  [") + starred(row["informed"])
 
 
 @styled
@@ -188,7 +194,7 @@ def plot_gap_pyramid(
         f"{bar}Dot and line: error of the roll-forward "
         "against the true population, posterior mean and 95 % interval.",
         alt=f"Two panels of {len(labels)} age groups. The largest mean error is "
-        f"{_interval(worst, unit)} {unit.name} among {_people(worst)}.",
+        f"{unit.between_ends(worst)} {unit.name} among {_people(worst)}.",
         data=table,
         verdict=attribution.verdict,
     )

@@ -12,8 +12,7 @@ from matplotlib.patches import Rectangle
 
 from imps.errors import LabelError
 from imps.intervals import Z95
-from imps.plots.marks import SIGNED
-from imps.plots.style import GREY, INK, Page, open_page, styled
+from imps.plots.style import GREY, INK, SIGNED, Page, open_page, styled
 from imps.results.predictive import LexisSurface
 from imps.sources.kinds import within_sentence
 

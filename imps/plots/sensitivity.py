@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from imps.intervals import Z95, Unit
-from imps.plots.marks import SIGNED, zero_line
-from imps.plots.style import INK, open_page, styled
+from imps.plots.style import INK, SIGNED, open_page, styled, zero_line
 from imps.project.case import Case
 from imps.results.identifiability import SENSITIVE
 from imps.results.sensitivity import PriorComparison, compare_priors

@@ -12,8 +12,18 @@ from scipy.stats import chi2
 from imps.errors import LabelError
 from imps.intervals import THOUSANDS, Z95, Unit
 from imps.names import CHAIN, DRAW, SOURCE
-from imps.plots.marks import SIGNED, STARS, room_for_labels, starred, zero_line
-from imps.plots.style import GREY, INK, Page, open_page, styled
+from imps.plots.style import (
+    GREY,
+    INK,
+    SIGNED,
+    STARS,
+    Page,
+    open_page,
+    room_for_labels,
+    starred,
+    styled,
+    zero_line,
+)
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit
 from imps.results.attribution import AGAINST_WORD, DATA_WORD, KNOWN, Attribution
@@ -316,12 +326,12 @@ def plot_tornado(
     sign = "; positive: made the roll-forward too high" if quantity.startswith("g") else ""
     return page.finish(
         _hangs_on(_named(quantity), order),
-        f"{area}posterior mean as it is {_said(base, unit)} {unit.name}, 95 % interval; "
+        f"{area}posterior mean as it is {unit.between_ends(base)} {unit.name}, 95 % interval; "
         f"bars: change of the mean, {unit.persons}{sign}.",
         "Zero line: as it is. Plain: prior sd doubled. Striped: halved. Crossed: source removed. "
         "Numbers: mean and 95 % interval after the largest change. Exact at fixed scales.",
-        alt=f"Sorted bars of {len(order)} changes. As it is {_said(base, unit)} {unit.name}; the "
-        f"largest change: {order[-1].lower() if order else 'none'}.",
+        alt=f"Sorted bars of {len(order)} changes. As it is {unit.between_ends(base)} {unit.name}; "
+        f"the largest change: {order[-1].lower() if order else 'none'}.",
         data=table,
         verdict=verdict,
     )
@@ -339,7 +349,7 @@ def _swings(page: Page, rest: pd.DataFrame, order: list[str], unit: Unit) -> Non
             ax.barh(i, row.swing / unit.size, height=0.6, color=page.colour(colour), hatch=hatch,
                     edgecolor="white", linewidth=0.8, gid=f"{row.variant}:{change}")  # fmt: skip
         largest = rows.loc[rows["swing"].abs().idxmax()]
-        ax.text(1.08 * reach, i, f"{largest['variant']}: {_said(largest, unit)}", va="center",
+        ax.text(1.08 * reach, i, f"{largest['variant']}: {unit.between_ends(largest)}", va="center",
                 fontsize=page.font - 0.5, color=INK)  # fmt: skip
     zero_line(ax, vertical=True)
     ax.set_yticks(np.arange(len(order)), order)
@@ -347,10 +357,6 @@ def _swings(page: Page, rest: pd.DataFrame, order: list[str], unit: Unit) -> Non
     ax.xaxis.set_major_formatter(SIGNED)
     ax.set_ylim(-0.7, len(order) - 0.3)
     ax.set_xlabel(f"change of the posterior mean, {unit.persons}")
-
-
-def _said(row: pd.Series, unit: Unit) -> str:
-    return unit.between(row["mean"], row["lower95"], row["upper95"])
 
 
 def _hangs_on(what: str, order: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Look of the figures: two themes, one way to open a page and one to finish it.
+"""Look of the figures: two themes, one way to open a page and one to finish it, shared marks.
 
 `official` follows the chart rules of the Government Analysis Function: its palette in
 order, at most four categories, direct labels, unit and sign in the subtitle, colour
@@ -16,25 +16,30 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import ArrayLike
 
 from imps.errors import LabelError
+from imps.results.attribution import AGAINST_WORD, DRIVEN_WORD
 from imps.results.verdict import Verdict
-
-if TYPE_CHECKING:
-    pass
 
 INK = "#0B0C0C"
 GREY = "#3D3D3D"
 LIGHT_GREY = "#BFBFBF"
+LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "D", "^")
+STARS = "Star: prior-driven, the data say little. Dagger: against its prior."
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,17 @@ class Page:
     def colour(self, i: int) -> str:
         """Colour of a category."""
         return self.theme.colours[i]
+
+    def line(self, i: int, **changes: Any) -> dict[str, Any]:
+        """Line style of a category: colour, line and marker together."""
+        return {
+            "color": self.colour(i),
+            "linestyle": LINES[i],
+            "marker": MARKERS[i],
+            "markersize": 4.5,
+            "linewidth": 1.7,
+            **changes,
+        }
 
     @property
     def font(self) -> float:
@@ -365,3 +381,48 @@ def _width(text: str, weight: str) -> float:
 
 def _verdict_line(verdict: Verdict | None) -> str:
     return f"Fit: {verdict.brief}." if verdict else ""
+
+
+def starred(word: str) -> str:
+    """The mark of a source that rests on its prior, or lies against it."""
+    return {DRIVEN_WORD: " *", AGAINST_WORD: " †"}.get(word, "")
+
+
+def zero_line(ax: Axes, *, vertical: bool = False) -> None:
+    """The line of no difference."""
+    (ax.axvline if vertical else ax.axhline)(0, color=GREY, linewidth=0.8, zorder=2.5)
+
+
+def room_for_labels(ax: Axes, low: float, high: float, right: float, *, zero: bool = False) -> None:
+    """Axis from `low` to `high` with empty room up to `right` for direct labels."""
+    ax.set_xlim(low, right)
+    ax.spines["bottom"].set_bounds(low, high)
+    ax.set_xticks([t for t in ax.get_xticks() if low <= t <= high])
+    if zero:
+        ax.hlines(0, low, high, color=GREY, linewidth=0.8, zorder=1.5)
+
+
+EDGE = patheffects.withStroke(linewidth=2.6, foreground="white")
+"""White edge of a line that must be seen on a dark bar too."""
+
+
+def interval_bars(
+    ax: Axes, left: ArrayLike, right: ArrayLike, at: ArrayLike, cap: float = 0.13
+) -> None:
+    """Horizontal intervals with caps, seen on white and on dark bars alike."""
+    a, b, y = (np.asarray(v, dtype=float) for v in (left, right, at))
+    ends = np.r_[a, b], np.r_[y, y]
+    for lines in (
+        ax.hlines(y, a, b, color=INK, linewidth=1.2),
+        ax.vlines(ends[0], ends[1] - cap, ends[1] + cap, color=INK, linewidth=1.2),
+    ):
+        lines.set_path_effects([EDGE])
+
+
+def _signed(value: float, _: object = None) -> str:
+    text = f"{value:,.3f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text.replace("-", "\u2212")
+
+
+SIGNED = FuncFormatter(_signed)
+"""Ticks with thousands separated and a true minus sign."""

@@ -264,7 +264,7 @@ class Factor:
     def solved_of_combined(self, x: np.ndarray) -> np.ndarray:
         """(T C T')^-1 x for columns x (row, ...)."""
         out = self.forward(x)
-        return self._backward(out if self.update is None else self.update.solve(out))
+        return self.backward(out if self.update is None else self.update.solve(out))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """L^-1 x of the blocks alone."""
@@ -275,7 +275,8 @@ class Factor:
                 out[places[i]] -= self.reach[i, j].T @ found
         return out
 
-    def _backward(self, x: np.ndarray) -> np.ndarray:
+    def backward(self, x: np.ndarray) -> np.ndarray:
+        """L'^-1 x of the blocks alone."""
         out, places = np.array(x, dtype=float), self.pattern.places
         for j in reversed(range(len(places))):
             found = out[places[j]]
@@ -297,7 +298,7 @@ class Factor:
                 out[j, j] = out[j, j] - back[i] @ out[i, j]
         if self.update is not None:
             root = triangular(self.update.root, self.update.effects.T).T
-            shared = [self._backward(root)[rows] for rows in self.pattern.places]
+            shared = [self.backward(root)[rows] for rows in self.pattern.places]
             out = {(i, j): block - shared[i] @ shared[j].T for (i, j), block in out.items()}
         return out
 

@@ -11,6 +11,9 @@ M = I + S P'D^-1 P S,
     log det C_l = sum log D + log det M,
     rows c of other sources given these:  A_c - s^2 Q'D^-1 P  of z,   Q = V'B B_c'.
 
+Most of z is of one sex, and so are most rows c: M is two blocks with a border of what both sexes
+share, and is eliminated as such (:mod:`imps.posterior.block_cholesky`).
+
 Sums over the rows depend on s alone, through 1 / (1 + s^2 lambda): smooth in log s^2, to
 rounding a sum of some twenty functions of s times functions of lambda (interpolation at
 Chebyshev points, then a singular value decomposition). The sums of these are made once; no pass
@@ -25,7 +28,7 @@ Berrut and Trefethen (2004), Barycentric Lagrange interpolation, SIAM Review 46,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -33,7 +36,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from imps.posterior.block_cholesky import Factor, Rows, and_one, cholesky, triangular
+from imps.posterior.block_cholesky import Factor, Rows, and_one, factorised, triangular
+from imps.posterior.cell_structure import interpolated, nodes_for, parts_of, runs_of, turns_of
 
 LEAST_ROWS = 400
 """Rows of a survey from which the smaller side is looked for."""
@@ -41,8 +45,6 @@ SMALLER = 0.5
 """Latent variables a row under which they are the smaller side."""
 LARGEST_BLOCK = 1000
 """Rows that cells may tie together, those of one sex."""
-INTERPOLATED = 1e-14
-"""Largest error of an interpolated 1 / (1 + s^2 lambda)."""
 LEAST_SHARE = 1e-16
 """Singular value, as a share of the largest, of the last function that counts."""
 NO_EFFECT = 1e-14
@@ -78,61 +80,89 @@ class CellLeaf:
         asked: np.ndarray,
         bounds: tuple[np.ndarray, np.ndarray],
     ) -> None:
-        self.rows, self.rest, self.smooth, self.cells = rows, rest, smooth, cells
-        self.scale, self.scale_of = int(scale_of[cells[0]]), scale_of[smooth]
+        self.rows, self.rest = rows, rest
         own = sp.csr_array(white[np.ix_(rows, cells)])
-        self.turns, self.values = _turns(sp.csr_array(own @ own.T))
+        self.turns, self.values = turns_of(sp.csr_array(own @ own.T))
         turned = Rows(np.arange(rows.size), turns=self.turns)
-        self.effects = turned.combined(white[np.ix_(rows, smooth)])
+        effects = turned.combined(white[np.ix_(rows, smooth)])
+        self.pattern = parts_of(effects, [own for own, _ in self.turns])
+        self.smooth = smooth[self.pattern.order]
+        self.scale, self.scale_of = int(scale_of[cells[0]]), scale_of[self.smooth]
+        self.effects = effects[:, self.pattern.order]
         others = np.vstack([white[rest], asked])
         self.across = turned.combined(own @ others[:, cells].T)
-        self.others = others[:, smooth]
+        self.others = others[:, self.smooth]
+        self.cells_of_rest = sp.csr_array(white[np.ix_(rest, cells)])
+        self.columns = [
+            np.arange(len(others)) if not below else self._reached(part)
+            for part, below in zip(self.pattern.places, self.pattern.below, strict=True)
+        ]
+        self.runs = [runs_of(columns) for columns in self.columns]
         low, high = (float(np.log(x[self.scale])) for x in bounds)
-        self.nodes, self.barycentric = _nodes(self.values, low, high)
+        self.nodes, self.barycentric = nodes_for(self.values, low, high)
         left, size, right = np.linalg.svd(
             1 / (1 + np.exp(self.nodes)[:, None] * self.values), full_matrices=False
         )
         self.of_scale = (left * size)[:, size > LEAST_SHARE * size[0]]
         sums = [self._sums(weight) for weight in right[: self.of_scale.shape[1]]]
-        self.sums = tuple(np.stack([x[i].ravel() for x in sums]) for i in range(3))
+        self.sums = [np.stack([x.ravel() for x in one]) for one in zip(*sums, strict=True)]
+        self.shapes = [x.shape for x in self._sums(right[0])]
 
-    def _sums(self, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """P'wP, P'wQ and Q'wQ of weights of the rows, such as those of D^-1."""
-        e = np.hstack([self.effects, self.across])
-        whole, r = (e.T * weight) @ e, self.smooth.size
-        return whole[:r, :r], whole[:r, r:], whole[r:, r:]
+    def _reached(self, part: slice) -> np.ndarray:
+        """Rows of the rest and quantities asked for that latent variables of a part move."""
+        mine = self.effects[:, part].any(axis=1)
+        return np.flatnonzero(self.others[:, part].any(axis=1) | self.across[mine].any(axis=0))
+
+    def _sums(self, weight: np.ndarray) -> list[np.ndarray]:
+        """Q'wQ of weights of the rows, such as those of D^-1, then P'wP in its blocks that are
+        not zero and P'wQ by its parts."""
+        e, places = self.effects.T * weight, self.pattern.places
+        smooth = [e[places[i]] @ self.effects[:, places[j]] for i, j in self.pattern.blocks]
+        mixed = [e[at] @ self.across[:, to] for at, to in zip(places, self.columns, strict=True)]
+        return [(self.across.T * weight) @ self.across, *smooth, *mixed]
 
     def at(self, squares: np.ndarray) -> list[tuple[LeafFactor, np.ndarray]]:
         """The leaf at each of many squared scales (point, scale), and what stands beside the own
         covariance of rest and quantities asked for given it: W'W - s^4 Q'D^-1 Q."""
         own = squares[:, self.scale]
-        weights = _interpolation(np.log(own), self.nodes, self.barycentric) @ self.of_scale
-        r, m = self.smooth.size, self.across.shape[1]
-        shapes = ((r, r), (r, m), (m, m))
-        made = [(weights @ x).reshape(-1, *n) for x, n in zip(self.sums, shapes, strict=True)]
+        weights = interpolated(np.log(own), self.nodes, self.barycentric) @ self.of_scale
+        made = [(weights @ x).reshape(-1, *n) for x, n in zip(self.sums, self.shapes, strict=True)]
         inside = (np.log(own) >= self.nodes[0]) & (np.log(own) <= self.nodes[-1])
         return [
             self._factor(
                 squares[k],
-                *(
-                    (x[k] for x in made)
-                    if inside[k]
-                    else self._sums(1 / (1 + own[k] * self.values))
-                ),
+                [x[k] for x in made] if inside[k] else self._sums(1 / (1 + own[k] * self.values)),
             )
             for k in range(len(own))
         ]
 
-    def _factor(
-        self, squares: np.ndarray, smooth: np.ndarray, mixed: np.ndarray, across: np.ndarray
-    ) -> tuple[LeafFactor, np.ndarray]:
-        square = float(squares[self.scale])
+    def _factor(self, squares: np.ndarray, sums: list[np.ndarray]) -> tuple[LeafFactor, np.ndarray]:
+        square, n = float(squares[self.scale]), len(self.pattern.blocks)
         s = np.sqrt(np.append(squares, 1.0)[self.scale_of])
-        root = cholesky((np.eye(s.size) + s[:, None] * smooth * s).T)
-        reach = triangular(root, s[:, None] * (self.others.T - square * mixed))
-        added = reach.T @ reach
-        added -= square**2 * across
-        return LeafFactor(self, square, s, root, reach), added
+        of_part, formed = [s[at] for at in self.pattern.places], {}
+        for (i, j), found in zip(self.pattern.blocks, sums[1 : n + 1], strict=True):
+            formed[i, j] = of_part[i][:, None] * found * of_part[j]
+            if i == j:
+                formed[i, j][np.diag_indices_from(formed[i, j])] += 1
+        root = Factor(self.pattern, *factorised(self.pattern, formed), Rows(self.pattern.order))
+        moved = [
+            own[:, None] * (self.others[to, at].T - square * mixed)
+            for own, at, to, mixed in zip(
+                of_part, self.pattern.places, self.columns, sums[n + 1 :], strict=True
+            )
+        ]
+        added, reach = -(square**2) * sums[0], []
+        for j in range(len(moved)):
+            reach.append(triangular(root.lower[j], moved[j]))
+            for i in self.pattern.below[j]:
+                less = root.reach[i, j].T @ reach[j]
+                for here, own in self.runs[j]:
+                    moved[i][:, here] -= less[:, own]
+            known = reach[j].T @ reach[j]
+            for here, own in self.runs[j]:
+                for there, other in self.runs[j]:
+                    added[here, there] += known[own, other]
+        return LeafFactor(self, square, s, root, tuple(reach)), added
 
 
 @dataclass(frozen=True)
@@ -146,17 +176,17 @@ class LeafFactor:
         s^2 of the cells.
     sizes : ndarray (latent)
         S.
-    root : ndarray (latent, latent)
+    root : Factor
         R, with R R' = M.
-    reach : ndarray (latent, row of the rest and quantity asked for)
+    reach : tuple of ndarray (latent of a part, row of the rest and quantity that it moves)
         W = R^-1 S (A_c - s^2 Q'D^-1 P)'.
     """
 
     leaf: CellLeaf
     square: float
     sizes: np.ndarray
-    root: np.ndarray
-    reach: np.ndarray
+    root: Factor
+    reach: tuple[np.ndarray, ...]
 
     @cached_property
     def noise(self) -> np.ndarray:
@@ -166,24 +196,25 @@ class LeafFactor:
     @property
     def log_determinant(self) -> float:
         """Log determinant of C_l."""
-        return float(np.log(self.noise).sum() + 2 * np.log(np.diagonal(self.root)).sum())
+        return float(np.log(self.noise).sum()) + self.root.log_determinant
 
     @property
     def size(self) -> int:
         """Numbers held."""
-        return self.root.size + self.reach.size
+        return self.root.size + sum(x.size for x in self.reach)
 
     def _seen(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """D^-1 x and R^-1 S P'D^-1 x of turned columns."""
         known = x / _column(self.noise, x)
         shown = _column(self.sizes, x) * (self.leaf.effects.T @ known)
-        return known, triangular(self.root, shown)
+        return known, self.root.forward(shown)
 
     def half(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A root of C_l^-1 times turned columns x (row, ...), and C_cl C_l^-1 x: what they say
         of the others. See :class:`imps.posterior.block_cholesky.Update`."""
         known, shown = self._seen(x)
-        moved = _column(self.sizes, x) * triangular(and_one(self.root), shown, trans=1)
+        one_more = replace(self.root, lower=tuple(and_one(x) for x in self.root.lower))
+        moved = _column(self.sizes, x) * one_more.backward(shown)
         half = known - self.leaf.effects @ moved / _column(self.noise, x)
         return half * np.sqrt(_column(self.noise, x)), self._taken(known, shown)
 
@@ -193,14 +224,24 @@ class LeafFactor:
         return float(x @ known - shown @ shown), self._taken(known, shown)
 
     def _taken(self, known: np.ndarray, shown: np.ndarray) -> np.ndarray:
-        return self.square * (self.leaf.across.T @ known) + self.reach.T @ shown
+        return self.square * (self.leaf.across.T @ known) + self.told(shown)
+
+    def told(self, shown: np.ndarray) -> np.ndarray:
+        """W' of z (latent, ...): what they say of the others."""
+        out = np.zeros((self.leaf.others.shape[0], *shown.shape[1:]))
+        places, columns = self.leaf.pattern.places, self.leaf.columns
+        for at, to, reach in zip(places, columns, self.reach, strict=True):
+            out[to] += reach.T @ shown[at]
+        return out
 
     def variance(self, others: Factor) -> np.ndarray:
         """Posterior variance of the standardised z given all rows, (latent)."""
-        alone = triangular(self.root, np.eye(len(self.root)), trans=1)
-        reach = self.reach[:, : self.leaf.rest.size]
-        learnt = others.half(triangular(self.root, reach, trans=1).T)
-        return (alone**2).sum(axis=1) - (learnt**2).sum(axis=0)
+        inverse, places = self.root.inverse, self.leaf.pattern.places
+        alone = np.concatenate([np.diagonal(inverse[j, j]) for j in range(len(places))])
+        learnt = others.half(
+            self.told(self.root.forward(np.eye(alone.size)))[: self.leaf.rest.size]
+        )
+        return alone - (learnt**2).sum(axis=0)
 
 
 def cell_leaves(
@@ -241,40 +282,6 @@ def _own_cells(effects: np.ndarray, scale_of: np.ndarray, sees: np.ndarray) -> n
     return own if np.bincount(block).max() <= LARGEST_BLOCK else own[:0]
 
 
-def _turns(kernel: sp.csr_array) -> tuple[tuple[tuple[np.ndarray, np.ndarray], ...], np.ndarray]:
-    """V, by the rows that are tied together, and lambda."""
-    _, block = connected_components(kernel, directed=False)
-    values, turns = np.empty(len(block)), []
-    for rows in (np.flatnonzero(block == k) for k in range(block.max() + 1)):
-        values[rows], vectors = np.linalg.eigh(kernel[np.ix_(rows, rows)].toarray())
-        turns.append((rows, vectors))
-    return tuple(turns), np.maximum(values, 0.0)
-
-
-def _nodes(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points of log s^2 that are enough, and their barycentric weights."""
-    between = np.linspace(low, high, 97)
-    some = np.unique(np.quantile(values, np.linspace(0, 1, 33)))
-    expected = 1 / (1 + np.exp(between)[:, None] * some)
-    for n in range(16, 257, 8):
-        nodes = (low + high) / 2 - (high - low) / 2 * np.cos(np.pi * np.arange(n) / (n - 1))
-        nodes[[0, -1]] = low, high
-        weights = (-1.0) ** np.arange(n) * np.r_[0.5, np.ones(n - 2), 0.5]
-        found = _interpolation(between, nodes, weights) @ (1 / (1 + np.exp(nodes)[:, None] * some))
-        if np.abs(found - expected).max() < INTERPOLATED:
-            break
-    return nodes, weights
-
-
-def _interpolation(t: np.ndarray, nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """What each node counts at each of many points, (point, node); at a node it alone does."""
-    apart = t[:, None] - nodes
-    at = np.abs(apart) < 1e-12
-    share = weights / np.where(at, 1.0, apart)
-    share = np.where(at.any(axis=1, keepdims=True), at.astype(float), share)
-    return share / share.sum(axis=1, keepdims=True)
-
-
 def _column(values: np.ndarray, like: np.ndarray) -> np.ndarray:
     return values if like.ndim == 1 else values[:, None]
 
@@ -311,8 +318,13 @@ class LeafyFactor:
 
     @property
     def size(self) -> int:
-        """Numbers held."""
-        return self.others.size + self.added.size + sum(leaf.size for leaf in self.leaves)
+        """Numbers held, once it is :attr:`held`."""
+        return self.others.size + sum(leaf.size for leaf in self.leaves)
+
+    @property
+    def held(self) -> LeafyFactor:
+        """The factor without what moments alone need."""
+        return replace(self, added=np.zeros((0, 0)))
 
     def half(self, x: np.ndarray) -> np.ndarray:
         """A root of C^-1 times columns x (row, ...): inner products of halves are x' C^-1 y."""
@@ -379,7 +391,7 @@ def solved_by_draw(factors: Sequence[LeafyFactor], counts: np.ndarray, x: np.nda
         shown = sizes * (leaf.effects.T @ known)
         left -= squares * (leaf.across[:, :m].T @ known)
         for own, at in zip(leaves, mine, strict=True):
-            left[:, at] -= own.reach[:, :m].T @ triangular(own.root, shown[:, at])
+            left[:, at] -= own.told(own.root.forward(shown[:, at]))[:m]
     for factor, at in zip(factors, mine, strict=True):
         left[:, at] = factor.others.solve(left[:, at])
     out[rest] = left
@@ -390,7 +402,7 @@ def solved_by_draw(factors: Sequence[LeafyFactor], counts: np.ndarray, x: np.nda
         known = (x[leaf.rows] - explained - squares * (leaf.across[:, :m] @ left)) / noise
         z = sizes * (leaf.effects.T @ known)
         for own, at in zip(leaves, mine, strict=True):
-            z[:, at] = triangular(own.root, triangular(own.root, z[:, at]), trans=1)
+            z[:, at] = own.root.backward(own.root.forward(z[:, at]))
         out[leaf.rows] = known - leaf.effects @ (sizes * z) / noise
     return out
 

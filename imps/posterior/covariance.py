@@ -187,9 +187,10 @@ class RowCovariance:
 
         Twice the derivative of the log density of the rows in s_b^2.
         """
+        solved = factor.solved_of_combined(self.rows.combined(residual))
         if isinstance(factor, LeafyFactor):
-            return self._slope_with_leaves(factor, factor.solve(residual))
-        return self._slope(factor, factor.solved_of_combined(self.rows.combined(residual)))
+            return self._slope_with_leaves(factor, solved)
+        return self._slope(factor, solved)
 
     def _slope(self, factor: Factor, solved: np.ndarray) -> np.ndarray:
         out, places = np.zeros(self.n_scales), self.pattern.places
@@ -203,17 +204,20 @@ class RowCovariance:
         return out
 
     def _slope_with_leaves(self, factor: LeafyFactor, solved: np.ndarray) -> np.ndarray:
-        """The same, where latent variables of the leaves count by their posterior variance.
+        """The same of turned rows, where latent variables of the leaves count by their posterior
+        variance.
 
         tr(C^-1 K_b) of the cells is the derivative of the log determinant, by a difference.
         """
-        out = self._slope(factor.others, solved[self.rest][self.pattern.order])
+        rest, m = solved[self.rest], self.rest.size
+        out = self._slope(factor.others, rest[self.pattern.order])
         for at in factor.leaves:
-            leaf = at.leaf
-            each = (self.white[:, leaf.smooth].T @ solved) ** 2
+            leaf, own = at.leaf, solved[at.leaf.rows]
+            each = (leaf.effects.T @ own + leaf.others[:m].T @ rest) ** 2
             each -= (1 - at.variance(factor.others)) / at.sizes**2
             np.add.at(out, leaf.scale_of[leaf.scale_of >= 0], each[leaf.scale_of >= 0])
-            explained = ((self.white[:, leaf.cells].T @ solved) ** 2).sum()
+            explained = leaf.values @ own**2 + 2 * own @ (leaf.across[:, :m] @ rest)
+            explained += ((leaf.cells_of_rest.T @ rest) ** 2).sum()
             up, down = (self.factor(factor.squares * (1 + step * one)).log_determinant
                         for step in (STEP, -STEP)
                         for one in [np.arange(self.n_scales) == leaf.scale])  # fmt: skip

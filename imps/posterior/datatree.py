@@ -17,8 +17,7 @@ from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel
 from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE, YEAR
 from imps.posterior.chains import stream
-from imps.posterior.densities import replicated_rows
-from imps.posterior.likelihoods import PUBLISHED
+from imps.posterior.likelihoods import PUBLISHED, replicated_rows
 from imps.posterior.storage import LATENT, LOG_SCALE, OWN
 from imps.sources.kinds import KINDS
 

@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from imps.account.linear import LinearModel
 from imps.errors import LabelError, SourceError, some
 from imps.names import CHAIN, DRAW
-from imps.posterior.as_built import DATA, FOLLOWS, FREE, OBSERVED, kinds, value_of, values
 from imps.posterior.given_model import Given
-from imps.posterior.pymc_model import ACCOUNT_DIMS
-from imps.posterior.storage import LATENT, LOG_SCALE
+from imps.posterior.pymc_model import (
+    DATA,
+    FOLLOWS,
+    FREE,
+    OBSERVED,
+    kinds,
+    value_of,
+    values,
+)
+from imps.posterior.storage import ACCOUNT
 
-ACCOUNT = {LOG_SCALE: "scale", LATENT: "latent_name"}
-"""The variables that an account is made of, and the dim of each."""
 TRANSLATE = "Take draws of pm.sample, nutpie or imps.fit, with chain, draw and the model's coords."
 
 
@@ -38,7 +42,7 @@ def account_draws(found: Given, posterior: xr.Dataset) -> xr.Dataset:
     """
     out, fixed = {}, _fixed(found)
     for name, dim in ACCOUNT.items():
-        labels = ACCOUNT_DIMS[dim](found.linear)
+        labels = found.linear.coords[dim]
         if name in posterior:
             out[name] = _aligned(posterior[name], dim, labels)
         elif name in fixed:
@@ -85,26 +89,6 @@ def _aligned(draws: xr.DataArray, dim: str, labels: list[str]) -> xr.DataArray:
     if wrong or not aligned.size:
         raise SourceError(f"'{draws.name}': {wrong} of {aligned.size} draws are no numbers.")
     return aligned
-
-
-def in_order(draws: xr.Dataset, linear: LinearModel) -> tuple[xr.Dataset, list[str]]:
-    """Draws with the labels in the account's order, and why they are not of it where they are not.
-
-    Draws without labels are taken to be in order, if their number is right.
-    """
-    wrong = []
-    for name, dim in ACCOUNT.items():
-        labels = ACCOUNT_DIMS[dim](linear)
-        there = draws.indexes[dim].tolist() if dim in draws.indexes else labels
-        if there == labels:
-            continue
-        if sorted(there) == sorted(labels):
-            place = {label: i for i, label in enumerate(there)}
-            draws = draws.isel({dim: [place[label] for label in labels]})
-            draws[name] = draws[name].copy(data=np.ascontiguousarray(draws[name].values))
-        elif len(there) == len(labels):  # of another number: said where it is looked at
-            wrong.append(f"its draws of '{name}' have labels that are not the account's")
-    return draws, wrong
 
 
 def own_variables(found: Given, posterior: xr.Dataset) -> xr.Dataset:

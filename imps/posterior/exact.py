@@ -31,6 +31,7 @@ import scipy.sparse as sp
 
 from imps.account.linear import LinearModel
 from imps.errors import PriorError, SourceError
+from imps.posterior.cells import LeafyFactor
 from imps.posterior.covariance import AnyFactor, Effects, RowCovariance
 from imps.posterior.importance import ENOUGH_NEAR, Pairs, Proposal, adapted, normalised, total_slope
 
@@ -256,10 +257,15 @@ class GaussianPosterior:
 
     def weighted_points(
         self, proposal: Proposal, n_points: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Points of a proposal with their normalised weights, without moments."""
-        points = proposal.points(n_points, seed)
-        return points, normalised(self.log_densities(points) - proposal.log_density(points))
+    ) -> tuple[np.ndarray, np.ndarray, tuple[AnyFactor, ...]]:
+        """Points of a proposal with their normalised weights, without moments; and the factors
+        there, as a :class:`Grid` keeps them."""
+        points, kept = proposal.points(n_points, seed), list[AnyFactor]()
+        log_weights = -proposal.log_density(points)
+        for i, factor in enumerate(self.covariance.factors(self.squares(points))):
+            log_weights[i] += self._log_density(points[i], factor)
+            kept += _kept(factor, n_points)
+        return points, normalised(log_weights), tuple(kept)
 
     def grid(self, proposal: Proposal, n_points: int = 256, *, seed: int) -> Grid:
         """Importance grid over the scales: quasi-random points of the proposal, weighted."""
@@ -277,8 +283,7 @@ class GaussianPosterior:
             log_weights[i] += self._log_density(points[i], factor, square)
             means[i] = self.constants + shift
             variances[i] = np.maximum(prior[i] + change, 0.0)
-            if n_points * factor.size <= KEPT_FACTORS:
-                kept.append(factor)
+            kept += _kept(factor, n_points)
         weights = normalised(log_weights)
         mean = weights @ means
         between = weights @ (means - mean) ** 2
@@ -335,6 +340,13 @@ class GaussianPosterior:
         z += scale * self._effects.back(misfit)
         order = rng.permutation(n_draws)
         return h[order], z[order]
+
+
+def _kept(factor: AnyFactor, n_points: int) -> list[AnyFactor]:
+    """A factor as it is kept with those of all points; none where they are too large."""
+    if n_points * factor.size > KEPT_FACTORS:
+        return []
+    return [factor.held if isinstance(factor, LeafyFactor) else factor]
 
 
 def _and_one(squares: np.ndarray) -> np.ndarray:

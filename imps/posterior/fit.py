@@ -230,6 +230,8 @@ def _nuts(
 
 def _with_own(drawn: Fit, found: Given) -> Fit:
     """The fit with deterministics, densities and data of the user's own terms among its extras."""
+    if not found.own:
+        return drawn
     return with_terms(drawn, own_terms(found, drawn.draws, drawn.own()["posterior"]))
 
 

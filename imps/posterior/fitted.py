@@ -24,9 +24,8 @@ from imps.notebook_cards import card, fan
 from imps.posterior.archive import account_record, pack
 from imps.posterior.chains import GRID_POINTS, as_named, exact_moments, flat
 from imps.posterior.datatree import SINGLE, attributes_of, groups_of
-from imps.posterior.densities import by_source, log_likelihood_by_row, log_prior_by_block
-from imps.posterior.draws import in_order
-from imps.posterior.storage import LATENT, LOG_SCALE, OWN, save
+from imps.posterior.likelihoods import by_source, log_likelihood_by_row, log_prior_by_block
+from imps.posterior.storage import LATENT, LOG_SCALE, OWN, in_order, save
 from imps.project.case import SHIPPED, Case
 from imps.sampling import Sampling
 
@@ -359,7 +358,6 @@ def fit_of_chains(
     of: Variant,
     seconds: dict[str, float],
     notes: tuple[str, ...] = (),
-    stale: tuple[str, ...] = (),
 ) -> Fit:
     """Finished chains, each a dataset of one, put together."""
     together = chains[0] if len(chains) == 1 else _concat(chains)
@@ -384,7 +382,6 @@ def fit_of_chains(
         seconds=seconds,
         notes=notes,
         extras=extras,
-        stale=stale,
     )
 
 

@@ -11,11 +11,10 @@ import xarray as xr
 from imps.account.linear import LinearModel
 from imps.errors import LabelError, SourceError, some
 from imps.names import CHAIN, DRAW
-from imps.posterior.densities import log_likelihood_by_row, log_prior_by_block
 from imps.posterior.draws import TRANSLATE, account_draws, own_terms, own_variables
 from imps.posterior.fitted import Fit, fit_of_chains, with_terms
 from imps.posterior.given_model import DATA_NAME, Given, given
-from imps.posterior.likelihoods import PUBLISHED
+from imps.posterior.likelihoods import PUBLISHED, log_likelihood_by_row, log_prior_by_block
 from imps.sampling import Sampling
 
 DENSITIES = ("lp", "logp")

@@ -24,9 +24,18 @@ from imps.account.variant import Variant
 from imps.demography.schedules import within_cells
 from imps.errors import PriorError, SourceError, some
 from imps.posterior.archive import only_rows
-from imps.posterior.as_built import DATA, FREE, AsBuilt, as_built, kinds, value_of, values
 from imps.posterior.likelihoods import PUBLISHED
-from imps.posterior.pymc_model import ACCOUNT_DIMS, DATA_NAME, pymc_model
+from imps.posterior.pymc_model import (
+    DATA,
+    DATA_NAME,
+    FREE,
+    AsBuilt,
+    as_built,
+    kinds,
+    pymc_model,
+    value_of,
+    values,
+)
 from imps.posterior.storage import LATENT, LOG_SCALE
 from imps.sampling import Sampling
 from imps.sources import MirrorSeries, Register, Sources, Stock
@@ -163,8 +172,8 @@ def _check_names(model: Any, built: AsBuilt) -> None:
             f"the model has no {some(missing)} any more, which its account needs. Add to the model "
             "of build_model(), without a prefix, and take nothing out of it."
         )
-    for dim, labels in ACCOUNT_DIMS.items():
-        found, wanted = model.coords.get(dim), labels(built.linear)
+    for dim, wanted in built.linear.coords.items():
+        found = model.coords.get(dim)
         if found is None or list(found) != wanted:
             size = "no labels" if found is None else f"{len(found)} labels"
             raise SourceError(

@@ -11,9 +11,9 @@ import xarray as xr
 from imps.account.chained import ChainModel
 from imps.errors import PriorError, some
 from imps.intervals import summary
-from imps.posterior.as_built import FREE, OBSERVED, kinds
 from imps.posterior.chains import stream
 from imps.posterior.given_model import given
+from imps.posterior.pymc_model import FREE, OBSERVED, kinds
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,14 @@ import xarray as xr
 from xarray.backends.common import ArrayWriter
 
 from imps._version import __version__
+from imps.account.linear import LinearModel
 from imps.errors import RunVersionError, SavedFileError, SaveFailedError
 from imps.names import CHAIN, DRAW
 
 LOG_SCALE = "log_scale"
 LATENT = "latent"
+ACCOUNT = {LOG_SCALE: "scale", LATENT: "latent_name"}
+"""The variables that an account is made of, and the dim of each."""
 OWN = "own: "
 """Beginning of a name that a variable of the user's own is kept under beside ours."""
 RECORD = "record"
@@ -60,6 +63,26 @@ def dataset(
         },
         coords={"scale": scale_names, "latent_name": latent_names},
     )
+
+
+def in_order(draws: xr.Dataset, linear: LinearModel) -> tuple[xr.Dataset, list[str]]:
+    """Draws with the labels in the account's order, and why they are not of it where they are not.
+
+    Draws without labels are taken to be in order, if their number is right.
+    """
+    wrong = []
+    for name, dim in ACCOUNT.items():
+        labels = linear.coords[dim]
+        there = draws.indexes[dim].tolist() if dim in draws.indexes else labels
+        if there == labels:
+            continue
+        if sorted(there) == sorted(labels):
+            place = {label: i for i, label in enumerate(there)}
+            draws = draws.isel({dim: [place[label] for label in labels]})
+            draws[name] = draws[name].copy(data=np.ascontiguousarray(draws[name].values))
+        elif len(there) == len(labels):  # of another number: said where it is looked at
+            wrong.append(f"its draws of '{name}' have labels that are not the account's")
+    return draws, wrong
 
 
 def diagnose(quantities: Mapping[str, np.ndarray]) -> pd.DataFrame:

@@ -11,9 +11,9 @@ import xarray as xr
 from imps.demography.schedules import over_single_ages, within_cells
 from imps.names import AGE, SEX, SEXES
 from imps.project.sections import Account
-from imps.reading.areas import AREA_CODE, GEOGRAPHIES
 from imps.reading.findings import Collector, listed
 from imps.reading.table import Table
+from imps.reading.totals import AREA_CODE, GEOGRAPHIES
 from imps.sources.definitions import USUAL, Counted, Detail
 
 

@@ -53,7 +53,7 @@ from imps.sources import (
     Sources,
     SurveyFlow,
 )
-from imps.sources.vital import to_mid_years
+from imps.sources.stocks import to_mid_years
 
 
 def sources_from_tables(

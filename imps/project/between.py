@@ -23,7 +23,6 @@ from imps.project.arithmetic import (
 )
 from imps.project.plausibility import check_plausibility
 from imps.project.sections import MEAN_OF_CALENDAR_YEARS, Account
-from imps.reading.areas import CODE, GEOGRAPHIES, unmatched
 from imps.reading.columns import BARE_YEARS
 from imps.reading.findings import Collector, ImportLog, listed
 from imps.reading.kinds import EVENTS, FLOW_TABLE, STOCK
@@ -35,6 +34,7 @@ from imps.reading.options import (
     MID_YEAR,
 )
 from imps.reading.table import Table, of_kinds, of_nature
+from imps.reading.totals import CODE, GEOGRAPHIES, unmatched
 from imps.sources.definitions import (
     LONG_TERM,
     SHORT_TERM,

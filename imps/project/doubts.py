@@ -17,7 +17,6 @@ from imps.project.cohorts import (
     stocks_in_order,
 )
 from imps.project.sections import Account
-from imps.reading.copies import identical_years, repeated_runs
 from imps.reading.options import CALENDAR_YEAR
 from imps.reading.plausibility import (
     Cells,
@@ -28,6 +27,7 @@ from imps.reading.plausibility import (
     unlikely_steps,
     unlikely_years,
 )
+from imps.reading.rearrangements import identical_years, repeated_runs
 from imps.reading.survey_checks import SURVEYS
 from imps.reading.table import Table, of_kinds
 
@@ -63,6 +63,12 @@ BANDS: Final = (4, 10, 20)
 
 ROUNDED: Final = 1e-4
 """Probability by chance below which the figures of a year are taken for rounded."""
+
+COARSE: Final = 0.2
+"""Unit of rounding beside a usual figure from which it is felt: an error of 6 per cent of it."""
+
+LEAST_ROUNDED: Final = 5
+"""Figures that chance does not make multiples of ten or more: it does once in 100,000 times."""
 
 LEAST_RUNNING: Final = 6
 """Years from which a series can be told from its running totals."""
@@ -208,6 +214,20 @@ def rounded_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     for cells in series_of(tables):
         flat = cells.values.reshape(len(cells.years), -1)
         units = np.array([_unit(figures) for figures in flat])
+        known = flat[np.isfinite(flat) & (flat > 0)]
+        whole = _unit(known)
+        if (
+            known.size >= LEAST_ROUNDED
+            and whole > COARSE * np.median(known)
+            and whole > (cells.table.options.rounding or 1)
+        ):
+            yield Doubt(
+                "YEAR_UNLIKELY.rounded", cells.table, cells.table.value, f"{whole:,.0f}",
+                f"{cells.years[0]} to {cells.years[-1]} {cells.series}".strip()
+                + f": all {known.size} figures are multiples of {whole:,.0f}, half of them of no "
+                f"more than {np.median(known):,.0f}", whole,
+            )  # fmt: skip
+            continue
         for t in np.flatnonzero(units > 1):
             others = np.delete(units, t)
             usual = np.median(others) if others.size else np.inf

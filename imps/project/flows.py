@@ -23,6 +23,7 @@ from imps.sources.administrative import AdministrativeFlow
 from imps.sources.definitions import AT_END, AT_MOVE, LONG_TERM, SURVEY, explained, measure_of
 from imps.sources.flows import SurveyFlow
 from imps.sources.stocks import BY_SEX_AND_AGE, TOTAL
+from imps.survey.variance_function import errors_at_expected
 
 EFFECTIVE_CONTACTS: Final = (
     "contacts were not given: effective number, (estimate / standard error) squared"
@@ -32,6 +33,8 @@ NOBODY_MET: Final = "no contacts"
 """Kind of a missing figure that the reader gives an estimate of 0 without an error."""
 LEAST_ERROR: Final = 1e-6
 """Standard error, persons, of a cell that adds nothing to that of its published total."""
+LEAST_TOLD: Final = 0.01
+"""Change of a standard error, a share, that is told."""
 _CELLS: Final = (SEX, AGE_GROUP)
 
 
@@ -234,6 +237,8 @@ def _survey_flow(
         return None
     filled, filled_error = fill_unobserved(estimate, unobserved), _typical(error, unobserved)
     contacts, rule = _contacts(rows, cells, filled, filled_error, log, table, flow)
+    if not whole:
+        filled_error = _at_expected(filled, filled_error, unobserved, flow, table, log)
     if unobserved.any():
         log.add(
             "CELLS_UNOBSERVED.schedule",
@@ -344,6 +349,23 @@ def _typical(error: xr.DataArray, unobserved: xr.DataArray) -> xr.DataArray:
     """Errors with the root mean square of other years where a cell was not published."""
     known = error.where(~unobserved)
     return known.fillna(np.sqrt((known**2).mean(YEAR)))
+
+
+def _at_expected(
+    estimate: xr.DataArray,
+    error: xr.DataArray,
+    unobserved: xr.DataArray,
+    flow: str,
+    table: Table,
+    log: Collector,
+) -> xr.DataArray:
+    """Errors that follow their own estimates, taken at the expected figures of the cells."""
+    at, slope = errors_at_expected(estimate.values, error.values, ~unobserved.values)
+    moved = int((np.abs(at / error.values - 1) > LEAST_TOLD).sum())
+    if moved:
+        log.add("ERRORS_AT_EXPECTED", file=table.name, column="standard_error", total=moved,
+                flow=flow, slope=slope)  # fmt: skip
+    return error.copy(data=at)
 
 
 def _contacts(

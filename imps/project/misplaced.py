@@ -42,8 +42,11 @@ from imps.reading.table import Table, of_kinds
 REARRANGED: Final = 30.0
 """Units of deviance by which other places for the figures of a year have to fit better."""
 
+EXCHANGED: Final = 20.0
+"""The same of the two directions of a year: few cells of a survey tell little of their spread."""
+
 EXPLAINED: Final = 0.5
-"""Share of a misfit below which other places for registered migration explain it."""
+"""Share of a misfit below which other places for the figures explain it."""
 
 SAME_SCALE: Final = 1.75
 """Factor up to which registered migration and cohorts may disagree: registers miss departures."""
@@ -180,7 +183,7 @@ def exchanged_stocks(tables: Sequence[Table], account: Account) -> Iterator[Doub
         if len(deviance) < 2:
             continue
         gain = (deviance[0] - deviance[1]) * stock.values.size / max(deviance[1], 1.5)
-        if gain > 2 * REARRANGED:
+        if gain > 2 * REARRANGED and deviance[1] < EXPLAINED * deviance[0]:
             yield Doubt(
                 "YEAR_REARRANGED", stock.cells.table, "population", str(stock.year),
                 f"{before.year} and {stock.year} {stock.cells.series}".strip()
@@ -354,16 +357,18 @@ def exchanged_flows(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
 
 
 def _exchanged(table: Table, years: np.ndarray, pairs: list[list[np.ndarray]]) -> Iterator[Doubt]:
-    """Years in which figures, contacts or both fit the other direction better."""
+    """Years in which figures or contacts fit the other direction better.
+
+    Estimates and contacts are the same sample: what they gain is not added up.
+    """
     gains = np.zeros(len(years))
     for one, two in pairs:
         here, there = np.hstack([one, two]), np.hstack([two, one])
         expected = beside(here, 0, ends=True)
         usual = usual_deviance(here, expected)
         for t in range(len(years)):
-            gains[t] += rearranged(here[t], expected[t], there[t],
-                                   float(usual[t]))  # fmt: skip
-    for k in np.flatnonzero(gains > REARRANGED / 2):
+            gains[t] = max(gains[t], rearranged(here[t], expected[t], there[t], float(usual[t])))
+    for k in np.flatnonzero(gains > EXCHANGED):
         yield Doubt(
             "YEAR_REARRANGED", table, table.value, str(years[k]),
             f"{years[k]}: immigration and emigration are exchanged", gains[k],

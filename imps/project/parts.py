@@ -34,7 +34,7 @@ from imps.sources.administrative import (
 from imps.sources.definitions import explained
 from imps.sources.flows import SurveyFlow
 from imps.sources.kinds import NET
-from imps.sources.vital import to_mid_years
+from imps.sources.stocks import to_mid_years
 
 
 def administrative_flows(

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from imps.names import SEXES
-from imps.project import contradictions, doubts, misplaced, sexes
+from imps.project import contradictions, doubts, misplaced, sexes_and_ages
 from imps.project.arithmetic import LEAST_YEARS
 from imps.project.doubts import YEAR_LIMIT, Doubt
 from imps.project.sections import Account
@@ -33,6 +33,10 @@ Check = Callable[[Sequence[Table], Account], Iterator[Doubt]]
 
 DESIGN_EFFECTS: Final = (0.5, 5.0)
 """Design effects of a sample of migrants; 1.5 to 4.2 in the International Passenger Survey."""
+
+SAME_EFFECTS: Final = 3.0
+"""Times by which design effects of two directions of one survey may differ: 1.9 to 2.2 in the
+cases of the package. Half-widths for standard errors of one of them make them differ 3.8 times."""
 
 USUAL_APART: Final = 0.15
 """Logarithm by which errors of many contacts differ from cell to cell; 0.13 to 0.18 of the UK's."""
@@ -60,7 +64,8 @@ LEAST_IN_YEAR: Final = 4
 """Cells of a year from which its errors are compared with those of other years."""
 
 DIFFERENT_SIZES: Final = 0.5
-"""Standard deviation of the log of contacts from which cells differ enough to be ranked."""
+"""Standard deviation of the log of contacts from which cells differ enough to be ranked; half of
+it, to tell the power with which figures grow."""
 
 
 def survey_errors(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
@@ -69,6 +74,7 @@ def survey_errors(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         frame = table.frame
         if "standard_error" not in frame:
             continue
+        yield from _nobody_met(table)
         known = frame[(frame["estimate"] > 0) & (frame["standard_error"] > 0)]
         if len(known) < 4:
             continue
@@ -89,11 +95,26 @@ def survey_errors(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         size = estimate if contacts is None else np.maximum(contacts, 0.5)
         yield from _odd_errors(table, error, size, flows, rows)
         yield from _out_of_step(table, "standard_error", error, size, flows)
-        yield from _odd_years(table, known["year"].to_numpy(), error, size, flows)
+        years = known["year"].to_numpy()
+        yield from _odd_years(table, years, "standard_error", error, np.sqrt(size), flows)
+        if contacts is not None:
+            yield from _odd_years(table, years, "estimate", estimate, size, flows)
         yield from _in_other_places(table)
         if contacts is not None:
             yield from _odd_effects(table, estimate, error, size, flows, rows)
             yield from _out_of_step(table, "contacts", estimate, size, flows)
+
+
+def _nobody_met(table: Table) -> Iterator[Doubt]:
+    """Estimates of nobody, of whom some were met."""
+    if "contacts" not in table.frame:
+        return
+    odd = table.frame[(table.frame["estimate"] == 0) & (table.frame["contacts"] > 0)]
+    for row in odd.to_dict("records"):
+        cell = " ".join(str(row[c]) for c in ("year", "flow", "sex", "age_group") if c in row)
+        yield Doubt("CELL_UNLIKELY", table, "estimate", "0",
+                    f"{cell}: 0 beside {row['contacts']:,.0f} contacts",
+                    row["contacts"])  # fmt: skip
 
 
 def _contacts(
@@ -107,13 +128,22 @@ def _contacts(
     for i in np.flatnonzero(same):
         yield Doubt("CONTACTS_AS_ESTIMATES", table, "estimate", f"{estimate[i]:,.0f}",
                     f"{rows[i]}: {estimate[i]:,.0f} and {contacts[i]:,.0f} contacts")  # fmt: skip
-    effect = float(np.nanmedian(contacts * (error / estimate) ** 2))
+    effects = contacts * (error / estimate) ** 2
+    of_flow = {f: float(np.nanmedian(effects[flows == f])) for f in np.unique(flows)}
     low, high = DESIGN_EFFECTS
-    if not low <= effect <= high and not same.all():
+    odd = [e for e in (float(np.nanmedian(effects)), *of_flow.values()) if not low <= e <= high]
+    if odd and not same.all():
         yield Doubt(
             "ERROR_UNLIKELY.table", table, "standard_error", f"{error[0]:,.0f}",
-            f"beside their contacts the errors imply a design effect of {effect:.3g}, "
+            f"beside their contacts the errors imply a design effect of {odd[0]:.3g}, "
             f"expected {low} to {high}",
+        )  # fmt: skip
+    elif max(of_flow.values()) > SAME_EFFECTS * min(of_flow.values()) and len(effects) >= 12:
+        told = ", ".join(f"{e:.2f} of {f}" for f, e in of_flow.items())
+        yield Doubt(
+            "ERROR_UNLIKELY.table", table, "standard_error", f"{error[0]:,.0f}",
+            f"beside their contacts the errors imply design effects of {told}: more than "
+            f"{SAME_EFFECTS} times one another", 3.0,
         )  # fmt: skip
     for flow in np.unique(flows):
         at = np.flatnonzero((flows == flow) & (contacts > 0))
@@ -121,7 +151,7 @@ def _contacts(
             continue
         weight = np.median(estimate[at] / contacts[at])
         residual = root_deviance(estimate[at] / weight, contacts[at])
-        score = _apart(residual, 1.5)
+        score = _apart(residual, np.sqrt(1.5**2 + (1.5 * USUAL_APART) ** 2 * contacts[at]))
         for i, z in zip(at, score, strict=True):
             if z > limit(len(score)) + 2 and not same[i]:
                 yield Doubt(
@@ -182,24 +212,27 @@ def _out_of_step(
     """A column that does not rise and fall with contacts, or with estimates where none are."""
     for flow in np.unique(flows):
         at = np.flatnonzero((flows == flow) & np.isfinite(size))
-        if len(at) < LEAST_CELLS or np.log(size[at]).std() < DIFFERENT_SIZES:
+        if len(at) < LEAST_CELLS or np.log(size[at]).std() < DIFFERENT_SIZES / 2:
             continue
+        words = ("standard errors" if column != "contacts" else "estimates", "contacts")
         if np.ptp(figure[at]) == 0:
-            slope, together = 0.0, 0.0
+            slope, error, together = 0.0, 0.0, 0.0
         else:
-            slope = float(np.polyfit(np.log(size[at]), np.log(figure[at]), 1)[0])
+            x, y = np.log(size[at]), np.log(figure[at])
+            slope = float(np.polyfit(x, y, 1)[0])
+            rest = (y - y.mean() - slope * (x - x.mean())).std()
+            error = 3 * float(rest / x.std() / np.sqrt(len(x)))
             ranks = pd.DataFrame({"figure": figure[at], "size": size[at]}).rank()
             together = float(ranks.corr().iloc[0, 1])
-        low, high = SLOPES
-        if column != "contacts" and together >= GOES_WITH and not low <= slope <= high:
+        usual = 0.5 if column != "contacts" else 1.0
+        low, high = (2 * usual * x for x in SLOPES)
+        if together >= GOES_WITH and not low - error <= slope <= high + error:
             yield Doubt(
                 "ERROR_UNLIKELY.rows", table, column, f"{figure[at[0]]:,.0f}",
-                f"{flow}: standard errors grow with the power {slope:.2f} of contacts, expected "
-                "about 0.5", abs(slope - 0.5),
+                f"{flow}: {words[0]} grow with the power {slope:.2f} of contacts, expected "
+                f"about {usual}", abs(slope - usual),
             )  # fmt: skip
-        if together < GOES_WITH:
-            words = ("standard errors", "contacts") if column != "contacts" else (
-                "estimates", "contacts")  # fmt: skip
+        if together < GOES_WITH and np.log(size[at]).std() >= DIFFERENT_SIZES:
             yield Doubt(
                 "ERROR_UNLIKELY.rows", table, column, f"{figure[at[0]]:,.0f}",
                 f"{flow}: {words[0]} do not rise with {words[1]} from cell to cell "
@@ -208,22 +241,26 @@ def _out_of_step(
 
 
 def _odd_years(
-    table: Table, years: np.ndarray, error: np.ndarray, size: np.ndarray, flows: np.ndarray
-) -> Iterator[Doubt]:
-    """Years in which all errors are larger or smaller beside their contacts than in the others."""
+    table: Table, years: np.ndarray, column: str, figure: np.ndarray, size: np.ndarray,
+    flows: np.ndarray,
+) -> Iterator[Doubt]:  # fmt: skip
+    """Years in which all figures are larger or smaller beside their contacts than in the others."""
     for flow in np.unique(flows):
         at = np.flatnonzero((flows == flow) & np.isfinite(size))
         labels, place, cells = np.unique(years[at], return_inverse=True, return_counts=True)
         if len(labels) < LEAST_YEARS or cells.min() < LEAST_IN_YEAR:
             continue
-        logs = np.log(error[at]) - 0.5 * np.log(size[at])
+        logs = np.log(figure[at] / size[at])
         level = np.array([np.median(logs[place == t]) for t in range(len(labels))])
-        usual, score = unlike_others(level, np.maximum(0.1, 0.3 / np.sqrt(cells)))
+        least = (0.1, 0.3) if column == "standard_error" else (0.08, 0.25)
+        usual, score = unlike_others(level, np.maximum(least[0], least[1] / np.sqrt(cells)))
         for t in np.flatnonzero(score > YEAR_LIMIT):
             yield Doubt(
-                "ERROR_UNLIKELY.table", table, "standard_error", str(labels[t]),
-                f"{labels[t]} {flow}: errors are {np.exp(level[t] - usual[t]):.2f} times those of "
-                "other years beside their contacts", score[t],
+                "ERROR_UNLIKELY.table" if column == "standard_error" else "YEAR_UNLIKELY",
+                table, column, str(labels[t]),
+                f"{labels[t]} {flow}: {column.replace('_', ' ')}s are "
+                f"{np.exp(level[t] - usual[t]):.2f} times those of other years beside their "
+                "contacts", score[t],
             )  # fmt: skip
 
 
@@ -280,6 +317,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     doubts.cell_doubts,
     doubts.year_doubts,
     doubts.band_doubts,
+    sexes_and_ages.age_steps,
     doubts.rounded_years,
     doubts.copied_years,
     misplaced.rearranged_years,
@@ -293,9 +331,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     contradictions.schedules,
     contradictions.sums_of_parts,
     contradictions.stock_totals,
-    sexes.sex_ratios,
-    sexes.sexes_of_stocks,
-    sexes.sexes_of_years,
+    sexes_and_ages.sex_ratios,
+    sexes_and_ages.sexes_of_stocks,
+    sexes_and_ages.sexes_of_years,
     contradictions.published_twice,
     contradictions.rates,
     contradictions.cohorts,

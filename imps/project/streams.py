@@ -18,6 +18,7 @@ from imps.project.vital import intervals, needed_years
 from imps.reading.findings import Collector
 from imps.reading.options import CALENDAR_YEAR
 from imps.reading.table import Table, of_kinds
+from imps.sources.stocks import to_mid_years
 from imps.sources.streams import (
     AT_END,
     AT_MOVE,
@@ -30,7 +31,6 @@ from imps.sources.streams import (
     Shared,
     Stream,
 )
-from imps.sources.vital import to_mid_years
 
 MIRROR: Final = "mirror"
 SUM: Final = "sum"

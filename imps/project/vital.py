@@ -18,7 +18,7 @@ from imps.reading.findings import Collector, listed
 from imps.reading.options import AT_DEATH, AT_MID_YEAR, AT_YEAR_END, CALENDAR_YEAR, MID_YEAR
 from imps.reading.table import Table, of_kinds
 from imps.sources.definitions import Detail
-from imps.sources.vital import Births, BornBefore, Deaths, to_mid_years
+from imps.sources.stocks import Births, BornBefore, Deaths, to_mid_years
 
 
 def births_of(tables: Sequence[Table], account: Account, log: Collector) -> Births | None:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from imps.reading.ages import check_ages, use_totals_as_checks
-from imps.reading.areas import check_areas
 from imps.reading.findings import listed
 from imps.reading.grid import END, FIRST, ROW, Draft
 from imps.reading.survey_checks import check_survey
 from imps.reading.totals import (
+    check_areas,
     check_series,
     describe,
     key_columns,

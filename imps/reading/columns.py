@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from imps.reading.areas import CODE
 from imps.reading.figures import (
     FLOW_WORDS,
     each,
@@ -51,6 +50,7 @@ from imps.reading.options import (
     ReadOptions,
     year_of,
 )
+from imps.reading.totals import CODE
 from imps.sources.kinds import KINDS
 
 _MARKED_YEAR: Final = re.compile(r"\s*([0-9]{4})\s*([-+])\s*")

@@ -10,10 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from imps.reading.findings import Collector
-from imps.reading.grid import Grid
-from imps.reading.kinds import Schema
-from imps.reading.layouts import (
+from imps.reading.grid import (
     Block,
+    Grid,
     footer_start,
     is_on_its_side,
     joined_names,
@@ -24,6 +23,7 @@ from imps.reading.layouts import (
     without_comments,
     without_repeats,
 )
+from imps.reading.kinds import Schema
 from imps.reading.naming import TITLE, Cells, name_columns
 from imps.reading.options import ReadOptions, unit_of
 

@@ -17,10 +17,9 @@ from typing import Final
 import numpy as np
 
 from imps.reading.findings import Collector
-from imps.reading.grid import object_array
+from imps.reading.grid import STACK, Block, object_array
 from imps.reading.kinds import Schema, column_name
 from imps.reading.labels import read_age, read_period, read_sex
-from imps.reading.layouts import STACK, Block
 from imps.reading.options import ReadOptions, nearest
 
 _ODD_YEAR: Final = re.compile(r"[0-9]{4}\W*\D{1,12}|\D{1,12}[0-9]{4}")

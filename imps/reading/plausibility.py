@@ -45,6 +45,12 @@ MANY_YEARS: Final = 40
 EACH: Final = 3.0
 """Deviations from each prediction by itself from which all are taken together."""
 
+FEW: Final = 3.0
+"""Persons added before logarithms are taken: the mean of counts of this size is not biased."""
+
+NEVER_ZERO: Final = 12.0
+"""Persons expected from which chance makes no zero: it does once in 160,000."""
+
 LEAST_AGES: Final = 15
 """Ages from which a table counts as one of single ages: fewer say little of each other."""
 
@@ -173,20 +179,27 @@ def spread(residual: np.ndarray, by_age: bool) -> np.ndarray:
 
 
 def beside(values: np.ndarray, axis: int, *, ends: bool) -> np.ndarray:
-    """Geometric mean of the two neighbours along an axis.
+    """Geometric mean of the two neighbours along an axis, nearly arithmetic of small counts.
 
-    At the ends it is that of the nearest two, or unknown.
+    At the ends it is that of the nearest two, or unknown. A neighbour of zero beside one that
+    chance does not make zero is doubtful itself: the other alone is the mean.
     """
-    moved = np.log(np.moveaxis(values, axis, 0) + 0.25)
+    moved = np.moveaxis(values, axis, 0)
     out = np.full(moved.shape, np.nan)
     n = len(moved)
     if n > 2:
-        out[1:-1] = (moved[:-2] + moved[2:]) / 2
+        out[1:-1] = _mean_of_two(moved[:-2], moved[2:])
         if ends:
-            out[0], out[-1] = (moved[1] + moved[2]) / 2, (moved[-2] + moved[-3]) / 2
+            out[0], out[-1] = (_mean_of_two(moved[i], moved[j]) for i, j in ((1, 2), (-2, -3)))
     elif n == 2 and ends:
         out = moved[::-1]
-    return np.moveaxis(np.exp(out) - 0.25, 0, axis)
+    return np.moveaxis(out, 0, axis)
+
+
+def _mean_of_two(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    mean = np.sqrt((one + FEW) * (two + FEW)) - FEW
+    larger = np.maximum(one, two)
+    return np.where((np.minimum(one, two) == 0) & (larger >= NEVER_ZERO), larger, mean)
 
 
 def growth(now: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -270,8 +283,8 @@ def doubt(
     said = np.stack([np.where(np.isfinite(p), p, np.nan) for p in (*predictions, *beside_all)])
     known = ~np.isnan(said)
     with np.errstate(invalid="ignore", divide="ignore"):
-        logs = np.where(known, np.log(np.maximum(said, 0) + 0.25), 0.0).sum(axis=0)
-        meant = np.exp(logs / known.sum(axis=0)) - 0.25
+        logs = np.where(known, np.log(np.maximum(said, 0) + FEW), 0.0).sum(axis=0)
+        meant = np.exp(logs / known.sum(axis=0)) - FEW
     noise = np.where(known.sum(axis=0) > 1, 1.2, 1.5)
     together = _deviations(values, meant, noise * dispersion, by_age, usual)
     single = np.stack([

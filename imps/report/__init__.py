@@ -8,8 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[module.name for module in pkgutil.iter_modules(__path__)],
     submod_attrs={
-        "report": ["html_report", "write_report"],
-        "sections": ["figure_png", "report_figures"],
+        "report": ["figure_png", "html_report", "report_figures", "write_report"],
         "summary": ["plain_summary"],
     },
 )

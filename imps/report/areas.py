@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 
 from imps._version import __version__
 from imps.areas.fit import AreaFit
-from imps.areas.priors import SOURCES
-from imps.names import GAP_CONVENTION
+from imps.names import GAP_CONVENTION, SOURCE
 from imps.plots import plot_area_funnel, plot_area_ranking, plot_gap_pyramid, plot_waterfall
-from imps.report.sections import shown_figure
+from imps.report.report import shown_figure
 from imps.results.attribution import Attribution
 from imps.tables import attribution_table
 from imps.tables.areas import areas_table
@@ -65,9 +64,9 @@ def write_area_reports(fit: AreaFit, folder: str | Path, areas: Sequence[str] = 
 
 def _of_area(found: Attribution) -> str:
     lines = (
-        f"{len(SOURCES)} sources of the gap of {found.area}, joint with all other areas and "
-        "coherent with the nation. Immigration and emigration of one area cannot be told apart: "
-        "read them as one sum, and that only softly apart from internal migration.",
+        f"{found.contributions.sizes[SOURCE]} sources of the gap of {found.area}, joint with all "
+        "other areas and coherent with the nation. Immigration and emigration of one area cannot "
+        "be told apart: read them as one sum, and that only softly apart from internal migration.",
     )
     figures = {"sources": plot_waterfall(found), "ages": plot_gap_pyramid(found)}
     title = f"{found.area}, {found.period}"

@@ -134,7 +134,7 @@ class Preview:
             for name, (m, s) in changes.items()
             if (old := self.fit.model.priors[name])
         )
-        net = self.unit.between(total["mean"], total["lower95"], total["upper95"])
+        net = self.unit.between_ends(total)
         return card(
             f"What if: {self.fit.model.sources.area}",
             f"Net migration {net} {self.unit.name}, 95 % interval",

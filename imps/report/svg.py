@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from imps.intervals import THOUSANDS, Unit, ends
+from imps.intervals import THOUSANDS, Unit, summary_table
 from imps.names import AGE, CHAIN, DRAW, SEX, SOURCE, YEAR
 from imps.posterior.fit import Fit
 from imps.results.attribution import OF_LAST_STOCK, Attribution
@@ -68,13 +68,8 @@ def migration_error_by_age(fit: Fit, reconciliation: Reconciliation) -> pd.DataF
 def _by_cell(draws: xr.DataArray, detail: Detail) -> pd.DataFrame:
     """Mean and equal-tailed 95 per cent interval of every published cell, one row each."""
     draws, open_age = in_detail(draws, detail), int(draws[AGE].values[-1])
-    kept = [d for d in (SEX, AGE, YEAR) if d in draws.dims]
-    values = draws.transpose(*kept, CHAIN, DRAW).values
-    values = values.reshape(*values.shape[:-2], -1)
-    lower, upper = ends(values, axis=-1)
-    index = pd.MultiIndex.from_product([draws[d].values for d in kept], names=kept)
-    columns = {"mean": values.mean(axis=-1), "lower95": lower, "upper95": upper}
-    frame = pd.DataFrame({k: v.ravel() for k, v in columns.items()}, index=index).reset_index()
+    ordered = draws.transpose(SEX, AGE, YEAR, CHAIN, DRAW, missing_dims="ignore")
+    frame = summary_table(ordered).drop(columns="sd")
     last = dict(zip(detail.lower_ages, [*(a - 1 for a in detail.lower_ages[1:]), open_age],
                     strict=True))  # fmt: skip
     frame.insert(2, "last_age", frame[AGE].map(last))

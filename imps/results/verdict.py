@@ -18,7 +18,7 @@ import pandas as pd
 
 from imps.account.linear import LinearModel
 from imps.intervals import THOUSANDS, Z99, Unit, ends
-from imps.reading.areas import CODE
+from imps.reading.totals import CODE
 from imps.sources import REGISTER, Sources
 from imps.sources.kinds import title, within_sentence
 

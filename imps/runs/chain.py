@@ -25,8 +25,8 @@ from imps.sampling import Sampling
 from imps.shipped import project_of
 from imps.shipped.chains import Period, chain
 from imps.sources import Sources
-from imps.tables.chain import chain_tables
 from imps.tables.printed import PrintedTable
+from imps.tables.run import chain_tables
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _write(done: ChainRun, folder: Path, manifest: Mapping[str, Any], tables_onl
     if tables_only:
         return
     from imps.plots import plot_chain
-    from imps.report.sections import figure_png
+    from imps.report.report import figure_png
 
     (folder / "figures").mkdir()
     (folder / "figures" / "chain.png").write_bytes(figure_png(plot_chain(done.results)))

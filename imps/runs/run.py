@@ -366,7 +366,7 @@ def _write_results(done: Run, folder: Path, manifest: Mapping[str, Any], tables_
     done.checks.table.to_csv(folder / "tables" / "checks.csv", index=False)
     if tables_only:
         return
-    from imps.report.sections import figure_png
+    from imps.report.report import figure_png
 
     figures = _figures(done)
     write_page(done, folder / REPORT_FILE, manifest, figures, tables)
@@ -394,7 +394,7 @@ def _notes_of(tables: Mapping[str, PrintedTable], verdict: Verdict) -> str:
 
 
 def _figures(done: Run) -> dict[str, Any]:
-    from imps.report.sections import report_figures
+    from imps.report.report import report_figures
 
     return report_figures(
         done.fit, done.attribution, done.reconciliation, done.checks, case=done.case

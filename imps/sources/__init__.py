@@ -24,11 +24,13 @@ from imps.sources.stocks import (
     PLANNED,
     REGISTER,
     TOTAL,
+    Births,
+    BornBefore,
+    Deaths,
     RolledForward,
     Stock,
 )
 from imps.sources.streams import Evidence, Misclassified, Shared, Stream
-from imps.sources.vital import Births, BornBefore, Deaths
 
 __all__ = [
     "BY_AGE",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from imps.sources.definitions import (
     explained,
 )
 from imps.sources.flows import SurveyFlow
-from imps.sources.streams import Evidence, Stream, check_anchors
+from imps.sources.streams import Evidence, Stream
 
 if TYPE_CHECKING:
     from imps.sources.sources import Sources
@@ -237,6 +238,27 @@ def check_streams(sources: Sources) -> None:
                 f"shared error '{one.shared.name}' has correlation {one.shared.correlation:g} in "
                 f"'{one.name}' and {stated[one.shared.name]:g} before: state one."
             )
+
+
+def check_anchors(series: tuple[Stream | Evidence, ...], vintages: Mapping[str, str]) -> None:
+    """Refuse a series that was fitted to a stock which is data too.
+
+    Raises
+    ------
+    DefinitionError
+        The stock would be counted twice.
+    """
+    for one in series:
+        if isinstance(one, Evidence) and one.turnover:
+            continue  # what was balanced is the difference of arrivals and departures
+        for role, vintage in vintages.items():
+            if one.anchored_to and one.anchored_to.casefold() == vintage.casefold():
+                raise DefinitionError(
+                    f"source '{one.name}' is anchored to '{vintage}', which is the {role} of the "
+                    "account: a series fitted to a stock is no independent evidence on it. Use the "
+                    "series before that adjustment, its arrivals plus departures (Evidence with "
+                    "turnover=True), or leave it out."
+                )
 
 
 def check_composition(sources: Sources) -> None:

@@ -24,7 +24,7 @@ from imps.sources.definitions import (
     check_sexes,
 )
 from imps.sources.stocks import BY_SEX_AND_AGE, TOTAL
-from imps.survey.variance_function import smoothed_standard_errors
+from imps.survey.variance_function import errors_at_expected, smoothed_standard_errors
 
 
 @dataclass(frozen=True)
@@ -220,8 +220,10 @@ class SurveyFlow:
             standard_error or half_width_95 (persons). Half-widths are turned into
             errors smoothed over cells by
             :func:`imps.survey.variance_function.smoothed_standard_errors`, so that
-            a small cell is not thought certain. Age groups are written "0-14",
-            "45-59/64" (women/men where the bounds differ) or "60/65+".
+            a small cell is not thought certain; errors that follow their own estimates
+            are taken at the expected figures
+            (:func:`imps.survey.variance_function.errors_at_expected`). Age groups are
+            written "0-14", "45-59/64" (women/men where the bounds differ) or "60/65+".
         """
         rows = table[table["flow"] == flow]
         if rows.empty:
@@ -233,10 +235,12 @@ class SurveyFlow:
         cells = {
             what: _cells(rows, what, groups) for what in ("estimate", "standard_error", "contacts")
         }
+        estimate, error = cells["estimate"], cells["standard_error"]
+        at, _ = errors_at_expected(estimate.values, error.values, np.isfinite(estimate.values))
         return cls(
             flow=flow,
-            estimate=cells["estimate"],
-            standard_error=cells["standard_error"],
+            estimate=estimate,
+            standard_error=error.copy(data=at),
             contacts=cells["contacts"],
             lower_ages=lower_ages(groups),
             definition=definition,

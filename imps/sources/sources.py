@@ -37,9 +37,8 @@ from imps.sources.checks_across import ACROSS
 from imps.sources.definitions import Detail, check_ages, check_years
 from imps.sources.flows import SurveyFlow
 from imps.sources.kinds import SourceKind
-from imps.sources.stocks import PLANNED, RolledForward, Stock
+from imps.sources.stocks import PLANNED, Births, Deaths, RolledForward, Stock, to_mid_years
 from imps.sources.streams import KNOWN, MIGRATION, Evidence, Stream
-from imps.sources.vital import Births, Deaths, to_mid_years
 
 
 @dataclass(frozen=True)

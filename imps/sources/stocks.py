@@ -1,16 +1,20 @@
-"""Stocks: the base, the census, and the rolled-forward estimates as published."""
+"""Stocks and vital events: base, census, rolled-forward estimates, births and deaths.
+
+Registered counts are brought from calendar years to mid-year intervals.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
-from imps.demography.periods import spelt_out
-from imps.errors import DefinitionError, SourceError, some
-from imps.names import AGE, SEX, YEAR
+from imps.demography.accounting import deaths_by_cohort
+from imps.demography.periods import mid_year_average, mid_year_interval, spelt_out
+from imps.errors import DefinitionError, LabelError, SourceError, some
+from imps.names import AGE, SEX, SEXES, YEAR
 from imps.sources.definitions import (
     USUAL_RESIDENTS,
     Counted,
@@ -196,3 +200,229 @@ class RolledForward:
                 f"source '{self.name}': totals and natural change cover different mid-years."
             )
         return change - natural_change
+
+
+@dataclass(frozen=True)
+class Births:
+    """Live births of each mid-year interval.
+
+    Attributes
+    ----------
+    count : DataArray (year, sex), persons per year
+        `year` is the mid-year at which the interval ends.
+    vintage, reference : str
+    name : str
+        Under which the source stands in tables.
+    counted : Counted
+        Geography, unit and residents of the figures.
+    """
+
+    count: xr.DataArray
+    vintage: str
+    reference: str
+    name: str = "births"
+    counted: Counted = USUAL_RESIDENTS
+
+    def __post_init__(self) -> None:
+        check_dims(self.count, (YEAR, SEX), self.name)
+        check_sexes(self.count, self.name)
+        check_complete(self.count, self.name)
+
+    @classmethod
+    def from_calendar_years(
+        cls,
+        births: xr.DataArray,
+        males_per_1000_females: xr.DataArray,
+        *,
+        intervals: range,
+        vintage: str,
+        reference: str,
+    ) -> Births:
+        """Half of each calendar year's births belongs to each mid-year it meets.
+
+        Parameters
+        ----------
+        births : DataArray (year), persons per calendar year
+        males_per_1000_females : DataArray (year)
+            Sex ratio at birth; the split by sex is a schedule, the total is data.
+        intervals : range
+            Mid-years at which the intervals end.
+        """
+        share = males_per_1000_females / (1000 + males_per_1000_females)
+        by_sex = np.stack([births * share, births * (1 - share)], axis=-1)
+        return cls(
+            to_mid_years(by_sex, births[YEAR].values, intervals, (SEX,), {SEX: list(SEXES)}),
+            vintage,
+            reference,
+        )
+
+    def scaled_to(self, total: xr.DataArray, *, reference: str) -> Births:
+        """The same births with the totals of mid-year intervals that were published.
+
+        Parameters
+        ----------
+        total : DataArray (year), persons per year
+            A year that is missing keeps the mean of its two calendar years.
+        reference : str
+        """
+        count = _scaled(self.count, total)
+        return replace(self, count=count, reference=f"{self.reference}, {reference}")
+
+
+@dataclass(frozen=True)
+class Deaths:
+    """Registered deaths of each mid-year interval by age reached at its end.
+
+    Attributes
+    ----------
+    count : DataArray (year, sex, age), persons per year
+        Deaths of the newborn of the interval stand at age 0, and so on along
+        cohorts; the last age is the open group.
+    vintage, reference, name : str
+    counted : Counted
+        Geography, unit and residents of the figures.
+    cells : Detail or None
+        Sexes and age groups in which they were published, of which the rest is a
+        schedule; None by sex and single age.
+    at_death : bool
+        Whether the published age is that at death; else that reached at the end of the year.
+    """
+
+    count: xr.DataArray
+    vintage: str
+    reference: str
+    name: str = "deaths"
+    counted: Counted = USUAL_RESIDENTS
+    cells: Detail | None = None
+    at_death: bool = False
+
+    def __post_init__(self) -> None:
+        check_dims(self.count, (YEAR, SEX, AGE), self.name)
+        check_sexes(self.count, self.name)
+        check_ages(self.count, self.name)
+        check_complete(self.count, self.name)
+
+    @property
+    def detail(self) -> str:
+        """Detail in which they were published, in words."""
+        return "by sex and age" if self.cells is None else self.cells.said
+
+    @classmethod
+    def from_calendar_years(
+        cls,
+        deaths: xr.DataArray,
+        population: xr.DataArray,
+        *,
+        intervals: range,
+        vintage: str,
+        reference: str,
+    ) -> Deaths:
+        """Average adjoining calendar years, then split each age between its two cohorts.
+
+        Parameters
+        ----------
+        deaths : DataArray (year, sex, age), persons per calendar year
+            By age last birthday at death.
+        population : DataArray (year, sex, age), persons
+            Mid-year population at the start of each interval; used as a schedule
+            for the split only (see :func:`imps.demography.accounting.deaths_by_cohort`).
+        """
+        ages = {SEX: list(SEXES), AGE: deaths[AGE].values}
+        at_death = to_mid_years(deaths.values, deaths[YEAR].values, intervals, (SEX, AGE), ages)
+        cohorts = np.stack(
+            [
+                deaths_by_cohort(
+                    at_death.sel({YEAR: year}).values, population.sel({YEAR: year - 1}).values
+                )
+                for year in intervals
+            ]
+        )
+        return cls(at_death.copy(data=cohorts), vintage, reference)
+
+    def scaled_to(self, total: xr.DataArray, *, reference: str) -> Deaths:
+        """The same deaths with the totals of mid-year intervals that were published.
+
+        Parameters
+        ----------
+        total : DataArray (year), persons per year
+            All ages, both sexes; sexes and ages keep their shares. A year that is
+            missing keeps the mean of its two calendar years.
+        reference : str
+        """
+        count = _scaled(self.count, total)
+        return replace(self, count=count, reference=f"{self.reference}, {reference}")
+
+
+def _scaled(count: xr.DataArray, total: xr.DataArray) -> xr.DataArray:
+    others = [dim for dim in count.dims if dim != YEAR]
+    factor = (total / count.sum(others)).reindex({YEAR: count[YEAR].values})
+    return count * factor.fillna(1.0)
+
+
+def to_mid_years(
+    values: np.ndarray,
+    calendar_years: np.ndarray,
+    intervals: range,
+    dims: tuple[str, ...],
+    labels: dict[str, object],
+) -> xr.DataArray:
+    """Mean of the two calendar years that each mid-year interval meets, (year, ...)."""
+    years = list(intervals)
+    rule = mid_year_average(
+        [int(y) for y in calendar_years], [mid_year_interval(year) for year in years]
+    )
+    data = np.tensordot(rule, values, axes=1)
+    data[rule.sum(axis=1) < 1] = np.nan
+    return xr.DataArray(data, dims=(YEAR, *dims), coords={YEAR: years, **labels})
+
+
+HALVED_BIRTHS = 0.0045
+"""Relative error of the births of a year to mid-year as half of each calendar year: the root
+mean square in England and Wales 2002-2020 (`benchmarks/results/single_ages.csv`)."""
+
+
+@dataclass(frozen=True)
+class BornBefore:
+    """Registered births behind the children of the base: what migration apart they must be.
+
+    Births less deaths of a cohort are known far better than any count of it, so that the
+    stock of the youngest is bounded by them; so is, a decade later, that of those born
+    since. How much net migration such cohorts have is the prior `children_net`.
+
+    Attributes
+    ----------
+    born, died : DataArray (age), persons
+        Of the cohorts at ages 0, 1, ... at the base: births, and deaths up to the base.
+    vintage, reference : str
+    standard_error : DataArray (age), persons, optional
+        Of the births; `HALVED_BIRTHS` of them unless given.
+    """
+
+    born: xr.DataArray
+    died: xr.DataArray
+    vintage: str
+    reference: str
+    name: str = "born_before"
+    standard_error: xr.DataArray | None = None
+
+    @property
+    def error_of_births(self) -> np.ndarray:
+        """Standard error of the births of each cohort, (age), persons."""
+        if self.standard_error is None:
+            return HALVED_BIRTHS * self.born.values
+        return self.standard_error.values
+
+    def __post_init__(self) -> None:
+        arrays = (self.born, self.died, self.standard_error)
+        for array in (found for found in arrays if found is not None):
+            check_dims(array, (AGE,), self.name)
+            check_complete(array, self.name)
+        ages = self.born[AGE].values
+        if not (
+            np.array_equal(ages, np.arange(ages.size))
+            and all(found is None or found[AGE].equals(self.born[AGE]) for found in arrays)
+        ):
+            raise LabelError(
+                f"source '{self.name}': births and deaths need the same ages 0, 1, 2, ... at the "
+                f"base, found {ages.tolist()} and {self.died[AGE].values.tolist()}."
+            )

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from imps.errors import DefinitionError, LabelError, SourceError, some
+from imps.errors import LabelError, SourceError, some
 from imps.names import AGE_GROUP, EMIGRATION, FLOW_SIGN, FLOWS, IMMIGRATION, SEX, YEAR
 from imps.sources.definitions import (
     AGES,
@@ -297,24 +297,3 @@ class Evidence:
                 f"evidence '{self.name}': coverage {self.coverage_mean:g}, sd "
                 f"{self.coverage_sd:g}; give a mean above 0 and an sd that is not negative."
             )
-
-
-def check_anchors(series: tuple[Stream | Evidence, ...], vintages: Mapping[str, str]) -> None:
-    """Refuse a series that was fitted to a stock which is data too.
-
-    Raises
-    ------
-    DefinitionError
-        The stock would be counted twice.
-    """
-    for one in series:
-        if isinstance(one, Evidence) and one.turnover:
-            continue  # what was balanced is the difference of arrivals and departures
-        for role, vintage in vintages.items():
-            if one.anchored_to and one.anchored_to.casefold() == vintage.casefold():
-                raise DefinitionError(
-                    f"source '{one.name}' is anchored to '{vintage}', which is the {role} of the "
-                    "account: a series fitted to a stock is no independent evidence on it. Use the "
-                    "series before that adjustment, its arrivals plus departures (Evidence with "
-                    "turnover=True), or leave it out."
-                )

@@ -4,7 +4,9 @@ Whoever has interviews uses :mod:`imps.survey.estimation`. Whoever has only the
 published estimate, 95 % half-width and contacts of a cell uses this module:
 standard errors and design effects as published, and a smoothed (generalised)
 variance function, so that a cell with no or few contacts never counts as known
-exactly. Likelihoods for tiny cells are in :mod:`imps.posterior.likelihoods`.
+exactly. Whoever has standard errors alone has them taken at the expected figure
+of each cell (:func:`errors_at_expected`). Likelihoods for tiny cells are in
+:mod:`imps.posterior.likelihoods`.
 
 Why smooth: the published half-width of a small cell is itself estimated from the
 few contacts of that cell and is small exactly when the estimate is small by
@@ -39,6 +41,7 @@ __all__ = [
     "VarianceFunction",
     "design_effect",
     "era_of",
+    "errors_at_expected",
     "fit_variance_function",
     "load_published_ips",
     "net_standard_error",
@@ -49,6 +52,13 @@ __all__ = [
 ]
 
 CELL_COLUMNS = ("year", "flow", "sex", "age_group", "estimate", "half_width_95", "contacts")
+LEAST_MOVE = 1e-6
+"""Residual of a log estimate below which a cell says nothing of a slope."""
+LEAST_SLOPE = 0.5
+"""Errors worked out from a cell's own estimate have slopes of 1 to 2 (published half-widths of
+the survey 1.5 to 2.0), those smoothed over years 0.02 to 0.04 (the United Kingdom's)."""
+SWEEPS = 10
+"""Sweeps over years and cells; with every cell published one is exact."""
 
 
 @dataclass(frozen=True)
@@ -247,6 +257,76 @@ def smoothed_standard_errors(
         flow=cells["flow"].to_numpy(),
     )
     return np.sqrt(variance)
+
+
+def errors_at_expected(
+    estimate: NDArray[np.float64], standard_error: NDArray[np.float64], seen: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], float]:
+    """Standard errors of cells at their expected figures, not at the noisy estimates.
+
+    The standard error of a survey cell is mostly worked out from the cell's own estimate. A
+    cell that is low by chance then weighs too much: of Poisson counts with the root of the
+    count as error, a fit comes out one contact a cell too low in each direction of migration.
+
+    Parameters
+    ----------
+    estimate, standard_error : array (year, ...), persons per year
+        Cells of one direction, years first.
+    seen : array of bool, same shape
+        Cells that were published; the others keep their errors.
+
+    Returns
+    -------
+    standard_error : array, same shape, persons per year
+    slope : float
+        Of log variance on log estimate, beyond what year and cell explain: 1 for counts, 2 for
+        one coefficient of variation and at most, 0 where errors do not follow their estimates
+        (a slope below a half), which then stand as given.
+
+    Notes
+    -----
+    SE^2 ((m + u/2) / (y + u/2))^slope, with m = (share of the cell in the years in which it was
+    published) x (total of the year) and u = sum of SE^2 / sum of y, persons that a contact
+    stands for. The slope is the median of residual ratios, weighted by those of the estimate,
+    so that a few errors that were stated on purpose do not move it. One year smooths nothing.
+
+    References
+    ----------
+    Wolter (2007), Introduction to Variance Estimation, chapter 7.
+    """
+    flat = (len(estimate), -1)
+    known = seen.reshape(flat)
+    y = np.where(known, estimate.reshape(flat), 0.0)
+    variance = standard_error.reshape(flat) ** 2
+    if not (y >= 0).all() or not known.any(axis=1).all() or not y.any(axis=1).all():
+        return standard_error, 0.0
+    total = y.sum(axis=1, keepdims=True)
+    expected = total * (y.sum(axis=0) / np.maximum(np.where(known, total, 0.0).sum(axis=0), 1e-9))
+    expected = expected * total / np.where(known, expected, 0.0).sum(axis=1, keepdims=True)
+    half = variance[known].sum() / y.sum() / 2
+    size, error = (_beyond_year_and_cell(x, known) for x in (np.log(y + half), np.log(variance)))
+    moved = known & (np.abs(size) > LEAST_MOVE)
+    if not moved.any():
+        return standard_error, 0.0
+    ratio, weight = error[moved] / size[moved], np.abs(size[moved])
+    median = np.quantile(ratio, 0.5, weights=weight, method="inverted_cdf")
+    slope = float(np.minimum(median, 2.0))
+    if slope < LEAST_SLOPE:
+        return standard_error, 0.0
+    at = variance * ((expected + half) / (y + half)) ** slope
+    return np.sqrt(np.where(known, at, variance)).reshape(estimate.shape), slope
+
+
+def _beyond_year_and_cell(x: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Residuals of the known cells (year, cell) beyond means of years and of cells."""
+    left = np.where(known, x, 0.0)
+    for _ in range(SWEEPS):
+        for axis in (1, 0):
+            mean = left.sum(axis=axis, keepdims=True) / np.maximum(
+                known.sum(axis=axis, keepdims=True), 1
+            )
+            left = np.where(known, left - mean, 0.0)
+    return left
 
 
 def checked_cells(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,6 @@ from imps.tables.account import (
     net_and_gross_table,
     new_base_table,
 )
-from imps.tables.chain import chain_tables
 from imps.tables.fit import (
     attribution_table,
     closure_table,
@@ -23,7 +22,7 @@ from imps.tables.fit import (
     variants_table,
 )
 from imps.tables.printed import PrintedTable, to_docx
-from imps.tables.run import run_tables
+from imps.tables.run import chain_tables, run_tables
 
 Table = PrintedTable
 """Name of the class before version 0.2; it goes with version 0.3."""

@@ -1,5 +1,7 @@
 """Tables of the account: closure by sex and age, back-series, new base, net and gross, by sex.
 
+Those of an open end say how sure the roll-forward is, and what a census may find.
+
 The layouts are those in which statistical offices report a rebasing: a closure table, a
 back-series beside the published one, and the build-up of the new base from the census.
 
@@ -19,14 +21,17 @@ import pandas as pd
 import xarray as xr
 
 from imps.account.gap import rolled_forward_components
-from imps.intervals import ends
-from imps.names import AGE, CHAIN, DRAW, GAP_CONVENTION, SEX, SEXES, SOURCE, YEAR
+from imps.demography.periods import spelt_out
+from imps.intervals import Unit, ends, summary_table
+from imps.names import AGE, CHAIN, DRAW, ERROR_CONVENTION, GAP_CONVENTION, SEX, SEXES, SOURCE, YEAR
 from imps.posterior.fit import Fit
 from imps.results.attribution import KNOWN, OF_LAST_STOCK, Attribution
+from imps.results.checks import Checks
+from imps.results.open_end import error_by_year, predicted_census
 from imps.results.reconciliation import Reconciliation
 from imps.results.verdict import PLAIN, Words
 from imps.sources.definitions import Detail, age_said, in_bands, in_detail, needs_sexes
-from imps.tables.fit import ADD_UP, INTERVAL, fit_note
+from imps.tables.fit import ADD_UP, INTERVAL, LIMITS, checked_note, fit_note
 from imps.tables.printed import PrintedTable
 
 BAND = 10
@@ -299,3 +304,52 @@ BUILD_UP = {
 """Steps of the build-up in words, by source of the gap."""
 
 assert set(BUILD_UP) == set(OF_LAST_STOCK)
+
+
+SIGN = f"{ERROR_CONVENTION.capitalize()}."
+
+
+def error_by_year_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
+    """Error of the roll-forward at the end of every year."""
+    sources = fit.model.sources
+    return PrintedTable(
+        error_by_year(fit, checks=checks),
+        f"Error of the roll-forward at {sources.year_end.each}, {sources.area}",
+        "tab:error-by-year",
+        (SIGN, "Rolled forward: as published.", INTERVAL, checked_note(fit, checks)),
+        ("rolled_forward", *LIMITS),
+        unit=Unit.of(sources.base.total),
+    )
+
+
+def error_by_age_table(attribution: Attribution) -> PrintedTable:
+    """Error of the roll-forward by sex and single year of age at the end."""
+    error = attribution.contributions.sum(SOURCE, skipna=False)
+    both = error.sum(SEX, skipna=False).expand_dims({SEX: ["both"]})
+    frames = [summary_table(draws.transpose(..., SEX, AGE)) for draws in (error, both)]
+    return PrintedTable(
+        pd.concat(frames, ignore_index=True),
+        f"Error of the roll-forward by sex and age, {attribution.area}, {attribution.period}",
+        "tab:error-by-age",
+        (SIGN, INTERVAL, fit_note(attribution.verdict)),
+        LIMITS,
+        unit=attribution.words.unit,
+    )
+
+
+def predicted_census_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
+    """What a census at the end of the account would count, and its gap."""
+    found = predicted_census(fit, checks=checks)
+    return PrintedTable(
+        found.summary(),
+        f"A census of {spelt_out(found.date)} before it is taken, {found.area}",
+        "tab:predicted-census",
+        (
+            f"{GAP_CONVENTION.capitalize()}.",
+            "With the undercount and the random error that the priors and the plan expect of it.",
+            INTERVAL,
+            fit_note(found.verdict),
+        ),
+        LIMITS,
+        unit=found.words.unit,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from imps.areas.attribution import REPORTED
+from imps.areas.attribution import reported
 from imps.areas.fit import AreaFit
 from imps.tables.printed import PrintedTable
 
@@ -16,7 +16,7 @@ def areas_table(fit: AreaFit) -> PrintedTable:
     long = fit.table()
     head = ["code", "name", "population", "gap", "gap_percent"]
     wide = long.drop_duplicates("code")[head].reset_index(drop=True)
-    for source in REPORTED:
+    for source in reported(fit):
         rows = long[long["source"] == source].reset_index(drop=True)
         for column in COLUMNS:
             wide[f"{source}_{column}"] = rows[column]

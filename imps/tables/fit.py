@@ -23,6 +23,8 @@ from imps.sources import BY_SEX, TOTAL, Deaths, Stock
 from imps.sources.kinds import title, within_sentence
 from imps.tables.printed import PrintedTable, interval_end
 
+LIMITS = ("mean", "sd", "lower95", "upper95")
+PRIOR = ("prior_mean", "prior_sd")
 ADD_UP = "Means add up; interval ends do not."
 INTERVAL = "Intervals are equal-tailed 95 % credible intervals."
 SAMPLING = "Intervals of the survey are 95 % sampling intervals, estimate plus or minus 1.96 se."
@@ -49,7 +51,7 @@ def attribution_table(attribution: Attribution) -> PrintedTable:
             f"Contraction under {PRIOR_DRIVEN:.2f}: prior-driven.",
             *_against(attribution),
         ),
-        ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
+        (*LIMITS, *PRIOR),
         csv_only=("group", "sd", "informed"),
         unit=attribution.words.unit,
     )
@@ -62,7 +64,7 @@ def groups_table(attribution: Attribution) -> PrintedTable:
         f"Headline groups of the {attribution.measured}, {attribution.area}, {attribution.period}",
         "tab:groups",
         _notes(attribution),
-        ("mean", "sd", "lower95", "upper95", "prior_mean", "prior_sd"),
+        (*LIMITS, *PRIOR),
         csv_only=("sd", "informed"),
         unit=attribution.words.unit,
     )
@@ -129,7 +131,7 @@ def gap_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
         (
             f"{GAP_CONVENTION.capitalize()}.",
             rolled.rule if rolled.by_rule else "As published.",
-            _checked(fit, checks),
+            checked_note(fit, checks),
         ),
         ("rolled_forward", "census_based", "gap"),
         unit=Unit.of(census.total),
@@ -160,7 +162,7 @@ def closure_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
         (
             f"{GAP_CONVENTION.capitalize()}.",
             "Published figures, without an error of their own.",
-            _checked(fit, checks),
+            checked_note(fit, checks),
         ),
         ("persons",),
         unit=Unit.of(sources.census.total),
@@ -199,7 +201,7 @@ def roll_forward_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTabl
             "Implied flows are what the published totals held after births minus deaths; they "
             "reproduce the totals by the balancing equation.",
             sources.rolled_forward.rule and f"By rule: {sources.rolled_forward.rule}.",
-            _checked(fit, checks),
+            checked_note(fit, checks),
         ),
         tuple(persons),
         unit=Unit.of(sources.census.total),
@@ -253,7 +255,7 @@ def priors_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
             "Shares are per one.",
             "Range of a scale (a standard deviation s): of s itself.",
             _knowledge(priors),
-            _checked(fit, checks),
+            checked_note(fit, checks),
         ),
         csv_only=("mean", "sd"),
         significant=("lower95", "upper95"),
@@ -296,7 +298,7 @@ def sources_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
             "Vintage: the publisher's series and stage of revision. Figures: as published; ages of "
             "a schedule are not counted. Digest: first 12 digits of the SHA-256 of every number of "
             "the source, standard errors too.",
-            _checked(fit, checks),
+            checked_note(fit, checks),
         ),
     )
 
@@ -413,6 +415,6 @@ def fit_note(verdict: Verdict | None) -> str:
     return f"Fit: {verdict.brief}." if verdict else ""
 
 
-def _checked(fit: Fit, checks: Checks | None) -> str:
+def checked_note(fit: Fit, checks: Checks | None) -> str:
     """The line of the checks; the fit is checked where that has not been done."""
     return fit_note((checks or check(fit)).verdict)

@@ -1,4 +1,4 @@
-"""Doubts about males beside females: at birth, as children, in years, among the old."""
+"""Doubts about males beside females, and about steps from one age to the next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from imps.names import SEXES
 from imps.project.arithmetic import LEAST_YEARS
 from imps.project.cohorts import OLDER, in_single_ages
-from imps.project.doubts import YEAR_LIMIT, Doubt
+from imps.project.doubts import YEAR_LIMIT, Doubt, series_of
 from imps.project.sections import Account
 from imps.reading.plausibility import Cells, cells_of, limit, unlike_others
 from imps.reading.table import Table, of_kinds
@@ -24,6 +24,22 @@ SAME_SEX_RATIO: Final = 0.025
 
 AS_CHILDREN: Final = 0.08
 """Logarithm by which males per female under 10 may differ from those usually born."""
+
+SETTLED: Final = 25
+"""Age from which neither deaths nor migration step from one age to the next of themselves: moves
+in England and Wales step by 0.14 at most, at 35 (t of 5.1); at 19, fourfold."""
+
+BESIDE_STEP: Final = 10
+"""Single ages on either side from which a step is told."""
+
+LEAST_BESIDE_STEP: Final = 5
+"""Persons at each of these ages, of all years together, from which their logarithm is told."""
+
+SCATTER: Final = 0.02
+"""Relative deviation of an age from its neighbours that no one wonders at."""
+
+LEAST_STEP: Final = 0.15
+"""Logarithm of a step that is told."""
 
 
 def sexes_of_stocks(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
@@ -65,6 +81,15 @@ def sex_ratios(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         ratio = np.log(np.maximum(male, 0.5) / np.maximum(female, 0.5))
         score = (ratio - np.log(usual)) / np.sqrt(sd**2 + 1 / (male + 1) + 1 / (female + 1))
         bound = limit(len(ratio))
+        boys, girls = male.sum(), female.sum()
+        all_years = np.log(max(boys, 0.5) / max(girls, 0.5))
+        together = (all_years - np.log(usual)) / np.sqrt(sd**2 + 1 / (boys + 1) + 1 / (girls + 1))
+        if abs(together) > limit(1):
+            yield Doubt(
+                "SEX_RATIO_UNLIKELY", cells.table, "births", f"{boys:,.0f}",
+                f"{cells.years[0]} to {cells.years[-1]}: {boys:,.0f} boys and {girls:,.0f} girls, "
+                f"{np.exp(all_years):.3f} a girl beside about {usual}", abs(together),
+            )  # fmt: skip
         for t in np.flatnonzero(np.abs(score) > bound):
             yield Doubt(
                 "SEX_RATIO_UNLIKELY", cells.table, "births", f"{male[t]:,.0f}",
@@ -129,3 +154,38 @@ def _old_ages(cells: Cells) -> Iterator[Doubt]:
             f"{cells.years[t]} {cells.series}".strip()
             + f": {men:,.0f} men and {women:,.0f} women among {what}", score[t],
         )  # fmt: skip
+
+
+def age_steps(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Ages at which deaths or migration of all years jump, as where a band was lost or doubled.
+
+    Twenty ages, ten on either side, follow a cubic in logarithms and a step in their middle, in
+    weighted least squares; the step is judged by the scatter that is left, at least that of counts
+    and `SCATTER`. Below age `SETTLED` steps are natural: school, work, studies.
+    """
+    across = np.arange(-BESIDE_STEP, BESIDE_STEP) + 0.5
+    powers = [(across / BESIDE_STEP) ** k for k in range(4)]
+    terms = np.stack([*powers, (across > 0).astype(float)], axis=1)
+    free = len(across) - terms.shape[1]
+    for cells in series_of(of_kinds(tables, "deaths", "streams")):
+        if not cells.single_ages or "net" in cells.series:
+            continue
+        counts = np.asarray(np.nansum(cells.values, axis=(0, 1)), dtype=float)
+        for a in range(SETTLED, len(counts) - BESIDE_STEP):
+            near = counts[a - BESIDE_STEP : a + BESIDE_STEP]
+            if near.min() < LEAST_BESIDE_STEP:
+                continue
+            weight = 1 / np.sqrt(1 / near + SCATTER**2)
+            logs, design = np.log(near) * weight, terms * weight[:, None]
+            inverse = np.linalg.inv(design.T @ design)
+            fitted = inverse @ design.T @ logs
+            rest = max(1.0, float(((logs - design @ fitted) ** 2).sum()) / free)
+            step, t = fitted[-1], fitted[-1] / np.sqrt(inverse[-1, -1] * rest)
+            if abs(step) > LEAST_STEP and abs(t) > YEAR_LIMIT:
+                ages, (low, high) = cells.ages, (near[BESIDE_STEP - 1], near[BESIDE_STEP])
+                yield Doubt(
+                    "CELL_UNLIKELY.step", cells.table, cells.table.value, f"{high:,.0f}",
+                    f"{cells.series} {ages[a]}".strip()
+                    + f" in all years: {high:,.0f} after {low:,.0f} at {ages[a - 1]}, "
+                    f"{np.exp(step):.2f} times what ages below and above lead to expect", abs(t),
+                )  # fmt: skip

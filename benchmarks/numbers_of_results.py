@@ -457,7 +457,8 @@ def calibration_claims():
     yield claim(
         OWN,
         'accounts "register", "cards", "area", # replicates each): # of #, # of # and # of # '
-        "ranked quantities inside, 90 % intervals covering # to #; #, # and # CPU seconds a replicate",
+        "ranked quantities inside, 90 % intervals covering # to #; #, # and # CPU seconds a "
+        "replicate",
         kinds[0]["replicates"].iloc[0],
         *(number for table in kinds for number in (table["inside"].sum(), len(table))),
         min(table["coverage90"].min() for table in kinds),

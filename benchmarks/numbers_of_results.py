@@ -453,6 +453,18 @@ def calibration_claims():
         chain["coverage90"].min(),
         chain["coverage90"].max(),
     )
+    kinds = [ranked(kind) for kind in ("register", "cards", "area")]
+    yield claim(
+        OWN,
+        'accounts "register", "cards", "area", # replicates each): # of #, # of # and # of # '
+        "ranked quantities inside, 90 % intervals covering # to #; #, # and # CPU seconds a "
+        "replicate",
+        kinds[0]["replicates"].iloc[0],
+        *(number for table in kinds for number in (table["inside"].sum(), len(table))),
+        min(table["coverage90"].min() for table in kinds),
+        max(table["coverage90"].max() for table in kinds),
+        *(table["mean_cpu_seconds"].iloc[0] for table in kinds),
+    )
     right = rows("faults").loc["none"]
     checks = ("calibration", "calibration, other data sets")
     yield claim(

@@ -74,6 +74,29 @@ def test_other_days_are_refused_with_a_next_step(stock, period, ends, code, tmp_
     assert found[0].file and found[0].next_step
 
 
+def quarters(folder, ends, months):
+    """The project with births in four equal parts of its years, which end with `ends`."""
+    day = {"09-30": 30, "03-06": 6}[ends]
+    file = moved(folder, lambda y: f"{y}-{ends[:2]}-{day:02d}", "account-year", ends)
+    born = pd.read_csv(folder / "data/births.csv").drop(columns="period")
+    parts = [born.assign(year=[f"{y + back} Q{q}" for y in born["year"]], births=born["births"] / 4)
+             for back, q in months]  # fmt: skip
+    pd.concat(parts).to_csv(folder / "data/births.csv", index=False)
+    text = file.read_text().replace("[[births]]", "[[births]]\nfractional_counts = true")
+    file.write_text(text)
+    return file
+
+
+def test_quarters_make_up_years_that_end_with_one(tmp_path, plain):
+    """Years to September: of October to December of the year before, and three of their own."""
+    months = ((-1, 4), (0, 1), (0, 2), (0, 3))
+    sources = load_project(quarters(tmp_path / "p", "09-30", months)).sources
+    np.testing.assert_allclose(sources.births.count.values, plain.births.count.values)
+    assert sources.years.tolist() == plain.years.tolist()
+    asked = check_project(quarters(tmp_path / "q", "03-06", months)).log.faults
+    assert "PARTS_OF_YEARS" in {fault.code for fault in asked}
+
+
 def test_a_census_within_the_year_has_the_share_that_is_left(tmp_path, plain):
     def stock(year):
         return f"{year}-03-31" if year == 2001 else f"{year}-03-01"
@@ -89,6 +112,8 @@ def test_a_census_within_the_year_has_the_share_that_is_left(tmp_path, plain):
 def test_ends_of_years():
     january, march = YearEnd.of("12-31"), YearEnd.of("03-31")
     assert january.said(2015) == "1 January 2016" and january.each == "1 January"
+    assert january.shown(2015) == 2016 and january.years == "calendar years"
+    assert march.shown(2015) == 2015 and march.years == "years to 31 March"
     assert march.year_of(dt.date(2013, 4, 1)) == 2014 and march.year_of(march.on(2013)) == 2013
     assert YearEnd().interval(2001) == mid_year_interval(2001)
     assert march.interval(2013).start == 2012.25 and march.interval(2013).length == 1

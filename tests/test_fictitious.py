@@ -263,6 +263,24 @@ def settings_with(folder, *lines):
     file.write_text(file.read_text().replace("[account]", "\n".join(["[account]", *lines])))
 
 
+def test_populations_of_1_january_bear_its_year_and_flows_their_calendar_year(fits):
+    """The end of 2002 is 1 January 2003: nobody reads the base as that of a year before."""
+    fit = fits["register"]
+    found = imps.reconcile(fit)
+    made = run_tables(fit, imps.attribute(fit), found, imps.check(fit))
+    tables = {table.label: table for table in made.values()}
+    back, base = tables["tab:back-series"], fit.model.sources.base
+    assert back.frame["year"].tolist() == list(range(2003, 2022)) and "1 January" in back.caption
+    assert back.frame["rolled_forward"].iloc[0] == base.total
+    assert tables["tab:roll-forward"].frame["year"].iloc[0] == 2003
+    net = tables["tab:net-migration"]
+    assert net.frame["year"].tolist() == list(range(2003, 2021))
+    assert "by calendar year" in net.caption
+    figure = imps.plot_back_series(found)
+    assert imps.plots.figure_data(figure)["year"].iloc[-1] == 2021
+    assert "2003 to 2021" in imps.plots.alt_text(figure)
+
+
 def test_an_account_of_calendar_years_never_hears_of_mid_years(tmp_path):
     own = imps.write_project(tmp_path / "own", kind="register").parent
     file = own / "settings.toml"

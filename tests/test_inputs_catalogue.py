@@ -1227,6 +1227,18 @@ def test_I15_negative_or_missing_standard_error(tmp_path):
     assert np.isnan(figure(table, **IN))
 
 
+def test_K07_of_few_old_people_more_than_half_may_die(tmp_path):
+    """Those of a village who were there at the start are not known; of a nation it is no chance."""
+    ages = (*map(str, range(95)), "95+")
+    for left, died, passes in ((5, 8, True), (5_000, 8_000, False)):
+        stocks = change(population((2003,), ages), {"sex": "male", "age": "91"}, population=left)
+        people = accepted(write(tmp_path, stocks), "population")
+        rows = change(deaths((2003,), ages), {"sex": "male", "age": "91"}, deaths=died)
+        table = accepted(write(tmp_path, rows, "deaths.csv"), "deaths", **MID)
+        found = [f.code for f in check_between([people, table]).findings]
+        assert ("DEATHS_EXCEED_POPULATION" not in found) == passes
+
+
 # J. Births and deaths
 
 

@@ -152,6 +152,20 @@ class YearEnd:
             return f"mid-{year}"
         return spelt_out(self.on(year) + dt.timedelta(days=(self.month, self.day) == (12, 31)))
 
+    def shown(self, year: int) -> int:
+        """The year of the end of an account year as it is said: that of 1 January is the next."""
+        return int(year) + ((self.month, self.day) == (12, 31))
+
+    @property
+    def a_year(self) -> str:
+        """A year of an account in words: "calendar year", "year to 31 March"."""
+        return "calendar year" if self.shown(0) else f"year to {self.each}"
+
+    @property
+    def years(self) -> str:
+        """The same of several: "calendar years", "years to 31 March"."""
+        return self.a_year.replace("year", "years", 1)
+
     @property
     def each(self) -> str:
         """The day in words, without a year."""

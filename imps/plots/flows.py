@@ -68,7 +68,7 @@ def plot_net_migration(
     others = "the survey, the published flows" if "survey" in table else "the published flows"
     return page.finish(
         f"Net migration was {_against(total, published)} what was published",
-        f"{reconciliation.area}, years to {reconciliation.year_end.each}, {unit.persons}; "
+        f"{reconciliation.area}, {reconciliation.year_end.years}, {unit.persons}; "
         "arrivals minus departures.",
         f"All years together: {said}, 95 % interval.",
         reconciliation.words.outside_survey,
@@ -175,13 +175,13 @@ def plot_back_series(
     span = _years(page, years, 0.50, 0.72)
     ax.set_ylabel(unit.persons)
     direct_labels(ax, years[-1] + 0.06 * span, ends, page.font, key=0.055 * span)
-    last = table.iloc[-1]
+    last, end = table.iloc[-1], int(reconciliation.population[YEAR].values[-1])
     said = f"{unit.between_ends(last)} {unit.name}"
     return page.finish(
         f"The roll-forward ended {_ended(last)}",
         f"{reconciliation.area}, {reconciliation.year_end.of_all_years}; {unit.persons}, "
         "each series minus the rolled-forward estimate; negative: the roll-forward was too high.",
-        f"Posterior at {reconciliation.year_end.said(int(years[-1]))}: {said}, 95 % interval.",
+        f"Posterior at {reconciliation.year_end.said(end)}: {said}, 95 % interval.",
         alt=f"Fan of the population at {reconciliation.year_end.of_all_years} {years[0]:.0f} to "
         f"{years[-1]:.0f} as a difference from the roll-forward, beside the published "
         f"vintages. At the end {said}.",
@@ -198,8 +198,9 @@ def back_series_data(
     Returns
     -------
     DataFrame
-        year, mean, the ends of the 50, 80 and 95 % intervals, cohort_apportionment and
-        later_series (missing where none was published), and rolled_forward itself.
+        year as it is said (the end of 2020 is 1 January 2021), mean, the ends of the 50, 80 and
+        95 % intervals, cohort_apportionment and later_series (missing where none was published),
+        and rolled_forward itself.
     """
     frame = _fan_data(reconciliation.population.sum((SEX, AGE), skipna=False))
     apart = reconciliation.population_by_year()
@@ -212,7 +213,7 @@ def back_series_data(
         people = later[later["series"] == "population"].groupby("year")["persons"].sum()
         frame["later_series"] = people.reindex(frame["year"]).to_numpy(float) - carried
     frame["rolled_forward"] = carried
-    return frame
+    return frame.assign(year=frame["year"].map(reconciliation.year_end.shown))
 
 
 def _fan_data(draws: xr.DataArray) -> pd.DataFrame:

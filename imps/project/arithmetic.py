@@ -114,6 +114,11 @@ def cell_population(tables: Sequence[Table]) -> pd.Series:
     return joined.groupby(["year", "sex", "age"])["population"].max()
 
 
+OLD, BY_CHANCE = 80, 4.0
+"""Age from which half of a small cell may die in a year by chance, and in how many of the standard
+deviations of what is left of it."""
+
+
 def check_deaths(tables: Sequence[Table], log: Collector) -> None:
     """Nobody dies who was not there: deaths of a cell against those at risk."""
     people = cell_population(tables)
@@ -143,8 +148,9 @@ def check_deaths(tables: Sequence[Table], log: Collector) -> None:
 def _at_risk(deaths: pd.DataFrame, people: pd.Series, open_age: int) -> pd.Series:
     """Those who could have died in a cell: of this age or a year younger at the start.
 
-    Where the start of the year is not known, the people of the cell itself, which
-    is a bound below age 95 and in the open group. Nothing else is judged.
+    Where the start of the year is not known, the people of the cell itself, which is a bound
+    below age 95 and in the open group. Of the old nearly half of a cell may die within a year,
+    and in a small one by chance more than half. Nothing else is judged.
     """
 
     def at(years_back: int, younger: int) -> np.ndarray:
@@ -155,8 +161,10 @@ def _at_risk(deaths: pd.DataFrame, people: pd.Series, open_age: int) -> pd.Serie
     newborn = deaths["age"].to_numpy() == 0
     both = np.where(newborn, np.fmax(start, now), start + younger)
     judged = (deaths["age"] < 95) | (deaths["age"] == open_age)
-    bound = np.where(np.isnan(both), np.where(judged, now, np.nan), both)
-    empty = judged.to_numpy() & (now == 0) & (np.isnan(start) | (start == 0))
+    old = (deaths["age"] >= OLD).to_numpy()
+    chance = np.where(old, BY_CHANCE * np.sqrt(deaths["deaths"].to_numpy(float) + now), 0.0)
+    bound = np.where(np.isnan(both), np.where(judged, now + chance, np.nan), both)
+    empty = judged.to_numpy() & (now == 0) & np.where(np.isnan(start), ~old, start == 0)
     return pd.Series(np.where(empty, 0.0, bound), index=deaths.index).fillna(np.inf)
 
 

@@ -32,9 +32,11 @@ from imps.project.assemble import inspect_sources
 from imps.project.between import MID_YEARS_END, check_between, in_account_years
 from imps.project.case import COLUMNS, FOLDER, SHIPPED, Beside, Case, read_beside
 from imps.project.interviews import inspect_records
+from imps.project.sections import TableSettings
 from imps.project.settings import Settings, inspect_settings, shown_name
 from imps.reading.findings import CONVERT, WARN, Collector, Finding, ImportLog
 from imps.reading.kinds import STOCK, schema
+from imps.reading.options import ACCOUNT_YEAR
 from imps.reading.table import Table, inspect_table, published_path
 from imps.sources import Sources
 
@@ -246,7 +248,7 @@ def check_project(
             table, found, more = inspect_records(settings.folder, entry)
             behind += more
         else:
-            options = {**_dates_of_stocks(settings, entry.kind), **entry.options}
+            options = {**_end_of_years(settings, entry), **entry.options}
             table, found = inspect_table(settings.folder / entry.file, entry.kind, options,
                                          name=entry.file)  # fmt: skip
         log += found
@@ -280,10 +282,11 @@ def _priors(settings: Settings, sources: Sources) -> Priors:
     return made.replace(**changes)
 
 
-def _dates_of_stocks(settings: Settings, kind: str) -> dict[str, str]:
-    """Where stocks with a bare year stand in an account that is not of mid-years."""
+def _end_of_years(settings: Settings, entry: TableSettings) -> dict[str, str]:
+    """Where stocks with a bare year stand, and account years end, if not at mid-year."""
     ends = settings.account.year_ends
-    return {"year_ends": ends} if schema(kind).nature == STOCK and ends != MID_YEARS_END else {}
+    own = schema(entry.kind).nature == STOCK or entry.options.get("period") == ACCOUNT_YEAR
+    return {"year_ends": ends} if own and ends != MID_YEARS_END else {}
 
 
 def load_project(

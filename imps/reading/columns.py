@@ -41,13 +41,13 @@ from imps.reading.labels import (
 from imps.reading.naming import Cells
 from imps.reading.numbers import Reading
 from imps.reading.options import (
-    LAST_MONTH,
     MID_YEAR,
     PART,
     PARTS,
     PERIODS,
     SAME_PERIODS,
     ReadOptions,
+    last_month,
     year_of,
 )
 from imps.reading.totals import CODE
@@ -349,13 +349,14 @@ def _read_parts(
         draft.find(both, "PARTS_OF_YEARS.overlap", column="year", texts=texts[both])
     for kind in present:
         part = kinds == kind
-        if stated not in LAST_MONTH:
+        last = last_month(stated, draft.options.year_ends, kind)
+        if last is None:
             draft.find(part, "PARTS_OF_YEARS.period", column="year", texts=texts[part], kind=kind)
             continue
         days = spread_texts([m.day if m is not None else "" for m in moments], codes)
         set_texts(draft, PART, days)
         draft.metadata["parts"] = kind
-        years = np.array([year_of(day, str(stated)) for day in days[part]])
+        years = np.array([year_of(day, last) for day in days[part]])
         draft.frame.loc[part, "year"] = years
         kinds[part] = stated
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from calendar import monthrange
 from collections import abc
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType, UnionType
@@ -13,6 +14,8 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from imps.demography.periods import YearEnd
+from imps.errors import DefinitionError
 from imps.reading.findings import Collector
 
 UNITS: Final = MappingProxyType(
@@ -129,7 +132,8 @@ class ReadOptions(BaseModel):
     year_ends: Text | None = Field(
         None,
         description='Month and day at whose end stocks with a bare year stand, such as "12-31"; '
-        '"01-01" for 1 January; 30 June unless told.',
+        '"01-01" for 1 January; 30 June unless told. With period = "account-year" the end of the '
+        "years to which quarters or months of flows are summed; that of the account unless told.",
     )
     geography: Text | None = Field(None, description="Area of the figures.")
     definition: Text | None = Field(None, description="What the figures measure.")
@@ -262,7 +266,8 @@ USED_BY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         **dict.fromkeys(("cv_unit", "level", "bounds", "includes", "zero_no_contacts",
                          "standard_error_missing"), _SURVEYS),
         **dict.fromkeys(("sign", "reporting_country", "duration"), _FLOWS),
-        **dict.fromkeys(("census_days", "year_ends", "special_populations"), _STOCKS),
+        **dict.fromkeys(("census_days", "special_populations"), _STOCKS),
+        "year_ends": (*_STOCKS, *_EVENTS, *_FLOWS),
         "period": (*_EVENTS, *_FLOWS, "born_before", "components", "shares"),
         **dict.fromkeys(("fractional_counts", "jumps"), (*_STOCKS, *_EVENTS, *_FLOWS)),
         "residents": (*_STOCKS, *_FLOWS),
@@ -349,13 +354,24 @@ def as_toml(value: Any) -> str:
 QUARTER: Final = "quarter"
 MONTH: Final = "month"
 PARTS: Final = {QUARTER: 4, MONTH: 12}
-LAST_MONTH: Final = {FINANCIAL_YEAR: 3, MID_YEAR: 6, CALENDAR_YEAR: 12}
+LAST_MONTH: Final = {FINANCIAL_YEAR: 3, MID_YEAR: 6, ACADEMIC_YEAR: 8, CALENDAR_YEAR: 12}
 """Month with which a year ends whose quarters or months can be summed."""
 PART: Final = "_part"
 """Column of the day on which the quarter or month of a row ends."""
 
 
-def year_of(day: str, period: str) -> int:
-    """Year, of those that a period names, in which a quarter or month ends."""
-    year, month = int(day[:4]), int(day[5:7])
-    return year + (month > LAST_MONTH[period])
+def last_month(period: str | None, year_ends: str | None, kind: str) -> int | None:
+    """Month with which a year ends that whole quarters or months make up; None where none do."""
+    month = LAST_MONTH.get(period or "")
+    if period == ACCOUNT_YEAR:
+        try:
+            end = YearEnd.of(year_ends or "06-30")
+        except DefinitionError:  # refused with the account
+            return None
+        month = end.month if end.day == monthrange(2001, end.month)[1] else None
+    return None if month is None or (kind == QUARTER and month % 3) else month
+
+
+def year_of(day: str, last: int) -> int:
+    """Year, of those that end with a month, in which a quarter or month ends."""
+    return int(day[:4]) + (int(day[5:7]) > last)

@@ -29,7 +29,7 @@ from imps.reading.grid import Draft, Grid
 from imps.reading.header import find_columns
 from imps.reading.kinds import Schema
 from imps.reading.naming import Cells
-from imps.reading.options import ReadOptions
+from imps.reading.options import ACCOUNT_YEAR, ReadOptions
 
 
 class Need(NamedTuple):
@@ -93,6 +93,10 @@ NEEDS: Final[Mapping[str, Need]] = MappingProxyType(
         "sex_ratio": Need(
             "it is for births that come without sex",
             lambda grid, cells, draft: "sex_ratio" in draft.metadata,
+        ),
+        "year_ends": Need(
+            "its period is not account-year",
+            lambda grid, cells, draft: draft.options.period in (None, ACCOUNT_YEAR),
         ),
         "areas": _column("area"),
         "area_totals": _column("area"),

@@ -46,7 +46,7 @@ _TITLES: Final = MappingProxyType(
         "revisions": "Flows revised since",
         "births and deaths": "Births and deaths",
         "other changes": "Other changes",
-        "date": "Census day to mid-year",
+        "date": "Change after census day",
         "born_before": "Births before the base",
     }
 )
@@ -187,7 +187,7 @@ _ROWS: Final = (
     SourceKind("census_sampling", "Census sampling error", "census", NO_FLOW),
     SourceKind("register_cells", "Late entries of the register", "census", NO_FLOW),
     SourceKind("flows_revised_since", "Flows revised since", "revisions", NO_FLOW),
-    SourceKind("date_change", "Census day to mid-year", "date", NO_FLOW),
+    SourceKind("date_change", "Change after census day", "date", NO_FLOW),
     SourceKind("residual", "Residual", "residual", NO_FLOW),
 )  # fmt: skip
 

@@ -364,7 +364,7 @@ class Sources:
         rows = [(s.name, d, s.vintage, s.reference) for s, d in zip(stocks, named, strict=True)]
         each = self.year_end.each
         mid = each == "mid-year"
-        years = "mid-year intervals" if mid else f"years to {each}"
+        years = "mid-year intervals" if mid else self.year_end.years
         totals = "mid-year totals" if mid else f"totals of {each}"
         born, died = self.births, self.deaths
         rows.append(("births", f"{years} by sex", born.vintage, born.reference))

@@ -244,7 +244,7 @@ def back_series_table(
                              (f"{name}_upper95", high)):  # fmt: skip
             frame[label] = np.r_[np.nan, found]
     return PrintedTable(
-        frame,
+        frame.assign(year=frame["year"].map(reconciliation.year_end.shown)),
         f"Back-series of the population at {reconciliation.year_end.each}, {reconciliation.area}",
         "tab:back-series",
         (
@@ -312,8 +312,9 @@ SIGN = f"{ERROR_CONVENTION.capitalize()}."
 def error_by_year_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
     """Error of the roll-forward at the end of every year."""
     sources = fit.model.sources
+    frame = error_by_year(fit, checks=checks)
     return PrintedTable(
-        error_by_year(fit, checks=checks),
+        frame.assign(year=frame["year"].map(sources.year_end.shown)),
         f"Error of the roll-forward at {sources.year_end.each}, {sources.area}",
         "tab:error-by-year",
         (SIGN, "Rolled forward: as published.", INTERVAL, checked_note(fit, checks)),

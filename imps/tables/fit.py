@@ -18,7 +18,7 @@ from imps.results.attribution import AGAINST_WORD, PRIOR_DRIVEN, Attribution, co
 from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation
 from imps.results.sensitivity import TRUE_ERROR, response_table
-from imps.results.verdict import Verdict, Words, priors_in_words
+from imps.results.verdict import PLAIN, Verdict, Words, priors_in_words
 from imps.sources import BY_SEX, TOTAL, Deaths, Stock
 from imps.sources.kinds import title, within_sentence
 from imps.tables.printed import PrintedTable, interval_end
@@ -83,7 +83,7 @@ def net_migration_table(reconciliation: Reconciliation) -> PrintedTable:
         said = (SAMPLING, reconciliation.words.outside_survey, CARRIED)
     return PrintedTable(
         frame,
-        f"Net migration by year to {reconciliation.year_end.each}, {reconciliation.area}",
+        f"Net migration by {reconciliation.year_end.a_year}, {reconciliation.area}",
         "tab:net-migration",
         (
             "Arrivals minus departures.",
@@ -192,6 +192,8 @@ def roll_forward_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTabl
     """Deterministic roll-forward year by year with implied, later and survey flows."""
     sources = fit.model.sources
     frame = sources.roll_forward_check()
+    frame["year"] = frame["year"].map(sources.year_end.shown)
+    day = sources.year_end.each
     persons = [c for c in frame if c not in ("year", "by_rule")]
     return PrintedTable(
         frame,
@@ -201,6 +203,7 @@ def roll_forward_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTabl
             "Implied flows are what the published totals held after births minus deaths; they "
             "reproduce the totals by the balancing equation.",
             sources.rolled_forward.rule and f"By rule: {sources.rolled_forward.rule}.",
+            "" if day == PLAIN.each else f"Year: populations of {day}, flows of the year to it.",
             checked_note(fit, checks),
         ),
         tuple(persons),

@@ -167,6 +167,14 @@ def test_a_fictitious_account_is_calibrated(kind):
     assert {f"gap[{stream.name}]" for stream in project.sources.streams} <= set(found.ranks)
 
 
+def test_where_nothing_is_observed_truths_are_ranked_among_the_prior():
+    project = imps.load_project(template_of("register"))
+    model = imps.linear_model(imps.open_end(project.sources), project.priors)
+    assert model.observed.size == 0
+    found = calibrate(model, replicates=30, seed=1)
+    assert found.passed and "gap[register_arrivals]" in found.ranks
+
+
 def test_a_chain_of_streams_closes_and_what_a_system_misses_persists():
     priors = imps.default_priors("bias_between_periods", "cross_border")
     priors = priors.replace(bias_between_periods={"mean": 0.8})

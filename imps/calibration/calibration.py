@@ -216,15 +216,21 @@ def _replicates(
     """One row a replicate: its number, rank of every quantity, effective size, CPU seconds."""
     if not numbers:
         return
-    simulator, posterior = simulator_of(linear), GaussianPosterior(fitted)
+    simulator = simulator_of(linear)
+    posterior = GaussianPosterior(fitted) if fitted.observed.size else None
     ranked = _Ranked(linear)
     with threadpool_limits(1, user_api="blas"):
         for number in numbers:
             start = time.process_time()
             simulated = simulator(linear.priors, seed=stream(seed, number, 0))
-            given = posterior.given(published_rows(fitted, simulated.figures))
             rng = np.random.default_rng(stream(seed, number, 1))
-            h, z, ess = _draws(given, rng)
+            if posterior is None:  # an open end without a survey: the posterior is the prior
+                h, z = (rng.standard_normal((DRAWS, n)) for n in
+                        (len(fitted.scale_names), fitted.n_latent))  # fmt: skip
+                ess = float(DRAWS)
+            else:
+                given = posterior.given(published_rows(fitted, simulated.figures))
+                h, z, ess = _draws(given, rng)
             row = ranked.shares(simulated, h, z, rng)
             yield {"replicate": number, **row, "ess": ess, "seconds": time.process_time() - start}
 

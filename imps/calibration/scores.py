@@ -141,4 +141,5 @@ def _of_account(account: Account) -> PriorSimulator:
 
 def published_rows(linear: LinearModel, figures: dict[str, np.ndarray]) -> np.ndarray:
     """Rows of the likelihood in the model's order."""
-    return np.concatenate([figures[source] for source in dict.fromkeys(linear.row_sources)])
+    found = (figures[source] for source in dict.fromkeys(linear.row_sources))
+    return np.concatenate([np.zeros(0), *found])

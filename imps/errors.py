@@ -66,7 +66,7 @@ class FitSkippedError(ImpsError, RuntimeError):
 
 
 class ScalesNotFoundError(ImpsError, ArithmeticError):
-    """The search for the most probable scales of areas did not end at a mode."""
+    """The search for the most probable scales did not end at a mode, or no point there counts."""
 
     code = "SCALES_NOT_FOUND"
 

@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 
+from imps.errors import ScalesNotFoundError
 from imps.posterior.importance import (
     Lean,
     Proposal,
     adapted,
     effective_share,
     log_scales,
+    normalised,
     totals,
 )
 
@@ -98,3 +100,10 @@ def test_a_bell_through_log_densities_is_found_from_a_bad_start():
     weights = np.exp(skewed(prior) + 0.5 * (prior**2).sum(axis=1))
     grid = np.exp(log_weights - log_weights.max())
     np.testing.assert_allclose(grid @ h / grid.sum(), weights @ prior / weights.sum(), atol=0.02)
+
+
+@pytest.mark.parametrize("most", [-np.inf, np.inf, np.nan])
+def test_weights_of_which_none_counts_are_an_error(most: float) -> None:
+    with pytest.raises(ScalesNotFoundError, match=r"7 points .* imps check"):
+        normalised(np.full(7, most))
+    assert normalised(np.array([0.0, -np.inf])).tolist() == [1.0, 0.0]

@@ -38,6 +38,8 @@ import scipy.linalg as sl
 from scipy.special import gammaincinv, gammaln, logsumexp, ndtri
 from scipy.stats import qmc
 
+from imps.errors import ScalesNotFoundError
+
 DEGREES = 9.0
 """Degrees of freedom of the proposal: tails heavier than the posterior's."""
 POINTS = 512
@@ -276,8 +278,21 @@ def adapted(
 
 
 def normalised(log_weights: np.ndarray) -> np.ndarray:
-    """Weights that sum to one."""
-    weights = np.exp(log_weights - log_weights.max())
+    """Weights that sum to one.
+
+    Raises
+    ------
+    ScalesNotFoundError
+        If no weight is above zero, or one is no number.
+    """
+    most = log_weights.max()
+    if not np.isfinite(most):
+        raise ScalesNotFoundError(
+            f"weights of {log_weights.size} points over the scales: the largest log weight is "
+            f"{most}, so that no point counts. Some figure or standard error is likely wrong by "
+            "orders of magnitude: look at `imps check`, or take method='nuts'."
+        )
+    weights = np.exp(log_weights - most)
     return weights / weights.sum()
 
 

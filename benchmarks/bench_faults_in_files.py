@@ -208,9 +208,12 @@ def main(faults: int, clean: int, seed: int) -> None:
             print(f"{result}:", kind, name, told, flush=True)
     again = Counter(DRAWN_AGAIN)
     print("not planted, and drawn again:", dict(again), flush=True)
-    counts["all kinds"] = sum(counts.values(), Counter())
+    counts = {kind: found for kind, found in counts.items() if faults}
+    if faults:
+        counts["all kinds"] = sum(counts.values(), Counter())
     alarms = sum(bool(c) for c in codes)
-    counts["no fault: clean simulated projects"] = Counter(warned=alarms, equal=clean - alarms)
+    if clean:
+        counts["no fault: clean simulated projects"] = Counter(warned=alarms, equal=clean - alarms)
     for kind, n in again.items():
         counts[f"{kind}: nearly equal, drawn again"] = Counter(equal=n)
     append(

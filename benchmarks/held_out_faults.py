@@ -244,8 +244,8 @@ def _year_label_twice(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataF
 
 
 def _ages_one_off(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame | None:
-    """Ages from 1 in place of from 0, all else as it is."""
-    if "age" not in frame:
+    """Ages from 1 in place of from 0, all else as it is; no age groups."""
+    if "age" not in frame or not frame["age"].str.fullmatch(r"[0-9]+\+?").all():
         return None
     return frame.assign(
         age=[f"{int(a) + 1}" if a.isdigit() else f"{int(a[:-1]) + 1}+" for a in frame["age"]]

@@ -9,6 +9,7 @@ import scipy.linalg as sl
 import xarray as xr
 from made_areas import made_areas
 from scipy.stats import multivariate_normal
+from threadpoolctl import threadpool_limits
 
 import imps
 from imps.areas import mode as search
@@ -380,6 +381,14 @@ def test_special_populations_are_a_source_of_their_own(fitted, made, local):
         for fit in (local, unknown, found)
     )
     assert abs(with_source - before) < 0.5 * abs(without - before)
+
+
+def test_a_run_is_continued_with_another_number_of_threads(fitted, made, tmp_path):
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            found.append(fit_areas(fitted, made, seed=4, draws=40, lower_ages=AGES, keep=tmp_path))
+    assert np.array_equal(found[0].totals, found[1].totals)
 
 
 def test_every_area_closes_on_its_gap(local):

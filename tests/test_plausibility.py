@@ -541,6 +541,9 @@ NOTICED = {
         "deaths", lambda v: 0 * v, rows_of(0, 1)), "RATE_UNLIKELY", "deaths of infants"),
     "a year lost inside yearly stocks": ("uk_1991_2001", "population", lambda f: f[
         f["year"] != "1995"], "CELLS_MISSING", "1995"),
+    "departures of a band in a year": ("register", "migration", of_column(
+        "count", lambda v: round(0.7 * v), lambda f: (f["flow"] == "out") & (f["year"] == "2007")
+        & f["age_group"].str.fullmatch("3[5-9]|4[0-4]")), "BALANCE_UNLIKELY", "aged 48 to 57"),
     "infants of a census missed": ("area", "population", of_column(
         "population", lambda v: round(0.85 * v), rows_of(0, 5, vintage="census-based 2021")),
         "BALANCE_UNLIKELY", "aged 0 to 4"),

@@ -25,6 +25,7 @@ from imps.areas.store import NATIONAL, PATTERN, Slabs, fill, fingerprint
 from imps.errors import SettingError
 from imps.posterior.chains import stream, stream_seed
 from imps.posterior.fit import LOG, Fit, needs_fit
+from imps.posterior.workers import one_thread
 from imps.results.attribution import Attribution
 from imps.results.checks import check
 from imps.results.verdict import DO_NOT_USE, WITH_CARE, Cause, Verdict, Words
@@ -233,8 +234,9 @@ def fit_areas(
         If the search for the scales of areas does not end at a mode.
     """
     nation = needs_fit(nation, "fit_areas")
-    compared = contrasts(areas, nation.model, lower_ages)
-    model = area_model(compared, area_priors(priors))
+    with one_thread():  # a run that is continued elsewhere is the same fit
+        compared = contrasts(areas, nation.model, lower_ages)
+        model = area_model(compared, area_priors(priors))
     if scales_of is not None and (scales_of.codes, scales_of.model.priors) != (
         areas.codes,
         model.priors,
@@ -272,8 +274,10 @@ def joint(
             f"draws is {draws}; the national fit has {len(latents):,}. Ask for at most so many, "
             "or fit the nation with more."
         )
-    every = national_draws(nation.model, latents, compared.cells)
-    before = errors_of(every)
+    with one_thread():
+        every = national_draws(nation.model, latents, compared.cells)
+        before = errors_of(every)
+        moved = np.cov(every.reshape(len(every), -1).T) if move_nation else None
     tell(f"{len(areas)} areas, {model.n_cells} cells each")
     held = () if taken is None else (taken.local, taken.pattern, taken.weight, taken.factor)
     own = fingerprint(model, every, seed, draws, move_nation, *held)
@@ -285,7 +289,6 @@ def joint(
     rng = np.random.default_rng(stream(seed, "draws of areas"))
     picked = rng.permutation(len(latents))[:draws]
     wanted = shared_out(found.weight, every[picked], rng)
-    moved = np.cov(every.reshape(len(every), -1).T) if move_nation else None
     fill(slabs, model, found, seed, moved, wanted, client, tell)
     order = [slab.point for slab in wanted]
     sources = nation.model.sources

@@ -119,7 +119,8 @@ def _judged(model: LinearModel, name: str) -> Iterator[tuple[float, str, str]]:
                 ),
             )
     patterns = list(_patterns(first, labels, model.observed[own]))
-    covariance = covariance + np.diag(0.25 + CHANCE * np.maximum(model.observed[own], 0))
+    chance = CHANCE if model.account.flows else 0.0  # streams are counted where they are
+    covariance = covariance + np.diag(0.25 + chance * np.maximum(model.observed[own], 0))
     together = float(apart @ np.linalg.solve(covariance, apart)) if patterns else 0.0
     beyond = np.sqrt(2 * together) - np.sqrt(2 * len(labels) - 1)
     if beyond > UNEXPECTED_CELLS:

@@ -104,6 +104,6 @@ def test_a_bell_through_log_densities_is_found_from_a_bad_start():
 
 @pytest.mark.parametrize("most", [-np.inf, np.inf, np.nan])
 def test_weights_of_which_none_counts_are_an_error(most: float) -> None:
-    with pytest.raises(ScalesNotFoundError, match=r"7 points .* imps check"):
+    with pytest.raises(ScalesNotFoundError, match="7 points .* `imps check`"):
         normalised(np.full(7, most))
     assert normalised(np.array([0.0, -np.inf])).tolist() == [1.0, 0.0]

@@ -104,7 +104,8 @@ def _judged(model: LinearModel, name: str) -> Iterator[tuple[float, str, str]]:
     own = np.array(model.row_sources) == name
     first = model.row_ages[own, 0]
     labels = [label for label, k in zip(model.row_labels, own, strict=True) if k]
-    where = f"{model.sources.last_year} census" if name == "census" else f"{labels[0]} and others"
+    ends = model.sources.year_end.shown(model.sources.last_year)
+    where = f"{ends} census" if name == "census" else f"{labels[0]} and others"
     apart, covariance = _given_the_others(model, own)
     for what, weight in _sums(first, labels):
         sd = np.sqrt(max(float(weight @ covariance @ weight), 0.25))

@@ -7,8 +7,8 @@ of fits in which the 90 per cent interval of every source holds zero, the least 
 source, and the mean of |posterior mean| / sd over sources.
 
 Ages of the flows are those reached at the end of the year. That is declared only where `ages`
-says so (1): undeclared (0), they are taken for ages at the move, half a year off, as a user of
-little care would leave them.
+says so (1): undeclared (0), as a user of little care would leave them, they are taken for ages at
+the move, half a year off, unless the stocks show the other.
 
 Appends to results/closes_exactly.csv. Run as
 
@@ -93,16 +93,16 @@ def label(low: int, high: int) -> str:
 WHERE = {"geography": "Closedland"}
 
 
-def read(tables: dict[str, pd.DataFrame], *, ages: bool) -> list[Table]:
-    """The tables read and declared as a user would."""
+def read(tables: dict[str, pd.DataFrame], *, ages: bool, stated: str | None = None) -> list[Table]:
+    """The tables read and declared as a user would; `stated` is another age of the flows."""
     options = {
         "population": {"unit": "persons"},
         "births": {"period": "mid-year"},
         "deaths": {"period": "mid-year", "age_counted": "at-mid-year"},
         "survey_flows": {"unit": "persons", "period": "mid-year", "definition": "long-term"},
     }
-    if ages:
-        options["survey_flows"]["age_counted"] = "at-mid-year"
+    if ages or stated:
+        options["survey_flows"]["age_counted"] = stated or "at-mid-year"
     return [imps.read_table(t, kind, **WHERE, **options[kind]) for kind, t in tables.items()]
 
 

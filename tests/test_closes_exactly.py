@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 import imps
+from imps.account.parts import flows_as_laid_out
+from imps.demography.accounting import along_cohorts
+from imps.project.ages_of_flows import roughness, with_ages_as_stocks_show
 from imps.project.assemble import inspect_sources
 from imps.project.sections import Account
+from imps.reading.findings import Collector
+from imps.sources.definitions import AT_END, AT_MOVE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from bench_closes import account, country, declared, read
@@ -37,3 +46,46 @@ def test_errors_are_told_to_be_at_the_expected_figures() -> None:
     assert (
         over_years[large].mean() < 0.5 * of_figures[large].mean()
     )  # Poisson: the two are alike as stated
+
+
+@pytest.mark.parametrize(
+    ("variation", "error", "stated", "expected"),
+    [
+        (0.3, 0.0, None, AT_END),
+        (0.3, 0.0, "at-death", AT_MOVE),
+        (0.3, 0.002, None, AT_END),
+        (0.05, 0.01, None, AT_MOVE),
+    ],
+)
+def test_ages_that_nothing_states_are_those_that_the_stocks_show(
+    variation: float, error: float, stated: str | None, expected: str
+) -> None:
+    """Flows that jump tell, beside stocks that err little; what is declared stands."""
+    tables = country(0.5, 5, variation, 1, 1)
+    people, rng = tables["population"], np.random.default_rng(2)
+    factor = np.exp(rng.normal(0, error, len(people)))
+    tables["population"] = people.assign(population=(people["population"] * factor).round())
+    joined = read(tables, ages=False, stated=stated)
+    sources, log = inspect_sources(joined, Account(**account(5)), {})
+    assert sources is not None
+    assert {flow.ages for flow in sources.survey_flows.values()} == {expected}
+    told = [str(f) for f in log.findings if f.code == "AGES_OF_FLOWS"]
+    assert len(told) == (expected == AT_END)
+    assert all("age_counted" in text for text in told)
+
+
+def test_ages_at_the_move_stay_where_the_stocks_show_them() -> None:
+    tables = country(0.5, 5, 0.3, 1, 1)
+    at_end = declared(5, tables, ages=True)
+    move = {n: replace(f, ages=AT_MOVE) for n, f in at_end.survey_flows.items()}
+    at_move = replace(at_end, **move)
+    assert roughness(at_move) > 20 * roughness(at_end)
+    moved = {
+        name: along_cohorts(flow) - along_cohorts(flows_as_laid_out(at_end)[name])
+        for name, flow in flows_as_laid_out(at_move).items()
+    }
+    net = moved["immigration"] - moved["emigration"]
+    census = at_end.census.count + net
+    true_at_move = replace(at_move, census=replace(at_end.census, count=census))
+    table = next(t for t in read(tables, ages=False) if t.kind == "survey_flows")
+    assert with_ages_as_stocks_show(true_at_move, table, Collector()) is true_at_move

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from imps.account.linear import LinearModel
-from imps.errors import FitSkippedError, PriorError
+from imps.errors import FitSkippedError, PriorError, ScalesNotFoundError
 from imps.posterior.chains import GRID_POINTS, LEAST_EFFECTIVE_SHARE, Chains, chains_by_grid, within
 from imps.posterior.draws import own_terms
 from imps.posterior.fitted import NEAR as NEAR
@@ -186,7 +186,13 @@ def fit(
     def work() -> Fit:
         if not gaussian or method == "nuts":
             return by_nuts()
-        drawn = _with_own(_exact(linear, sampling.by("exact"), kept, tell, near), found)
+        try:
+            drawn = _with_own(_exact(linear, sampling.by("exact"), kept, tell, near), found)
+        except ScalesNotFoundError as error:
+            if method == "exact" or cross_check:
+                raise
+            tell(str(error))
+            return by_nuts("no point over the scales counts: NUTS was taken")
         share = float((drawn.stats["effective_points"] / drawn.stats["grid_points"]).min())
         if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
             return cross_checked(drawn, by_nuts(), say or print) if cross_check else drawn

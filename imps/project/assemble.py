@@ -22,6 +22,7 @@ from imps.account.priors import Priors, default_priors
 from imps.demography.periods import MID_YEARS
 from imps.errors import ImpsError, PriorError
 from imps.names import AGE, EMIGRATION, FLOW, FLOWS, IMMIGRATION, SEX, YEAR
+from imps.project.ages_of_flows import with_ages_as_stocks_show
 from imps.project.arithmetic import check_balance, filled
 from imps.project.arrays import area_name
 from imps.project.between import check_between, in_account_years
@@ -197,6 +198,8 @@ def _sources(
         year_ends=account.year_ends,
     )
     joined = open_end(joined) if joined.open_end else joined
+    if survey.flows:
+        joined = with_ages_as_stocks_show(joined, survey_table(tables), log)
     if not of_kinds(tables, "total_migration") and not account.components_differ:
         _ask_components(stocks, change, joined, log)
     return joined

@@ -32,6 +32,7 @@ from imps.errors import (
     SettingError,
 )
 from imps.posterior.importance import effective_share
+from imps.posterior.workers import one_thread
 from imps.results.verdict import Cause, Verdict
 
 EXACT = 1e-10
@@ -502,7 +503,7 @@ def test_the_relative_error_of_an_external_flow_falls_with_its_size(compared):
     flows = {name: 10 * flow for name, flow in compared.flows.items()}
     of = area_model(compared, area_priors()).leading
     larger = area_model(dataclasses.replace(compared, flows=flows), area_priors()).leading
-    times = {DEVIATIONS[k]: (after / before)[before != 0]
+    times = {DEVIATIONS[k]: after[before != 0] / before[before != 0]
              for (k, _, before), (_, _, after) in zip(of, larger, strict=True)}  # fmt: skip
     np.testing.assert_allclose(times["immigration"], 10**0.83, rtol=EXACT)
     np.testing.assert_allclose(times["emigration"], 10**0.83, rtol=EXACT)
@@ -538,7 +539,8 @@ def test_scales_of_coarse_cells_serve_fine_ones(local, fitted, made):
 
 
 def test_the_national_fit_is_the_same_with_areas(local, fitted, compared):
-    again = national_draws(fitted.model, fitted.latents(), compared.cells)
+    with one_thread():  # as areas are: last bits of a product go by the number of threads
+        again = national_draws(fitted.model, fitted.latents(), compared.cells)
     assert {x.tobytes() for x in local.national} <= {x.tobytes() for x in again}
 
 

@@ -48,8 +48,8 @@ MIX = {
 FALLS_WITH_SIZE, AT_SIZE = 0.17, 1000.0
 """Power of its size by which the relative error of an area's external flow falls, and the persons a
 year at which it is one: revisions of areas' shares of the national flows of 2004-2008 (the data of
-the priors of these scales), by maximum likelihood with the rounding to 100 persons, fall by 0.14
-(standard error 0.06) for immigration and 0.24 (0.08) for emigration, together 0.17 (0.05)."""
+the priors of these scales) fall by 0.14 (standard error 0.06) for immigration and 0.24 (0.08) for
+emigration, together 0.17 (0.05), of areas with at least 500 a year (`docs/evidence.md`)."""
 STOCK_MIX = (0.5, 0.7, 0.6, 0.6, 0.0, SINGLE_YEAR)
 """The same of an error of base, census or special populations, which has no years."""
 OWN_SCALE = {"level": slice(0, 1), "young": slice(1, 4)}

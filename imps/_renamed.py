@@ -49,7 +49,6 @@ prior_sets account.prior_sets
 priors account.priors
 project_template project.template
 replication runs.replication
-reporting_checklist report.checklist
 saved_fits posterior.saved_fits
 schedules demography.schedules
 sensitivity results.sensitivity

@@ -22,7 +22,7 @@ from imps.areas.fit import ENOUGH, fit_areas, with_points
 from imps.areas.message import CELLS, Nation, evidence, message
 from imps.areas.mode import Density, _centred, _in_pairs, _over_factors, mode
 from imps.areas.nation import national_draws
-from imps.areas.priors import SOURCES, area_priors
+from imps.areas.priors import DEVIATIONS, SOURCES, area_priors
 from imps.areas.sizes import LOWER_AGES, contrasts
 from imps.errors import (
     LabelError,
@@ -32,6 +32,7 @@ from imps.errors import (
     SettingError,
 )
 from imps.posterior.importance import effective_share
+from imps.posterior.workers import one_thread
 from imps.results.verdict import Cause, Verdict
 
 EXACT = 1e-10
@@ -498,6 +499,17 @@ def test_the_prior_of_a_total_does_not_depend_on_how_ages_are_cut(made, model):
     np.testing.assert_allclose(noise[2], noise[0], rtol=EXACT)
 
 
+def test_the_relative_error_of_an_external_flow_falls_with_its_size(compared):
+    flows = {name: 10 * flow for name, flow in compared.flows.items()}
+    of = area_model(compared, area_priors()).leading
+    larger = area_model(dataclasses.replace(compared, flows=flows), area_priors()).leading
+    times = {DEVIATIONS[k]: after[before != 0] / before[before != 0]
+             for (k, _, before), (_, _, after) in zip(of, larger, strict=True)}  # fmt: skip
+    np.testing.assert_allclose(times["immigration"], 10**0.83, rtol=EXACT)
+    np.testing.assert_allclose(times["emigration"], 10**0.83, rtol=EXACT)
+    np.testing.assert_allclose(times["internal"], 10.0, rtol=EXACT)
+
+
 def test_permuted_areas_give_the_same_draws(local, fitted, made):
     order = np.random.default_rng(2).permutation(len(made))
     again = fit_areas(fitted, Areas(made.figures.isel(area=order)), seed=4, draws=40,
@@ -527,7 +539,8 @@ def test_scales_of_coarse_cells_serve_fine_ones(local, fitted, made):
 
 
 def test_the_national_fit_is_the_same_with_areas(local, fitted, compared):
-    again = national_draws(fitted.model, fitted.latents(), compared.cells)
+    with one_thread():  # as areas are: last bits of a product go by the number of threads
+        again = national_draws(fitted.model, fitted.latents(), compared.cells)
     assert {x.tobytes() for x in local.national} <= {x.tobytes() for x in again}
 
 

@@ -107,6 +107,10 @@ def test_a_module_named_like_a_function_has_no_alias(name):
     assert not isinstance(getattr(imps, name), ModuleType)
 
 
+def test_no_alias_would_hide_a_public_name():
+    assert not {f"imps.{name}" for name in imps.__all__} & set(_renamed.RENAMED)
+
+
 def test_every_new_name_of_a_module_is_there():
     for new in set(_renamed.RENAMED.values()):
         assert importlib.import_module(new)

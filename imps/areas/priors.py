@@ -65,8 +65,8 @@ PRIORS: Final = (
               "with 10, 5 and 3 degrees of freedom is 0.24, 0.35 and 0.48; " + _JUDGED),
     AreaPrior("area_base", 0.010, 0.0, "error of an area's base, a share of it", _INTERVALS),
     *(
-        AreaPrior(f"area_{flow}_{part}", median, 0.7, f"error of an area's share of {flow}: {of}",
-                  _REVISED)
+        AreaPrior(f"area_{flow}_{part}", median, 0.7, "error of an area's share of "
+                  f"{flow} at 1,000 persons a year: {of}", _REVISED)
         for flow, median in ((IMMIGRATION, 0.30), (EMIGRATION, 0.17))
         for part, of in (("level", "all ages alike"), ("young", "young adults beside that"),
                          ("shape", "shape over ages and years"))

@@ -21,9 +21,9 @@ from imps.reading.table import Table
 from imps.sources import Sources
 from imps.sources.definitions import AT_END, AT_MOVE
 
-SMOOTHER: Final = 2.0
-"""Ratio of roughness from which ages reached at the end of the year are taken. Where random errors
-of stocks and flows are all the roughness there is, the two readings differ by a few per cent."""
+SMOOTHER: Final = 1.5
+"""Ratio of roughness from which ages reached at the end of the year are taken. Where ages are those
+at the move it stays near or under 1, as it does where random errors are all the roughness."""
 
 
 def with_ages_as_stocks_show(sources: Sources, table: Table, log: Collector) -> Sources:

@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from numbers_of_results import (
+    AREAS,
     CASES,
     MODEL,
     OWN,
@@ -30,7 +31,7 @@ STOCK_ROWS = 2 * 91
 """Rows of the census in the accounts of `bench_scaling.py`, by sex and age."""
 
 
-@pytest.mark.parametrize("where", [SHOWN, OWN])
+@pytest.mark.parametrize("where", [SHOWN, OWN, AREAS])
 def test_numbers_are_current(where):
     text = (ROOT / where).read_text("utf-8")
     assert written(where, text) == text, "run: uv run python benchmarks/numbers_of_results.py"

@@ -449,7 +449,7 @@ def special(seeds: int) -> None:
     """
     nation, areas, _, model, every = prepared()
     shipped = Path(imps.__file__).parent / "shipped" / CASE.replace("-", "_") / "areas"
-    table = pd.read_csv(DATA / CASE.replace("-", "_") / "special.csv")
+    table = pd.read_csv(DATA / CASE.replace("-", "_") / "areas" / "special.csv")
     names = ("population", "components", "codes", "mobility", "moves_by_age", "last_by_region")
     given = {n: next(shipped.glob(f"{n}.csv*")) for n in names} | {"nation": nation.model}
     national, u = errors_of(every), model.pattern_scales(np.zeros(N_PATTERNS))

@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 TARGET = Path(__file__).parents[1] / "imps" / "shipped" / "england_wales_2011_2021" / "areas"
-BESIDE = Path(__file__).parent / "england_wales_2011_2021"
+BESIDE = Path(__file__).parent / "england_wales_2011_2021" / "areas"
 """For special populations, which the shipped areas are fitted without (docs/areas.md)."""
 KIND = {"mye2021_census": "census-based"}
 COLUMNS = {"other_change": "other"}
@@ -119,7 +119,8 @@ def special(folder: Path) -> pd.DataFrame:
 
 def main(folders: list[Path]) -> None:
     """Write the tables."""
-    TARGET.mkdir(exist_ok=True)
+    for folder in (TARGET, BESIDE):
+        folder.mkdir(exist_ok=True)
     packed = {"method": "gzip", "mtime": 1, "compresslevel": 9}
     for make, source in {
         population: "la_population_sya_ew.csv.gz", components: "la_components_panel_ew.csv.gz",

@@ -10,7 +10,7 @@ import pytest
 
 import imps
 from imps.account.prior_sets import doubts
-from imps.errors import FitSkippedError, TimeLimitError
+from imps.errors import FitSkippedError, ScalesNotFoundError, TimeLimitError
 from imps.intervals import PERSONS, THOUSANDS, Unit
 from imps.posterior import fit as fitting
 from imps.posterior.chains import within
@@ -148,6 +148,21 @@ def test_a_fit_in_a_loop_never_falls_to_nuts(project, monkeypatch):
         imps.fit(model, seed=1, draws=2, chains=1, on_fallback="skip", time_limit=600)
     with pytest.raises(imps.ImpsError, match="expected one of"):
         imps.fit(model, seed=1, on_fallback="wait")
+
+
+def test_where_no_scales_are_found_nuts_is_taken_unless_the_exact_way_was_asked(
+    project, monkeypatch
+):
+    model = imps.linear_model(project.sources, project.priors)
+
+    def none(*_):
+        raise ScalesNotFoundError("no point counts")
+
+    monkeypatch.setattr(fitting, "_exact", none)
+    with pytest.raises(FitSkippedError, match="no point over the scales counts: NUTS was taken"):
+        imps.fit(model, seed=1, draws=2, chains=1, on_fallback="skip")
+    with pytest.raises(ScalesNotFoundError):
+        imps.fit(model, seed=1, draws=2, chains=1, method="exact")
 
 
 def test_tables_only(project, tmp_path):

@@ -74,6 +74,8 @@ perfect or contradict the account grossly; the misfit then shows in the checks.
 """
 KEPT_FACTORS = 60_000_000
 """Numbers that the factors of a grid may hold together, 0.5 GB: more are sooner made again."""
+HELD_BY_DRAWS = 200_000_000
+"""The same where surveys stand by their smaller side, 1.6 GB: their draws hold all at once."""
 KNOWN_TOTAL = 0.5
 """Two scales compete where the variance of their total is under this share of the prior's."""
 
@@ -344,9 +346,10 @@ class GaussianPosterior:
 
 def _kept(factor: AnyFactor, n_points: int) -> list[AnyFactor]:
     """A factor as it is kept with those of all points; none where they are too large."""
-    if n_points * factor.size > KEPT_FACTORS:
+    leafy = isinstance(factor, LeafyFactor)
+    if n_points * factor.size > (HELD_BY_DRAWS if leafy else KEPT_FACTORS):
         return []
-    return [factor.held if isinstance(factor, LeafyFactor) else factor]
+    return [factor.held if leafy else factor]
 
 
 def _and_one(squares: np.ndarray) -> np.ndarray:

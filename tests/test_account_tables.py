@@ -7,6 +7,7 @@ import imps
 import imps.tables as account_tables
 from imps.account.gap import rolled_forward_cells
 from imps.results.attribution import AFTER_THE_FACT
+from imps.tables.run import run_tables
 
 ROUNDED = 200.0  # persons: published totals by sex are rounded to 100 each
 EXACT = 1e-3  # persons: sums of the same floats
@@ -67,6 +68,21 @@ def test_gap_by_age_is_the_published_one_where_it_was_published(case, fitted):
     rolled = replace(sources.rolled_forward, by_sex_and_age=detail)
     model = imps.linear_model(replace(sources, rolled_forward=rolled), imps.default_priors())
     np.testing.assert_allclose(rolled_forward_cells(model.account), moved, atol=EXACT)
+
+
+def test_nothing_is_told_by_sex_where_the_last_stock_is_a_total(
+    fitted, attribution, reconciliation, by_sex
+):
+    """The sampling error of a total has no sexes: +123 of men and -114 of women are none."""
+    assert attribution.counted == "total"
+    made = run_tables(fitted, attribution, reconciliation, imps.check(fitted))
+    finer = run_tables(*by_sex[1:], imps.check(by_sex[1]))
+    told = {"attribution_by_sex", "closure_by_sex_and_age"}
+    assert not told & set(made) and told <= set(finer)
+    rows = {
+        name: set(t["net_and_gross"].frame["what"]) for name, t in (("", made), ("fine", finer))
+    }
+    assert "the gap, over sexes" in rows["fine"] - rows[""]
 
 
 def test_net_and_gross(attribution, by_sex):

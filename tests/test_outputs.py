@@ -1,6 +1,7 @@
 """Tables, figures and report: the same numbers everywhere, nothing from outside."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from imps.errors import ImpsError
 from imps.report.checklist import reporting_checklist
 from imps.report.report import SECTIONS, html_report
 from imps.report.summary import plain_summary
-from imps.report.svg import gap_by_age, migration_error_by_age
+from imps.report.svg import gap_by_age, migration_error_by_age, pyramid_svg
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +77,19 @@ def test_report_draws_every_cell_of_the_account_with_its_interval(page, attribut
     ages = attribution.gap["age"].size
     frame = gap_by_age(attribution)
     assert len(frame) == 2 * ages
-    assert frame["gap"].sum() == pytest.approx(attribution.total)
+    assert frame["gap"].isna().all()  # the census is a total
+    assert "no gap by age" in page and not re.search(r"<title>[^<]*gap [+−]", page)
     assert (frame["lower95"] <= frame["mean"]).all() and (frame["mean"] <= frame["upper95"]).all()
     assert page.count('<g class="cell">') == 2 * ages
     men, women = case.sources.immigration.lower_ages.values
     groups = len(set(men) & set(women))  # no finer than the flows of either sex
     assert page.count('<rect class="cell') == 2 * groups * len(case.sources.years)
-    worst = frame.loc[frame["gap"].idxmax()]
-    assert f"{worst['gap']:+,.0f} persons; error of the roll-forward" in page
+    told = gap_by_age(replace(attribution, counted="sex and age"))
+    assert told["gap"].sum() == pytest.approx(attribution.total)
+    worst = told.loc[told["gap"].idxmax()]
+    picture = pyramid_svg(told, label="")
+    assert f"gap {worst['gap']:+,.0f} persons; error of the roll-forward" in picture
+    assert picture.count('<rect class="plus"') == (told["gap"] >= 0).sum()
 
 
 def test_error_of_official_migration_sums_to_the_migration_group(

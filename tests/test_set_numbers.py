@@ -62,8 +62,16 @@ def test_what_cannot_be_or_is_used_nowhere_is_refused(sources, detailed):
     priors = imps.default_priors()
     with pytest.raises(PriorError, match=r"'flow_persistence' is 1: it must be at least 0"):
         imps.linear_model(detailed, priors.replace(flow_persistence={"mean": 1.0}))
-    with pytest.raises(PriorError, match="fixed: give its value as mean"):
+    with pytest.raises(PriorError, match=r"'flow_persistence' has sd 0\.1 and is fixed"):
         priors.replace(flow_persistence={"sd": 0.1})
+    with pytest.raises(PriorError, match=r"'immigration_age' is a scale and has mean 0\.1"):
+        priors.replace(immigration_age={"mean": 0.1})
+    for given in (0.5, "ab", (0.5,)):
+        with pytest.raises(PriorError, match=r"'bias_correlation' is given as .* \(mean, sd\)"):
+            priors.replace(bias_correlation=given)
+    for beyond in (1.0, -1.0, 1.2):
+        with pytest.raises(PriorError, match=r"'bias_correlation' is .* lie in \(-1, 1\)"):
+            priors.replace(bias_correlation=(beyond, 0.0))
     with pytest.raises(PriorError, match="is fixed and has no sd"):
         priors.widen("flow_persistence", 2)
     with pytest.raises(PriorError, match="stock_cell_error belongs to no source"):

@@ -133,5 +133,8 @@ def test_totals_alone_have_no_bands_and_a_band_without_rows_is_refused(model, ac
         rows_by(model, "age", [(0, 4)])
     with pytest.raises(LabelError, match=r"age band 120-130.*ages 0 to"):
         rows_by(account[0], "age", [(0, 9), (120, 130)])
+    for wrong in ((7.5, 9), ("0", "9"), (50, 40), (None, 9), 5):
+        with pytest.raises(LabelError, match="age band .* expected a pair of whole ages"):
+            rows_by(account[0], "age", [wrong])
     with pytest.raises(LabelError, match="by='sex'"):
         rows_by(model, "sex")

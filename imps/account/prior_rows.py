@@ -67,12 +67,16 @@ class Prior:
             )
         if self.kind == "scale" and (self.mean != 0 or self.sd == 0):
             raise PriorError(
-                f"prior '{self.name}' is a scale: give mean 0 and a median above 0 as sd."
+                f"prior '{self.name}' is a scale and has mean {self.mean:g} and sd {self.sd:g}: "
+                "give mean 0 and a median above 0 as sd."
             )
         if self.name == LOG_SD and not self.mean > 0:
             raise PriorError(f"prior '{self.name}' is {self.mean:g}: it must be above 0.")
         if self.kind == "fixed" and self.sd != 0:
-            raise PriorError(f"prior '{self.name}' is fixed: give its value as mean and sd 0.")
+            raise PriorError(
+                f"prior '{self.name}' has sd {self.sd:g} and is fixed: give its value as mean and "
+                "sd 0."
+            )
         if self.kind == "fixed" and self.name.endswith("_correlation") and not abs(self.mean) < 1:
             raise PriorError(f"prior '{self.name}' is {self.mean:g}: it must lie in (-1, 1).")
 

@@ -19,7 +19,7 @@ error, only bias has a prior here.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
@@ -186,7 +186,8 @@ class Priors(Mapping[str, Prior]):
         Raises
         ------
         PriorError
-            If a name is not in the table; the nearest name is proposed.
+            If a name is not in the table; the nearest name is proposed. If a value is neither
+            (mean, sd) nor a mapping, or is none that the row takes.
         """
         unknown = [name for name in changes if name not in self]
         if unknown:
@@ -270,7 +271,15 @@ def _changed(row: Prior, change: tuple[float, float] | Mapping[str, Any] | None)
     """A row with another mean or sd; the evidence for the old value goes with it."""
     if change is None:
         return row
-    new = dict(change) if isinstance(change, Mapping) else {"mean": change[0], "sd": change[1]}
+    if isinstance(change, Mapping):
+        new = dict(change)
+    elif isinstance(change, Sequence) and not isinstance(change, str) and len(change) == 2:
+        new = {"mean": change[0], "sd": change[1]}
+    else:
+        raise PriorError(
+            f"prior '{row.name}' is given as {change!r}: allowed are (mean, sd), or a dict such as "
+            f"{{'mean': {row.mean:g}}}, which leaves the rest."
+        )
     if (new.get("mean", row.mean), new.get("sd", row.sd)) != (row.mean, row.sd):
         new = {"known_since": None, "evidence": (), **new}
     return replace(row, **new)

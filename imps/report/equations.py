@@ -127,6 +127,7 @@ def _read() -> tuple[Equation, ...]:
         "flow_persistence": f"{given['flow_persistence']:g}",
         "bias_persistence": f"{given['bias_persistence']:g}",
         "stock_young_women": f"{given['stock_young_women']:g}",
+        "stock_single_age_error": f"{given['stock_single_age_error']:g}",
         "census_jump_error": f"{given['census_jump_error']:g}",
         "constant_share": f"{same:g}",
         "moving_share": f"{1 - same:g}",

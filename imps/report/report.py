@@ -49,6 +49,7 @@ from imps.results.checks import Checks, check
 from imps.results.predictive import posterior_predictive
 from imps.results.reconciliation import Reconciliation, reconcile
 from imps.results.verdict import DO_NOT_USE, USABLE, account_title
+from imps.sources import TOTAL
 from imps.tables.fit import computation_table
 from imps.tables.printed import PrintedTable
 from imps.tables.run import persistence_table, run_tables
@@ -169,17 +170,22 @@ def _not_included(fit: Fit) -> list[str]:
 
 
 def _pyramid(attribution: Attribution) -> dict[str, str]:
-    frame = gap_by_age(attribution)
+    frame, last = gap_by_age(attribution), attribution.words.last_stock
+    gap, bar = (
+        "The gap by sex and age as published, and the",
+        f"Bar: rolled-forward minus {last} as counted, right of zero where the roll-forward was "
+        "too high.",
+    )
+    if attribution.counted == TOTAL:
+        gap, bar = "The", f"The {last} was published as a total: no gap by age."
     label = (
-        "The gap by sex and age as published, and the posterior error of the roll-forward with "
-        f"its 95 per cent interval. {extremes(frame)}"
+        f"{gap} posterior error of the roll-forward with its 95 per cent interval. "
+        f"{extremes(frame)}"
     )
     return {
         "svg": pyramid_svg(frame, label=label, unit=attribution.words.unit),
         "hint": "Point at an age, tap it, or use the arrow keys, to read its numbers.",
-        "caption": f"Bar: rolled-forward minus {attribution.words.last_stock} as counted, "
-        "right of zero where the roll-forward was too high. Dot and line: rolled-forward minus "
-        "true population at "
+        "caption": f"{bar} Dot and line: rolled-forward minus true population at "
         f"{attribution.words.each}, posterior mean and 95 % interval. {extremes(frame)}",
     }
 

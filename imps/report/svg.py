@@ -20,6 +20,7 @@ from imps.posterior.fit import Fit
 from imps.results.attribution import OF_LAST_STOCK, Attribution
 from imps.results.predictive import detail_of_flows, official_net_migration
 from imps.results.reconciliation import Reconciliation
+from imps.sources import TOTAL
 from imps.sources.definitions import PERSONS, Detail, age_said, in_detail
 
 PEOPLE = {"male": "Men", "female": "Women", PERSONS: "Persons"}
@@ -37,12 +38,15 @@ def gap_by_age(attribution: Attribution) -> pd.DataFrame:
     DataFrame
         sex, age, last_age, ages, gap, mean, lower95, upper95; an age group by its first age and in
         words, and "persons" where no sex was published. The gap is rolled-forward minus census as
-        counted; the error is rolled-forward minus true population at mid-year.
+        counted, nan where that was published as a total; the error is rolled-forward minus true
+        population at mid-year.
     """
     own = [s for s in attribution.contributions[SOURCE].values if s not in OF_LAST_STOCK]
     error, detail = attribution.contributions.sel({SOURCE: own}), attribution.detail
     frame = _by_cell(error.sum(SOURCE, skipna=False), detail)
     gap = in_detail(attribution.gap, detail)
+    if attribution.counted == TOTAL:
+        gap = gap * np.nan
     frame.insert(frame.columns.get_loc("mean"), "gap", gap.transpose(SEX, AGE).values.ravel())
     return frame
 
@@ -109,19 +113,22 @@ def pyramid_svg(frame: pd.DataFrame, *, label: str, unit: Unit = THOUSANDS) -> s
         for row in rows:
             y = TOP + ROW * (top - row["last_age"])
             tall = ROW * (row["last_age"] - row[AGE] + 1)
-            says = (
-                f"{PEOPLE[sex]} {row['ages']}: gap {_signed(row['gap'])} persons; error "
-                f"of the roll-forward {_interval(row)}"
-            )
-            start, end = sorted((zero, zero + row["gap"] * scale))
-            kind = "plus" if row["gap"] >= 0 else "minus"
+            told = row["gap"] == row["gap"]
+            gap = f"gap {_signed(row['gap'])} persons; " if told else ""
+            says = f"{PEOPLE[sex]} {row['ages']}: {gap}error of the roll-forward {_interval(row)}"
+            bar = ""
+            if told:
+                start, end = sorted((zero, zero + row["gap"] * scale))
+                kind = "plus" if row["gap"] >= 0 else "minus"
+                bar = (
+                    f'<rect class="{kind}" x="{start:.1f}" y="{y + 0.5}" '
+                    f'width="{end - start:.1f}" height="{tall - 1}"/>'
+                )
             a, m, b = (zero + row[c] * scale for c in ("lower95", "mean", "upper95"))
             parts.append(
                 f'<g class="cell"><title>{html.escape(says)}</title>'
                 f'<rect class="hit" x="{left:.0f}" y="{y}" width="{panel:.0f}" height="{tall}"/>'
-                f'<rect class="{kind}" x="{start:.1f}" y="{y + 0.5}" '
-                f'width="{end - start:.1f}" height="{tall - 1}"/>'
-                f'<path class="bar" d="M{a:.1f} {y + tall / 2}H{b:.1f}"/>'
+                f'{bar}<path class="bar" d="M{a:.1f} {y + tall / 2}H{b:.1f}"/>'
                 f'<circle class="dot" cx="{m:.1f}" cy="{y + tall / 2}" r="1.3"/></g>'
             )
     parts.append(_text(WIDTH / 2, height - 4, unit.persons, "tick"))

@@ -301,7 +301,7 @@ def rows_by(
     Raises
     ------
     LabelError
-        If `by` is something else, or a band that was asked for has no row.
+        If `by` is something else, a band is none, or one that was asked for has no row.
     """
     if by == SOURCE:
         sources = np.array(model.row_sources)
@@ -314,6 +314,12 @@ def rows_by(
         }
     if by != AGE:
         raise LabelError(f"by='{by}': expected '{AGE}', '{SOURCE}' or '{YEAR}'.")
+    wrong = [band for band in bands if not _is_band(band)]
+    if wrong:
+        raise LabelError(
+            f"age band {wrong[0]!r}: expected a pair of whole ages, the first not above the last, "
+            "or None in place of the last where the band is open."
+        )
     first, last = model.row_ages.T
     out = {}
     for low, high in bands:
@@ -329,6 +335,15 @@ def rows_by(
             "Give bands that hold whole published ages, as pairs of first and last age."
         )
     return out
+
+
+def _is_band(band: object) -> bool:
+    """Whether it is a pair of whole ages in order, or of a first age and None."""
+    if not (isinstance(band, Sequence) and not isinstance(band, str) and len(band) == 2):
+        return False
+    low, high = band
+    whole = all(isinstance(age, int | np.integer) for age in band if age is not None)
+    return whole and low is not None and (high is None or low <= high)
 
 
 def band_label(low: int, high: int | None) -> str:

@@ -386,12 +386,12 @@ class Sources:
         for change in self.known_changes:
             rows.append((change.name, "mid-years, net", change.vintage, change.reference))
         rolled = self.rolled_forward
-        rows.append((rolled.name, totals, rolled.vintage, rolled.reference))
+        rows.append((rolled.name, f"{totals}{rolled.finer}", rolled.vintage, rolled.reference))
         for own in self.extra:
             rows.append(
                 (
                     getattr(own, "name", "?"),
-                    type(own).__name__,
+                    getattr(own, "detail", type(own).__name__),
                     getattr(own, "vintage", ""),
                     getattr(own, "reference", ""),
                 )

@@ -188,6 +188,18 @@ class RolledForward:
         check_dims(self.total, (YEAR,), self.name)
         check_complete(self.total, self.name)
 
+    @property
+    def finer(self) -> str:
+        """What was published beside the totals, in words to follow them; empty if nothing."""
+        finer = []
+        if self.by_sex_and_age is not None:
+            years = self.by_sex_and_age[YEAR].values
+            when = f"{years[0]} to {years[-1]}" if years.size > 1 else f"{years[0]}"
+            finer.append(f"by sex and age in {when}")
+        if self.by_sex is not None:
+            finer.append("by sex at the end")
+        return "".join(f"; {found}" for found in finer)
+
     def implied_net_migration(self, natural_change: xr.DataArray) -> xr.DataArray:
         """Net migration and other changes that the published totals held, (year), persons.
 
@@ -404,6 +416,11 @@ class BornBefore:
     reference: str
     name: str = "born_before"
     standard_error: xr.DataArray | None = None
+
+    @property
+    def detail(self) -> str:
+        """What was published, in words."""
+        return f"births and deaths of those aged 0-{self.born.size - 1} at the base, single ages"
 
     @property
     def error_of_births(self) -> np.ndarray:

@@ -30,6 +30,7 @@ from imps.results.checks import Checks
 from imps.results.open_end import error_by_year, predicted_census
 from imps.results.reconciliation import Reconciliation
 from imps.results.verdict import PLAIN, Words
+from imps.sources import TOTAL
 from imps.sources.definitions import Detail, age_said, in_bands, in_detail, needs_sexes
 from imps.tables.fit import ADD_UP, INTERVAL, LIMITS, checked_note, fit_note
 from imps.tables.printed import PrintedTable
@@ -173,6 +174,8 @@ def net_and_gross_table(attribution: Attribution) -> PrintedTable:
     ]
     if not detail.by_sex:
         rows = [row for row in rows if not str(row[0]).endswith("over sexes")]
+    if attribution.counted == TOTAL:  # its gap has neither sexes nor ages
+        rows = [row for row in rows if not str(row[0]).startswith("the gap, over sexes")]
     columns = ["what", "net", "net_lower95", "net_upper95", "gross", "gross_lower95",
                "gross_upper95"]  # fmt: skip
     return PrintedTable(

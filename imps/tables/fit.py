@@ -221,14 +221,15 @@ def stability_table(fit: Fit, *, checks: Checks | None = None) -> PrintedTable:
         notes = [
             PREVIEW,
             "z = shift / sqrt(variance without - variance with), standard normal if the model is "
-            f"right; beyond {found.critical:.1f} (5 % over the whole table) those rows contradict "
+            f"right; beyond {found.critical:.2f} (5 % over the whole table) those rows contradict "
             "all others. A large shift with a small z is lost information. Counted: people of "
             "these ages as published, and as all other figures predict them.",
         ]
     persons = ("mean", "sd", "mean_without", "sd_without", "shift")
     return PrintedTable(
         frame,
-        f"Without single ages and sources, {fit.model.sources.area}, {fit.model.sources.period}",
+        f"Without each band of ages and each source, {fit.model.sources.area}, "
+        f"{fit.model.sources.period}",
         "tab:stability",
         (*notes, f"Fit: {checks.verdict}."),
         persons,

@@ -18,6 +18,7 @@ from imps.results.chain import (
 from imps.results.checks import Checks, check
 from imps.results.reconciliation import Reconciliation
 from imps.results.verdict import Words
+from imps.sources import TOTAL
 from imps.tables import account, fit
 from imps.tables.fit import ADD_UP, INTERVAL, LIMITS, PRIOR, fit_note
 from imps.tables.printed import PrintedTable
@@ -40,7 +41,9 @@ def run_tables(
     """
     if attribution.open_end:
         return _open_end(fitted, attribution, reconciliation, checks)
-    by_sex = attribution.detail.by_sex
+    apart = attribution.counted != TOTAL  # the last stock: a total is told apart by nobody
+    by_sex = attribution.detail.by_sex and apart
+    by_age = apart and {"closure_by_sex_and_age": account.closure_by_age_table(fitted, attribution)}
     return {
         "attribution": fit.attribution_table(attribution),
         "attribution_groups": fit.groups_table(attribution),
@@ -49,7 +52,7 @@ def run_tables(
         "net_and_gross": account.net_and_gross_table(attribution),
         "gap": fit.gap_table(fitted, checks=checks),
         "closure": fit.closure_table(fitted, checks=checks),
-        "closure_by_sex_and_age": account.closure_by_age_table(fitted, attribution),
+        **(by_age or {}),
         "back_series": account.back_series_table(reconciliation, later=later),
         "new_base": account.new_base_table(fitted, attribution),
         "response": fit.response_table_of(fitted, checks=checks),

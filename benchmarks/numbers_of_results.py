@@ -279,6 +279,36 @@ def prediction_claims():
     )  # fmt: skip
 
 
+def without_ages_claims(value):
+    shifts = value[value.index.get_level_values("what").str.match(r"without .*, sds$")].abs()
+
+    def most(case, *bands):
+        named = shifts[case].index.str.extract(r"without (.*):", expand=False)
+        return shifts[case][named.isin(bands)].max()
+
+    first, second = CASES[1:]
+    young = ("0-9", "10-19", "0-19")
+    assert shifts[[first, second]].max() <= 1
+    yield claim(
+        OWN,
+        "under 20 by at most # in 2001-2011 and # in 2011-2021, without 20-39 by # and without "
+        "40-64 by # in 2011-2021",
+        most(first, *young), most(second, *young), most(second, "20-39"), most(second, "40-64"),
+    )  # fmt: skip
+    yield claim(OWN, "whose model is right, the largest is #:", shifts["simulated, null"].max())
+    yield claim(
+        OWN,
+        "than all other figures predict: by # and # thousand, z # and #.",
+        *(value[case, f"without 85+: counted, {what}"]
+          for what in ("thousand", "z") for case in (first, second)),
+    )  # fmt: skip
+    yield claim(
+        OWN,
+        "without these ages the base falls by # and # of its posterior sds",
+        *(-value[case, "without 85+: base, sds"] for case in (first, second)),
+    )
+
+
 def stability_claims():
     value = rows("stability")["value"]
     cases = (*CASES[1:], "simulated, null")
@@ -295,6 +325,7 @@ def stability_claims():
         "are found in #, # and # % of them",
         *(100 * value[case, "children 3 % short"] for case in cases),
     )
+    yield from without_ages_claims(value)
     closed = rows("closes_exactly").reset_index()
     closed = closed[closed["group_width"].isin((1, 5))]
     undeclared, groups = closed["ages"] == "not declared", closed["group_width"] == 5

@@ -346,10 +346,9 @@ class GaussianPosterior:
 
 def _kept(factor: AnyFactor, n_points: int) -> list[AnyFactor]:
     """A factor as it is kept with those of all points; none where they are too large."""
-    leafy = isinstance(factor, LeafyFactor)
-    if n_points * factor.size > (HELD_BY_DRAWS if leafy else KEPT_FACTORS):
-        return []
-    return [factor.held if leafy else factor]
+    if isinstance(factor, LeafyFactor):
+        return [factor.held] if n_points * factor.size <= HELD_BY_DRAWS else []
+    return [factor] if n_points * factor.size <= KEPT_FACTORS else []
 
 
 def _and_one(squares: np.ndarray) -> np.ndarray:

@@ -16,7 +16,16 @@ from imps.areas import mode as search
 from imps.areas.bell import Bell
 from imps.areas.deviations import area_model
 from imps.areas.draws import Slab, drawn
-from imps.areas.factors import LOG_FACTORS, Expected, Factors, chances, expected, log_densities
+from imps.areas.factors import (
+    LOG_FACTORS,
+    MOST_KNOWN,
+    Expected,
+    Factors,
+    _not_all,
+    chances,
+    expected,
+    log_densities,
+)
 from imps.areas.figures import Areas
 from imps.areas.fit import ENOUGH, fit_areas, with_points
 from imps.areas.message import CELLS, Nation, evidence, message
@@ -238,6 +247,14 @@ def test_what_others_expect_of_an_area_is_without_the_area(areas_model):
         np.testing.assert_allclose(found.covariance[r], before, atol=1e-8 * np.abs(before).max())
         np.testing.assert_allclose(found.mean[r], a @ nation.mean, rtol=1e-6)
         assert np.abs(a @ seen.mean / found.mean[r] - 1).max() > 1e-3
+
+
+def test_no_area_settles_more_of_the_national_errors_than_allowed():
+    turn = np.linalg.qr(np.random.default_rng(9).standard_normal((3, 3)))[0]
+    below, above = (turn * np.array(v) @ turn.T for v in ((0.2, 0.5, 0.9), (0.2, 0.5, 0.99)))
+    assert np.array_equal(_not_all(below[None]), below[None])
+    found = np.linalg.eigvalsh(_not_all(np.stack([below, above])))
+    np.testing.assert_allclose(found, [[0.2, 0.5, 0.9], [0.2, 0.5, MOST_KNOWN]], rtol=1e-12)
 
 
 def test_the_search_of_scales_ends_at_the_mode_from_afar(model, monkeypatch):

@@ -78,8 +78,8 @@ class AreaModel:
         F of each source, without what is independent.
     independent : ndarray (area, source, cell)
         Variance of the independent part at a scale of one.
-    rest : ndarray (area, source, cell, cell)
-        F F' + diag(independent).
+    rest : ndarray (area, cell, source, cell)
+        F F' + diag(independent) of all sources, side by side.
     scale_of : ndarray (source)
         Index of the scale of each source's rest.
     noise : ndarray (area, cell)
@@ -107,7 +107,7 @@ class AreaModel:
     @property
     def n_sources(self) -> int:
         """Sources of which areas have deviations."""
-        return self.rest.shape[1]
+        return self.rest.shape[2]
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -137,41 +137,54 @@ class AreaModel:
         rows = self.priors[-N_PATTERNS:]
         return np.array([r.median for r in rows]) * np.exp([r.log_sd for r in rows] * np.asarray(h))
 
-    def covariances(self, areas: Any, scales: np.ndarray) -> np.ndarray:
-        """Q of each source of one area or several, (..., source, cell, cell)."""
-        q = self.rest[areas] * (scales[self.scale_of] ** 2)[:, None, None]
+    def side_by_side(self, areas: Any, scales: np.ndarray) -> np.ndarray:
+        """[Q_1 ... Q_K] of one area or several, (..., cell, source, cell)."""
+        factor = np.asarray(self.factor[areas])[..., None]
+        q = self.rest[areas] * (factor * scales[self.scale_of])[..., None, :, None] ** 2
         for source, index, columns in self.leading:
-            f = columns[areas] * scales[index]
-            q[..., source, :, :] += f @ np.swapaxes(f, -1, -2)
-        q *= np.asarray(self.factor[areas] ** 2)[..., None, None, None]
+            f = columns[areas] * (factor * scales[index])[..., None, :]
+            q[..., source, :] += f @ np.swapaxes(f, -1, -2)
         return q
 
-    def scale_slopes(self, areas: np.ndarray, of_q: np.ndarray) -> np.ndarray:
-        """Derivative in the square of each scale, from that in Q (area, source, cell, cell).
+    def covariances(self, areas: Any, scales: np.ndarray) -> np.ndarray:
+        """Q of each source of one area or several, (..., source, cell, cell)."""
+        return np.swapaxes(self.side_by_side(areas, scales), -3, -2)
+
+    def in_all(self, areas: Any, scales: np.ndarray) -> np.ndarray:
+        """Sum of the Q of all sources, (area, cell, cell)."""
+        out = sum(self.rest[:, :, k][areas] * s**2 for k, s in enumerate(scales[self.scale_of]))
+        f = [columns[areas] * scales[index] for _, index, columns in self.leading]
+        beside = np.concatenate(f, axis=2)
+        out += beside @ beside.transpose(0, 2, 1)
+        return np.asarray(out * self.factor[areas][:, None, None] ** 2)
+
+    def scale_slopes(self, areas: Any, of_q: np.ndarray) -> np.ndarray:
+        """Derivative in the square of each scale, from that in Q (area, cell, source, cell).
 
         What each area adds, (area, scale).
         """
-        out = np.zeros((len(areas), len(self.priors) - N_PATTERNS))
-        of_q = of_q * (self.factor[areas] ** 2)[:, None, None, None]
-        of_rest = np.einsum("rkij,rkij->rk", of_q, self.rest[areas])
+        out = np.zeros((len(of_q), len(self.priors) - N_PATTERNS))
+        of_rest = (of_q * self.rest[areas]).sum(axis=1).sum(axis=2)
         np.add.at(out.T, self.scale_of, of_rest.T)
         for source, index, columns in self.leading:
             f = columns[areas]
-            np.add.at(out.T, index, ((of_q[:, source] @ f) * f).sum(axis=1).T)
-        return out
+            np.add.at(out.T, index, ((of_q[:, :, source] @ f) * f).sum(axis=1).T)
+        return out * self.factor[areas][:, None] ** 2
 
     def prior_draws(
         self, area: int, scales: np.ndarray, n: int, rng: np.random.Generator
     ) -> np.ndarray:
         """Deviations of one area without the zero sums, (source, cell, draw)."""
-        out = np.empty((self.n_sources, self.n_cells, n))
-        for k, factor in enumerate(self.factors):
-            e = rng.standard_normal((self.n_cells, n))
-            np.matmul(factor[area], rng.standard_normal((factor.shape[2], n)), out=out[k])
-            out[k] += np.sqrt(self.independent[area, k])[:, None] * e
+        parts = [x for f in self.factors for x in (self.n_cells, f.shape[2])]
+        parts += [index.size for _, index, _ in self.leading]
+        z = iter(np.split(rng.standard_normal((sum(parts), n)), np.cumsum(parts)[:-1]))
+        out = np.sqrt(self.independent[area])[:, :, None] * np.ones(n)
+        for own, factor in zip(out, self.factors, strict=True):
+            own *= next(z)
+            own += factor[area] @ next(z)
         out *= scales[self.scale_of][:, None, None]
         for source, index, columns in self.leading:
-            out[source] += (columns[area] * scales[index]) @ rng.standard_normal((index.size, n))
+            out[source] += (columns[area] * scales[index]) @ next(z)
         return out * self.factor[area]
 
 
@@ -205,9 +218,9 @@ def area_model(contrasts: Contrasts, priors: tuple[AreaPrior, ...]) -> AreaModel
         factors.append(columns)
         independent.append(cells.group((mix[-1] * single) ** 2 + (1e-3 * single + FLOOR) ** 2))
     variance = np.stack(independent, axis=1)
-    rest = np.stack([f @ f.transpose(0, 2, 1) for f in factors], axis=1)
+    rest = np.stack([f @ f.transpose(0, 2, 1) for f in factors], axis=2)
     i = np.arange(cells.n_cells)
-    rest[:, :, i, i] += variance
+    rest[:, i, :, i] += variance.transpose(2, 0, 1)
     scale = {k: n if (n := f"area_{k}") in at else f"area_{k}_shape" for k in deviations}
     scale[SPECIAL] = OF_SPECIAL
     count = np.maximum(contrasts.stocks["census"], 1.0)

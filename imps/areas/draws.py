@@ -30,6 +30,9 @@ from imps.posterior.workers import one_thread
 LEAST_OF_SLAB = 20
 """Draws that share the scales of one point, at least: its factors are then worth their time."""
 
+ZERO, SWEEPS = 1e-7, 3
+"""Persons by which a sum over areas may be off zero before it is swept again; sweeps at most."""
+
 
 @dataclass(frozen=True)
 class Slab:
@@ -174,9 +177,14 @@ def _deviations(
         misfit -= out[block.areas].sum(axis=1)
         for j in range(N_PATTERNS):
             misfit -= model.design[block.areas, j, :, None] * s[j]
-        out[block.areas] += block.q @ (block.inverse @ misfit)[:, None]
-    pull = said.solve(out.sum(axis=0).reshape(k * n, taken)).reshape(k, n, taken)
-    for block in again():
-        own = block.q @ pull
-        out[block.areas] -= own - block.q @ (block.inverse @ own.sum(axis=1))[:, None]
+        out[block.areas] += block.spread_over(block.inverse @ misfit)
+    for _ in range(SWEEPS):
+        left = out.sum(axis=0)
+        if np.abs(left).max() < ZERO:
+            break
+        pull = said.solve(left.reshape(k * n, taken)).reshape(k, n, taken)
+        for block in again():
+            own = block.q.transpose(0, 2, 1, 3) @ pull
+            own -= block.spread_over(block.inverse @ own.sum(axis=1))
+            out[block.areas] -= own
     return out

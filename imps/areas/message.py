@@ -8,7 +8,9 @@ With Gamma_r = sum_k Q_rk + s_e^2 D_r and X_r = [A_r, Q_r1 ... Q_r5, y_r] one pa
 
 and exp(-S' Lambda S / 2 + b'S + c) is the density of all contrasts given the national errors S,
 deviations and noise both conditioned on their zero sums. The sum of the deviations has
-posterior covariance G, so areas are coupled by 5 n numbers and not by each other.
+posterior covariance G, so areas are coupled by 5 n numbers and not by each other. Because
+sum_k Q_rk = Gamma_r - s_e^2 D_r, what M holds of the first source follows from the other four and
+from the noise, taken as one effect more: four fifths of the width to whiten, and less to multiply.
 """
 
 from __future__ import annotations
@@ -73,19 +75,22 @@ class Block:
     ----------
     model : AreaModel
     areas : ndarray (area) of int
-    q : ndarray (area, source, cell, cell)
+    q : ndarray (area, cell, source, cell)
+    noise : ndarray (area, cell)
+        s_e^2 D.
     gamma : ndarray (area, cell, cell)
     """
 
     model: AreaModel
     areas: np.ndarray
     q: np.ndarray
+    noise: np.ndarray
     gamma: np.ndarray
 
     @cached_property
     def whitener(self) -> np.ndarray:
         """Inverse of the lower Cholesky factor of Gamma, (area, cell, cell)."""
-        return np.linalg.inv(np.linalg.cholesky(self.gamma))
+        return inverse_roots(self.gamma)
 
     @cached_property
     def inverse(self) -> np.ndarray:
@@ -93,13 +98,52 @@ class Block:
         return self.whitener.transpose(0, 2, 1) @ self.whitener
 
     @cached_property
+    def effects(self) -> np.ndarray:
+        """Effects of the national errors, and the noise as one more, (area, 4, cell)."""
+        return np.concatenate([self.model.design[self.areas], self.noise[:, None]], axis=1)
+
+    @cached_property
     def white(self) -> np.ndarray:
-        """L^-1 X, (area, cell, 8 cell + 1)."""
-        design = self.model.design[self.areas].transpose(1, 0, 2)
-        beside = self.q.transpose(0, 2, 1, 3).reshape(*self.whitener.shape[:2], -1)
-        beside = np.concatenate([beside, self.model.contrast[self.areas, :, None]], axis=2)
-        effects = [self.whitener * a[:, None] for a in design]
-        return np.concatenate([*effects, self.whitener @ beside], axis=2)
+        """L^-1 [Q_r2 ... Q_rK, y_r], (area, cell, (K - 1) cell + 1)."""
+        r, n, k, _ = self.q.shape
+        out = np.empty((r, n, (k - 1) * n + 1))
+        np.matmul(self.whitener, self.q.reshape(r, n, -1)[:, :, n:], out=out[:, :, :-1])
+        np.matmul(self.whitener, self.model.contrast[self.areas, :, None], out=out[:, :, -1:])
+        return out
+
+    @cached_property
+    def _solved(self) -> np.ndarray:
+        """:attr:`solved`, its first source not filled in yet."""
+        r, n, k, _ = self.q.shape
+        out = np.empty((r, n, k * n + 1))
+        np.matmul(self.whitener.transpose(0, 2, 1), self.white, out=out[:, :, n:])
+        return out
+
+    @property
+    def solved_others(self) -> np.ndarray:
+        """Gamma^-1 [Q_r2 ... Q_rK, y_r], (area, cell, (K - 1) cell + 1)."""
+        return self._solved[:, :, self.model.n_cells :]
+
+    @cached_property
+    def solved(self) -> np.ndarray:
+        """Gamma^-1 [Q_r1 ... Q_rK, y_r], (area, cell, K cell + 1)."""
+        out, (r, n, k, _) = self._solved, self.q.shape
+        first, i = out[:, :, :n], np.arange(n)
+        np.multiply(self.inverse, -self.noise[:, None], out=first)
+        first -= out[:, :, n:-1].reshape(r, n, k - 1, n).sum(axis=2)
+        first[:, i, i] += 1
+        return out
+
+    def spread_over(self, x: np.ndarray) -> np.ndarray:
+        """Q_rk x_r of each source, (area, source, cell, draw); x (area, cell, draw)."""
+        r, n, k, _ = self.q.shape
+        return (self.q.reshape(r, n, -1).transpose(0, 2, 1) @ x).reshape(r, k, n, -1)
+
+
+def inverse_roots(covariance: np.ndarray) -> np.ndarray:
+    """Inverse of the lower Cholesky factor of each of several matrices, (..., cell, cell)."""
+    root = np.linalg.cholesky(covariance)
+    return np.stack([sl.lapack.dtrtri(x.T)[0].T for x in root])
 
 
 def blocks(
@@ -112,10 +156,16 @@ def blocks(
     i = np.arange(n)
     for first in range(0, every.size, size):
         at = every[first : first + size]
-        q = model.covariances(at, scales)
-        gamma = q.sum(axis=1)
-        gamma[:, i, i] += scales[CELLS] ** 2 * model.noise[at]
-        yield Block(model, at, q, gamma)
+        q = model.side_by_side(in_a_row(at), scales)
+        noise, gamma = scales[CELLS] ** 2 * model.noise[at], q.sum(axis=2)
+        gamma[:, i, i] += noise
+        yield Block(model, at, q, noise, gamma)
+
+
+def in_a_row(areas: np.ndarray) -> np.ndarray | slice:
+    """Areas that follow each other as a slice, which copies nothing."""
+    first, end = int(areas[0]), int(areas[-1]) + 1
+    return slice(first, end) if (np.diff(areas) == 1).all() else areas
 
 
 def _numbers(model: AreaModel) -> int:
@@ -146,17 +196,48 @@ def message(
 
     `areas` takes some of them; `among` are their blocks, if they are made already.
     """
-    n = model.n_cells
-    width = (N_PATTERNS + model.n_sources) * n + 1
-    m, total, log_det = np.zeros((width, width)), np.zeros((model.n_sources, n, n)), 0.0
-    noise = np.zeros(n)
+    n, k = model.n_cells, model.n_sources
+    some, effects = (k - 1) * n + 1, N_PATTERNS + 1
+    inner, cross = np.zeros((some, some)), np.zeros((n, effects, effects * n + some))
+    total, known, contrast, log_det = np.zeros((n, k, n)), np.zeros((effects, n)), np.zeros(n), 0.0
     for block in blocks(model, scales, areas) if among is None else among:
-        z = block.white.reshape(-1, width)
-        m += z.T @ z
+        z, at = block.white.reshape(-1, some), block.effects
+        inner += z.T @ z
+        by_cell = np.ascontiguousarray(at.transpose(2, 1, 0))
+        both = (block.inverse[:, :, None] * at[:, None]).reshape(*at.shape[::2], -1)
+        cross[:, :, : effects * n] += by_cell @ both.transpose(1, 0, 2)
+        cross[:, :, effects * n :] += by_cell @ block.solved_others.transpose(1, 0, 2)
         log_det -= 2 * np.log(block.whitener.diagonal(axis1=1, axis2=2)).sum()
         total += block.q.sum(axis=0)
-        noise += model.noise[block.areas].sum(axis=0)
-    return _message(m, total, log_det, scales[CELLS] ** 2 * noise)
+        known += at.sum(axis=0)
+        contrast += model.contrast[block.areas].sum(axis=0)
+    total = total.transpose(1, 0, 2)
+    m = _gram(inner, cross.transpose(1, 0, 2), total, known, contrast)
+    return _message(m, total, log_det, known[-1])
+
+
+def _gram(
+    inner: np.ndarray, cross: np.ndarray, total: np.ndarray, known: np.ndarray, contrast: np.ndarray
+) -> np.ndarray:
+    """M from its parts: what is of the first source follows from Q_1 = Gamma - noise - others."""
+    k, n = total.shape[:2]
+    effects, width = len(known), (len(known) + k) * n + 1
+    e, first = slice(0, effects * n), slice(effects * n, (effects + 1) * n)
+    rest, i = slice(first.stop, width), np.arange(n)
+    rows = cross.reshape(effects * n, -1)
+    m = np.empty((width, width))
+    m[e, e], m[e, rest], m[rest, rest] = rows[:, e], rows[:, first.start :], inner
+    m[rest, e] = m[e, rest].T
+    of_gamma = np.zeros((n, width))
+    of_gamma[:, e].reshape(n, effects, n)[i, :, i] = known.T
+    of_gamma[:, first.start : -1] = total.transpose(1, 0, 2).reshape(n, -1)
+    of_gamma[:, -1] = contrast
+    others = [slice(j * n, (j + 1) * n) for j in range(effects - 1, effects + k) if j != effects]
+    for at in (e, rest, first):
+        m[first, at] = of_gamma[:, at] - sum(m[other, at] for other in others)
+        m[at, first] = m[first, at].T
+    kept = np.r_[0 : (effects - 1) * n, first.start : width]
+    return m[np.ix_(kept, kept)]
 
 
 def _message(m: np.ndarray, total: np.ndarray, log_det: float, noise: np.ndarray) -> Message:
@@ -244,15 +325,28 @@ def gradients(
     M and T in the scales are sums over areas of traces: a second pass.
     """
     adjoint, of_total, of_prior = _adjoints(model, said, nation, nation.with_patterns(model, u))
-    n, first, parts = model.n_cells, N_PATTERNS * model.n_cells, []
+    n, k, parts = model.n_cells, model.n_sources, []
+    a, q = slice(0, N_PATTERNS * n), slice(N_PATTERNS * n, -1)
+    of_q, of_y = np.ascontiguousarray(adjoint[q, q]), adjoint[-1]
+    of_effects = np.ascontiguousarray(adjoint[a].reshape(N_PATTERNS, n, -1).transpose(1, 0, 2))
     for block in among:
-        z = block.whitener.transpose(0, 2, 1) @ block.white
-        weighted = (z.reshape(-1, z.shape[2]) @ adjoint).reshape(z.shape)
-        of_gamma = -(weighted @ z.transpose(0, 2, 1)) - 0.5 * block.inverse
-        of_q = weighted[:, :, first:-1].reshape(-1, n, model.n_sources, n).transpose(0, 2, 1, 3)
-        of_q = of_gamma[:, None] + of_total + 2 * of_q
-        out = model.scale_slopes(block.areas, of_q)
+        r, y, design = len(block.areas), model.contrast[block.areas], block.effects[:, :-1]
+        solved, cross = block.solved, beside(design, of_effects)
+        mixed = block.inverse @ cross[:, :, q]
+        mixed += solved[:, :, -1:] * of_y[q]
+        weighted = (solved.reshape(r * n, -1)[:, :-1] @ of_q).reshape(mixed.shape)
+        weighted += mixed
+        fixed = (2 * cross[:, :, -1] + of_y[-1] * y)[:, :, None] * y[:, None]
+        fixed += _times(cross[:, :, a], design)
+        of_gamma = -(block.inverse @ fixed @ block.inverse) - 0.5 * block.inverse
+        mixed += weighted
+        of_gamma -= mixed @ solved[:, :, :-1].transpose(0, 2, 1)
         of_noise = of_gamma.diagonal(axis1=1, axis2=2) * model.noise[block.areas]
+        of_each = weighted.reshape(r, n, k, n)
+        of_each *= 2
+        of_each += of_gamma[:, :, None]
+        of_each += of_total
+        out = model.scale_slopes(in_a_row(block.areas), of_each)
         out[:, CELLS] += of_noise.sum(axis=1)
         parts.append(2 * scales**2 * out)
     rest = np.zeros(scales.size)
@@ -260,6 +354,23 @@ def gradients(
     each = np.concatenate(parts)
     none = np.zeros((len(each), N_PATTERNS))
     return np.c_[each, none], np.r_[rest, _of_patterns(model, u, of_prior)]
+
+
+def beside(design: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """A M of each area, (area, cell, column): A of design (area, 3, cell), M (cell, 3, column)."""
+    by_cell = np.ascontiguousarray(design.transpose(2, 0, 1))
+    return np.asarray((by_cell @ matrix).transpose(1, 0, 2))
+
+
+def _times(x: np.ndarray, design: np.ndarray) -> np.ndarray:
+    """X A' of each area, (area, cell, cell); X (area, cell, 3 cell)."""
+    r, j, n = design.shape
+    return np.asarray(np.einsum("rpjq,rjq->rpq", x.reshape(r, n, j, n), design))
+
+
+def through(design: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """A M A' of each area, (area, cell, cell); M (cell, 3, 3 cell)."""
+    return _times(beside(design, matrix), design)
 
 
 def pattern_gradient(model: AreaModel, said: Message, nation: Nation, u: np.ndarray) -> np.ndarray:
@@ -277,7 +388,7 @@ def _of_patterns(model: AreaModel, u: np.ndarray, of_prior: np.ndarray) -> np.nd
 def _adjoints(
     model: AreaModel, said: Message, nation: Nation, prior: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Derivatives of the evidence in M (symmetric), in blocks of T, and in the prior of S."""
+    """Derivatives of the evidence in M (symmetric), blocks of T side by side, and prior of S."""
     n = model.n_cells
     after = nation.given(said, prior)
     mean, c = after.mean, after.covariance
@@ -301,4 +412,4 @@ def _adjoints(
     places = [slice(k * n, (k + 1) * n) for k in range(model.n_sources)]
     pairs = zip(places, said.total, strict=True)
     of_total = np.stack([of_g[at, at] + 0.5 * np.linalg.inv(t) for at, t in pairs])
-    return adjoint, of_total, 0.5 * (np.outer(apart, apart) - seen)
+    return adjoint, of_total.transpose(1, 0, 2), 0.5 * (np.outer(apart, apart) - seen)

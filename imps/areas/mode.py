@@ -249,8 +249,8 @@ def _climbed(
         spread = _observed(curvature, lacking)
         promised = float(slope @ spread @ slope)
         step, short = _limited(spread, slope)
-        x, halved = _uphill(density, x, step, value, others, uniform)
-        others = replace(density.expected(x), tilt=tilted.tilt)
+        x, halved, found = _uphill(density, x, step, value, others, uniform)
+        others = replace(found, tilt=tilted.tilt)
         if turn + 1 >= STEPS_TO_MODE and promised < NEAR_BY * x.size:
             return x, spread, others
         if short := short or halved:
@@ -279,23 +279,27 @@ def _uphill(
     now: float,
     others: Expected,
     uniform: np.ndarray,
-) -> tuple[np.ndarray, bool]:
-    """Where a step leads, halved until the density is above `now`, and whether it had to be.
+) -> tuple[np.ndarray, bool, Expected]:
+    """Where a step leads, halved until the density is above `now`, whether it had to be, and what
+    the others expect there.
 
     Where no part of it leads upward, x as it is.
     """
     for i in range(1 + HALVINGS):
         there = np.clip(x + 0.5**i * step, -FARTHEST, FARTHEST)
-        if _average(density, there, others.tilt, uniform) > now:
-            return there, i > 0
-    return x, True
+        try:
+            found = replace(density.expected(there), tilt=others.tilt)
+        except ValueError:  # no decomposition there
+            continue
+        if _average(density, there, found, uniform) > now:
+            return there, i > 0, found
+    return x, True, others
 
 
-def _average(density: Density, x: np.ndarray, tilt: np.ndarray, uniforms: np.ndarray) -> float:
+def _average(density: Density, x: np.ndarray, others: Expected, uniforms: np.ndarray) -> float:
     """Mean over drawn factors of log p(y, f) / q(f); minus infinity where there is no number."""
     try:
-        odds, k = density.chances(x, replace(density.expected(x), tilt=tilt)), density.n_local
-        logs = []
+        odds, k, logs = density.chances(x, others), density.n_local, []
         for uniform in uniforms:
             taken = odds.drawn(uniform)
             there = density.with_factors(taken)

@@ -363,6 +363,8 @@ def test_a_population_in_total_asks_for_a_schedule_that_serves(project, plain):
 
     change(project, "population", total)
     assert "account.schedule_vintage" in step(project, "SINGLE_AGES_NEEDED")
+    told = [f for f in check_project(project).log.faults if f.code.startswith("SINGLE_AGES_NEEDED")]
+    assert len(told) == 2  # the base and the census
     totals = pd.read_csv(project / "data/population.csv", dtype=str)
     both = pd.concat([totals, whole.assign(vintage="ages")])
     both.to_csv(project / "data/population.csv", index=False)

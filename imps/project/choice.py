@@ -413,16 +413,17 @@ def _rolled(
 
 def _same_cells(chosen: ChosenStocks, log: Collector) -> bool:
     """Ages to the same open group, and no missing cell."""
-    for stock in (chosen.base, chosen.census):
-        if not stock.cells and stock.schedule is None:
-            log.add(
-                "SINGLE_AGES_NEEDED.total",
-                file=stock.table.name,
-                column="age",
-                stock=stock,
-                year=stock.date.year,
-            )
-            return False
+    totals = [s for s in (chosen.base, chosen.census) if not s.cells and s.schedule is None]
+    for stock in totals:
+        log.add(
+            "SINGLE_AGES_NEEDED.total",
+            file=stock.table.name,
+            column="age",
+            stock=stock,
+            year=stock.date.year,
+        )
+    if totals:
+        return False
     for stock in (chosen.base, chosen.census, *chosen.rolled, *chosen.schedule.values()):
         if not stock.cells:
             continue

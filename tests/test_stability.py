@@ -12,7 +12,9 @@ from imps.results.sensitivity import without_rows
 from imps.results.stability import (
     AGE_BANDS,
     LeaveOut,
+    answers_by_age,
     band_label,
+    headline_names,
     headline_totals,
     rows_by,
     stability,
@@ -117,6 +119,21 @@ def test_people_of_the_left_out_ages_are_predicted_by_all_other_rows(account):
         assert row["mean"] == pytest.approx(model.observed[rows].sum()) and row["sd"] == 0
         assert row["mean_without"] == pytest.approx(predicted, rel=EXACT)
         assert row["sd_without"] == pytest.approx(np.sqrt(variance), rel=1e-5)
+
+
+def test_answers_by_age_are_those_of_the_posterior_with_other_figures(account):
+    model, scales = account[0], account[1]
+    answers = answers_by_age(model, scales, 1e5)
+    assert list(answers.index) == list(BANDS)
+    at = rows_by(model, "age")["10-19"]
+    fewer = model.observed.copy()
+    fewer[at] -= 1e5 * fewer[at] / fewer[at].sum()
+    posterior = GaussianPosterior(model)
+    names = [headline_names(model)[group] for group in answers]
+    places = [posterior.names.index(name) for name in names]
+    moved = posterior.given(fewer).moments(scales)[0] - posterior.moments(scales)[0]
+    moved = moved[places] + 1e5 * (answers.columns == "census")
+    np.testing.assert_allclose(answers.loc["10-19"], moved, atol=1e-3)
 
 
 def test_every_band_and_headline_group_stands_in_the_table(account):

@@ -17,8 +17,8 @@ from imps.account.account import tied_blocks
 from imps.account.chained import ChainModel
 from imps.account.linear import LinearModel, linear_model
 from imps.account.priors import FAMILIES, Priors
-from imps.errors import PriorError, SourceError, some
-from imps.names import SOURCE
+from imps.errors import LabelError, PriorError, SourceError, some
+from imps.names import AGE, SOURCE
 from imps.posterior.exact import GaussianPosterior
 from imps.posterior.fit import Fit, fit, needs_fit
 from imps.posterior.fitted import PERIOD
@@ -27,13 +27,13 @@ from imps.results.attribution import Attribution, attribute
 from imps.results.checks import INSEPARABLE, Checks, check
 from imps.results.prior_comparison import PriorComparison as PriorComparison
 from imps.results.prior_comparison import compare_priors as compare_priors
-from imps.results.stability import AGE_BANDS, stability
+from imps.results.stability import AGE_BANDS, answers_by_age, stability
 
 TRUE_ERROR = 100_000.0
 """Persons of true error in one source to which the response of all is tabulated."""
 
 
-def response_table(fit: Fit, *, checks: Checks | None = None) -> pd.DataFrame:
+def response_table(fit: Fit, by: str = SOURCE, *, checks: Checks | None = None) -> pd.DataFrame:
     """How the posterior of every source answers 100 thousand of true error in each.
 
     A true error of a source is given the shape that its prior finds most typical
@@ -46,6 +46,9 @@ def response_table(fit: Fit, *, checks: Checks | None = None) -> pd.DataFrame:
     ----------
     fit : Fit
         Of the Gaussian model.
+    by : {"source", "age"}
+        A true error in each source, or 100 thousand fewer counted in each band of age of the
+        last stock (none where it has no ages).
     checks : Checks, optional
         Of the fit; made where they are not given.
 
@@ -53,15 +56,22 @@ def response_table(fit: Fit, *, checks: Checks | None = None) -> pd.DataFrame:
     -------
     DataFrame, persons
         One row a true error, one column an answering source; 100,000 on the
-        diagonal and zero elsewhere would be perfect separation.
+        diagonal and zero elsewhere would be perfect separation. By age one column a headline
+        group: whom the account makes answer for a gap at these ages.
 
     Raises
     ------
     PriorError
         If the fit is of a variant that is not Gaussian.
+    LabelError
+        If `by` is something else.
     """
     fit = _gaussian_fit(fit, "response_table")
     model, h = fit.model, mean_scales(fit)
+    if by == AGE:
+        return _judged(answers_by_age(model, h, TRUE_ERROR), fit, checks)
+    if by != SOURCE:
+        raise LabelError(f"by='{by}': expected '{AGE}' or '{SOURCE}'.")
     posterior = GaussianPosterior(model)
     factors = model.scale_factors(h)
     factor = posterior.factor(h)

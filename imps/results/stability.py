@@ -234,6 +234,29 @@ def stability(
     return Stability(table[COLUMNS], critical, standing_sum(names, exact, moves))
 
 
+def answers_by_age(model: LinearModel, scales: np.ndarray, size: float) -> pd.DataFrame:
+    """How the headline groups answer people who are counted too few in a band of age, persons.
+
+    The last stock shows `size` persons fewer in the band, in proportion to those it has there,
+    so that the gap is that much larger. Means move by x' P d, d the change in standard
+    errors, and the census by `size` more, for it is true minus counted. One row a band that
+    was published, one column a group; what is left of `size` is with births, deaths and the
+    residual.
+    """
+    totals = headline_totals(model)
+    exact = LeaveOut(model, scales, list(totals.values()))
+    own = np.array(model.row_sources) == model.sources.census.name
+    out = {}
+    for label, rows in rows_by(model, AGE).items():
+        at = rows[own[rows]]
+        if at.size:
+            change = -size * model.observed[at] / model.observed[at].sum()
+            answer = exact.solved[at].T @ (change / model.standard_error[at])
+            out[label] = answer + size * np.array([name == "census" for name in totals])
+    columns = pd.Index(list(totals), dtype=object)
+    return pd.DataFrame.from_dict(out, orient="index", columns=columns).rename_axis("counted short")
+
+
 def headline_names(model: LinearModel) -> dict[str, str]:
     """Reported totals of base, migration and census, each where it is not known arithmetic."""
     names = {}

@@ -43,6 +43,7 @@ def run_tables(
         return _open_end(fitted, attribution, reconciliation, checks)
     apart = attribution.counted != TOTAL  # the last stock: a total is told apart by nobody
     by_sex = attribution.detail.by_sex and apart
+    by_band = fit.response_by_age_table(fitted, checks=checks)
     by_age = apart and {"closure_by_sex_and_age": account.closure_by_age_table(fitted, attribution)}
     return {
         "attribution": fit.attribution_table(attribution),
@@ -56,6 +57,7 @@ def run_tables(
         "back_series": account.back_series_table(reconciliation, later=later),
         "new_base": account.new_base_table(fitted, attribution),
         "response": fit.response_table_of(fitted, checks=checks),
+        **({"response_by_age": by_band} if len(by_band.frame) else {}),
         "stability": fit.stability_table(fitted, checks=checks),
         "roll_forward": fit.roll_forward_table(fitted, checks=checks),
         "priors": fit.priors_table(fitted, checks=checks),

@@ -21,14 +21,18 @@ from test_advice import EXAMPLES, KNOWN, PROJECTS, beginning, own_prior, text_of
 from test_advice_in_words import ACTED
 from test_advice_on_doubts import PLANTED
 from test_area_tables import (
+    MOBILITY,
     empty_cell,
+    empty_count,
     missing_last,
     missing_year,
     negative,
     no_column,
     no_figures,
+    no_name,
     nobody,
     off_by_900,
+    other_kind,
     repeated,
     too_many,
     two_regions,
@@ -391,8 +395,9 @@ OF_AREAS = {
     "AREA_SUM": off_by_900, "AREA_YEARS": missing_year, "AREA_EMPTY.nobody": nobody,
     "AREA_COLUMNS.numbers": negative, "AREA_COLUMNS.twice": repeated, "AREA_COLUMNS": no_column,
     "AREA_YEARS.needed": missing_last, "AREA_EMPTY": empty_cell, "AREAS_NATION": too_many,
+    "AREA_EMPTY.cell": empty_count, "AREA_COLUMNS.labels": other_kind, "AREA_CODES.blank": no_name,
 }  # fmt: skip
-FAULTY = {"population": 0, "components": 1, "codes": 2, "areas": 0}
+FAULTY = {"population": 0, "components": 1, "codes": 2}
 
 
 @pytest.mark.parametrize("name", OF_AREAS)
@@ -406,6 +411,16 @@ def test_advice_on_areas_names_the_table_to_correct(name, tables, model):
     mended = [right if i == at else given
               for i, (right, given) in enumerate(zip(tables, faulty, strict=True))]  # fmt: skip
     assert len(imps.areas_from_tables(*mended, nation=model)) == 4
+
+
+def test_advice_on_missing_cells_of_mobility_carried_out(tables, model):
+    faulty = MOBILITY[MOBILITY["age"] != 40]
+    with pytest.raises(InputError) as refused:
+        imps.areas_from_tables(*tables, nation=model, mobility=faulty)
+    assert drawn("AREA_COLUMNS.cells", refused.value.log) is not None, str(refused.value)
+    rows = pd.DataFrame({"sex": ["male", "female"], "age": 40, "moves": 5.0, "population": 100.0})
+    mended = pd.concat([faulty, rows])
+    assert len(imps.areas_from_tables(*tables, nation=model, mobility=mended)) == 4
 
 
 # Interviews: sections as messages say that they should be
@@ -529,6 +544,7 @@ def test_every_advice_is_followed_or_said_not_to_be():
         *MENDED,
         *OF_AREAS,
         *OF_INTERVIEWS,
+        "AREA_COLUMNS.cells",
         "INTERVIEWS_ASKED.drift",
         "TABLE_MISSING",
         "TABLE_MISSING.survey",

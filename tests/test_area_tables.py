@@ -164,6 +164,19 @@ def no_column(p, c, k):
     return p.drop(columns="age_90"), c, k
 
 
+def empty_count(p, c, k):
+    one = (p["code"] == "X01") & (p["kind"] == "census-based") & (p["sex"] == "male")
+    return p.mask(one, p.assign(age_40=0.0)), c, k
+
+
+def other_kind(p, c, k):
+    return p.assign(kind=p["kind"].replace("census-based", "census")), c, k
+
+
+def no_name(p, c, k):
+    return p, c, changed(k, "region", None, 2)
+
+
 def empty_cell(p, c, k):
     rolled = (p["kind"] == "rolled-forward") & (p["sex"] == "female")
     return p.mask(rolled, p.assign(age_33=0.0)), c, k
@@ -186,12 +199,63 @@ def empty_cell(p, c, k):
         (negative, r"AREA_COLUMNS.*'deaths'.*1 cells, the first for X00, 1996"),
         (repeated, r"AREA_COLUMNS.*1 rows that repeat another, the first for X00, 1999"),
         (no_column, r"AREA_COLUMNS.*lacks the columns 'age_90'"),
+        (empty_count, r"AREA_EMPTY.*of 2001 of X01 is zero at male 40, [0-9,]+ live at the ages"),
+        (other_kind, r"AREA_COLUMNS.*'kind': holds 'census', which is none of rolled-forward, cen"),
+        (no_name, r"AREA_CODES.*'region': 1 rows have nothing there, the first of code X02"),
         (empty_cell, r"AREA_EMPTY.*zero in every area at female 33"),
     ],
 )
 def test_what_cannot_be_right_is_refused(tables, model, fault, says):
     with pytest.raises(InputError, match=says):
         imps.areas_from_tables(*fault(*tables), nation=model)
+
+
+def test_a_roll_forward_that_ends_at_zero_is_said(tables, model):
+    population, components, codes = tables
+    one = (population["code"] == "X01") & (population["kind"] == "rolled-forward")
+    one &= population["sex"] == "male"
+    empty = population.mask(one, population.assign(age_40=0.0))
+    notes = imps.areas_from_tables(empty, components, codes, nation=model).notes
+    assert [n for n in notes if "of X01 is zero at male 40" in n and "taken as published" in n]
+
+
+MOBILITY = pd.DataFrame([(sex, age, 5.0, 100.0) for sex in ("male", "female") for age in range(91)],
+                        columns=["sex", "age", "moves", "population"])  # fmt: skip
+REGIONS = pd.DataFrame([("all", "male", 5.0), ("all", "female", -5.0)],
+                       columns=["region", "sex", "difference"])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "fault", "says"),
+    [
+        (
+            "mobility",
+            MOBILITY,
+            lambda t: t[t["age"] != 40],
+            r"COLUMNS.*no row of male 40, female 4",
+        ),
+        (
+            "mobility",
+            MOBILITY,
+            lambda t: t.assign(moves=-t["moves"]),
+            r"COLUMNS.*'moves'.*182 cell",
+        ),
+        ("mobility", MOBILITY, lambda t: t.drop(columns="moves"), r"COLUMNS.*lacks .* 'moves'"),
+        ("last_by_region", REGIONS, lambda t: t.iloc[:1], r"COLUMNS.*no row of all female \(1 in"),
+        (
+            "last_by_region",
+            REGIONS,
+            lambda t: t.assign(region="North"),
+            r"COLUMNS.*'North', which ",
+        ),
+        ("last_by_region", REGIONS, lambda t: t.assign(sex="men"), r"COLUMNS.*'sex': holds 'men'"),
+        ("last_by_region", REGIONS, lambda t: t.drop(columns="sex"), r"COLUMNS.*lacks .* 'sex'"),
+    ],
+)
+def test_tables_beside_that_cannot_be_right_are_refused(tables, model, name, right, fault, says):
+    imps.areas_from_tables(*tables, nation=model, **{name: right})
+    with pytest.raises(InputError, match=rf"AREA_{says}"):
+        imps.areas_from_tables(*tables, nation=model, **{name: fault(right)})
 
 
 SPECIAL = pd.DataFrame(
@@ -269,7 +333,7 @@ def test_the_rule_of_the_last_year_meets_what_was_published(real):
 def test_the_shipped_areas_add_up_to_their_nation(real):
     nation, areas = real
     sources, figures = nation.sources, areas.figures
-    assert len(areas) == 331 and len(areas.notes) == 3
+    assert len(areas) == 331 and len(areas.notes) == 4
     for stock in (sources.census, sources.base):
         name = "census" if stock is sources.census else "base"
         np.testing.assert_allclose(figures[name].sum("area"), stock.count.values, atol=1e-4)

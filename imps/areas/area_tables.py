@@ -20,6 +20,8 @@ from imps.reading.findings import Collector
 type Table = pd.DataFrame | str | os.PathLike[str]
 SUM_TOLERANCE = 1.0
 """Persons by which components may miss a population: both are rounded."""
+ZERO_BESIDE = 20.0
+"""Persons at the ages beside it, on average, among whom a cell of nobody is no chance (e^-20)."""
 NATION_TOLERANCE = 1e-3
 """Share of the nation by which areas may differ from it; what they do is raked away and said."""
 
@@ -80,21 +82,26 @@ def areas_from_tables(
     book = _codes(_read(codes, "codes"), found)
     account = nation.sources
     ages = account.ages
-    stocks = _populations(_read(population, "population"), book, ages, found)
-    yearly = _components(_read(components, "components"), book, account.years, found)
+    read = {"population": _read(population, "population"),
+            "components": _read(components, "components")}  # fmt: skip
+    stocks, empty = _populations(read["population"], book, ages, found)
+    yearly = _components(read["components"], book, account.years, found)
     found.log().raise_faults()
     given = Given(
         stocks=stocks,
         components=yearly,
         regions=np.array([book.region[c] for c in book.areas]),
-        mobility=None if mobility is None else _mobility(_read(mobility, "mobility").rows, ages),
+        mobility=None if mobility is None else _mobility(_read(mobility, "mobility"), ages, found),
         moves=None
         if moves_by_age is None
         else _moves(_read(moves_by_age, "moves_by_age"), book, found),
-        by_region=None if last_by_region is None else _read(last_by_region, "regions").rows,
+        by_region=None
+        if last_by_region is None
+        else _by_region(_read(last_by_region, "last_by_region"), book, found),
+        file=read["population"].file,
     )
     lives = None if special is None else _special(_read(special, "special"), book, ages, found)
-    _against_nation(given, nation, found)
+    _against_nation(given, nation, {name: table.file for name, table in read.items()}, found)
     found.log().raise_faults()
     figures, notes = stocks_by_rule(given, nation, found)
     found.log().raise_faults()
@@ -106,7 +113,7 @@ def areas_from_tables(
     }  # fmt: skip
     figures |= {} if lives is None else {"special": lives}
     arrays = {name: ((AREA, SEX, AGE), values) for name, values in figures.items()}
-    notes += _flows_beside_nation(yearly, nation)
+    notes += [*empty, *_flows_beside_nation(yearly, nation)]
     return Areas(xr.Dataset({**arrays, **flows}, coords=labels), tuple(notes))
 
 
@@ -146,9 +153,13 @@ def _codes(table: Read, found: Collector) -> Book:
         found.log().raise_faults()
     rows = table.rows
     for column, cause, key in (("code", "successors", "old"), ("region", "regions", "code")):
-        several = rows.groupby(key)[column].unique()
+        several = rows.dropna(subset=[column]).groupby(key)[column].unique()
         for code, values in several[several.map(len) > 1].items():
             found.add(f"AREA_CODES.{cause}", file=table.file, area=code, found=sorted(values))
+    for column in ("code", "name", "region"):
+        for code in rows.loc[rows[column].isna(), "old"][:1]:
+            found.add("AREA_CODES.blank", file=table.file, column=column, area=code,
+                      number=int(rows[column].isna().sum()))  # fmt: skip
     found.log().raise_faults()
     first = rows.drop_duplicates("code").set_index("code").sort_index()
     areas = tuple(map(str, first.index))
@@ -176,8 +187,8 @@ def _repeated(table: Read, keys: list[str], found: Collector) -> bool:
 
 def _populations(
     table: Read, book: Book, ages: np.ndarray, found: Collector
-) -> dict[tuple[str, int], np.ndarray]:
-    """Population (area, sex, age) of each kind and year that is there."""
+) -> tuple[dict[tuple[str, int], np.ndarray], list[str]]:
+    """Population (area, sex, age) of each kind and year that is there, and cells of nobody."""
     if "age" in table.rows and "population" in table.rows:
         keys = ["kind", "year", "code", "sex"]
         wide = table.rows.assign(age="age_" + table.rows["age"].astype(str).str.rstrip("+"))
@@ -185,27 +196,62 @@ def _populations(
                      table.file)  # fmt: skip
     columns = [f"age_{a}" for a in ages]
     if not _columns(table, ("kind", "year", "code", "sex", *columns), found):
-        return {}
-    if not _numbers(table, columns, found) or _repeated(
-        table, ["kind", "year", "code", "sex"], found
-    ):
-        return {}
+        return {}, []
+    if not (_numbers(table, ["year", *columns], found)
+            & _labels(table, "kind", (ROLLED, CENSUS_BASED), found)
+            & _labels(table, "sex", SEXES, found)):  # fmt: skip
+        return {}, []
+    if _repeated(table, ["kind", "year", "code", "sex"], found):
+        return {}, []
     rows = _recoded(table, book, found)
-    out = {}
+    out: dict[tuple[str, int], np.ndarray] = {}
+    notes: list[str] = []
+    lacking: dict[tuple[str, ...], list[str]] = {}
     for (kind, year), part in rows.groupby(["kind", "year"]):
-        sums = part.groupby(["sex", "code"])[columns].sum()
-        missing = [c for c in book.areas for s in SEXES if (s, c) not in sums.index]
+        sums, what = part.groupby(["sex", "code"])[columns].sum(), f"{kind} population of {year}"
+        missing = {c for c in book.areas for s in SEXES if (s, c) not in sums.index}
         if missing:
-            lacking = sorted(set(missing))
-            found.add("AREA_CODES.without", file=table.file, codes=lacking, number=len(lacking),
-                      what=f"the {kind} population of {year}")  # fmt: skip
+            lacking.setdefault(tuple(sorted(missing)), []).append(what)
             continue
         values = np.stack([sums.loc[s].loc[list(book.areas)].to_numpy(float) for s in SEXES], 1)
-        for code in np.array(book.areas)[values.sum(axis=(1, 2)) == 0]:
-            found.add("AREA_EMPTY.nobody", file=table.file, area=code,
-                      what=f"the {kind} population of {year}")  # fmt: skip
+        notes += _nobody(values, f"the {what}", table.file, book, found)
         out[str(kind), int(year)] = values
-    return out
+    for codes, whats in lacking.items():
+        found.add("AREA_CODES.without", file=table.file, codes=list(codes), number=len(codes),
+                  what=f"the {', the '.join(whats)}")  # fmt: skip
+    return out, notes
+
+
+def _nobody(values: np.ndarray, what: str, file: str, book: Book, found: Collector) -> list[str]:
+    """Areas of nobody, and cells of nobody among ages of many, of a stock (area, sex, age).
+
+    A count has none. A roll-forward may: recorded departures can take a small cell to zero, where
+    publishers hold it.
+    """
+    areas = np.array(book.areas)
+    for code in areas[values.sum(axis=(1, 2)) == 0]:
+        found.add("AREA_EMPTY.nobody", file=file, area=code, what=what)
+    padded = np.pad(values, ((0, 0), (0, 0), (1, 1)), mode="reflect")
+    beside = 0.5 * (padded[:, :, :-2] + padded[:, :, 2:]) * (values.sum(axis=0) > 0)
+    cells = np.argwhere((values == 0) & (beside >= ZERO_BESIDE))
+    if not len(cells):
+        return []
+    r, sex, age = max(cells, key=lambda at: beside[tuple(at)])
+    at, many = f"{SEXES[sex]} {age}", float(beside[r, sex, age])
+    if CENSUS_BASED in what:
+        found.add("AREA_EMPTY.cell", file=file, area=areas[r], what=what, number=len(cells),
+                  at=at, beside=many)  # fmt: skip
+        return []
+    return [f"{what[0].upper()}{what[1:]} of {areas[r]} is zero at {at}, {many:,.0f} live at the "
+            f"ages beside it ({len(cells)} such cells): taken as published."]  # fmt: skip
+
+
+def _labels(table: Read, column: str, allowed: Sequence[str], found: Collector) -> bool:
+    others = sorted(set(map(str, table.rows[column])) - set(allowed))
+    if others:
+        found.add("AREA_COLUMNS.labels", file=table.file, column=column, found=others,
+                  allowed=list(allowed))  # fmt: skip
+    return not others
 
 
 def _numbers(
@@ -230,7 +276,8 @@ def _components(
     if not _columns(table, ("year", "code", *COMPONENTS, *ends), found):
         return {}
     if not (
-        _numbers(table, [*gross, *ends], found) & _numbers(table, ["other"], found, signed=True)
+        _numbers(table, ["year", *gross, *ends], found)
+        & _numbers(table, ["other"], found, signed=True)
     ):
         return {}
     if _repeated(table, ["year", "code"], found):
@@ -238,15 +285,18 @@ def _components(
     _check_sums(table, found)
     sums = _recoded(table, book, found).groupby(["year", "code"])[[*COMPONENTS, *ends]].sum()
     known, blocks = set(sums.index.get_level_values(0)), {}
+    lacking: dict[tuple[str, ...], list[int]] = {}
     for year in map(int, years):
         at = year if year in known or year != years[-1] else year - 1
         there = set(sums.loc[at].index) if at in known else set()
-        missing = [c for c in book.areas if c not in there]
+        missing = tuple(c for c in book.areas if c not in there)
         if missing:
-            found.add("AREA_YEARS", file=table.file, column="year", codes=missing,
-                      number=len(missing), year=year)  # fmt: skip
+            lacking.setdefault(missing, []).append(year)
         else:
             blocks[year] = sums.loc[at].loc[list(book.areas)]
+    for codes, without in lacking.items():
+        found.add("AREA_YEARS", file=table.file, column="year", codes=list(codes),
+                  number=len(codes), years=without)  # fmt: skip
     if found.failed:
         return {}
     out = {n: np.stack([b[n].to_numpy(float) for b in blocks.values()], 1) for n in COMPONENTS}
@@ -269,10 +319,39 @@ def _check_sums(table: Read, found: Collector) -> None:
                   off=gives - float(worst["population_end"]))  # fmt: skip
 
 
-def _mobility(rows: pd.DataFrame, ages: np.ndarray) -> np.ndarray:
+def _mobility(table: Read, ages: np.ndarray, found: Collector) -> np.ndarray | None:
     """Internal moves a person a year, (sex, age)."""
-    rate = rows.assign(rate=rows["moves"] / rows["population"]).set_index(["sex", "age"])["rate"]
+    if not _columns(table, ("sex", "age", "moves", "population"), found):
+        return None
+    dated = Read(table.rows.assign(code="the nation", year="all years"), table.file)
+    if not _numbers(dated, ["age", "moves", "population"], found):
+        return None
+    rate = (dated.rows["moves"] / dated.rows["population"]).set_axis(
+        pd.MultiIndex.from_frame(dated.rows[["sex", "age"]])
+    )
+    missing = [f"{s} {a}" for s in SEXES for a in ages if (s, a) not in rate.index]
+    if missing:
+        found.add("AREA_COLUMNS.cells", file=table.file, cells=missing, number=len(missing))
+        return None
     return np.stack([rate.loc[s].loc[list(ages)].to_numpy(float) for s in SEXES])
+
+
+def _by_region(table: Read, book: Book, found: Collector) -> pd.DataFrame | None:
+    """Rolled-forward minus census at the end by region and sex."""
+    if not _columns(table, ("region", "sex", "difference"), found):
+        return None
+    dated = Read(table.rows.assign(code=table.rows["region"], year="the end"), table.file)
+    cells, known = ["region", "sex"], sorted(set(book.region.values()))
+    if not (_numbers(dated, ["difference"], found, signed=True)
+            & _labels(table, "region", known, found) & _labels(table, "sex", SEXES, found)
+            ) or _repeated(dated, cells, found):  # fmt: skip
+        return None
+    there = set(map(tuple, table.rows[cells].to_numpy()))
+    missing = [f"{r} {s}" for r in known for s in SEXES if (r, s) not in there]
+    if missing:
+        found.add("AREA_COLUMNS.cells", file=table.file, cells=missing, number=len(missing))
+        return None
+    return table.rows
 
 
 def _moves(table: Read, book: Book, found: Collector) -> pd.DataFrame | None:
@@ -313,7 +392,9 @@ def _special(table: Read, book: Book, ages: np.ndarray, found: Collector) -> np.
     return out
 
 
-def _against_nation(given: Given, nation: LinearModel, found: Collector) -> None:
+def _against_nation(
+    given: Given, nation: LinearModel, files: Mapping[str, str], found: Collector
+) -> None:
     """Stocks of areas add up to those of the nation, year by year."""
     sources = nation.sources
     compared: dict[str, dict[int, tuple[float, float]]] = {
@@ -341,7 +422,8 @@ def _against_nation(given: Given, nation: LinearModel, found: Collector) -> None
         off = {y: a - n for y, (a, n) in years.items() if abs(a - n) > NATION_TOLERANCE * n}
         if off:
             said = [f"{year} {difference:+,.0f}" for year, difference in off.items()]
-            found.add("AREAS_NATION", file="areas", found=f"the {name}", differences=said)
+            of = "population" if name in ("census", "roll-forward") else "components"
+            found.add("AREAS_NATION", file=files[of], found=f"the {name}", differences=said)
 
 
 def _flows_beside_nation(yearly: Mapping[str, np.ndarray], nation: LinearModel) -> list[str]:

@@ -42,6 +42,8 @@ class Given:
     mobility : ndarray (sex, age), moves a person a year, or None
     moves : DataFrame (area by first age of a group), moves a year, or None
     by_region : DataFrame or None
+    file : str
+        Name of the table of stocks, for messages.
     """
 
     stocks: Mapping[tuple[str, int], np.ndarray]
@@ -50,6 +52,7 @@ class Given:
     mobility: np.ndarray | None
     moves: pd.DataFrame | None
     by_region: pd.DataFrame | None
+    file: str = "population"
 
     def rolled(self, year: int) -> np.ndarray | None:
         """Roll-forward (area, sex, age) of a year, if it is there."""
@@ -71,11 +74,11 @@ def stocks_by_rule(
     between = [y for y in given.years if first < y < last]
     notes: list[str] = []
     if census is None:
-        found.add("AREA_YEARS.needed", file="population", what=CENSUS_BASED, year=last)
+        found.add("AREA_YEARS.needed", file=given.file, what=CENSUS_BASED, year=last)
     if given.rolled(first) is None and not between:
-        found.add("AREA_YEARS.needed", file="population", what=ROLLED, year=first)
+        found.add("AREA_YEARS.needed", file=given.file, what=ROLLED, year=first)
     if given.rolled(last) is None and not {last - 1, last - 2} <= set(given.years):
-        found.add("AREA_YEARS.needed", file="population", what=ROLLED, year=last)
+        found.add("AREA_YEARS.needed", file=given.file, what=ROLLED, year=last)
     if found.failed or census is None:
         return {}, notes
     national = rolled_forward_cells(nation.account)
@@ -89,7 +92,7 @@ def stocks_by_rule(
         empty = np.argwhere(cells.sum(axis=0) <= 0)
         if empty.size:
             at = [f"{SEXES[s]} {a}" for s, a in empty]
-            found.add("AREA_EMPTY", file="population", what=f"the {name} population", cells=at)
+            found.add("AREA_EMPTY", file=given.file, what=f"the {name} population", cells=at)
     mobility = _mobility(given, structure, notes)
     if given.components["last_repeated"][0]:
         notes.append(f"Components of {last} are those of {last - 1}.")

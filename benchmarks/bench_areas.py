@@ -10,6 +10,7 @@
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py single-years
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py many
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py special 2
+    OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py beside
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py workers
     OPENBLAS_NUM_THREADS=1 uv run python benchmarks/bench_areas.py dask
     OPENBLAS_NUM_THREADS=1 uv run --with zarr python benchmarks/bench_areas.py store
@@ -46,14 +47,16 @@ from imps.areas.bell import Bell
 from imps.areas.deviations import AreaModel, area_model
 from imps.areas.draws import Drawn
 from imps.areas.factors import LOG_FACTORS, log_prior
+from imps.areas.figures import INTERNATIONAL
 from imps.areas.fit import AreaFit, errors_of, joint
 from imps.areas.grid import Points, at_point
 from imps.areas.message import CELLS, Nation, evidence, gradient, message
 from imps.areas.mode import mode
 from imps.areas.nation import national_draws
-from imps.areas.priors import DEVIATIONS, N_PATTERNS, OF_SPECIAL, SOURCES, area_priors
-from imps.areas.sizes import Contrasts, contrasts
+from imps.areas.priors import DEVIATIONS, N_PATTERNS, OF_SPECIAL, SOURCES, SPECIAL, area_priors
+from imps.areas.sizes import Contrasts, contrasts, flow_sizes
 from imps.areas.store import DEVIATION, DIMS, Slabs
+from imps.names import SEXES
 from imps.posterior.workers import in_order, one_thread
 
 CASE = "england-wales-2011-2021"
@@ -90,6 +93,8 @@ KINDS = ("model", "shares", "heavy")
 MEN_18_29 = slice(4, 12)
 OF_FORCES = ("Richmondshire", "Wiltshire", "Hart")
 """Areas with barracks."""
+OF_STUDENTS = ("Cambridge", "Oxford", "Coventry", "Canterbury")
+"""Areas with many students in halls."""
 DATA = RESULTS.parents[1] / "data_raw"
 
 
@@ -447,24 +452,18 @@ def special(seeds: int) -> None:
 
     The evidence is that at the medians of all other scales, factors one, over that without.
     """
-    nation, areas, _, model, every = prepared()
+    nation, areas, _, _, every = prepared()
     shipped = Path(imps.__file__).parent / "shipped" / CASE.replace("-", "_") / "areas"
     table = pd.read_csv(DATA / CASE.replace("-", "_") / "areas" / "special.csv")
     names = ("population", "components", "codes", "mobility", "moves_by_age", "last_by_region")
     given = {n: next(shipped.glob(f"{n}.csv*")) for n in names} | {"nation": nation.model}
-    national, u = errors_of(every), model.pattern_scales(np.zeros(N_PATTERNS))
-
-    def log(of: AreaModel, scale: float) -> float:
-        scales = of.scales(np.zeros(of.learnt.size))
-        scales[[row.name == OF_SPECIAL for row in of.priors[:-N_PATTERNS]]] = scale
-        with one_thread():
-            return evidence(message(of, scales), national, national.with_patterns(of, u))
-
+    national = errors_of(every)
     for kind, part in [*table.groupby("kind"), ("both", table)]:
         there = imps.areas_from_tables(**given, special=part)
         of = area_model(contrasts(there, nation.model), area_priors())
         append("areas", [row("special populations", f"{kind}, scale {s}", "areas",
-                             "log evidence gained", log(of, s) - log(of, 1e-3))
+                             "log evidence gained", special_evidence(of, national, s)
+                             - special_evidence(of, national, 1e-3))
                          for s in (0.3, 1.0, 2.0)])  # fmt: skip
     for seed in range(1, seeds + 1):
         for name, of_areas in (("without", areas), ("with", there)):
@@ -481,6 +480,66 @@ def special(seeds: int) -> None:
                            if source in own.index for quantity in ("mean", "sd")}  # fmt: skip
             append("areas", [row("special populations", f"{name}, seed {seed}", source, q, value)
                              for q, (source, value) in values.items()])  # fmt: skip
+
+
+def beside() -> None:
+    """What tables beside the model say: ages of arrivals in one area, halls, the forces moved."""
+    nation, areas, compared, model, every = prepared()
+    folder, found = DATA / CASE.replace("-", "_") / "areas", []
+    figures, rows = areas.figures, pd.read_csv(folder / "schedules.csv")
+    r = areas.place(rows["code"].iloc[0])
+    own = figures["mobility"] * figures["structure"].sum("area") / (
+        figures["mobility"] * figures["structure"]).sum("area")  # fmt: skip
+    moved = imps.Areas(figures.assign(structure=figures["structure"] * own), areas.notes)
+    made = {"by the rule": flow_sizes(areas, nation.model), "by own mobility besides":
+            flow_sizes(moved, nation.model)}  # fmt: skip
+    years = rows["year"].unique()
+    for flow, column in INTERNATIONAL.items():
+        published = rows.pivot(index=["sex", "age"], columns="year", values=column).fillna(0)
+        cells = [published.loc[sex].to_numpy(float) for sex in SEXES]
+        laid = {"published": np.stack(cells)}
+        laid |= {name: of[flow][r][:, :, : years.size] for name, of in made.items()}
+        share = {name: x / x.sum(axis=(0, 1)) for name, x in laid.items()}
+        for name, x in share.items():
+            off = np.abs(x - share["published"]).sum(axis=(0, 1)).mean() / 2
+            young = x[:, 18:25].sum(axis=(0, 1)).mean()
+            found += [(f"Bristol, {name}", flow, "share at ages 18-24", young),
+                      (f"Bristol, {name}", flow, "share in another cell", off)]  # fmt: skip
+    table = pd.read_csv(folder / "communal.csv").set_index("code").loc[list(areas.codes)]
+    students = np.zeros((len(areas), 2, figures.sizes["age"]))
+    students[:, :, 18:22] = table["halls"].to_numpy(float)[:, None, None] / 8
+    lives = imps.Areas(figures.assign(special=(("area", "sex", "age"), students)), areas.notes)
+    for name, of_areas in (("without halls", areas), ("with halls", lives)):
+        fit = imps.fit_areas(nation, of_areas, seed=1, draws=DRAWS)
+        found.append((name, "areas", "effective share of points", fit.points.effective))
+        if OF_SPECIAL in fit.scales:
+            found.append((name, "areas", "scale", fit.scales[OF_SPECIAL].mean()))
+        means = fit.table()
+        for area in OF_STUDENTS:
+            at = means[(means["name"] == area) & (means["source"] == "external")].iloc[0]
+            found += [(name, "external", f"{area}, {q}", at[q]) for q in ("mean", "sd")]
+    halls = replace(compared, stocks={**compared.stocks, SPECIAL: students})
+    of, national = area_model(halls, area_priors()), errors_of(every)
+    log = {s: special_evidence(of, national, s) for s in (1e-3, 0.1, 0.3, 1.0)}
+    found += [(f"halls, scale {s}", "areas", "log evidence gained", log[s] - log[1e-3])
+              for s in log if s > 1e-3]  # fmt: skip
+    scales = model.scales(np.zeros(model.learnt.size))
+    sd = np.sqrt([model.covariances(r, scales)[4].sum() for r in range(len(areas))])
+    apart = table["adjustment"].to_numpy(float) / sd
+    worst, many = np.abs(apart).argmax(), (np.abs(apart) > 0.5).sum()
+    found += [("forces moved", "census", "largest, prior sd of the area's census", apart[worst]),
+              ("forces moved", "census", "largest, persons", table["adjustment"].iloc[worst]),
+              ("forces moved", "census", "areas above half a prior sd", many),
+              ("forces moved", "census", "mean square, prior sd", (apart**2).mean())]  # fmt: skip
+    append("areas", [row("beside", *one) for one in found])
+
+
+def special_evidence(of: AreaModel, nation: Nation, scale: float) -> float:
+    """Log evidence at a scale of special populations and the medians of all others."""
+    scales, u = of.scales(np.zeros(of.learnt.size)), of.pattern_scales(np.zeros(N_PATTERNS))
+    scales[[row.name == OF_SPECIAL for row in of.priors[:-N_PATTERNS]]] = scale
+    with one_thread():
+        return evidence(message(of, scales), nation, nation.with_patterns(of, u))
 
 
 def cut(areas: imps.Areas) -> imps.Areas:
@@ -628,6 +687,7 @@ if __name__ == "__main__":
             "cost": cost,
             "single-years": single_years,
             "many": many,
+            "beside": beside,
             "workers": workers,
             "dask": by_dask,
             "store": store,

@@ -6,8 +6,9 @@ The folders hold the published tables: `la_population_sya_ew.csv.gz` (ONS, table
 mid-2015, mid-2019, mid-2020 and mid-2021), `la_components_panel_ew.csv.gz` (ONS, MYEB3 to
 mid-2019 and MYE3 of mid-2020) `region_components_sya_2002_2013.csv.gz` (ONS, MYEB2 0213), and
 `la_internal_migration_agegroup_2002_2015.csv.gz` (ONS, Internal migration, local authorities,
-detailed estimates, summed to five age groups by the Department for Transport), and
-`la_census2021_communal_ew.csv` (Census 2021, table TS048).
+detailed estimates, summed to five age groups by the Department for Transport),
+`la_census2021_communal_ew.csv` (Census 2021, table TS048; the adjustment is ONS, table MYE3a of
+mid-2021, less table TS009) and `bristol_components_sya_2001_2014.csv` (ONS, MYEB2 of mid-2014).
 Written are the figures that the account of areas takes, as published, and nothing else.
 """
 
@@ -20,7 +21,7 @@ import pandas as pd
 
 TARGET = Path(__file__).parents[1] / "imps" / "shipped" / "england_wales_2011_2021" / "areas"
 BESIDE = Path(__file__).parent / "england_wales_2011_2021" / "areas"
-"""For special populations, which the shipped areas are fitted without (docs/areas.md)."""
+"""For what the shipped areas are fitted without (docs/areas.md)."""
 KIND = {"mye2021_census": "census-based"}
 COLUMNS = {"other_change": "other"}
 MERGED = {
@@ -117,6 +118,20 @@ def special(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(out, columns=["kind", "code", "sex", "first_age", "persons"])
 
 
+def communal(folder: Path) -> pd.DataFrame:
+    """Residents of halls at the 2021 Census, and what the base of mid-2021 has beside the count."""
+    rows = pd.read_csv(folder / "la_census2021_communal_ew.csv")
+    names = {"education": "halls", "mye_base_adjustment": "adjustment"}
+    return rows.rename(columns=names)[["code", *names.values()]]
+
+
+def schedules(folder: Path) -> pd.DataFrame:
+    """Arrivals and departures of the one area of which they are published by sex and age."""
+    rows = pd.read_csv(folder / "bristol_components_sya_2001_2014.csv")
+    kept = rows[rows["year"] >= 2012].sort_values(["year", "sex", "age"])
+    return kept[["code", "year", "sex", "age", "international_in", "international_out"]]
+
+
 def main(folders: list[Path]) -> None:
     """Write the tables."""
     for folder in (TARGET, BESIDE):
@@ -128,11 +143,13 @@ def main(folders: list[Path]) -> None:
         mobility: "region_components_sya_2002_2013.csv.gz",
         moves_by_age: "la_internal_migration_agegroup_2002_2015.csv.gz",
         special: "la_census2021_communal_ew.csv",
+        communal: "la_census2021_communal_ew.csv",
+        schedules: "bristol_components_sya_2001_2014.csv",
     }.items():  # fmt: skip
         folder = next(f for f in folders if (f / source).exists())
         large = make in (population, components)
         name = f"{make.__name__}.csv" + (".gz" if large else "")
-        target = BESIDE if make is special else TARGET
+        target = BESIDE if make in (special, communal, schedules) else TARGET
         make(folder).to_csv(target / name, index=False, compression=packed if large else None)
 
 

@@ -801,6 +801,41 @@ def area_claims():
         "At that seed # per cent of the points of the scales were effective, # without",
         *(100 * x["areas", "effective share of points"] for x in (with_source, without)),
     )
+    beside = rows("areas").loc["beside"]["value"]
+    rule, own = (beside[f"Bristol, by {x}"] for x in ("the rule", "own mobility besides"))
+    young, another = ("share at ages 18-24", "share in another cell")
+    yield claim(
+        AREAS,
+        "(Bristol, 2012 to 2014) it puts # per cent of immigrants at ages 18 to 24 where # were "
+        "published, and # per cent in another cell of sex and single year of age; with the area's "
+        "internal moves by age, which are published, in the seed besides, # and #, and of "
+        "emigrants # in place of # (study",
+        *(100 * x for x in (
+            rule["immigration", young], beside["Bristol, published", "immigration", young],
+            rule["immigration", another], own["immigration", young], own["immigration", another],
+            own["emigration", another], rule["emigration", another])),
+    )  # fmt: skip
+    halls, no_halls = beside["with halls"], beside["without halls"]
+    yield claim(
+        AREAS,
+        "at the medians of all other scales gains # at a scale of 0.3, and the scale that they "
+        "teach is #. But external migration of Cambridge goes from # to # persons, of Oxford from "
+        "# to #, of Coventry from # to # and of Canterbury from # to #, each by under a fifth of "
+        "its standard deviation, and # per cent of the points of the scales are effective, # "
+        "without",
+        beside["halls, scale 0.3", "areas", "log evidence gained"], halls["areas", "scale"],
+        *(x["external", f"{area}, mean"]
+          for area in ("Cambridge", "Oxford", "Coventry", "Canterbury") for x in (no_halls, halls)),
+        *(100 * x["areas", "effective share of points"] for x in (halls, no_halls)),
+    )  # fmt: skip
+    forces = beside["forces moved", "census"]
+    yield claim(
+        AREAS,
+        "of an area's census in # areas, at most # of them (# persons, Richmondshire), with a mean "
+        "square of # (study",
+        forces["areas above half a prior sd"], forces["largest, prior sd of the area's census"],
+        forces["largest, persons"], forces["mean square, prior sd"],
+    )  # fmt: skip
     known, model, shares, heavy = (
         rows("areas").loc[f"known truth, {kind}"]["value"]
         for kind in ("scales known", "model", "shares", "heavy")

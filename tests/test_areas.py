@@ -1,6 +1,7 @@
 """Many areas at once: exactness, coherence with the nation, invariances."""
 
 import dataclasses
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -514,6 +515,12 @@ def test_the_prior_of_a_total_does_not_depend_on_how_ages_are_cut(made, model):
     np.testing.assert_allclose(own[1], own[0], rtol=EXACT)
     np.testing.assert_allclose(own[2], own[0], rtol=EXACT)
     np.testing.assert_allclose(noise[2], noise[0], rtol=EXACT)
+
+
+def test_a_model_that_was_sent_is_the_same_bit_by_bit(real_sizes):
+    sent = pickle.dumps(real_sizes)
+    assert len(sent) < real_sizes.rest.nbytes
+    assert np.array_equal(pickle.loads(sent).rest, real_sizes.rest)
 
 
 def test_the_relative_error_of_an_external_flow_falls_with_its_size(compared):

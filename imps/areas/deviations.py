@@ -10,6 +10,7 @@ grouped, so that the prior of a total does not depend on how ages are cut.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +104,13 @@ class AreaModel:
     noise: np.ndarray
     patterns: tuple[np.ndarray, ...]
     factor: np.ndarray
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker is sent: `rest` is most of the model, and is made anew there."""
+        return vars(self) | {"rest": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, rest=_rest(state["factors"], state["independent"]))
 
     @property
     def n_sources(self) -> int:
@@ -214,22 +222,28 @@ def area_model(contrasts: Contrasts, priors: tuple[AreaPrior, ...]) -> AreaModel
             of = [at[f"area_{name}_{part}"] for part in OWN_SCALE]
             index = np.repeat(of, [place.stop - place.start for place in OWN_SCALE.values()])
             leading.append((k, index, columns[:, :, : index.size]))
-            columns = columns[:, :, index.size :]
+            columns = np.ascontiguousarray(columns[:, :, index.size :])
         factors.append(columns)
         independent.append(cells.group((mix[-1] * single) ** 2 + (1e-3 * single + FLOOR) ** 2))
     variance = np.stack(independent, axis=1)
-    rest = np.stack([f @ f.transpose(0, 2, 1) for f in factors], axis=2)
-    i = np.arange(cells.n_cells)
-    rest[:, i, :, i] += variance.transpose(2, 0, 1)
     scale = {k: n if (n := f"area_{k}") in at else f"area_{k}_shape" for k in deviations}
     scale[SPECIAL] = OF_SPECIAL
     count = np.maximum(contrasts.stocks["census"], 1.0)
     return AreaModel(
         contrasts.codes, priors, deviations, contrasts.contrast, contrasts.design, tuple(leading),
-        tuple(factors), variance, rest, np.array([at[scale[k]] for k in deviations]),
+        tuple(factors), variance, _rest(factors, variance),
+        np.array([at[scale[k]] for k in deviations]),
         cells.group(count + (CELL_NOISE * count) ** 2), _patterns(contrasts),
         np.ones(len(contrasts.codes)),
     )  # fmt: skip
+
+
+def _rest(factors: Sequence[np.ndarray], independent: np.ndarray) -> np.ndarray:
+    """F F' + diag(independent) of all sources, (area, cell, source, cell)."""
+    rest = np.stack([f @ f.transpose(0, 2, 1) for f in factors], axis=2)
+    i = np.arange(rest.shape[1])
+    rest[:, i, :, i] += independent.transpose(2, 0, 1)
+    return rest
 
 
 def error_by_size(flow: np.ndarray) -> np.ndarray:

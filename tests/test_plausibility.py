@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from imps.project.between import check_between
 from imps.project.check import check_project, load_project
 from imps.project.contradictions import stock_totals
 from imps.project.expectation import check_expected
+from imps.project.misplaced import REARRANGED
 from imps.project.sections import Account
 from imps.project.settings import inspect_settings
 from imps.project.template import template_of
 from imps.reading.findings import REJECT, WARN, ImportLog
 from imps.reading.plausibility import beside, limit, median_of_others, root_deviance, unlikely_years
+from imps.reading.rearrangements import ARRANGEMENTS, rearranged
 from imps.reading.table import Table, inspect_table
 from imps.shipped import cases, load_case
 
@@ -407,15 +410,16 @@ def lagged(frame):
 
 
 @pytest.mark.parametrize(
-    ("edit", "words"),
-    [(exchanged, "directions are exchanged"), (lagged, "immigration, its years fit one year")],
-)
-def test_registered_migration_has_to_lead_from_stock_to_stock(edit, words, tmp_path):
+    ("edit", "code", "words"),
+    [(exchanged, "YEAR_REARRANGED", "directions are exchanged, by the cohorts"),
+     (lagged, "BALANCE_UNLIKELY", "register_arrivals: its years one year later fit far better")],
+)  # fmt: skip
+def test_registered_migration_has_to_lead_from_stock_to_stock(edit, code, words, tmp_path):
     project = register_project()
     name = "data/migration.csv"
     path = project.with_table(name, edit(project.table(name))).write(tmp_path)
-    found = check_project(path).log.of("YEAR_REARRANGED")
-    assert any(words in f.problem and "by the cohorts" in f.problem for f in found), found
+    found = check_project(path).log.of(code)
+    assert any(words in f.problem for f in found), found
 
 
 def of_column(column, change, at=None):
@@ -473,6 +477,38 @@ def reversed_ages(frame, column, flow):
         .transform(lambda v: v.to_numpy()[::-1])
     )
     return frame[column].where(~own, moved)
+
+
+def of_one_year(frame, year):
+    """The figures of one year of each direction, given for all."""
+    keys = ["flow", "sex", "age_group"]
+    one = frame[frame["year"] == year].set_index(keys)["count"]
+    return one.reindex(pd.MultiIndex.from_frame(frame[keys])).to_numpy()
+
+
+def straight(frame, low, high):
+    """Deaths from one age to another on a straight line, in each year and sex."""
+    figures = np.array(frame["deaths"], float).reshape(-1, frame["age"].nunique())
+    steps = np.linspace(figures[:, low], figures[:, high], high - low + 1, axis=1)
+    figures[:, low : high + 1] = np.round(steps)
+    return [f"{v:.0f}" for v in figures.ravel()]
+
+
+def divided(frame):
+    """Each group of five ages given as its mean."""
+    figures = np.array(frame["population"], float).reshape(-1, frame["age"].nunique())
+    groups = figures[:, :90].reshape(len(figures), -1, 5).mean(axis=2)
+    figures[:, :90] = np.round(np.repeat(groups, 5, axis=1))
+    return [f"{v:.0f}" for v in figures.ravel()]
+
+
+def ages_up(frame, year, flow):
+    """Figures of a year and direction one age too high."""
+    at = rows_of(year=year, flow=flow)(frame)
+    figures = frame.loc[at, "count"].to_numpy().reshape(2, -1)
+    moved = frame["count"].copy()
+    moved[at] = np.concatenate([figures[:, :1], figures[:, :-1]], axis=1).ravel()
+    return moved
 
 
 MALES_OF = rows_of(sex="male")
@@ -579,6 +615,44 @@ NOTICED = {
     "errors and contacts exchanged": ("area", "survey_flows", lambda f: f.rename(
         columns={"standard_error": "contacts", "contacts": "standard_error"}), "ERROR_UNLIKELY",
         "with the power 2.0"),
+    "one year for all": ("cards", "migration", lambda f: f.assign(count=of_one_year(f, "2023")),
+                         "YEARS_IDENTICAL", "2015 cards emigration repeats 2014"),
+    "births of one year for all": ("survey", "births", lambda f: f.assign(
+        births=np.resize(f["births"][:2], len(f))), "YEARS_IDENTICAL", "2003 repeats 2002"),
+    "men of the year before in a survey": ("", "survey_flows", lambda f: pasted(
+        f, rows_of(sex="male", year="2005", flow="immigration"),
+        rows_of(sex="male", year="2004", flow="immigration"), "estimate"), "YEARS_IDENTICAL",
+        "2005 immigration repeats males of 2004"),
+    "a straight line of ages": ("england_wales_1991_2001", "deaths", lambda f: f.assign(
+        deaths=straight(f, 60, 75)), "CELL_UNLIKELY", "1991 male 60 to 75"),
+    "groups divided evenly": ("", "population", lambda f: f.assign(
+        population=divided(f)), "CELL_UNLIKELY", "equal within groups of five"),
+    "upper bounds for estimates": ("area", "survey_flows", lambda f: f.assign(estimate=[
+        f"{float(e) + 1.96 * float(s):.0f}" for e, s in
+        zip(f["estimate"], f["standard_error"], strict=True)]), "ERROR_UNLIKELY",
+        "upper bounds of 95 % intervals"),
+    "half of a direction with its errors": ("area", "survey_flows", lambda f: of_column(
+        "estimate", lambda v: round(v / 2), rows_of(flow="emigration"))(of_column(
+            "standard_error", lambda v: v / 2, rows_of(flow="emigration"))(f)), "ERROR_UNLIKELY",
+        "a contact stands for 3.0 people of emigration and 6.0"),
+    "variances for errors before the base": ("england_wales_2011_2021", "born_before", of_column(
+        "standard_error", lambda v: v**2), "ERROR_UNLIKELY", "beside 666,776 births"),
+    "ages of a few a year too high": ("area", "internal_moves", lambda f: f.assign(
+        count=ages_up(f, "2021", "in")), "YEAR_REARRANGED",
+        "2021 internal_moves immigration: ages"),
+    "births of the last year alone": ("survey", "births", of_column(
+        "births", lambda v: round(0.93 * v), rows_of(year="2006")), "BALANCE_UNLIKELY",
+        "births 2006: 4,845, +8% would fit"),
+    "women's deaths of a year a tenth too few": ("register", "deaths", of_column(
+        "deaths", lambda v: round(0.9 * v), rows_of(year="2009", sex="female")),
+        "BALANCE_UNLIKELY", "deaths 2009 females"),
+    "departures of an age in all years": ("register", "migration", of_column(
+        "count", lambda v: round(0.8 * v), lambda f: (f["flow"] == "out")
+        & f["age_group"].str.fullmatch("2[0-9]")), "BALANCE_UNLIKELY",
+        "register_departures 2003 to 2020 aged 20 to 29"),
+    "sexes of departures exchanged": ("cards", "migration", lambda f: f.assign(
+        sex=f["sex"].where(f["flow"] == "in", f["sex"].map(
+            {"male": "female", "female": "male"}))), "BALANCE_UNLIKELY", "the sexes of ages 18"),
     "a year lost at the end": ("", "survey_flows", lambda f: f[f["year"] != f["year"].max()],
                                "CELLS_MISSING", "2011"),
 }  # fmt: skip
@@ -596,6 +670,44 @@ def test_faults_of_further_families_are_named_with_their_place(what, tmp_path):
     file = next(f for f in project.files if f.endswith(f"{file}.csv"))
     log = check_project(project.with_table(file, edit(project.table(file))).write(tmp_path)).log
     assert any(f.code == code and words in f.problem for f in log.findings), str(log)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "code", "words"),
+    [
+        ("cards", "census_standard_error = 0.0015", "census_standard_error = 0.000004",
+         "ERROR_TINY", "4e-06 of it"),
+        ("cards", "census_standard_error = 0.0015", 'census_quality = "register"', "ERROR_TINY",
+         "'census 2023' is declared a register"),
+        ("register", "level = { sd = 0.02 }", "level = { sd = 0.0001 }", "ERROR_TINY",
+         "a count of migrants"),
+        ("area", 'stream = "internal_moves_departures"', 'stream = "internal_moves_arrivals"',
+         "STREAM_DIRECTION", "speaks of departures and is put to 'internal_moves_arrivals'"),
+        ("cards", "first_age = 18", "first_age = 50", "SETTING_RANGE", "up to last_age, 34"),
+    ],
+)  # fmt: skip
+def test_settings_that_contradict_themselves_are_named(name, old, new, code, words, tmp_path):
+    project = folder_project(TEMPLATES / name)
+    assert old in project.settings
+    faulty = replace(project, settings=project.settings.replace(old, new, 1))
+    log = check_project(faulty.write(tmp_path), beside_priors=False).log
+    assert any(words in f.problem for f in log.of(code)), str(log)
+
+
+def test_sexes_that_differ_by_chance_alone_are_not_taken_for_exchanged():
+    """Small counts of one schedule for both sexes: what is expected of each errs as they do."""
+    rng = np.random.default_rng(3)
+    mean = 2 * np.exp(-np.arange(91) / 30)
+    drawn = rng.poisson(mean, (300, 3, 2, 91)).astype(float)
+    found = [
+        rearranged(v[1], beside(v, 0, ends=True)[1], ARRANGEMENTS["the sexes are exchanged"], 1.5)
+        for v in drawn
+    ]
+    assert max(found) < REARRANGED / 2
+    apart = drawn[0] * np.array([[[4.0], [1.0]]])
+    apart[1] = apart[1][::-1]
+    expected = beside(apart, 0, ends=True)[1]
+    assert rearranged(apart[1], expected, lambda v: v[::-1], 1.5) > REARRANGED
 
 
 def test_a_zero_is_named_itself_and_not_the_cells_beside_it():

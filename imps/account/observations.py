@@ -139,14 +139,14 @@ def census_observation(account: Account) -> Observation:
     expected = census_day_population(account) - account.census_undercount
     expected = expected - account.census_sampling
     detail = census.cells
-    count = _in_cells(census.count.values, detail)
+    count = in_cells(census.count.values, detail)
     if census.with_ages or census.quality == REGISTER:
-        se = np.sqrt(_in_cells(stated_errors(account.latents, census)[0] ** 2, detail))
+        se = np.sqrt(in_cells(stated_errors(account.latents, census)[0] ** 2, detail))
     else:
         se = census.relative_standard_error * count * np.sqrt(count.size)
     return Observation(
         "census",
-        expected.map(lambda x: _in_cells(x, detail)),
+        expected.map(lambda x: in_cells(x, detail)),
         count,
         se,
         tuple(f"census {label}".strip() for label in detail.labels),
@@ -154,7 +154,7 @@ def census_observation(account: Account) -> Observation:
     )
 
 
-def _in_cells(values: np.ndarray, detail: Detail) -> np.ndarray:
+def in_cells(values: np.ndarray, detail: Detail) -> np.ndarray:
     """Sums of (sex, age, ...) over what was published together, (cell, ...)."""
     whole = len(detail.lower_ages) == 1
     axes = (() if detail.by_sex else (0,)) + ((1,) if whole else ())

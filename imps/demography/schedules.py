@@ -15,6 +15,8 @@ Siler (1979), A competing-risk model for animal mortality, Ecology 60.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 YOUNG_ADULT_AGE = 28.0
@@ -205,6 +207,16 @@ def smooth_shapes(
     Scaled so that their squares sum to one on average over age: a coefficient
     of standard deviation s makes a pointwise standard deviation of about s.
     """
+    values, vectors = _eigenfunctions(n_ages, young, old)
+    order = np.argsort(-values)[:n_shapes]
+    shapes = vectors[:, order] * np.sqrt(values[order])
+    shapes *= np.sign(shapes.sum(axis=0) + 1e-12)
+    return shapes / np.sqrt((shapes**2).sum(axis=1).mean())
+
+
+@cache
+def _eigenfunctions(n_ages: int, young: float, old: float) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and eigenfunctions over age of the kernel of :func:`smooth_shapes`."""
     ages = np.arange(n_ages, dtype=float)
     length = np.where((ages >= 15) & (ages <= 38), young, old) * np.where(ages < 3, 0.6, 1.0)
     length = np.convolve(np.pad(length, 2, mode="edge"), np.ones(5) / 5, "valid")
@@ -212,10 +224,7 @@ def smooth_shapes(
     distance = np.sqrt(5) * np.abs(warped[:, None] - warped[None])
     kernel = (1 + distance + distance**2 / 3) * np.exp(-distance)
     values, vectors = np.linalg.eigh(kernel)
-    order = np.argsort(-values)[:n_shapes]
-    shapes = vectors[:, order] * np.sqrt(values[order])
-    shapes *= np.sign(shapes.sum(axis=0) + 1e-12)
-    return shapes / np.sqrt((shapes**2).sum(axis=1).mean())
+    return values, vectors
 
 
 def autoregressive(n: int, correlation: float) -> np.ndarray:

@@ -34,6 +34,7 @@ from imps.project.sections import Account, StreamSettings
 from imps.project.stocks import (
     COMPUTED,
     check_all_used,
+    check_stated_errors,
     registers,
     rolled_forward,
     starts_of_years,
@@ -167,6 +168,7 @@ def _sources(
     check_all_used(tables, stocks, account, log)
     vintages = {"census": stocks.census.vintage, "base": stocks.base.vintage}
     check_anchored(tables, vintages, log)
+    check_stated_errors(vintages, account, log)
     first, last = account.first_mid_year, account.last_mid_year
     deaths = deaths_of(tables, starts_of_years(stocks, first, last), account, log)
     parts, changes = administrative_flows(tables, survey.basis, account, log)

@@ -52,6 +52,9 @@ SAME_EVENTS: Final = 0.04
 FEWEST_INFANTS: Final = 0.0004
 """Deaths of infants per birth, by age reached at the end of the year: half of the lowest known."""
 
+LARGEST_ERROR: Final = 0.1
+"""Error of the children whom births and deaths leave, per birth, that no registers leave."""
+
 CHILD_DEATHS: Final = 0.4
 """Deaths of children per birth that no population has had since there are registers."""
 
@@ -252,6 +255,14 @@ def _born_before(tables: Sequence[Table], stocks: Sequence[StockCells]) -> Itera
         base = next((stock for stock in stocks if stock.year == year), None)
         if base is not None:
             yield from _children_left(table, base, len(left), float(left.sum()), "")
+        if "standard_error" in table.frame:
+            error = table.frame["standard_error"].median()
+            births = table.frame["births"].median()
+            if error > LARGEST_ERROR * births:
+                yield Doubt(
+                    "ERROR_UNLIKELY.table", table, "standard_error", f"{error:,.0f}",
+                    f"half of the errors exceed {error:,.0f}, beside {births:,.0f} births",
+                )  # fmt: skip
         odd = table.frame[table.frame["deaths"] > CHILD_DEATHS * table.frame["births"]]
         for year, born, died in odd[["year", "births", "deaths"]].to_numpy():
             yield Doubt(

@@ -27,7 +27,13 @@ from imps.reading.plausibility import (
     unlikely_steps,
     unlikely_years,
 )
-from imps.reading.rearrangements import identical_years, repeated_runs
+from imps.reading.rearrangements import (
+    RUN,
+    even_groups,
+    identical_years,
+    repeated_runs,
+    straight_runs,
+)
 from imps.reading.survey_checks import SURVEYS
 from imps.reading.table import Table, of_kinds
 
@@ -53,6 +59,9 @@ YEAR_LIMIT: Final = 5.0
 
 LEAST_IDENTICAL: Final = 40
 """Figures of two years whose equality is refused: chance does not make so many equal."""
+
+SCHEDULES: Final = ("flow_schedule", "deaths")
+"""Kinds whose years may all be the same: flows laid out by one rule, deaths of one life table."""
 
 COPIED: Final = 0.005
 """Probability of equality by chance below which two years are taken for copies."""
@@ -209,6 +218,26 @@ def _bands(cells: Cells) -> tuple[list[tuple[str, str, str]], np.ndarray]:
     return [name for name, k in zip(names, known, strict=True) if k], together[:, known]
 
 
+def divided_ages(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
+    """Single ages that are groups divided evenly, or lie on a straight line between two figures."""
+    for cells in series_of(tables, "flow_schedule", "population_totals"):
+        if not cells.single_ages:
+            continue
+        for t, year in enumerate(cells.years):
+            if even_groups(cells.values[t : t + 1], COPIED / len(cells.years)):
+                yield Doubt(
+                    "CELL_UNLIKELY.divided", cells.table, cells.table.value, str(year),
+                    f"{year} {cells.series}".strip() + ": equal within groups of five ages", 1e3,
+                )  # fmt: skip
+        for t, s, first, last in straight_runs(cells.values, COPIED / 10):
+            low, high = cells.values[t, s, [first, last]]
+            yield Doubt(
+                "CELL_UNLIKELY.divided", cells.table, cells.table.value, f"{low:,.0f}",
+                f"{cells.words(t, s, first)} to {cells.ages[last]}: from {low:,.0f} to "
+                f"{high:,.0f} in equal steps", last - first,
+            )  # fmt: skip
+
+
 def rounded_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     """Years whose figures are all whole thousands, or the like, where those of others are not."""
     for cells in series_of(tables):
@@ -302,13 +331,19 @@ def copied_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
     for table in tables:
         series = list(series_of([table]))
         for cells in series:
-            same = [found for found in identical_years(cells.values) if found[3] <= COPIED]
+            spread = _people_a_contact(cells)
+            same = [f for f in identical_years(cells.values, spread) if f[3] <= COPIED]
+            if table.kind in SCHEDULES and 1 < len(same) == len(cells.years) - 1:
+                continue  # one schedule for all years
             firsts = [first for first, *_ in same]
             for first, t, size, _chance in same:
                 once = firsts.count(first) == 1  # more of them are a schedule given as figures
                 yield _copy(cells, t, str(cells.years[first]), size, whole=once)
             if cells.sexes == SEXES and len(cells.years) > 1:
                 yield from _sexes_copied(cells)
+                if len(cells.ages) < 2 * RUN:  # longer runs are looked at by themselves
+                    told = {t for _, t, *_ in same}
+                    yield from _copied_for_a_sex(cells, spread, told)
             if table.options.jumps != "accepted" and table.kind != "flow_schedule":
                 yield from _runs_copied(cells)
         for one, two in combinations(series, 2):
@@ -321,6 +356,14 @@ def copied_years(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
                 for _first, _t, size, chance in identical_years(pair):
                     if chance * len(one.years) <= COPIED:
                         yield _copy(two, u, f"{one.years[t]} {one.series}", size)
+
+
+def _copied_for_a_sex(cells: Cells, spread: float, told: set[int]) -> Iterator[Doubt]:
+    """Years in which one sex repeats another year; not those told already."""
+    for s, sex in enumerate(cells.sexes):
+        for first, t, size, chance in identical_years(cells.values[:, s], spread):
+            if t not in told and len(cells.sexes) * chance <= COPIED:
+                yield _copy(cells, t, f"{sex}s of {cells.years[first]}", size, whole=False)
 
 
 def _sexes_copied(cells: Cells) -> Iterator[Doubt]:

@@ -36,6 +36,7 @@ from imps.account.observations import observations
 from imps.account.priors import Priors
 from imps.errors import ImpsError
 from imps.names import SEXES
+from imps.project.expected_events import Cells, better_places, odd_events
 from imps.reading.findings import Collector
 from imps.sources import Sources
 
@@ -122,6 +123,10 @@ def _judged(model: LinearModel, name: str) -> Iterator[tuple[float, str, str]]:
     patterns = list(_patterns(first, labels, model.observed[own]))
     chance = CHANCE if model.account.flows else 0.0  # streams are counted where they are
     covariance = covariance + np.diag(0.25 + chance * np.maximum(model.observed[own], 0))
+    if name == "census":
+        cells = Cells(model, apart, covariance)
+        yield from odd_events(cells)
+        yield from better_places(cells)
     together = float(apart @ np.linalg.solve(covariance, apart)) if patterns else 0.0
     beyond = np.sqrt(2 * together) - np.sqrt(2 * len(labels) - 1)
     if beyond > UNEXPECTED_CELLS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -75,8 +76,7 @@ def rearranged_years(tables: Sequence[Table], account: Account) -> Iterator[Doub
                     continue
                 # waves of births move from age to age: a run of them is no fault
                 runs = cells.single_ages and not what.startswith("ages")
-                gain = rearranged(cells.values[t], expected[t], move(cells.values[t]),
-                                  float(usual[t]), runs=runs)  # fmt: skip
+                gain = rearranged(cells.values[t], expected[t], move, float(usual[t]), runs=runs)
                 if gain > REARRANGED:
                     yield _moved(cells, t, what, gain)
     stocks = stocks_in_order(tables)
@@ -86,9 +86,9 @@ def rearranged_years(tables: Sequence[Table], account: Account) -> Iterator[Doub
         left = None if before is None else events.survivors(before, stock.year)
         if before is None or left is None:
             continue
-        old = slice(OLDER, None)
+        left[:, :OLDER] = np.nan
         for what, move in ARRANGEMENTS.items():
-            gain = rearranged(stock.values[:, old], left[:, old], move(stock.values)[:, old], 1.5)
+            gain = rearranged(stock.values, left, move, 1.5)
             if gain > REARRANGED:
                 yield _moved(stock.cells, stock.at, f"{what}, here or in {before.year}", gain)
 
@@ -227,8 +227,8 @@ def misplaced_streams(tables: Sequence[Table], account: Account) -> Iterator[Dou
     """Registered migration that leads from stock to stock far better in other places.
 
     Where births, deaths and migration by age are all counted, what they leave of each cohort is
-    compared with the next population: as they stand, with directions, sexes or ages moved, with
-    the years in another order, and larger or smaller.
+    compared with the next population: as they stand, with directions, sexes or ages moved, and
+    larger or smaller.
     """
     stocks, events, _ = stocks_and_events(tables, account)
     net = _net_streams(tables)
@@ -248,12 +248,12 @@ def misplaced_streams(tables: Sequence[Table], account: Account) -> Iterator[Dou
 
         def misfit(placed: np.ndarray, alone: np.ndarray = alone, at: slice = at) -> float:
             apart = alone - _carried((placed[0] - placed[1])[at])
-            return float((apart[:, :-1] ** 2).mean()) + 0.5
+            return float(np.nanmean(apart[:, :-1] ** 2)) + 0.5
 
         found = misfit(flows)
         carried = [sign * _carried(flows[k][at]) for k, sign in ((0, 1), (1, -1))]
         for what, other, cause in (
-            *((w, o, "YEAR_REARRANGED") for w, o in _other_streams(flows, years)),
+            *((w, o, "YEAR_REARRANGED") for w, o in _other_streams(flows)),
             *((w, o, "BALANCE_UNLIKELY.scale") for w, o in _scaled(flows, carried, alone)),
         ):
             left_over = misfit(other)
@@ -266,7 +266,7 @@ def misplaced_streams(tables: Sequence[Table], account: Account) -> Iterator[Dou
                 )  # fmt: skip
 
 
-def _other_streams(flows: np.ndarray, years: list[int]) -> Iterator[tuple[str, np.ndarray]]:
+def _other_streams(flows: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Immigration and emigration (flow, year, sex, age) in other places, and which."""
     yield "directions are exchanged", flows[::-1]
     for what, place in ARRANGEMENTS.items():
@@ -276,11 +276,6 @@ def _other_streams(flows: np.ndarray, years: list[int]) -> Iterator[tuple[str, n
             other = flows.copy()
             other[k] = moved[k]
             yield f"of {flow} {what}", other
-    for k, flow in enumerate(FLOWS):
-        for what, order in orders(years):
-            other = flows.copy()
-            other[k] = order(flows[k])
-            yield f"{flow}, {what}", other
 
 
 def _scaled(
@@ -363,11 +358,13 @@ def _exchanged(table: Table, years: np.ndarray, pairs: list[list[np.ndarray]]) -
     """
     gains = np.zeros(len(years))
     for one, two in pairs:
-        here, there = np.hstack([one, two]), np.hstack([two, one])
+        here = np.hstack([one, two])
         expected = beside(here, 0, ends=True)
         usual = usual_deviance(here, expected)
         for t in range(len(years)):
-            gains[t] = max(gains[t], rearranged(here[t], expected[t], there[t], float(usual[t])))
+            gain = rearranged(here[t], expected[t], partial(np.roll, shift=one.shape[1]),
+                              float(usual[t]))  # fmt: skip
+            gains[t] = max(gains[t], gain)
     for k in np.flatnonzero(gains > EXCHANGED):
         yield Doubt(
             "YEAR_REARRANGED", table, table.value, str(years[k]),

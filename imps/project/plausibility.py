@@ -10,6 +10,7 @@ vary as counts do; where they vary more, the spread is learnt from the table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from imps.project.arithmetic import LEAST_YEARS
 from imps.project.doubts import YEAR_LIMIT, Doubt
 from imps.project.sections import Account
 from imps.reading.findings import Collector
-from imps.reading.plausibility import cells_of, limit, root_deviance, spread, unlike_others
+from imps.reading.plausibility import ROBUST, cells_of, limit, root_deviance, spread, unlike_others
 from imps.reading.rearrangements import orders
 from imps.reading.survey_checks import SURVEYS
 from imps.reading.table import Table, of_kinds
@@ -43,6 +44,13 @@ USUAL_APART: Final = 0.15
 
 LEAST_WEIGHT: Final = 2.0
 """Grossing weight from which an estimate is not equal to its contacts by chance."""
+
+BOUNDS: Final = MappingProxyType({"upper bounds": 1.96, "lower bounds": -1.96})
+"""Standard errors by which bounds that stand for estimates lie above them."""
+
+SAME_WEIGHTS: Final = 0.2
+"""Logarithm by which the directions of one survey may be grossed apart, beside five times the
+spread of weights within them; 0.56 beside a spread of 0.2 in the UK's."""
 
 LEAST_CELLS: Final = 20
 """Cells of one direction from which errors and contacts are compared cell by cell."""
@@ -101,6 +109,8 @@ def survey_errors(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
             yield from _odd_years(table, years, "estimate", estimate, size, flows)
         yield from _in_other_places(table)
         if contacts is not None:
+            yield from _bounds(table, estimate, error, contacts, flows)
+            yield from _weights(table, estimate, contacts, flows)
             yield from _odd_effects(table, estimate, error, size, flows, rows)
             yield from _out_of_step(table, "contacts", estimate, size, flows)
 
@@ -159,6 +169,49 @@ def _contacts(
                     f"{rows[i]}: {estimate[i]:,.0f} beside about {weight * contacts[i]:,.0f} "
                     f"for its {contacts[i]:,.0f} contacts", float(z),
                 )  # fmt: skip
+
+
+def _bounds(
+    table: Table, estimate: np.ndarray, error: np.ndarray, contacts: np.ndarray, flows: np.ndarray
+) -> Iterator[Doubt]:
+    """Bounds of intervals for estimates: what they bound goes with the contacts far better."""
+    for flow in np.unique(flows):
+        at = np.flatnonzero((flows == flow) & (contacts > 0))
+        if len(at) < LEAST_CELLS:
+            continue
+        given = np.log(estimate[at] / contacts[at])
+        for what, sds in BOUNDS.items():
+            bounded = estimate[at] - sds * error[at]
+            if bounded.min() <= 0:
+                continue
+            apart = np.log(bounded / contacts[at])
+            small = ERROR_OF_ERRORS**2
+            gain = len(at) / 2 * np.log((small + given.var()) / (small + apart.var()))
+            if gain > IN_OTHER_PLACES:
+                yield Doubt(
+                    "ERROR_UNLIKELY.rows", table, "estimate", f"{estimate[at[0]]:,.0f}",
+                    f"{flow}: estimates go with contacts if they are {what} of 95 % intervals",
+                    float(gain),
+                )  # fmt: skip
+
+
+def _weights(
+    table: Table, estimate: np.ndarray, contacts: np.ndarray, flows: np.ndarray
+) -> Iterator[Doubt]:
+    """Directions of one survey whose contacts stand for far more or fewer people each."""
+    known = contacts > 0
+    logs = [np.log(estimate[k] / contacts[k]) for f in np.unique(flows)
+            if (k := known & (flows == f)).sum() >= LEAST_CELLS]  # fmt: skip
+    if len(logs) < 2:
+        return
+    one, two = (float(np.median(x)) for x in logs[:2])
+    within = ROBUST * max(float(np.median(np.abs(x - np.median(x)))) for x in logs[:2])
+    if abs(one - two) > SAME_WEIGHTS + YEAR_LIMIT * within:
+        yield Doubt(
+            "ERROR_UNLIKELY.rows", table, "estimate", f"{estimate[0]:,.0f}",
+            f"a contact stands for {np.exp(one):.1f} people of {np.unique(flows)[0]} and "
+            f"{np.exp(two):.1f} of {np.unique(flows)[1]}", abs(one - two),
+        )  # fmt: skip
 
 
 def _apart(residual: np.ndarray, least: float | np.ndarray) -> np.ndarray:
@@ -320,6 +373,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     sexes_and_ages.age_steps,
     doubts.rounded_years,
     doubts.copied_years,
+    doubts.divided_ages,
     misplaced.rearranged_years,
     misplaced.exchanged_flows,
     misplaced.exchanged_cells,

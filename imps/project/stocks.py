@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,31 @@ def stock_of(published: PublishedStock, name: str, account: Account) -> Stock:
         None if published.detail.single or not published.cells else published.detail.lower_ages,
         published.date if carried else None,
     )
+
+
+SMALLEST_ERROR: Final = 5e-5
+"""Relative error of a total below which no census is known: 8e-4 in England and Wales in 2011."""
+
+REGISTERS: Final = re.compile(r"regist|admin", re.IGNORECASE)
+CENSUSES: Final = re.compile(r"census", re.IGNORECASE)
+
+
+def check_stated_errors(stocks: Mapping[str, str], account: Account, log: Collector) -> None:
+    """Name a census that is declared as exact as no census is, or is declared a register.
+
+    Parameters
+    ----------
+    stocks : mapping of role, "base" or "census", to vintage
+    """
+    for role, vintage in stocks.items():
+        own = getattr(account, f"{role}_standard_error") or 0.0
+        if 0 < own < SMALLEST_ERROR:
+            log.add("ERROR_TINY", file="the account", column=f"{role}_standard_error",
+                    texts=[own], error=own)  # fmt: skip
+        register = getattr(account, f"{role}_quality") == REGISTER
+        if register and CENSUSES.search(vintage) and not REGISTERS.search(vintage):
+            log.add("ERROR_TINY.register", file="the account", column=f"{role}_quality",
+                    texts=[vintage], vintage=vintage)  # fmt: skip
 
 
 def _relative_error(name: str, account: Account) -> float:

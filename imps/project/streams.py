@@ -35,6 +35,8 @@ from imps.sources.streams import (
 MIRROR: Final = "mirror"
 SUM: Final = "sum"
 ALL_AGES: Final = "all ages"
+SMALLEST_ERROR: Final = 0.0005
+"""Relative error of a count of migrants below which no register claims to be."""
 DIRECTIONS: Final = {"immigration": "arrivals", "emigration": "departures", "net": "net"}
 
 
@@ -163,6 +165,19 @@ def _check_names(series: Sequence[Series], known: set[str], log: Collector) -> N
         surveyed = () if s.carried else ("immigration", "emigration")
         asked = [*s.stated.of, *(m.stream for m in s.stated.misclassified)]
         lost = [name for name in asked if name not in known and name not in surveyed]
+        for m in s.stated.misclassified:
+            if m.first_age > m.last_age:
+                log.add("SETTING_RANGE", file=s.table.name, column="first_age",
+                        texts=[m.first_age], name="first_age",
+                        expected=f"an age up to last_age, {m.last_age}")  # fmt: skip
+            other = {"arrivals": "departures", "departures": "arrivals"}
+            put = m.stream.rpartition("_")[2]
+            if other.get(put, "-") in m.name.split("_"):
+                log.add("STREAM_DIRECTION", file=s.table.name, column="stream", texts=[m.stream],
+                        name=m.name, one=other[put], stream=m.stream)  # fmt: skip
+        if s.stated.level and s.carried and 0 < s.stated.level.sd < SMALLEST_ERROR:
+            log.add("ERROR_TINY.stream", file=s.table.name, column="level",
+                    texts=[s.stated.level.sd], error=s.stated.level.sd)  # fmt: skip
         if lost:
             log.add("STREAM_UNKNOWN", file=s.table.name, column="of", texts=lost, known=known)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -80,7 +81,7 @@ class Cells:
     ages: tuple[str, ...]
     values: np.ndarray
 
-    @property
+    @cached_property
     def single_ages(self) -> bool:
         """Whether ages are neighbours of each other."""
         return len(self.ages) >= LEAST_AGES and all(age.isdigit() for age in self.ages[:-1])

@@ -13,11 +13,23 @@ import numpy as np
 
 from imps.reading.plausibility import median_of_others, root_deviance, spread
 
-ARRANGEMENTS: Final = {
-    "the sexes are exchanged": lambda v: v[::-1],
-    "ages are a year too high": lambda v: np.roll(v, -1, axis=1),
-    "ages are a year too low": lambda v: np.roll(v, 1, axis=1),
-}
+
+def _ages_moved(by: int, sexes: slice, values: np.ndarray) -> np.ndarray:
+    """Figures (sex, age) of some sexes so many ages up; NaN where none is left."""
+    moved = np.array(values, dtype=float)
+    moved[sexes] = np.roll(moved[sexes], by, axis=1)
+    moved[sexes, 0 if by > 0 else -1] = np.nan
+    return moved
+
+
+ARRANGEMENTS: Final = MappingProxyType(
+    {"the sexes are exchanged": lambda v: v[::-1]}
+    | {
+        f"ages{of} are a year too {what}": partial(_ages_moved, by, sexes)
+        for of, sexes in (("", slice(None)), (" of males", slice(1)), (" of females", slice(1, 2)))
+        for what, by in (("high", -1), ("low", 1))
+    }
+)
 """Other arrangements of the figures (sex, age) of one year."""
 
 
@@ -65,14 +77,24 @@ def usual_deviance(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 def rearranged(
-    values: np.ndarray, expected: np.ndarray, other: np.ndarray, usual: float, *, runs: bool = False
+    values: np.ndarray,
+    expected: np.ndarray,
+    move: Callable[[np.ndarray], np.ndarray],
+    usual: float,
+    *,
+    runs: bool = False,
 ) -> float:
     """How much better other places for the figures of a year fit what the other years say.
 
+    What is expected is an estimate: by chance alone it differs between the places by its own
+    deviance. That share of their difference says nothing, and of the gain the rest is left.
+
     Parameters
     ----------
-    values, expected, other : arrays of one shape, ages last
-        Figures, what is expected of them, and the figures in other places.
+    values, expected : arrays of one shape, ages last
+        Figures, and what is expected of them.
+    move : function
+        Puts figures in the other places.
     usual : float
         Deviance per figure of the other years.
     runs : bool
@@ -84,8 +106,14 @@ def rearranged(
         Reduction of the deviance, in units of the dispersion that then remains; of a run, less
         what the choice among all runs may gain.
     """
-    known = ~np.isnan(values + expected + other)
+    other, there = move(values), move(expected)
+    known = ~np.isnan(values + expected + other + there)
     if known.sum() < 2:
+        return 0.0
+    changed = known & (there != expected)
+    apart = float((root_deviance(there, expected)[changed] ** 2).sum())
+    told = 1 - changed.sum() * max(usual, 1.5) / 1.5 / max(apart, 1e-9)
+    if told <= 0:
         return 0.0
     scaled = expected * (values[known].sum() / max(expected[known].sum(), 1e-9))
     before, after = (np.where(known, root_deviance(x, scaled) ** 2, 0.0) for x in (values, other))
@@ -96,7 +124,8 @@ def rearranged(
     if runs and LEAST_RUN <= last - first < n:
         judged.append((first, last, 2 * np.log(n * (n + 1) / 2)))
     return max(
-        float((before - after)[i:j].sum())
+        told
+        * float((before - after)[i:j].sum())
         / max(float(after[i:j].sum() / max(known[i:j].sum(), 1)), usual, 1.5)
         - chosen
         for i, j, chosen in judged
@@ -142,6 +171,12 @@ def exchanged_pairs(values: np.ndarray, predictions: list[np.ndarray], usual: fl
             np.isnan(gains), np.inf, gains), axis=0))  # fmt: skip
 
 
+def common_unit(values: np.ndarray) -> int:
+    """The largest whole number of which all known figures are multiples; 1 if there is none."""
+    known = values[np.isfinite(values)]
+    return max(int(np.gcd.reduce(np.round(known).astype(np.int64))), 1) if known.size else 1
+
+
 RUN: Final = 8
 """Figures one after the other that are looked for in other places of a table."""
 
@@ -158,8 +193,7 @@ def repeated_runs(
     if n < RUN:
         return
     known = np.isfinite(values)
-    unit = np.gcd.reduce(np.round(values[known]).astype(np.int64)) if known.any() else 0
-    odds = np.maximum(4 * np.pi * values / max(unit, 1) ** 2, 1.0)
+    odds = np.maximum(4 * np.pi * values / common_unit(values) ** 2, 1.0)
     cell = np.where(known, 0.5 * np.log(odds), 0.0)
     weight = np.random.default_rng(0).uniform(size=RUN)  # runs of one sum are equal
     key, rare = (sum(w * x[..., k : k + n] for k, w in enumerate(by))
@@ -180,18 +214,69 @@ def repeated_runs(
         yield one, two, size
 
 
-def identical_years(values: np.ndarray) -> Iterator[tuple[int, int, int, float]]:
+COUNTED: Final = 0.3
+"""Median second difference of counts in their standard deviation, at least; 0.67 by chance."""
+
+
+def straight_runs(values: np.ndarray, chance: float) -> Iterator[tuple[int, int, int, int]]:
+    """Year, sex, first age and last of figures that lie on a straight line, up to rounding.
+
+    Second differences of counts of one mean m have the variance 6 m, and are at most 1 with
+    probability of about 3 / sqrt(12 pi m). Only runs that such counts would hardly have anywhere
+    are told, and only where most ages are others and vary as counts do.
+    """
+    bend = np.abs(np.diff(values, n=2, axis=2))
+    mean = (values[..., :-2] + values[..., 1:-1] + values[..., 2:]) / 3
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = -np.log(np.minimum(3 / np.sqrt(12 * np.pi * mean), 1.0))
+        apart = np.where(mean > 2, bend / np.sqrt(6 * mean), np.nan)
+    straight = np.where((bend <= 1.0) & (mean > 2), odds, -1e6)
+    bound, known = np.log(max(values.size, 1) / chance), np.isfinite(apart).sum()
+    for year, sex in np.argwhere(np.where(straight > 0, straight, 0.0).sum(axis=2) > bound):
+        first, last = _best_run(straight[year, sex])
+        others = np.delete(apart, slice(first, last), axis=2)
+        counted = np.isfinite(others).sum() > known / 2 and np.nanmedian(others) > COUNTED
+        if counted and straight[year, sex, first:last].sum() > bound:
+            yield int(year), int(sex), first, last + 1
+
+
+def even_groups(values: np.ndarray, chance: float) -> bool:
+    """Whether figures of single ages (year, sex, age) are equal within groups of five years."""
+    n = WIDTH * ((values.shape[2] - 1) // WIDTH)
+    groups = values[..., :n].reshape(*values.shape[:2], -1, WIDTH)
+    equal = np.ptp(groups, axis=3) <= 1  # a sum that five do not divide
+    mean = groups.mean(axis=3)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = 0.5 * (WIDTH - 1) * np.log(np.maximum(4 * np.pi * mean / 9, 1.0))
+    known = np.isfinite(mean) & (mean > 2)
+    told = float(odds[known & equal].sum())
+    return bool(known.any() and equal[known].mean() > 0.5 and told > -np.log(chance))
+
+
+WIDTH: Final = 5
+"""Years of the age groups in which figures are published."""
+
+
+def identical_years(
+    values: np.ndarray, dispersion: float = 1.0
+) -> Iterator[tuple[int, int, int, float]]:
     """Pairs of years with equal figures: positions, how many, and how likely by chance.
 
     The chance that two counts of one mean are equal is about 1 / sqrt(4 pi mean).
+
+    Parameters
+    ----------
+    values : array (year, ...), persons
+    dispersion : float
+        Variance of a figure per person of it, 1 of counts.
     """
     flat = values.reshape(len(values), -1)
     _, first, back = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-    if len(first) == 1 and len(flat) > 2:
-        return  # every year is the same: a schedule, not a copy
+    unit = float(common_unit(flat)) if len(first) < len(flat) else 1.0
     for t in range(len(flat)):
         start = int(first[np.ravel(back)[t]])
         figures = flat[t][flat[t] > 0]
         if start != t and figures.size:
-            chance = float(-0.5 * np.log(np.maximum(4 * np.pi * figures, 1.0)).sum())
-            yield start, t, figures.size, float(np.exp(chance)) * len(flat) ** 2 / 2
+            odds = np.maximum(4 * np.pi * figures / (dispersion * unit**2), 1.0)
+            chance = float(np.exp(-0.5 * np.log(odds).sum()))
+            yield start, t, figures.size, chance * len(flat) ** 2 / 2

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import imps
@@ -95,3 +96,46 @@ def test_ages_at_the_move_stay_where_the_stocks_show_them(
     assert roughness(true_at_move) < 1.1 * roughness(wrong)
     table = next(t for t in read(tables, ages=False) if t.kind == "survey_flows")
     assert with_ages_as_stocks_show(true_at_move, table, Collector()) is true_at_move
+
+
+def spread_evenly(stocks: pd.DataFrame) -> pd.DataFrame:
+    """The same people, of groups of five years a fifth at each age."""
+    single = stocks["age"] != "90+"
+    low = stocks["age"].where(single, "90").astype(int) // 5
+    by = [stocks["vintage"], stocks["sex"], low]
+    return stocks.assign(
+        population=stocks.groupby(by)["population"]
+        .transform("mean")
+        .where(single, stocks["population"])
+        .round()
+    )
+
+
+def test_groups_of_five_spread_evenly_are_compared_as_groups() -> None:
+    tables = country(0.2, 2, 0.1, 5, 1)
+    tables["population"] = spread_evenly(tables["population"])
+    fives, *others = read(tables, ages=True)
+    told = [f for f in fives.log.findings if f.code == "AGES_SPREAD_EVENLY"]
+    assert len(told) == 1 and "base 2001, census 2003" in str(told[0])
+    sources = imps.sources_from_tables(fives, *others, **account(2))
+    assert sources.base.lower_ages == sources.census.lower_ages == tuple(range(0, 95, 5))
+    fit = imps.fit(imps.linear_model(sources, imps.default_priors()), seed=1, draws=500)
+    table = imps.attribute(fit).summary(prob=0.90)
+    table = table[table["sd"] > 1.0]
+    assert fit.method == "exact" and imps.check(fit).verdict.level != "do not use"
+    assert ((table["lower90"] <= 0) & (table["upper90"] >= 0)).all()
+    assert "AGES_SPREAD_EVENLY" not in read(country(0.2, 2, 0.1, 5, 1), ages=True)[0].log.codes
+
+
+def test_a_scale_that_runs_away_is_named_and_not_sampled_again() -> None:
+    sources = declared(2, country(60, 2, 0.1, 5, 1), ages=True)
+    fives = sources.census.count.groupby(sources.census.count["age"] // 5).map(
+        lambda own: own.mean("age").broadcast_like(own)
+    )
+    census = replace(sources.census, count=fives.transpose("sex", "age"))
+    said: list[str] = []
+    fit = imps.fit(imps.linear_model(replace(sources, census=census), imps.default_priors()),
+                   seed=1, draws=100, chains=2, say=said.append)  # fmt: skip
+    verdict = imps.check(fit).verdict
+    assert fit.method == "exact" and any("has run away" in line for line in said), said
+    assert verdict.level == "do not use" and "age: the scale is +" in str(verdict)

@@ -330,7 +330,7 @@ def _grid_chain(
 ) -> xr.Dataset:
     seeds = [stream_seed(sampling.seed, f"chain {chain}: {part}") for part in ("grid", "draws")]
     grid = posterior.grid(proposal, GRID_POINTS, seed=seeds[0])
-    if grid.effective < EVEN_SHARE * GRID_POINTS:
+    if grid.effective < EVEN_SHARE * GRID_POINTS and not grid.runs_away:
         grid = posterior.grid(proposal, MORE_GRID_POINTS, seed=seeds[0])
     h, z = posterior.draw(grid, sampling.draws or DRAWS["exact"], seed=seeds[1])
     stats = {

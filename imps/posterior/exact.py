@@ -65,6 +65,11 @@ class Grid:
     between: np.ndarray
     factors: tuple[AnyFactor, ...] = field(repr=False)
 
+    @property
+    def runs_away(self) -> bool:
+        """Whether a scale takes up a misfit: more points, or another way, would not mend it."""
+        return bool((self.weights @ self.points > RUNAWAY).any())
+
 
 LARGEST_LOG_SCALE = 8.0
 """Bound of the standardised log scales: a scale lies within a factor of 55 of its median.
@@ -72,6 +77,8 @@ LARGEST_LOG_SCALE = 8.0
 Beyond it the prior has 1e-15 of its mass, and scales would run away where figures are
 perfect or contradict the account grossly; the misfit then shows in the checks.
 """
+RUNAWAY = 6.0
+"""A scale that many prior deviations too wide has run away and takes up a misfit."""
 KEPT_FACTORS = 60_000_000
 """Numbers that the factors of a grid may hold together, 0.5 GB: more are sooner made again."""
 HELD_BY_DRAWS = 200_000_000

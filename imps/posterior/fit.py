@@ -20,8 +20,10 @@ import pandas as pd
 
 from imps.account.linear import LinearModel
 from imps.errors import FitSkippedError, PriorError, ScalesNotFoundError
+from imps.names import CHAIN, DRAW
 from imps.posterior.chains import GRID_POINTS, LEAST_EFFECTIVE_SHARE, Chains, chains_by_grid, within
 from imps.posterior.draws import own_terms
+from imps.posterior.exact import RUNAWAY
 from imps.posterior.fitted import NEAR as NEAR
 from imps.posterior.fitted import Fit as Fit
 from imps.posterior.fitted import fit_of_chains, with_terms
@@ -194,13 +196,24 @@ def fit(
             tell(str(error))
             return by_nuts("no point over the scales counts: NUTS was taken")
         share = float((drawn.stats["effective_points"] / drawn.stats["grid_points"]).min())
-        if method == "exact" or share >= LEAST_EFFECTIVE_SHARE:
+        away = _run_away(drawn)
+        if away:
+            tell(f"{away} has run away and takes up a misfit, which no other way would mend")
+        if method == "exact" or away or share >= LEAST_EFFECTIVE_SHARE:
             return cross_checked(drawn, by_nuts(), say or print) if cross_check else drawn
         note = f"grid over the scales too uneven ({share:.0%} effective): NUTS was taken"
         tell(note)
         return by_nuts(note)
 
     return within(time_limit, work)
+
+
+def _run_away(drawn: Fit) -> str:
+    """The scale that takes up a misfit, if one does; see :func:`imps.check`."""
+    scales = drawn.draws[LOG_SCALE].mean((CHAIN, DRAW))
+    if not scales.size or float(scales.max()) <= RUNAWAY:
+        return ""
+    return str(scales["scale"].values[np.argmax(scales.values)])
 
 
 def _exact(

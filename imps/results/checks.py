@@ -18,6 +18,7 @@ import pandas as pd
 from imps.names import AGE
 from imps.notebook_cards import Bar, bars, card
 from imps.posterior.chains import LEAST_EFFECTIVE_SHARE
+from imps.posterior.exact import RUNAWAY
 from imps.posterior.fit import Fit, needs_fit
 from imps.posterior.storage import LOG_SCALE, diagnose
 from imps.reading.plausibility import ROBUST
@@ -36,8 +37,6 @@ from imps.results.verdict import (
 
 LARGEST_R_HAT = 1.01
 LEAST_ESS = 400
-RUNAWAY = 6.0
-"""A scale that many prior deviations too wide has run away and takes up a misfit."""
 ONE_FIGURE = 0.001
 """Probability that a residual of any row is called a misfit of its own where the model is right."""
 LEAST_ROWS = 20
@@ -177,7 +176,7 @@ def _checked(fit: Fit) -> Checks:
     points, of = _least_even_grid(fit)
     scales = fit.draws[LOG_SCALE].mean(("chain", "draw"))
     misfit = _misfit(fit)
-    hard = [*_computation(table, divergences, points, of), *_scales(fit, -np.inf, RUNAWAY)]
+    hard = [*_scales(fit, -np.inf, RUNAWAY), *_computation(table, divergences, points, of)]
     stale = [Cause(SAVED_FIT, f"STALE: {reason}", "fit again") for reason in fit.stale]
     stands = _stability(fit)
     soft = [

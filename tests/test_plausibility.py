@@ -627,6 +627,9 @@ NOTICED = {
         deaths=straight(f, 60, 75)), "CELL_UNLIKELY", "1991 male 60 to 75"),
     "groups divided evenly": ("", "population", lambda f: f.assign(
         population=divided(f)), "CELL_UNLIKELY", "equal within groups of five"),
+    "infants among departures lost": ("area", "internal_moves", of_column(
+        "count", lambda v: 0 * v, lambda f: (f["flow"] == "out") & (f["age_group"] == "0")),
+        "CELL_UNLIKELY", "emigration 0 in all years: nobody"),
     "upper bounds for estimates": ("area", "survey_flows", lambda f: f.assign(estimate=[
         f"{float(e) + 1.96 * float(s):.0f}" for e, s in
         zip(f["estimate"], f["standard_error"], strict=True)]), "ERROR_UNLIKELY",

@@ -35,6 +35,10 @@ BESIDE_STEP: Final = 10
 LEAST_BESIDE_STEP: Final = 5
 """Persons at each of these ages, of all years together, from which their logarithm is told."""
 
+LEAST_AT_ONE: Final = 50
+"""Persons aged 1, of all years together, beside whom nobody aged 0 is told: of children who move
+or die more than a third are younger than those."""
+
 SCATTER: Final = 0.02
 """Relative deviation of an age from its neighbours that no one wonders at."""
 
@@ -171,6 +175,12 @@ def age_steps(tables: Sequence[Table], _: Account) -> Iterator[Doubt]:
         if not cells.single_ages or "net" in cells.series:
             continue
         counts = np.asarray(np.nansum(cells.values, axis=(0, 1)), dtype=float)
+        if counts[0] == 0 and counts[1] > LEAST_AT_ONE:
+            yield Doubt(
+                "CELL_UNLIKELY.step", cells.table, cells.table.value, f"{counts[1]:,.0f}",
+                f"{cells.series} {cells.ages[0]}".strip()
+                + f" in all years: nobody, and {counts[1]:,.0f} at {cells.ages[1]}", counts[1],
+            )  # fmt: skip
         for a in range(SETTLED, len(counts) - BESIDE_STEP):
             near = counts[a - BESIDE_STEP : a + BESIDE_STEP]
             if near.min() < LEAST_BESIDE_STEP:

@@ -801,6 +801,14 @@ def area_claims():
         "At that seed # per cent of the points of the scales were effective, # without",
         *(100 * x["areas", "effective share of points"] for x in (with_source, without)),
     )
+    fine = rows("areas").loc[("single years", "182 cells, 1,000 draws", "areas"), "value"]
+    many = rows("areas").loc[("many", "6620 areas, 60 draws", "areas"), "value"]
+    yield claim(
+        AREAS,
+        "(182 cells, 1,000 draws) take # CPU seconds and # GB at the scales of the groups, and "
+        "6,620 areas # CPU seconds and # GB for 60 draws",
+        *(of[what] for of in (fine, many) for what in ("CPU seconds", "peak GB")),
+    )
     beside = rows("areas").loc["beside"]["value"]
     rule, own = (beside[f"Bristol, by {x}"] for x in ("the rule", "own mobility besides"))
     young, another = ("share at ages 18-24", "share in another cell")

@@ -25,7 +25,7 @@ from imps.reading.findings import CATALOGUE, WARN, ImportLog
 
 PLANTED = {
     "CELL_UNLIKELY": ("simulated", "cell x 10"),
-    "CELL_UNLIKELY.divided": ("simulated", "groups divided evenly"),
+    "CELL_UNLIKELY.divided": ("area", "groups divided evenly"),
     "CELL_UNLIKELY.step": ("area", "a fifth of arrivals of an age lost"),
     "CELLS_MISSING.years": ("simulated", "a year lost at the end"),
     "YEAR_UNLIKELY": ("simulated", "year x 0.4"),

@@ -496,9 +496,9 @@ def straight(frame, low, high):
 
 def divided(frame):
     """Each group of five ages given as its mean."""
-    figures = np.array(frame["population"], float).reshape(-1, frame["age"].nunique())
-    groups = figures[:, :90].reshape(len(figures), -1, 5).mean(axis=2)
-    figures[:, :90] = np.round(np.repeat(groups, 5, axis=1))
+    figures = np.array(frame["count"], float).reshape(-1, frame["age_group"].nunique())
+    whole = figures[:, :-1].reshape(len(figures), -1, 5).mean(axis=2)
+    figures[:, :-1] = np.round(np.repeat(whole, 5, axis=1))
     return [f"{v:.0f}" for v in figures.ravel()]
 
 
@@ -625,8 +625,8 @@ NOTICED = {
         "2005 immigration repeats males of 2004"),
     "a straight line of ages": ("england_wales_1991_2001", "deaths", lambda f: f.assign(
         deaths=straight(f, 60, 75)), "CELL_UNLIKELY", "1991 male 60 to 75"),
-    "groups divided evenly": ("", "population", lambda f: f.assign(
-        population=divided(f)), "CELL_UNLIKELY", "equal within groups of five"),
+    "groups divided evenly": ("area", "internal_moves", lambda f: f.assign(
+        count=divided(f)), "CELL_UNLIKELY", "equal within groups of five"),
     "infants among departures lost": ("area", "internal_moves", of_column(
         "count", lambda v: 0 * v, lambda f: (f["flow"] == "out") & (f["age_group"] == "0")),
         "CELL_UNLIKELY", "emigration 0 in all years: nobody"),

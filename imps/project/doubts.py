@@ -17,6 +17,7 @@ from imps.project.cohorts import (
     stocks_in_order,
 )
 from imps.project.sections import Account
+from imps.reading.divided_ages import even_groups
 from imps.reading.options import CALENDAR_YEAR
 from imps.reading.plausibility import (
     Cells,
@@ -29,7 +30,6 @@ from imps.reading.plausibility import (
 )
 from imps.reading.rearrangements import (
     RUN,
-    even_groups,
     identical_years,
     repeated_runs,
     straight_runs,

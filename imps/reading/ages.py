@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from imps.reading.findings import listed
 from imps.reading.grid import END, FIRST, ROW, Draft, has_no_age, is_all_ages
 from imps.reading.labels import ALL_AGES, NO_AGE, NOT_STATED, OPEN, age_label
 from imps.reading.totals import (
@@ -23,7 +22,6 @@ from imps.reading.totals import (
     describe,
     key_columns,
     rounding_error,
-    rounding_unit,
     summed,
 )
 
@@ -36,12 +34,6 @@ LEAST_OF_AN_AGE = 100
 
 WHOLE = ("population", "deaths", "survey_flows")
 """Kinds of which all ages together may be what was published."""
-
-DIVIDED = ("population", "deaths")
-"""Kinds of which groups of five years may stand as single ages, each a fifth."""
-
-LEAST_OF_A_FIFTH, LEAST_EVEN = 20, 0.8
-"""Units of rounding of an age below which five may be alike by chance; share of the groups."""
 
 _NO_BANDS = {ALL_AGES, NO_AGE}
 
@@ -107,8 +99,6 @@ def check_ages(draft: Draft) -> None:
     _check_shape(draft, _series(draft))
     if not draft.log.failed:
         _check_open_age(draft)
-    if draft.schema.kind in DIVIDED and not draft.log.failed:
-        _sum_spread_evenly(draft)
 
 
 def _read_whole(draft: Draft) -> None:
@@ -295,36 +285,6 @@ def _sum_open_age(draft: Draft, age: int) -> None:
     top = summed(frame[upper], by, draft)
     draft.frame = pd.concat([frame[~upper], top], ignore_index=True)
     draft.add("OPEN_AGE_SUMMED", column="age_group", rows=rows, age=age)
-
-
-def _sum_spread_evenly(draft: Draft) -> None:
-    """Groups of five years that were divided by five are summed again: that was published."""
-    frame = draft.frame
-    one = (frame[END] == frame[FIRST] + 1) & frame[draft.schema.value].notna()
-    low = frame[FIRST] // 5 * 5
-    of = [k for k in ("vintage", "date", "year") if k in frame and draft.schema.nature == "stock"]
-    series = frame.groupby(of, sort=False).ngroup() if of else pd.Series(0, index=frame.index)
-    even = _alike(draft, frame[one].assign(_series=series, _low=low))
-    spread = one & series.isin(even.index[even >= LEAST_EVEN])
-    if not spread.any():
-        return
-    ends = low[spread] + 5
-    bands = [age_label(band) for band in zip(low[spread], ends, strict=True)]
-    fives = frame[spread].assign(**{FIRST: low, END: ends, "age_group": bands})
-    whole = summed(fives, key_columns(draft), draft)
-    draft.frame = pd.concat([frame[~spread], whole], ignore_index=True)
-    stocks = describe(fives.drop_duplicates(of), of) if of else ["all years"]
-    draft.add("AGES_SPREAD_EVENLY", column="age_group", rows=fives[ROW], of=listed(stocks))
-
-
-def _alike(draft: Draft, single: pd.DataFrame) -> pd.Series:
-    """Share of groups of five single ages that are alike to their rounding, of each series."""
-    unit, by = rounding_unit(draft) or 1.0, key_columns(draft, "age_group")
-    five = single.groupby([*by, "_series", "_low"], sort=False, dropna=False)[draft.schema.value]
-    found = five.agg(["size", "min", "max"])
-    found = found[(found["size"] == 5) & (found["min"] >= LEAST_OF_A_FIFTH * unit)]
-    alike = found["max"] - found["min"] <= unit * (1 + 1e-9)
-    return alike.groupby("_series").mean()
 
 
 CITIZENSHIP_TOTALS: Final = ("all", "total", "all citizenships", "all nationalities", "_t")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from imps.reading.ages import check_ages, use_totals_as_checks
+from imps.reading.divided_ages import sum_divided_ages
 from imps.reading.findings import listed
 from imps.reading.grid import END, FIRST, ROW, Draft
 from imps.reading.survey_checks import check_survey
@@ -51,6 +52,8 @@ def check_rows(draft: Draft) -> bool:
     _check_sexes(draft)
     if "age_group" in draft.frame and not draft.frame.empty:
         check_ages(draft)
+    if not draft.log.failed and "age_group" in draft.frame:
+        sum_divided_ages(draft)
     if not draft.log.of_codes("AGE_OVERLAP", "AGE_GAP", "OPEN_AGE_CHANGES"):
         _check_absent(draft)
     return True

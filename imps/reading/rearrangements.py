@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from imps.reading.divided_ages import common_unit
 from imps.reading.plausibility import median_of_others, root_deviance, spread
 
 
@@ -171,12 +172,6 @@ def exchanged_pairs(values: np.ndarray, predictions: list[np.ndarray], usual: fl
             np.isnan(gains), np.inf, gains), axis=0))  # fmt: skip
 
 
-def common_unit(values: np.ndarray) -> int:
-    """The largest whole number of which all known figures are multiples; 1 if there is none."""
-    known = values[np.isfinite(values)]
-    return max(int(np.gcd.reduce(np.round(known).astype(np.int64))), 1) if known.size else 1
-
-
 RUN: Final = 8
 """Figures one after the other that are looked for in other places of a table."""
 
@@ -238,23 +233,6 @@ def straight_runs(values: np.ndarray, chance: float) -> Iterator[tuple[int, int,
         counted = np.isfinite(others).sum() > known / 2 and np.nanmedian(others) > COUNTED
         if counted and straight[year, sex, first:last].sum() > bound:
             yield int(year), int(sex), first, last + 1
-
-
-def even_groups(values: np.ndarray, chance: float) -> bool:
-    """Whether figures of single ages (year, sex, age) are equal within groups of five years."""
-    n = WIDTH * ((values.shape[2] - 1) // WIDTH)
-    groups = values[..., :n].reshape(*values.shape[:2], -1, WIDTH)
-    equal = np.ptp(groups, axis=3) <= 1  # a sum that five do not divide
-    mean = groups.mean(axis=3)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        odds = 0.5 * (WIDTH - 1) * np.log(np.maximum(4 * np.pi * mean / 9, 1.0))
-    known = np.isfinite(mean) & (mean > 2)
-    told = float(odds[known & equal].sum())
-    return bool(known.any() and equal[known].mean() > 0.5 and told > -np.log(chance))
-
-
-WIDTH: Final = 5
-"""Years of the age groups in which figures are published."""
 
 
 def identical_years(

@@ -20,6 +20,7 @@ SHOWN, OWN, AREAS = "README.md", "benchmarks/README.md", "docs/areas.md"
 MODEL, PUBLISHED = "model without the census", "roll-forward as published"
 AGES = "single years of age by sex"
 BANDS = ("0-9", "10-17")
+HEADLINE, TODAY = ("gap[base]", "group[migration]", "group[census]"), 2026
 CASES = ("uk-1991-2001", "england-wales-2001-2011", "england-wales-2011-2021")
 KEYS = {
     "planted": ["scenario", "quantity"],
@@ -35,6 +36,7 @@ KEYS = {
     "stability": ["account", "what"],
     "single_ages": ["year", "ages"],
     "conflicts": ["case", "changed"],
+    "priors": ["case", "priors", "quantity"],
     "closes_exactly": ["size_million", "years", "variation", "group_width", "ages"],
     "faults_in_files": ["kind"],
     "faults_held_out": ["kind"],
@@ -426,6 +428,30 @@ def conflict_claims():
         *(float(single.loc["1971", what]["both, %"]) for what in BANDS[::-1]),
         *(single.loc["1981", band]["correlation of sexes"] for band in BANDS),
         single.loc["2002-2020", "births halved"]["both, %"],
+    )
+
+
+def priors_claims():
+    found = rows("priors")
+    groups = found[found.index.get_level_values("quantity").isin(HEADLINE)]
+    sides = found.drop(index=groups.index)
+    today, moved = str(TODAY), "moved_in_sd"
+    before = ~groups.index.get_level_values("priors").isin((today, "default"))
+    late = found.xs(CASES[2])["mean_thousand"]
+    yield claim(
+        SHOWN,
+        "base, migration and census of the three gaps move by at most # of their posterior sds, "
+        "the bias of one direction by up to #; on England and Wales 2011-2021 both change sign "
+        "(immigration # to # thousand, emigration # to #)",
+        groups.xs(today, level="priors")[moved].abs().max(),
+        sides.xs(today, level="priors")[moved].abs().max(),
+        *(late[priors, f"gap[{flow}_bias]"]
+          for flow in ("immigration", "emigration") for priors in ("default", today)),
+    )  # fmt: skip
+    yield claim(
+        SHOWN,
+        "With those of the year before each second census the groups move by at most #.",
+        groups[before][moved].abs().max(),
     )
 
 
@@ -952,7 +978,7 @@ def reach_claims():
 CLAIMS = [
     *area_claims(), *reach_claims(),
     *planted_claims(), *accuracy_claims(), *prediction_claims(), *stability_claims(),
-    *conflict_claims(),
+    *conflict_claims(), *priors_claims(),
     *calibration_claims(), *cost_claims(),
 ]  # fmt: skip
 

@@ -207,6 +207,17 @@ def test_results_by_period_and_for_the_whole(fit, model):
     assert summary.loc["base", "mean"] == pytest.approx(exact.loc["gap[base]", "mean"])
 
 
+def test_each_period_is_left_out_of_the_fit_of_another(fit):
+    table = imps.left_out(fit.periods["2005-2010"], by="period")
+    assert list(dict.fromkeys(table["left_out"])) == ["2000-2005", "2005-2010", "2010-2015"]
+    rows = table.drop_duplicates("left_out").set_index("left_out")["rows"]
+    assert rows.sum() == fit.model.observed.size
+    base = table[table["group"] == "base"].set_index("left_out")
+    without = base["sd_without"] / base["sd"]
+    assert without["2000-2005"] > 1.01  # its census says much of the next base
+    assert without["2005-2010"] > without["2010-2015"]
+
+
 def test_an_error_in_one_period_reaches_the_next(fit):
     table = imps.response_across(fit)
     census = table.loc[("2000-2005", "census_coverage")]

@@ -364,9 +364,9 @@ def left_out(
     Parameters
     ----------
     fit : Fit
-    by : {"source", "age", "year"}
+    by : {"source", "age", "year", "period"}
         Each source of evidence in turn; each band of age of the census and of registers;
-        each year of the flows.
+        each year of the flows; each period of a chain, in the fit of one of them (`fit.periods`).
     bands : sequence of (first age, last age)
         Bands that are left out by age; None is the end of an open band.
     checks : Checks, optional

@@ -56,6 +56,7 @@ COLUMNS = [
     "shift_in_sd", "z", "conflict",
 ]  # fmt: skip
 HEADLINE = ("base", "migration", "census")
+PERIOD = "period"
 COUNTED = "counted"
 """The people of the left out ages, as published against what all other rows predict."""
 
@@ -319,7 +320,7 @@ def standing_sum(
 def rows_by(
     model: LinearModel, by: str, bands: Sequence[tuple[int, int | None]] = AGE_BANDS
 ) -> dict[str, np.ndarray]:
-    """Rows that are left out together: by age band of the stocks, by source, or by year.
+    """Rows that are left out together: by age band of the stocks, by source, year or period.
 
     Raises
     ------
@@ -335,8 +336,12 @@ def rows_by(
             f"{year:.0f}": np.flatnonzero(years == year)
             for year in np.unique(years[years == years])
         }
+    if by == PERIOD:
+        own = f"{model.account.sources.first_year}-{model.account.sources.last_year}"
+        periods = np.array([s.rpartition(": ")[0] or own for s in model.row_sources])
+        return {str(p): np.flatnonzero(periods == p) for p in dict.fromkeys(sorted(periods))}
     if by != AGE:
-        raise LabelError(f"by='{by}': expected '{AGE}', '{SOURCE}' or '{YEAR}'.")
+        raise LabelError(f"by='{by}': expected '{AGE}', '{SOURCE}', '{YEAR}' or '{PERIOD}'.")
     wrong = [band for band in bands if not _is_band(band)]
     if wrong:
         raise LabelError(

@@ -163,9 +163,11 @@ def killed_areas(
         time.sleep(0.005)
     workers = folder / "workers"
     if client.poll() is None and (victim == "client" or workers.exists()):
-        hit, slabs = True, digests(folder / "kept")
-        os.kill(client.pid if victim == "client" else int(workers.read_text().split()[0]),
-                signal.SIGKILL)  # fmt: skip
+        slabs = digests(folder / "kept")
+        with suppress(ProcessLookupError):  # a worker that has just ended
+            os.kill(client.pid if victim == "client" else int(workers.read_text().split()[0]),
+                    signal.SIGKILL)  # fmt: skip
+            hit = True
     if client.wait() and not (hit and victim == "client"):
         raise SystemExit(f"the run of areas failed with exit code {client.returncode}")
     with suppress(ProcessLookupError):

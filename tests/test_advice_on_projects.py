@@ -223,6 +223,19 @@ MENDED: dict[str, Mended] = {
         lambda p: (p.parent / "data/stocks.csv").write_text(
             stocks_of(p).to_csv(index=False))),
     # flows and errors
+    "ERROR_TINY": Mended(said("error = 0.0015", "error = 0.000004"),
+                         said("error = 0.000004", "error = 0.0015"), "cards"),
+    "ERROR_TINY.register": Mended(
+        said("census_standard_error = 0.0015", 'census_quality = "register"'),
+        said('census_quality = "register"',
+             'census_quality = "census"\ncensus_standard_error = 0.0015'),
+        "cards"),
+    "ERROR_TINY.stream": Mended(said("level = { sd = 0.02 }", "level = { sd = 0.0001 }"),
+                                said("level = { sd = 0.0001 }", "level = { sd = 0.02 }"),
+                                "register"),
+    "STREAM_DIRECTION": Mended(
+        said('stream = "internal_moves_departures"', 'stream = "internal_moves_arrivals"'),
+        said('stream = "internal_moves_arrivals"', 'stream = "internal_moves_departures"'), "area"),
     "SE_MISSING.census": Mended(less("census_standard_error = 0.001 "),
                                 said("[account]\n", "[account]\ncensus_standard_error = 0.001\n")),
     "FLOW_NEEDED": Mended(of("survey_flows", only("flow", "immigration"))),

@@ -27,7 +27,8 @@ from bench_closes import account, country, declared, read
 def test_cells_low_by_chance_make_no_sampling_error() -> None:
     seed = 2
     sources = declared(5, country(0.02, 5, 0.3, 5, seed), ages=False)
-    fit = imps.fit(imps.linear_model(sources, imps.default_priors()), seed=seed, draws=500)
+    model = imps.linear_model(sources, imps.default_priors())
+    fit = imps.fit(model, seed=seed, draws=1_000, chains=2)
     table = imps.attribute(fit).summary(prob=0.90).set_index("source")
     table = table[table["sd"] > 1.0]
     off = (table["mean"] / table["sd"])[["immigration_sampling", "emigration_sampling"]]

@@ -339,7 +339,7 @@ def rows_by(
     if by == PERIOD:
         own = f"{model.account.sources.first_year}-{model.account.sources.last_year}"
         periods = np.array([s.rpartition(": ")[0] or own for s in model.row_sources])
-        return {str(p): np.flatnonzero(periods == p) for p in dict.fromkeys(sorted(periods))}
+        return {str(p): np.flatnonzero(periods == p) for p in np.unique(periods)}
     if by != AGE:
         raise LabelError(f"by='{by}': expected '{AGE}', '{SOURCE}', '{YEAR}' or '{PERIOD}'.")
     wrong = [band for band in bands if not _is_band(band)]

@@ -44,7 +44,6 @@ def run_tables(
     apart = attribution.counted != TOTAL  # the last stock: a total is told apart by nobody
     by_sex = attribution.detail.by_sex and apart
     by_band = fit.response_by_age_table(fitted, checks=checks)
-    by_age = apart and {"closure_by_sex_and_age": account.closure_by_age_table(fitted, attribution)}
     return {
         "attribution": fit.attribution_table(attribution),
         "attribution_groups": fit.groups_table(attribution),
@@ -53,7 +52,11 @@ def run_tables(
         "net_and_gross": account.net_and_gross_table(attribution),
         "gap": fit.gap_table(fitted, checks=checks),
         "closure": fit.closure_table(fitted, checks=checks),
-        **(by_age or {}),
+        **(
+            {"closure_by_sex_and_age": account.closure_by_age_table(fitted, attribution)}
+            if apart
+            else {}
+        ),
         "back_series": account.back_series_table(reconciliation, later=later),
         "new_base": account.new_base_table(fitted, attribution),
         "response": fit.response_table_of(fitted, checks=checks),
